@@ -1,0 +1,155 @@
+"""Encoders and tokenizers of the transformers library, from a folder or the hub."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from muxlearn.nn.encoder import PretrainedEncoder
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["encoder_from_config", "load_backbone", "max_positions"]
+
+
+def load_backbone(name: str | os.PathLike) -> tuple[PretrainedEncoder, Tokenizer]:
+    """Load an encoder with its tokenizer.
+
+    Parameters
+    ----------
+    name : str or path
+        A folder, or the name of a model on the hub.
+
+    Returns
+    -------
+    PretrainedEncoder
+    tokenizers.Tokenizer
+
+    Raises
+    ------
+    OSError
+        There is no such model, neither as a folder nor on the hub or in its cache.
+    ValueError
+        The model is not an encoder, or its tokenizer is missing or is not a fast one.
+    """
+    from transformers import AutoConfig, AutoModel
+
+    name = os.fspath(name)
+    with _quiet_transformers():
+        config = _load("model", name, AutoConfig.from_pretrained)
+        _check_is_encoder(name, config)
+        tokenizer = _load_tokenizer(name)
+        model = _load("model", name, AutoModel.from_pretrained)
+    return PretrainedEncoder(model), tokenizer
+
+
+def encoder_from_config(config: dict[str, Any]) -> PretrainedEncoder:
+    """Build an encoder without weights from what ``config.to_dict()`` gave.
+
+    Parameters
+    ----------
+    config : dict
+
+    Returns
+    -------
+    PretrainedEncoder
+    """
+    from transformers import AutoConfig, AutoModel
+
+    options = dict(config)
+    with _quiet_transformers():
+        model = AutoModel.from_config(AutoConfig.for_model(options.pop("model_type"), **options))
+    return PretrainedEncoder(model)
+
+
+def max_positions(encoder: PretrainedEncoder) -> int | None:
+    """Return how many positions an encoder has, None where there is no bound.
+
+    Parameters
+    ----------
+    encoder : PretrainedEncoder
+
+    Returns
+    -------
+    int or None
+    """
+    n_positions = getattr(encoder.model.config, "max_position_embeddings", None)
+    embeddings = getattr(encoder.model, "embeddings", None)
+    table = getattr(embeddings, "position_embeddings", None)
+    padding_idx = getattr(table, "padding_idx", None)
+    if n_positions is None or padding_idx is None:
+        return n_positions
+    # The RoBERTa family counts positions from padding_idx + 1.
+    return n_positions - padding_idx - 1
+
+
+def _check_is_encoder(name: str, config: Any) -> None:
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+    kind = config.model_type
+    if getattr(config, "is_encoder_decoder", False):
+        problem = "an encoder-decoder"
+    elif kind not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or getattr(config, "is_decoder", False):
+        problem = "not a text encoder"
+    else:
+        return
+    raise ValueError(
+        f"`backbone` {name!r} is of type {kind!r}, {problem}; a mixture needs a text encoder that "
+        "reads in both directions, such as BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT"
+    )
+
+
+def _load_tokenizer(name: str) -> Tokenizer:
+    from transformers import AutoTokenizer
+
+    folder = Path(name)
+    known = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
+    missing = (
+        f"`backbone` {name!r} has no tokenizer: none of {', '.join(known)} is there; save the "
+        "model's tokenizer into the folder with tokenizer.save_pretrained"
+    )
+    if folder.is_dir() and not any((folder / file).exists() for file in known):
+        raise ValueError(missing)
+    tokenizer = _load("tokenizer", name, AutoTokenizer.from_pretrained)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ValueError(
+            f"the tokenizer of `backbone` {name!r} is a {type(tokenizer).__name__}, which has no "
+            "fast form (tokenizer.json); muxlearn needs one"
+        )
+    return backend
+
+
+def _load(what: str, name: str, load: Any) -> Any:
+    try:
+        return load(name)
+    except (OSError, ValueError, KeyError) as error:
+        if Path(name).is_dir():
+            problem = f"the folder {name!r} holds no {what} that transformers can read"
+        else:
+            problem = (
+                f"{name!r} is not a folder here, and no {what} of that name could be had from "
+                "the hub or its cache; offline, give a folder that holds the model"
+            )
+        raise OSError(f"`backbone`: {problem} ({str(error).splitlines()[0]})") from error
+
+
+@contextlib.contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    """Keep transformers' own progress bars and advice off the terminal."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    had_bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()

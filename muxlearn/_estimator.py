@@ -1,0 +1,395 @@
+"""What the estimators share: parameters, device, seed, training, prediction, fitted state."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.utils.validation import check_is_fitted
+from torch import nn
+
+from muxlearn._params import (
+    Boolean,
+    Choice,
+    Constraint,
+    Instance,
+    Integer,
+    IntegerTuple,
+    Number,
+    OneOf,
+    PathName,
+    check_parameters,
+)
+from muxlearn.mixtures import plan_mixtures
+
+if TYPE_CHECKING:
+    from muxlearn._net import MixtureData, MuxNet
+    from muxlearn._texts import TokenTable
+
+__all__ = ["MuxEstimator", "Runner", "check_groups", "seeded"]
+
+_DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+#: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
+_WINDOW_ROWS = 8192
+
+
+class MuxEstimator(BaseEstimator):
+    """Base class of the estimators; see `MuxTextClassifier` for the parameters."""
+
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        "n_mux": Integer(1),
+        "learn_keys": Boolean(),
+        "backbone": OneOf(None, PathName()),
+        "retrieval_weight": Number(0),
+        "operating_points": OneOf(None, IntegerTuple(1)),
+        "max_epochs": Integer(0),
+        "batch_size": Integer(1),
+        "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
+        "weight_decay": Number(0),
+        "early_stopping": Boolean(),
+        "validation_fraction": Number(0, 1, open_low=True, open_high=True),
+        "n_iter_no_change": Integer(1),
+        "warm_start": Boolean(),
+        "dtype": Choice("auto", *_DTYPES),
+        "compile": Boolean(),
+        "callbacks": OneOf(None, Instance((list, tuple), "a list of skorch callbacks")),
+        "verbose": OneOf(Boolean(), Integer(0)),
+    }
+
+    def _check_parameters(self) -> None:
+        check_parameters(self.get_params(deep=False), self._constraints)
+        too_many = [k for k in self.operating_points or () if k > self.n_mux]
+        if too_many:
+            raise ValueError(
+                f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
+                "number of slots; raise `n_mux` or leave it out"
+            )
+        self._device()
+        self._inference_dtype()
+
+    # Device and precision
+
+    def _device(self) -> torch.device:
+        if isinstance(self.device, str) and self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not isinstance(self.device, str | torch.device):
+            raise TypeError(
+                "`device` has to be 'auto', the name of a torch device or a torch.device, got "
+                f"{self.device!r} ({type(self.device).__name__})"
+            )
+        try:
+            device = torch.device(self.device)
+        except RuntimeError as error:
+            raise ValueError(
+                f"`device` {self.device!r} is not a torch device; "
+                "use 'auto', 'cpu', 'cuda' or 'cuda:1'"
+            ) from error
+        if device.type == "cuda" and not torch.cuda.is_available():
+            raise ValueError(
+                f"`device` is {self.device!r}, but torch sees no such GPU here; "
+                "use 'cpu', or 'auto' to take a GPU where there is one"
+            )
+        return device
+
+    def _inference_dtype(self) -> torch.dtype:
+        device = self._device()
+        if self.dtype == "auto":
+            return torch.bfloat16 if device.type == "cuda" else torch.float32
+        if self.dtype == "float16" and device.type == "cpu":
+            raise ValueError("`dtype` 'float16' needs a GPU; on a CPU use 'bfloat16' or 'float32'")
+        return _DTYPES[self.dtype]
+
+    def _autocast_dtype(self) -> torch.dtype | None:
+        """Return the precision of training, None for full; gradients overflow in float16."""
+        full = self._inference_dtype() == torch.float32
+        return None if full else torch.bfloat16
+
+    # Training
+
+    def _train(
+        self,
+        module: nn.Module,
+        data: MixtureData,
+        valid: MixtureData | None,
+        *,
+        seed: int,
+        description: str,
+        max_epochs: int,
+        **options: Any,
+    ) -> MuxNet:
+        """Compose a skorch net around `module` and fit it; returns the net."""
+        net = self._compose_net(
+            module,
+            seed=seed,
+            max_epochs=max_epochs,
+            callbacks=self._callbacks(len(data), max_epochs, valid is not None, description),
+            **options,
+        )
+        net.initialize()
+        if max_epochs == 0:
+            return net
+        from skorch.helper import predefined_split
+
+        net.train_split = predefined_split(valid) if valid is not None else None
+        with _explain_out_of_memory():
+            net.partial_fit(data, y=None)
+        net.train_split = None  # or a pickle would carry the validation rows
+        net.optimizer_.state.clear()  # as large as two more models, and of no use any more
+        return net
+
+    def _compose_net(
+        self, module: nn.Module, *, seed: int = 0, callbacks: Any = None, **options: Any
+    ) -> MuxNet:
+        from muxlearn._net import MuxNet
+
+        return MuxNet(
+            module,
+            optimizer=torch.optim.AdamW,
+            optimizer__betas=(0.9, 0.98),
+            optimizer__weight_decay=self.weight_decay,
+            optimizer__param_groups=self._param_groups(),
+            lr=self._lr(),
+            batch_size=self.batch_size,
+            train_split=None,
+            callbacks=callbacks,
+            callbacks__print_log=None if self.verbose < 2 else "passthrough",
+            verbose=max(0, self.verbose - 1),
+            device=str(self._device()),
+            operating_points=tuple(self.operating_points or (self.n_mux,)),
+            seed=seed,
+            autocast=self._autocast_dtype(),
+            **options,
+        )
+
+    def _lr(self) -> float:
+        if self.lr == "auto":
+            return 5e-4 if self.backbone is None else 1e-4
+        return float(self.lr)
+
+    def _param_groups(self) -> list[tuple[str, dict[str, float]]]:
+        """Learning rate and decay by parameter name; the first pattern that fits counts."""
+        fresh = {} if self.backbone is None else {"lr": _FRESH_LR_FACTOR * self._lr()}
+        groups: list[tuple[str, dict[str, float]]] = []
+        if self.backbone is not None:
+            groups.append(("encoder.*.bias", {"weight_decay": 0.0}))
+            groups.append(("encoder.*[Nn]orm.weight", {"weight_decay": 0.0}))
+            groups.append(("encoder.*", {}))
+        for pattern in ("*bias", "*norm.weight", "*norm_weight", "*keys", "*embedding.weight"):
+            groups.append((pattern, {"weight_decay": 0.0, **fresh}))
+        return [*groups, ("*", fresh)]
+
+    def _callbacks(
+        self, n_rows: int, max_epochs: int, validated: bool, description: str
+    ) -> list[Any]:
+        from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+
+        from muxlearn._net import LinearSchedule, RowProgress
+
+        n_steps = max(1, max_epochs * -(-n_rows // self.batch_size))
+        callbacks: list[Any] = [
+            ("gradient_clipping", GradientNormClipping(1.0)),
+            (
+                "schedule",
+                LRScheduler(
+                    torch.optim.lr_scheduler.LambdaLR,
+                    lr_lambda=LinearSchedule(n_steps),
+                    step_every="batch",
+                    event_name=None,
+                ),
+            ),
+        ]
+        if validated:
+            stopping = EarlyStopping(patience=self.n_iter_no_change, load_best=True, sink=_silent)
+            callbacks.append(("early_stopping", stopping))
+        if self.verbose:
+            callbacks.append(("progress", RowProgress(description)))
+        # Clones, since skorch changes callbacks as it runs and a parameter must stay as given.
+        for item in self.callbacks or ():
+            named = isinstance(item, tuple)
+            callback = clone(item[1] if named else item, safe=False)
+            callbacks.append((item[0], callback) if named else callback)
+        return callbacks
+
+    # Prediction
+
+    def _predict_n_mux(self, n_mux: int | None) -> int:
+        capacity = self.module_.n_mux
+        if n_mux is None:
+            return capacity
+        constraint = Integer(1, capacity)
+        if not constraint.accepts(n_mux):
+            error = constraint.complain("n_mux", n_mux)
+            raise type(error)(f"{error}; this model was built with {capacity} slots")
+        return int(n_mux)
+
+    @staticmethod
+    def _check_n_passes(n_passes: int) -> int:
+        if not Integer(1).accepts(n_passes):
+            raise Integer(1).complain("n_passes", n_passes)
+        return n_passes
+
+    def _window_size(self, n_mux: int) -> int:
+        return max(_WINDOW_ROWS, 8 * self.batch_size * n_mux)
+
+    def _log_proba_windows(
+        self,
+        windows: Iterable[tuple[list[Any], NDArray[np.int64] | None]],
+        *,
+        n_mux: int,
+        n_passes: int,
+        total: int | None = None,
+    ) -> Iterator[NDArray[np.float64]]:
+        """Yield log-probabilities of shape (n_rows, n_classes) for one window after the other.
+
+        Parameters
+        ----------
+        windows : iterable of (rows, group codes or None)
+            What is held in memory depends on the size of a window, not on their number.
+        n_mux : int
+        n_passes : int
+        total : int, default=None
+            Number of rows, for the progress bar.
+        """
+        from muxlearn._net import progress_bar
+
+        model = self._runner.model(
+            self.module_, self._inference_dtype(), self._device(), self.compile
+        )
+        with progress_bar(total, "predict", show=bool(self.verbose)) as bar:
+            for rows, codes in windows:
+                tokens = self._tokenize(rows)
+                log_proba = [
+                    self._log_proba_pass(model, tokens, n_mux, codes, regrouping)
+                    for regrouping in range(n_passes)
+                ]
+                bar.update(len(rows))
+                yield np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes)
+
+    def _log_proba_pass(
+        self,
+        model: nn.Module,
+        tokens: TokenTable,
+        n_mux: int,
+        groups: NDArray[np.int64] | None,
+        regrouping: int,
+    ) -> NDArray[np.float64]:
+        plan = plan_mixtures(
+            tokens.lengths, n_mux, groups=groups, seed=self._plan_seed, regrouping=regrouping
+        )
+        device = next(model.parameters()).device
+        parts = []
+        with torch.inference_mode(), _explain_out_of_memory():
+            for batch in plan.batches(self.batch_size):
+                ids, mask = tokens.gather(batch.rows)
+                logits = model(
+                    torch.from_numpy(ids).flatten(0, 1).to(device),
+                    torch.from_numpy(mask).flatten(0, 1).to(device),
+                    n_mux=n_mux,
+                )
+                parts.append(logits.float().cpu())
+            log_proba = torch.cat(parts).double().log_softmax(-1).numpy()
+        return plan.unmix(log_proba.reshape(*plan.rows.shape, -1))
+
+    # Fitted state
+
+    @property
+    def module_(self) -> nn.Module:
+        """The fitted torch module."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has come to its end."""
+        return hasattr(self, "net_")
+
+
+#: New parts learn this many times faster than a pre-trained encoder.
+_FRESH_LR_FACTOR = 5.0
+
+
+class Runner:
+    """Holds copies of a fitted module that are ready to predict; they never enter a pickle."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._model: nn.Module | None = None
+
+    def model(
+        self, module: nn.Module, dtype: torch.dtype, device: torch.device, compile: bool
+    ) -> nn.Module:
+        """Return `module` folded for inference, in `dtype`, on `device`."""
+        key = (id(module), dtype, str(device), compile)
+        if key != self._key:
+            model = module.for_inference(dtype).to(device)
+            if compile:
+                model.compile(dynamic=True)
+            self._key, self._model = key, model
+        return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_key": None, "_model": None}
+
+
+@contextlib.contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch inside the block and put its generators back afterwards.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device
+        The device whose generator is used besides the CPU's.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextlib.contextmanager
+def _explain_out_of_memory() -> Iterator[None]:
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            "the GPU has not enough memory for a batch; lower `batch_size` (mixtures in a batch), "
+            f"`max_length` or, in training, `retrieval_samples`. ({error})"
+        ) from error
+
+
+def _silent(message: str) -> None:
+    """Swallow what a callback would print."""
+
+
+def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
+    """Check one group label for each row.
+
+    Parameters
+    ----------
+    groups : array-like of shape (n_rows,) or None
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or None
+    """
+    if groups is None:
+        return None
+    values = np.asarray(groups)
+    if values.ndim != 1 or len(values) != n_rows:
+        raise ValueError(
+            f"`groups` needs one label for each of the {n_rows} rows of `X`, "
+            f"got an array of shape {values.shape}"
+        )
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(group, len(numbers)) for group in values.tolist()])

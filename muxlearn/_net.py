@@ -1,0 +1,281 @@
+"""The skorch net: batches of mixtures in, losses out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch import NeuralNet
+from skorch.callbacks import Callback, PassthroughScoring
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from muxlearn._texts import TokenTable
+from muxlearn.mixtures import plan_mixtures, training_batches
+from muxlearn.nn.losses import retrieval_loss, weighted_cross_entropy
+from muxlearn.nn.text import MuxTrainingOutput
+
+__all__ = ["LinearSchedule", "MixtureData", "MuxNet", "RowProgress", "progress_bar"]
+
+
+@dataclass(eq=False)
+class MixtureData(Dataset):
+    """Rows to form mixtures of.
+
+    Parameters
+    ----------
+    tokens : TokenTable
+    targets : ndarray of int64, shape (n_rows,)
+    weights : ndarray of float32, shape (n_rows,)
+        What a row counts in the loss, 1 on average.
+    """
+
+    tokens: TokenTable
+    targets: NDArray[np.int64]
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def unlabeled(cls, tokens: TokenTable) -> MixtureData:
+        """Rows that only take part in the retrieval task."""
+        n_rows = len(tokens)
+        return cls(tokens, np.zeros(n_rows, np.int64), np.zeros(n_rows, np.float32))
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def batch(self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None) -> Any:
+        """Collate mixtures into what a skorch step takes.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n_mixtures, n_mux)
+        counted : ndarray of bool, the same shape, default=None
+            False where a row repeats another and shall not count again.
+
+        Returns
+        -------
+        inputs : dict of Tensor, each (n_mixtures, n_mux, length)
+        (targets, weights) : tuple of Tensor, each (n_mixtures, n_mux)
+        """
+        ids, mask = self.tokens.gather(rows)
+        weights = self.weights[rows]
+        if counted is not None:
+            weights = weights * counted
+        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
+        return inputs, (torch.from_numpy(self.targets[rows]), torch.from_numpy(weights))
+
+
+class _TrainingBatches:
+    """An iterable that draws new companions each time it is iterated over."""
+
+    def __init__(
+        self, data: MixtureData, points: tuple[int, ...], batch_size: int, seed: int
+    ) -> None:
+        self.data = data
+        self.points = points
+        self.batch_size = batch_size
+        self.rng = np.random.default_rng(seed)
+
+    def __iter__(self) -> Iterator[Any]:
+        for rows in training_batches(
+            self.data.tokens.lengths, self.points, self.batch_size, self.rng
+        ):
+            yield self.data.batch(rows)
+
+
+class _ValidationBatches:
+    """The mixtures of the validation rows, the same every epoch."""
+
+    def __init__(self, data: MixtureData, n_mux: int, batch_size: int) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.plan = plan_mixtures(data.tokens.lengths, n_mux)
+
+    def __iter__(self) -> Iterator[Any]:
+        for part in self.plan.batches(self.batch_size):
+            yield self.data.batch(part.rows, part.counted)
+
+
+class MuxNet(NeuralNet):
+    """Trains a multiplexed module on mixtures.
+
+    The loss is the task's cross entropy plus `retrieval_weight` times that of recovering sampled
+    tokens (DataMUX, eq. 4). Without a task it is the retrieval warm-up.
+
+    Parameters
+    ----------
+    task_weight, retrieval_weight : float
+        The two terms' weights.
+    retrieval_samples : int
+        Tokens of each mixture that the retrieval task recovers.
+    operating_points : tuple of int
+        Rows in a mixture; each training step takes one of them.
+    seed : int
+        Decides who is mixed with whom.
+    autocast : torch.dtype or None
+        Precision of the products in training.
+    **kwargs
+        For `skorch.NeuralNet`.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        task_weight: float = 1.0,
+        retrieval_weight: float = 0.1,
+        retrieval_samples: int = 32,
+        operating_points: tuple[int, ...] = (1,),
+        seed: int = 0,
+        autocast: torch.dtype | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.task_weight = task_weight
+        self.retrieval_weight = retrieval_weight
+        self.retrieval_samples = retrieval_samples
+        self.operating_points = operating_points
+        self.seed = seed
+        self.autocast = autocast
+        super().__init__(*args, criterion=nn.Identity, **kwargs)
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        valid_accuracy = PassthroughScoring(name="valid_acc", lower_is_better=False)
+        return [*super()._default_callbacks, ("valid_acc", valid_accuracy)]
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """Train; remembers an interruption in `interrupted_`."""
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
+    def get_iterator(self, dataset: MixtureData, training: bool = False) -> Any:
+        """Form mixtures: new ones each epoch in training, fixed ones in validation."""
+        if training:
+            return _TrainingBatches(dataset, self.operating_points, self.batch_size, self.seed)
+        return _ValidationBatches(dataset, max(self.operating_points), self.batch_size)
+
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
+        """Run the module on mixtures of shape (n_mixtures, n_mux, length)."""
+        x = {name: values.to(self.device) for name, values in x.items()}
+        samples = 0
+        if self.module_.training and self.retrieval_weight > 0:
+            samples = self.retrieval_samples
+        with torch.autocast(
+            torch.device(self.device).type, self.autocast, enabled=self.autocast is not None
+        ):
+            return self.module_(
+                x["input_ids"].flatten(0, 1),
+                x["attention_mask"].flatten(0, 1),
+                n_mux=x["input_ids"].shape[1],
+                retrieval_samples=samples,
+            )
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Add the two losses up."""
+        targets, weights = (values.flatten().to(self.device) for values in y_true)
+        if isinstance(y_pred, MuxTrainingOutput):
+            recovery = retrieval_loss(y_pred.retrieval_logits, y_pred.retrieval_targets)
+            hits = y_pred.retrieval_logits.argmax(-1) == y_pred.retrieval_targets
+            self.history.record_batch("retrieval_acc", hits.float().mean().item())
+            if not self.task_weight:
+                return recovery
+            task = weighted_cross_entropy(y_pred.logits, targets, weights)
+            return self.task_weight * task + self.retrieval_weight * recovery
+        if not training:
+            hits = (y_pred.argmax(-1) == targets)[weights > 0]
+            self.history.record_batch("valid_acc", hits.float().mean().item())
+        return weighted_cross_entropy(y_pred, targets, weights)
+
+
+class LinearSchedule:
+    """A factor that rises from 0 to 1 over a tenth of the steps and falls to 0 over the rest.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the whole training.
+    """
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+        self.n_rising = max(1, n_steps // 10)
+
+    def __call__(self, step: int) -> float:
+        if step < self.n_rising:
+            return (step + 1) / (self.n_rising + 1)
+        return max(0.0, (self.n_steps - step) / max(1, self.n_steps - self.n_rising))
+
+
+def progress_bar(total: int | None, description: str, *, show: bool) -> Any:
+    """Return a tqdm bar that counts rows; silent where nobody watches.
+
+    Parameters
+    ----------
+    total : int or None
+    description : str
+    show : bool
+        Show a bar on a terminal or in a notebook.
+
+    Returns
+    -------
+    tqdm.tqdm
+    """
+    from tqdm.auto import tqdm
+
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    return tqdm(
+        total=total,
+        desc=description,
+        unit="row",
+        unit_scale=True,
+        disable=not (show and watched),
+        leave=False,
+    )
+
+
+class RowProgress(Callback):
+    """A progress bar over the rows of an epoch, with the training loss.
+
+    Parameters
+    ----------
+    description : str
+        What is going on, such as "warm-up".
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def on_epoch_begin(self, net: MuxNet, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Open the bar."""
+        n_batches = -(-len(dataset_train) // net.batch_size)
+        mean_point = sum(net.operating_points) / len(net.operating_points)
+        batch_size = min(net.batch_size, len(dataset_train))
+        label = f"{self.description} {len(net.history)}/{net.max_epochs}"
+        self.bar_ = progress_bar(int(n_batches * batch_size * mean_point), label, show=True)
+
+    def on_batch_end(self, net: MuxNet, batch: Any, training: bool, **kwargs: Any) -> None:
+        """Move on by the rows of the batch."""
+        if training:
+            self.bar_.update(batch[1][0].numel())
+            self.bar_.set_postfix(loss=f"{kwargs['loss'].item():.3f}", refresh=False)
+
+    def on_epoch_end(self, net: MuxNet, **kwargs: Any) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
+        """Close the bar of an interrupted epoch."""
+        self._close()
+
+    def _close(self) -> None:
+        if getattr(self, "bar_", None) is not None:
+            self.bar_.close()
+            self.bar_ = None

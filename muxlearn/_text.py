@@ -1,0 +1,636 @@
+"""The text classifier."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
+
+from muxlearn._estimator import check_groups, seeded
+from muxlearn._params import Choice, Constraint, Instance, OneOf, unknown_name
+from muxlearn._text_base import MuxTextEstimator, stream_windows
+from muxlearn._texts import check_texts, tokenize
+from muxlearn.nn.text import MuxSequenceClassifier
+
+__all__ = ["MuxTextClassifier"]
+
+
+class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
+    """Classify texts, `n_mux` of them in one pass of the encoder.
+
+    `n_mux` texts are folded into one sequence of vectors, the encoder runs once, and one
+    prediction is unfolded for each text, so that the encoder runs `n_mux` times less often
+    (DataMUX [1]_). The price is accuracy and a longer training. A prediction depends on the
+    texts that share the mixture; `groups`, `n_passes` and a smaller `n_mux` at prediction are
+    the ways out.
+
+    Parameters
+    ----------
+    n_mux : int, default=10
+        Number of texts in a mixture: the slots of the model, its capacity. 1 is the plain
+        encoder without multiplexer and demultiplexer.
+
+    architecture : {"tmux"}, default="tmux"
+        The multiplexed Transformer of [1]_.
+
+    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
+            default="subspace"
+        How the texts of a mixture are marked before they are added up.
+
+        - "subspace": every slot writes into dimensions of its own through a learned projection;
+          costs nothing at prediction.
+        - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
+        - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
+        - "binary": every slot keeps its own stretch of the dimensions ([1]_).
+        - "identity": no mark at all, the ablation.
+
+    demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
+        How a slot's vector is recovered.
+
+        - "rsa": a network shared by all slots that is given a learned key of the slot ([2]_).
+        - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
+          section 3.3); slower, since sequences grow by `n_mux`.
+        - "mlp": a layer of its own for each slot ([1]_, section 3.3).
+
+    learn_keys : bool, default=True
+        Whether the multiplexer is trained or stays as drawn.
+
+    backbone : str or path, default=None
+        The encoder. None builds a compact one of the sizes below, trained from nothing with a
+        tokenizer trained on the texts. A folder, or a name on the hub, is an encoder of the
+        `transformers` library with its tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM,
+        ModernBERT, …).
+
+    hidden_size : int, default=256
+        Width of the compact encoder; as the other sizes ignored with a `backbone`.
+
+    num_hidden_layers : int, default=4
+        Layers of the compact encoder.
+
+    num_attention_heads : int, default=4
+        Attention heads of the compact encoder; has to divide `hidden_size`.
+
+    intermediate_size : int, default=None
+        Width of its feed-forward layers, None for ``4 * hidden_size``.
+
+    vocab_size : int, default=8000
+        Size of the vocabulary that is trained for the compact encoder, at least 259 (the bytes
+        and three special tokens).
+
+    max_length : int, default=128
+        Tokens of a text, or of a pair together, that are read; the rest is cut off.
+
+    dropout : float, default=0.1
+        Dropout of the compact encoder and of the classification head.
+
+    warm_up : {"retrieval", None}, default="retrieval"
+        Training before the task: recover the tokens of single texts from the mixture ([1]_,
+        eq. 3). Not done at ``n_mux=1``, where nothing has to be told apart.
+
+    warm_up_epochs : int, default=5
+        Epochs of the warm-up.
+
+    retrieval_weight : float, default=0.1
+        Weight of the retrieval loss beside the task's ([1]_, eq. 4).
+
+    retrieval_samples : int, default=32
+        Tokens of each mixture that the retrieval loss looks at in a step, at least one a slot.
+
+    operating_points : tuple of int, default=None
+        Values of `n_mux` that the model is trained for, each in its share of the steps, so that
+        one model serves all of them. None trains at `n_mux` alone. `predict` takes any value up
+        to `n_mux` all the same.
+
+    max_epochs : int, default=10
+        Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
+        is, so that each text is seen `n_mux` times an epoch, each time among other texts. 0
+        builds and initialises the model without training it.
+
+    batch_size : int, default=32
+        Mixtures in a batch, in training and prediction.
+
+    lr : float or "auto", default="auto"
+        Peak learning rate of AdamW, reached after a tenth of the steps; falls linearly to 0.
+        "auto" is 5e-4 for the compact encoder and 1e-4 with a `backbone`, whose new parts then
+        train at five times that rate.
+
+    weight_decay : float, default=0.01
+        Decay of weight matrices.
+
+    class_weight : dict, "balanced" or None, default=None
+        Weights of the classes in the loss; "balanced" makes every class count the same.
+
+    early_stopping : bool, default=False
+        Whether to set a part of the training texts aside, stop when the loss on it does not
+        improve any more, and keep the best weights.
+
+    validation_fraction : float, default=0.1
+        The part set aside with `early_stopping`.
+
+    n_iter_no_change : int, default=3
+        Epochs without improvement before `early_stopping` ends the training.
+
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last one: same tokenizer, weights and classes, no second
+        warm-up.
+
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
+        float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
+
+    device : str or torch.device, default="auto"
+        "auto" takes a GPU where there is one.
+
+    compile : bool, default=False
+        Whether prediction runs through `torch.compile`. Needs a C++ compiler, and pays for long
+        runs only.
+
+    callbacks : list of skorch callbacks, default=None
+        Added to the training's own; copies are used.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides initial weights, companions and dropout.
+
+    verbose : int, default=0
+        1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+
+    net_ : skorch.NeuralNet
+        The skorch net that was trained.
+
+    module_ : torch.nn.Module
+        The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
+        returns their logits in the same order.
+
+    tokenizer_ : tokenizers.Tokenizer
+        The tokenizer.
+
+    history_ : skorch.history.History
+        Losses of the training, epoch by epoch.
+
+    warm_up_history_ : skorch.history.History or None
+        Losses and retrieval accuracy of the warm-up.
+
+    n_iter_ : int
+        Epochs of training, the warm-up not counted.
+
+    See Also
+    --------
+    muxlearn.testing.check_text_estimator : The API checks that this estimator passes.
+
+    Notes
+    -----
+    Two of scikit-learn's estimator checks, invariance to the order of the samples and to the
+    size of the batch, do not hold for ``n_mux > 1``: a prediction depends on its companions.
+
+    References
+    ----------
+    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
+       Neural Networks", NeurIPS 2022.
+    .. [2] V. Murahari et al., "MUX-PLMs: Pre-training Language Models with Data Multiplexing",
+       Findings of ACL 2023.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> X = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 8
+    >>> y = ["weather", "sport", "weather", "sport"] * 8
+    >>> clf = MuxTextClassifier(n_mux=2, hidden_size=32, num_hidden_layers=1, vocab_size=300,
+    ...                         max_epochs=40, batch_size=8, random_state=0).fit(X, y)
+    >>> clf.predict(["rain and wind", "a late equaliser"]).tolist()
+    ['weather', 'sport']
+    """
+
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **MuxTextEstimator._constraints,
+        "class_weight": OneOf(
+            None, Choice("balanced"), Instance((dict,), "a dict from label to weight")
+        ),
+    }
+
+    def __init__(
+        self,
+        n_mux: int = 10,
+        *,
+        architecture: str = "tmux",
+        multiplexer: str = "subspace",
+        demultiplexer: str = "rsa",
+        learn_keys: bool = True,
+        backbone: str | os.PathLike | None = None,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 4,
+        num_attention_heads: int = 4,
+        intermediate_size: int | None = None,
+        vocab_size: int = 8000,
+        max_length: int = 128,
+        dropout: float = 0.1,
+        warm_up: str | None = "retrieval",
+        warm_up_epochs: int = 5,
+        retrieval_weight: float = 0.1,
+        retrieval_samples: int = 32,
+        operating_points: tuple[int, ...] | None = None,
+        max_epochs: int = 10,
+        batch_size: int = 32,
+        lr: float | str = "auto",
+        weight_decay: float = 0.01,
+        class_weight: dict | str | None = None,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 3,
+        warm_start: bool = False,
+        dtype: str = "auto",
+        device: Any = "auto",
+        compile: bool = False,
+        callbacks: list | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_mux = n_mux
+        self.architecture = architecture
+        self.multiplexer = multiplexer
+        self.demultiplexer = demultiplexer
+        self.learn_keys = learn_keys
+        self.backbone = backbone
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.dropout = dropout
+        self.warm_up = warm_up
+        self.warm_up_epochs = warm_up_epochs
+        self.retrieval_weight = retrieval_weight
+        self.retrieval_samples = retrieval_samples
+        self.operating_points = operating_points
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.class_weight = class_weight
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.compile = compile
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        unlabeled: Iterable[Any] | None = None,
+    ) -> MuxTextClassifier:
+        """Fit the model to texts and labels.
+
+        Parameters
+        ----------
+        X : sequence of str or of (str, str) pairs, length n_samples
+            List, array, `pandas.Series`, `datasets` column; pairs may come as a two-column
+            frame.
+
+        y : array-like of shape (n_samples,)
+            The labels, of any type.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the texts in the loss.
+
+        unlabeled : sequence of str, default=None
+            Texts for the warm-up, and for the tokenizer if one is trained; None stands for `X`.
+
+        Returns
+        -------
+        MuxTextClassifier
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
+            been learned so far.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter, a text or a label is not what it has to be.
+        OSError
+            `backbone` cannot be loaded.
+        """
+        self._check_parameters()
+        rows = check_texts(X)
+        classes, targets = _check_labels(y, len(rows))
+        weights = self._row_weights(sample_weight, classes, targets)
+        extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        with seeded(seed, self._device()):
+            if continued:
+                self._check_same_classes(classes)
+                tokenizer, module = self.tokenizer_, self.module_.train()
+                warm_up_history = self.warm_up_history_
+            else:
+                tokenizer, module = self._build(rows, extra, len(classes))
+            interrupted = False
+            if not continued:
+                warm_up_history, interrupted = self._warm_up(tokenizer, module, extra, seed)
+            net = self._fit_task(tokenizer, module, rows, targets, weights, seed, interrupted)
+
+        history = net.history
+        if continued:
+            history = type(history)([*self.history_, *history])
+        self._set_fitted(
+            tokenizer=tokenizer,
+            net=net,
+            classes=classes,
+            history=history,
+            warm_up_history=warm_up_history,
+            plan_seed=seed,
+            structure=self._structure if continued else self._structure_params(),
+        )
+        return self
+
+    def predict(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> NDArray:
+        """Predict the labels of texts.
+
+        Parameters
+        ----------
+        X : sequence of str or of (str, str) pairs, length n_samples
+            As in `fit`; a single text is enough.
+
+        n_mux : int, default=None
+            Texts in a mixture, from 1 to the model's capacity, which None stands for. With
+            fewer, a text fills several slots whose answers are averaged: slower and more
+            accurate.
+
+        groups : array-like of shape (n_samples,), default=None
+            Texts of different groups (tenants, say) never share a mixture.
+
+        n_passes : int, default=1
+            How often to predict, among other companions each time; probabilities are averaged.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            The labels, in the order of `X`.
+        """
+        return self._labels(self._log_proba(X, n_mux, groups, n_passes))
+
+    def predict_proba(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> NDArray[np.float64]:
+        """Predict the probabilities of the classes.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            Columns in the order of `classes_`.
+        """
+        return np.exp(self._log_proba(X, n_mux, groups, n_passes))
+
+    def decision_function(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> NDArray[np.float64]:
+        """Return log-probabilities, of two classes the log odds of the second.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
+        """
+        log_proba = self._log_proba(X, n_mux, groups, n_passes)
+        return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
+
+    def score(
+        self,
+        X: Iterable[Any],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> float:
+        """Return the accuracy of `predict`.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        y : array-like of shape (n_samples,)
+            The true labels.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the texts in the mean.
+
+        Returns
+        -------
+        float
+        """
+        predicted = self.predict(X, n_mux=n_mux, groups=groups, n_passes=n_passes)
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
+
+    def predict_iter(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: Iterable[Any] | None = None,
+        n_passes: int = 1,
+        method: Literal["predict", "predict_proba"] = "predict",
+    ) -> Iterator[Any]:
+        """Predict a stream of texts of any length in constant memory.
+
+        Parameters
+        ----------
+        X : iterable of str or of (str, str) pairs
+            Read as results are asked for, some thousand texts ahead.
+
+        n_mux, n_passes
+            As in `predict`.
+
+        groups : iterable, default=None
+            As in `predict`, one for each text.
+
+        method : {"predict", "predict_proba"}, default="predict"
+            What to yield.
+
+        Yields
+        ------
+        label, or ndarray of shape (n_classes,)
+            One result for each text, in order.
+        """
+        check_is_fitted(self)
+        if method not in ("predict", "predict_proba"):
+            raise unknown_name("`method`", str(method), ["predict", "predict_proba"])
+        if isinstance(X, str | bytes):
+            check_texts(X)
+        n_mux = self._predict_n_mux(n_mux)
+        n_passes = self._check_n_passes(n_passes)
+        windows = stream_windows(iter(X), groups, self._window_size(n_mux))
+        results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes)
+        return (
+            result
+            for log_proba in results
+            for result in (self._labels(log_proba) if method == "predict" else np.exp(log_proba))
+        )
+
+    def _labels(self, log_proba: NDArray[np.float64]) -> NDArray:
+        return self.classes_[log_proba.argmax(1)]
+
+    def _log_proba(
+        self, X: Iterable[Any], n_mux: int | None, groups: ArrayLike | None, n_passes: int
+    ) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        n_mux = self._predict_n_mux(n_mux)
+        n_passes = self._check_n_passes(n_passes)
+        rows = check_texts(X)
+        codes = check_groups(groups, len(rows))
+        # Groups one after the other, so that few mixtures are cut short by the end of a window.
+        order = np.arange(len(rows)) if codes is None else np.argsort(codes, kind="stable")
+        size = self._window_size(n_mux)
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        windows = (
+            ([rows[i] for i in part], None if codes is None else codes[part]) for part in parts
+        )
+        log_proba = np.concatenate(
+            list(
+                self._log_proba_windows(
+                    windows, n_mux=n_mux, n_passes=n_passes, total=len(rows)
+                )
+            )
+        )
+        out = np.empty_like(log_proba)
+        out[order] = log_proba
+        return out
+
+    def _row_weights(
+        self, sample_weight: ArrayLike | None, classes: NDArray, targets: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        placeholder = np.empty((len(targets), 0))
+        weights = _check_sample_weight(
+            sample_weight, placeholder, dtype=np.float64, ensure_non_negative=True
+        )
+        if not weights.sum() > 0:
+            raise ValueError("`sample_weight` is 0 for every row; nothing could be learned")
+        if isinstance(self.class_weight, dict):
+            known = classes.tolist()
+            unknown = [label for label in self.class_weight if label not in known]
+            if unknown:
+                raise ValueError(
+                    f"`class_weight` names the label {unknown[0]!r}, which is not in `y`; the "
+                    f"labels are {known}"
+                )
+        weights = weights * compute_sample_weight(self.class_weight, classes[targets])
+        return (weights / weights.mean()).astype(np.float32)
+
+    def _check_same_classes(self, classes: NDArray) -> None:
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
+                f"{classes.tolist()}; set warm_start=False to begin anew"
+            )
+
+    def _fit_task(
+        self,
+        tokenizer: Any,
+        module: MuxSequenceClassifier,
+        rows: list[Any],
+        targets: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        seed: int,
+        interrupted: bool,
+    ) -> Any:
+        """Train the task; returns the net."""
+        from muxlearn._net import MixtureData
+
+        train, valid = np.arange(len(rows)), None
+        if self.early_stopping:
+            train, valid = self._split(targets, seed)
+
+        def data(part: NDArray[np.int64]) -> MixtureData:
+            tokens = tokenize(tokenizer, [rows[i] for i in part])
+            return MixtureData(tokens, targets[part], weights[part])
+
+        return self._train(
+            module,
+            data(train),
+            None if valid is None else data(valid),
+            seed=seed + 1,
+            description="training",
+            max_epochs=0 if interrupted else self.max_epochs,
+            retrieval_weight=self.retrieval_weight if self.n_mux > 1 else 0.0,
+            retrieval_samples=self.retrieval_samples,
+        )
+
+    def _split(
+        self, targets: NDArray[np.int64], seed: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Set rows aside for early stopping, every class in its share where that is possible."""
+        rows = np.arange(len(targets))
+        if len(rows) < 2:
+            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+        n_valid = min(max(1, round(self.validation_fraction * len(rows))), len(rows) - 1)
+        counts = np.bincount(targets)
+        divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(rows) - n_valid)
+        return train_test_split(
+            rows, test_size=n_valid, random_state=seed, stratify=targets if divisible else None
+        )
+
+
+def _check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
+    """Return the sorted labels, and the number of each row's label."""
+    if y is None:
+        raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != n_rows:
+        raise ValueError(
+            f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
+        )
+    missing = [row for row, label in enumerate(labels.tolist()) if label is None or label != label]
+    if missing:
+        raise ValueError(f"row {missing[0]} of `y` is missing ({labels[missing[0]]!r})")
+    check_classification_targets(labels)
+    try:
+        return np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise TypeError(
+            f"`y` mixes labels of types {', '.join(kinds)}, which cannot be sorted; make them one"
+        ) from error

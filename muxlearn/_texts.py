@@ -1,0 +1,191 @@
+"""Texts as users bring them: checks, and tokens as numpy arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+__all__ = ["TokenTable", "check_texts", "tokenize", "train_tokenizer"]
+
+#: Special tokens of our own tokenizer; the first is padding.
+SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]"]
+
+Text = str | tuple[str, str]
+
+
+def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
+    """Turn what holds texts, or pairs of texts, into a list.
+
+    Parameters
+    ----------
+    X : sequence of str or of pairs of str, array, Series, two-column frame or datasets column
+    name : str, default="X"
+        What to call it in an error.
+    first_row : int, default=0
+        Number of the first row, for the parts of a stream.
+
+    Returns
+    -------
+    list of str or list of (str, str)
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something is not a text; the message says which row.
+    """
+    if isinstance(X, str | bytes):
+        raise TypeError(
+            f"`{name}` is a single {type(X).__name__}; give a sequence of texts, "
+            f"for one text `[text]`"
+        )
+    if hasattr(X, "columns") and hasattr(X, "itertuples"):  # a frame iterates over its columns
+        X = list(X.itertuples(index=False, name=None))
+    elif isinstance(X, np.ndarray) and X.ndim == 0:
+        raise TypeError(f"`{name}` is an array without an axis; give a sequence of texts")
+    elif not isinstance(X, Iterable) or isinstance(X, dict | set):
+        raise TypeError(
+            f"`{name}` has to be a sequence of texts, got an instance of {type(X).__name__}"
+        )
+    rows = list(X)
+    if not rows:
+        raise ValueError(f"`{name}` has 0 rows; at least 1 is needed")
+    paired = _is_pair_like(rows[0])
+    return [_check_row(row, paired, name, number) for number, row in enumerate(rows, first_row)]
+
+
+def _is_pair_like(row: object) -> bool:
+    return isinstance(row, tuple | list | np.ndarray) and np.size(np.asarray(row, object)) != 1
+
+
+def _check_row(row: Any, paired: bool, name: str, number: int) -> Text:
+    where = f"row {number} of `{name}`"
+    if type(row) is str and not paired:
+        return row
+    if isinstance(row, tuple | list | np.ndarray):
+        parts = list(row)
+        if len(parts) == 1 and not paired:  # a one-column frame or array
+            return _check_text(parts[0], where)
+        if not paired:
+            raise ValueError(
+                f"{where} is a pair, but row 0 is a single text; give either texts or pairs"
+            )
+        if len(parts) != 2:
+            raise ValueError(f"{where} has {len(parts)} texts; a pair has 2")
+        return _check_text(parts[0], where, "first "), _check_text(parts[1], where, "second ")
+    if paired and isinstance(row, str):
+        raise ValueError(
+            f"{where} is a single text, but row 0 is a pair; give either texts or pairs"
+        )
+    return _check_text(row, where)
+
+
+def _check_text(text: Any, where: str, half: str = "") -> str:
+    if isinstance(text, str):
+        return str(text)
+    subject = f"the {half}text of {where}" if half else where
+    if text is None or (isinstance(text, float) and np.isnan(text)) or str(text) == "<NA>":
+        raise ValueError(
+            f"{subject} is missing ({text!r}); drop the row or give an empty string for it"
+        )
+    hint = "decode it, e.g. with .decode('utf-8')" if isinstance(text, bytes) else "convert it"
+    raise TypeError(f"{subject} is of type {type(text).__name__}, not str; {hint}")
+
+
+class TokenTable:
+    """The tokens of many rows in one flat array.
+
+    Parameters
+    ----------
+    tokens : sequence of sequences of int
+        The token ids of each row; no row is empty.
+    """
+
+    def __init__(self, tokens: Sequence[Sequence[int]]) -> None:
+        self.lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
+        self._flat = np.fromiter(
+            chain.from_iterable(tokens), np.int32, int(self.lengths.sum())
+        )
+        self._starts = np.cumsum(self.lengths) - self.lengths
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def gather(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Stack some rows, padded to the longest.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, any shape
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (*rows.shape, length)
+            0 at padding.
+        mask : ndarray of bool, the same shape
+            False at padding.
+        """
+        lengths = self.lengths[rows][..., None]
+        steps = np.arange(lengths.max())
+        mask = steps < lengths
+        positions = np.where(mask, self._starts[rows][..., None] + steps, 0)
+        return np.where(mask, self._flat[positions], 0).astype(np.int64), mask
+
+
+def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
+    """Tokenize rows; the tokenizer's own truncation applies.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+    rows : list of str or of (str, str)
+
+    Returns
+    -------
+    TokenTable
+    """
+    encodings = tokenizer.encode_batch_fast(rows)
+    return TokenTable([encoding.ids for encoding in encodings])
+
+
+def train_tokenizer(rows: Iterable[Text], vocab_size: int) -> Tokenizer:
+    """Train a byte-level BPE tokenizer: no text is outside of its vocabulary.
+
+    Parameters
+    ----------
+    rows : iterable of str or of (str, str)
+    vocab_size : int
+        At most this many tokens; few texts give fewer.
+
+    Returns
+    -------
+    tokenizers.Tokenizer
+        Puts ``[CLS]`` in front, so that an empty text has a token too, and ``[SEP]`` between the
+        texts of a pair.
+    """
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = byte_level
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=SPECIAL_TOKENS,
+        initial_alphabet=byte_level.alphabet(),
+        show_progress=False,
+    )
+    texts = (part for row in rows for part in ([row] if isinstance(row, str) else row))
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A",
+        pair="[CLS] $A [SEP] $B",
+        special_tokens=[(token, SPECIAL_TOKENS.index(token)) for token in ("[CLS]", "[SEP]")],
+    )
+    return tokenizer

@@ -1,0 +1,214 @@
+"""Who is mixed with whom, and the way back.
+
+Everything here is numpy on row numbers: no strings, no tensors. Training, prediction and export
+form their mixtures with these two functions and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["MixturePlan", "plan_mixtures", "training_batches"]
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class MixturePlan:
+    """A one-to-one map from rows to the counted places of some mixtures.
+
+    Parameters
+    ----------
+    rows : ndarray of int64, shape (n_mixtures, n_mux)
+        The row that stands in each place.
+    counted : ndarray of bool, shape (n_mixtures, n_mux)
+        False where the row is a filler: a repetition whose prediction is thrown away. Every row
+        is counted exactly once.
+    """
+
+    rows: Rows
+    counted: NDArray[np.bool_]
+
+    @property
+    def n_mux(self) -> int:
+        """Rows in a mixture."""
+        return self.rows.shape[1]
+
+    def __len__(self) -> int:
+        """Return the number of mixtures."""
+        return len(self.rows)
+
+    def batches(self, batch_size: int) -> Iterator[MixturePlan]:
+        """Yield consecutive parts of at most `batch_size` mixtures."""
+        for start in range(0, len(self), batch_size):
+            part = slice(start, start + batch_size)
+            yield MixturePlan(self.rows[part], self.counted[part])
+
+    def unmix(self, values: NDArray) -> NDArray:
+        """Bring the values of all places back into the order of the rows.
+
+        Parameters
+        ----------
+        values : ndarray, shape (n_mixtures, n_mux, ...)
+            One value for each place, fillers included.
+
+        Returns
+        -------
+        ndarray, shape (n_rows, ...)
+            The values of the counted places; entry `i` belongs to row `i`.
+        """
+        if values.shape[:2] != self.rows.shape:
+            raise ValueError(
+                f"`values` starts with axes {values.shape[:2]}, but the plan has "
+                f"{self.rows.shape[0]} mixtures of {self.rows.shape[1]} rows"
+            )
+        counted_rows = self.rows[self.counted]
+        out = np.empty((len(counted_rows), *values.shape[2:]), dtype=values.dtype)
+        out[counted_rows] = values[self.counted]
+        return out
+
+
+def plan_mixtures(
+    lengths: ArrayLike,
+    n_mux: int,
+    *,
+    groups: ArrayLike | None = None,
+    seed: int = 0,
+    regrouping: int = 0,
+) -> MixturePlan:
+    """Plan the mixtures of one prediction call.
+
+    Rows of similar length share a mixture, since a mixture is as long as its longest row. The
+    last mixture of a group is filled up by repeating rows of the same group, nearest in length
+    first.
+
+    Parameters
+    ----------
+    lengths : array-like of int, shape (n_rows,)
+        Length of each row in tokens; constant for images.
+    n_mux : int
+        Rows in a mixture, at least 1.
+    groups : array-like, shape (n_rows,), default=None
+        Rows of different groups never share a mixture.
+    seed : int, default=0
+        Decides the order of rows of equal length. The same arguments give the same plan.
+    regrouping : int, default=0
+        Number of an alternative plan for the same rows: from 1 on, rows change companions and
+        places at little cost in padding.
+
+    Returns
+    -------
+    MixturePlan
+        Mixtures in descending order of their longest row within each group, so that a batch
+        which does not fit into memory fails at the start.
+    """
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or len(lengths) == 0:
+        raise ValueError(
+            f"`lengths` needs one axis and at least one row, got shape {lengths.shape}"
+        )
+    if n_mux < 1:
+        raise ValueError(f"`n_mux` is {n_mux}; at least 1 row has to be in a mixture")
+    rng = np.random.default_rng([seed, regrouping])
+    ranking = -lengths.astype(np.float64)
+    if regrouping:
+        # Up to an eighth longer or shorter: new companions, little more padding.
+        ranking *= rng.uniform(0.875, 1.125, len(lengths))
+    tie_breaker = rng.permutation(len(lengths))
+    if groups is None:
+        members = [np.lexsort((tie_breaker, ranking))]
+    else:
+        groups = np.asarray(groups)
+        if groups.shape != lengths.shape:
+            raise ValueError(
+                f"`groups` has shape {groups.shape}, but there are {len(lengths)} rows"
+            )
+        codes = np.unique(groups, return_inverse=True)[1]
+        order = np.lexsort((tie_breaker, ranking, codes))
+        members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    parts = [_fill(rows, n_mux) for rows in members]
+    plan = MixturePlan(
+        np.concatenate([rows for rows, _ in parts]), np.concatenate([c for _, c in parts])
+    )
+    if regrouping and n_mux > 1:
+        places = rng.permuted(np.broadcast_to(np.arange(n_mux), plan.rows.shape), axis=1)
+        plan = MixturePlan(
+            np.take_along_axis(plan.rows, places, 1), np.take_along_axis(plan.counted, places, 1)
+        )
+    return plan
+
+
+def _fill(rows: Rows, n_mux: int) -> tuple[Rows, NDArray[np.bool_]]:
+    """Cut `rows` into mixtures; the last one borrows the rows that stand before it."""
+    n_spare = -len(rows) % n_mux
+    first_of_last = len(rows) - (n_mux - n_spare)
+    borrowed = rows[(first_of_last - 1 - np.arange(n_spare)) % len(rows)]
+    counted = np.ones(len(rows) + n_spare, dtype=bool)
+    counted[len(rows) :] = False
+    return np.concatenate([rows, borrowed]).reshape(-1, n_mux), counted.reshape(-1, n_mux)
+
+
+def training_batches(
+    lengths: ArrayLike,
+    n_mux: int | tuple[int, ...],
+    batch_size: int,
+    rng: np.random.Generator,
+) -> list[Rows]:
+    """Draw the batches of one training epoch.
+
+    An epoch has `ceil(n_rows / batch_size)` steps whatever `n_mux` is, so it sees every row about
+    `n_mux` times, each time among new companions (the convention of MIMONets, where an epoch
+    passes over the data N times).
+
+    Parameters
+    ----------
+    lengths : array-like of int, shape (n_rows,)
+        Length of each row in tokens.
+    n_mux : int or tuple of int
+        Rows in a mixture; of several operating points, each batch gets one, all equally often.
+    batch_size : int
+        Mixtures in a batch.
+    rng : numpy.random.Generator
+        Source of the order.
+
+    Returns
+    -------
+    list of ndarray of int64, shape (batch_size or fewer, one of `n_mux`)
+        The rows of each mixture, batch by batch.
+    """
+    lengths = np.asarray(lengths)
+    points = np.atleast_1d(np.asarray(n_mux))
+    n_steps = -(-len(lengths) // batch_size)
+    batch_size = min(batch_size, len(lengths))
+    step_points = rng.permutation(np.resize(rng.permutation(points), n_steps))
+    n_places = batch_size * int(step_points.sum())
+    n_rounds = -(-n_places // len(lengths))
+    stream = np.concatenate([rng.permutation(len(lengths)) for _ in range(n_rounds)])[:n_places]
+
+    batches = []
+    # A window sorts by length; within less than one pass over the rows, it holds few copies.
+    steps_per_window = max(1, min(64, n_steps))
+    start = 0
+    for first in range(0, n_steps, steps_per_window):
+        window_points = step_points[first : first + steps_per_window]
+        n_window = batch_size * int(window_points.sum())
+        window = stream[start : start + n_window]
+        start += n_window
+        noisy_lengths = lengths[window] * rng.uniform(0.9, 1.1, len(window))
+        window = window[np.argsort(noisy_lengths, kind="stable")]
+        bounds = np.cumsum(batch_size * window_points)[:-1]
+        for rows, point in zip(np.split(window, bounds), window_points, strict=True):
+            batches.append(_scatter(rows, int(point), rng))
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _scatter(rows, n_mux, rng):
+    _, codes = np.unique(rows, return_inverse=True)
+    shuffled = rng.permutation(codes.max() + 1)
+    rows = rows[np.argsort(shuffled[codes], kind="stable")]
+    dealt = rows.reshape(n_mux, -1).T
+    return rng.permuted(dealt, axis=1)

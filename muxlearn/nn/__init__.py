@@ -1,0 +1,1 @@
+"""Multiplexed networks in pure torch; knows no scikit-learn, no skorch, no strings."""

@@ -1,0 +1,173 @@
+"""Demultiplexers: recover one vector for each slot from what the backbone made of the mixture."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from muxlearn.nn.multiplex import SubspaceMultiplexer
+
+__all__ = [
+    "DEMULTIPLEXERS",
+    "Demultiplexer",
+    "IdentityDemultiplexer",
+    "IndexDemultiplexer",
+    "MLPDemultiplexer",
+    "RSADemultiplexer",
+]
+
+
+class Demultiplexer(nn.Module):
+    """Base class.
+
+    Parameters
+    ----------
+    n_mux : int
+        Number of slots.
+    hidden_size : int
+        Size of a vector, mixed or not.
+    """
+
+    #: Positions that the demultiplexer needs in front of the mixture, one for each slot.
+    uses_prefix = False
+
+    def __init__(self, n_mux: int, hidden_size: int) -> None:
+        super().__init__()
+        self.n_mux = n_mux
+        self.hidden_size = hidden_size
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:
+        """Demultiplex.
+
+        Parameters
+        ----------
+        h : Tensor of shape (n_mixtures, n_mux, n_positions, hidden_size)
+            The mixture's vectors, those that are to be read for each slot.
+        prefix : Tensor of shape (n_mixtures, n_mux, hidden_size), default=None
+            The backbone's output at the prefix, for the demultiplexer that has one.
+
+        Returns
+        -------
+        Tensor of shape (n_mixtures, n_mux, n_positions, hidden_size)
+        """
+        raise NotImplementedError
+
+
+class IdentityDemultiplexer(Demultiplexer):
+    """Pass the mixture on: all there is to do for one slot."""
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+        return h
+
+
+class RSADemultiplexer(Demultiplexer):
+    """Give a small network a learned key of the slot beside the mixture; no prefix.
+
+    The demultiplexer of MUX-PLMs (section 3.2, named after the cryptosystem): every slot has a
+    private key ``k_i`` that is learned, ``f_i(h) = LN(MLP([h; k_i]))``. The first layer's two
+    halves are kept apart, so that the key's half is computed once and not at every position.
+
+    A slot starts with its own share of the hidden units open and the others closed: its key puts
+    them where GELU is flat. A network that begins with all of them open has to find a way to
+    tell the slots apart first, and most of a short training goes by until it does.
+    """
+
+    #: How far below zero a closed unit starts.
+    closed = 5.0
+
+    def __init__(self, n_mux: int, hidden_size: int) -> None:
+        super().__init__(n_mux, hidden_size)
+        inner = 2 * hidden_size
+        self.keys = nn.Parameter(nn.init.orthogonal_(torch.empty(n_mux, hidden_size)))
+        self.key_in = nn.Linear(hidden_size, inner, bias=False)
+        self.mixture_in = nn.Linear(hidden_size, inner)
+        self.out = nn.Linear(inner, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+        share = inner // n_mux
+        gates = torch.full((n_mux, inner), -self.closed)
+        for slot, gate in enumerate(gates):
+            gate[slot * share : (slot + 1) * share] = 0.0
+        with torch.no_grad():
+            self.key_in.weight.copy_(gates.T @ self.keys)
+
+    @torch.no_grad()
+    def init_from_subspaces(self, multiplexer: SubspaceMultiplexer) -> None:
+        """Start by reading back what a subspace multiplexer wrote.
+
+        A slot's open units hold its own coordinates once with each sign; since
+        ``gelu(x) - gelu(-x) = x``, the last layer puts them together again and takes them back
+        to the space of the token embeddings. Pays where the backbone starts near the identity,
+        as a fresh pre-norm encoder does.
+
+        Parameters
+        ----------
+        multiplexer : SubspaceMultiplexer
+            As wide as the hidden vectors here.
+        """
+        width = multiplexer.slot_width
+        eye = torch.eye(width)
+        signs = torch.cat([eye, -eye])  # (2 * width, width)
+        share = 2 * self.hidden_size // self.n_mux
+        for module in (self.mixture_in, self.out):
+            nn.init.zeros_(module.bias)
+        for slot, key in enumerate(multiplexer.keys):
+            units = slice(slot * share, slot * share + 2 * width)
+            coordinates = slice(slot * width, (slot + 1) * width)
+            self.mixture_in.weight[units] = 0.0
+            self.mixture_in.weight[units, coordinates] = signs
+            self.out.weight[:, units] = key @ signs.T / math.sqrt(self.n_mux)
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+        key = self.key_in(self.keys)[:, None]  # (n_mux, 1, inner)
+        return self.norm(self.out(F.gelu(self.mixture_in(h) + key)))
+
+
+class IndexDemultiplexer(Demultiplexer):
+    """Read the slot's index vector off a prefix of `n_mux` positions.
+
+    DataMUX, section 3.3, "index embeddings": the prefix of row i says which slot it stands in,
+    and the backbone's output ``p_i`` there is the key, ``f_i(h) = LN(gelu(A [p_i; h]))``.
+    """
+
+    uses_prefix = True
+
+    def __init__(self, n_mux: int, hidden_size: int) -> None:
+        super().__init__(n_mux, hidden_size)
+        self.dense = nn.Linear(2 * hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+        assert prefix is not None
+        key_in, mixture_in = self.dense.weight.chunk(2, dim=1)
+        key = F.linear(prefix, key_in, self.dense.bias)[:, :, None]
+        return self.norm(F.gelu(F.linear(h, mixture_in) + key))
+
+
+class MLPDemultiplexer(Demultiplexer):
+    """A layer of its own for each slot, ``f_i(h) = LN_i(gelu(D_i h))`` (DataMUX, section 3.3)."""
+
+    def __init__(self, n_mux: int, hidden_size: int, layer_norm_eps: float = 1e-5) -> None:
+        super().__init__(n_mux, hidden_size)
+        self.layer_norm_eps = layer_norm_eps
+        bound = 1 / math.sqrt(hidden_size)
+        self.weight = nn.Parameter(
+            torch.empty(n_mux, hidden_size, hidden_size).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.empty(n_mux, hidden_size).uniform_(-bound, bound))
+        self.norm_weight = nn.Parameter(torch.ones(n_mux, hidden_size))
+        self.norm_bias = nn.Parameter(torch.zeros(n_mux, hidden_size))
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+        y = torch.einsum("bsld,sed->bsle", h, self.weight) + self.bias[:, None]
+        y = F.layer_norm(F.gelu(y), (self.hidden_size,), eps=self.layer_norm_eps)
+        return y * self.norm_weight[:, None] + self.norm_bias[:, None]
+
+
+DEMULTIPLEXERS: dict[str, type[Demultiplexer]] = {
+    "rsa": RSADemultiplexer,
+    "index": IndexDemultiplexer,
+    "mlp": MLPDemultiplexer,
+}

@@ -1,0 +1,148 @@
+"""Text encoders that run on vectors already embedded and multiplexed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+__all__ = ["CompactEncoder", "PretrainedEncoder"]
+
+
+class CompactEncoder(nn.Module):
+    """The library's own pre-norm Transformer encoder.
+
+    Learned positions are added to the mixture, not to its rows: all rows share them.
+
+    Parameters
+    ----------
+    vocab_size : int
+        Rows of the token table.
+    hidden_size : int, default=256
+    num_hidden_layers : int, default=4
+    num_attention_heads : int, default=4
+        Has to divide `hidden_size`.
+    intermediate_size : int, default=1024
+        Width of the feed-forward layers.
+    max_length : int, default=128
+        Number of positions, a prefix not counted.
+    n_prefix : int, default=0
+        Positions in front of the text that the demultiplexer takes.
+    dropout : float, default=0.1
+    """
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 4,
+        num_attention_heads: int = 4,
+        intermediate_size: int = 1024,
+        max_length: int = 128,
+        n_prefix: int = 0,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, hidden_size)
+        nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(hidden_size))
+        self.position_embedding = nn.Embedding(max_length + n_prefix, hidden_size)
+        nn.init.normal_(self.position_embedding.weight, std=0.1 / math.sqrt(hidden_size))
+        self.embedding_norm = nn.LayerNorm(hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.layers = nn.ModuleList(
+            _Layer(hidden_size, num_attention_heads, intermediate_size, dropout)
+            for _ in range(num_hidden_layers)
+        )
+        self.norm = nn.LayerNorm(hidden_size)
+
+    @property
+    def embedding_size(self) -> int:
+        """Width of a token's vector."""
+        return self.embedding.embedding_dim
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of an output vector."""
+        return self.norm.normalized_shape[0]
+
+    def drop_embedding(self) -> None:
+        """Free the token table, for a model that has folded it into others."""
+        self.embedding = nn.Embedding(0, self.embedding_size)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Encode.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_mixtures, length, hidden_size)
+        mask : Tensor of bool, shape (n_mixtures, length)
+            False where no row of the mixture has a token.
+
+        Returns
+        -------
+        Tensor of shape (n_mixtures, length, hidden_size)
+        """
+        x = self.embedding_norm(x + self.position_embedding.weight[: x.shape[1]])
+        x = self.dropout(x)
+        for layer in self.layers:
+            x = layer(x, mask[:, None, None])
+        return self.norm(x)
+
+
+class PretrainedEncoder(nn.Module):
+    """An encoder of the `transformers` library, fed with multiplexed token embeddings.
+
+    The mixture stands where the token embeddings stand: the model adds its own positions and
+    normalises after multiplexing, once for the mixture and not for each row.
+
+    Parameters
+    ----------
+    model : transformers.PreTrainedModel
+        An encoder that takes ``inputs_embeds`` and ``attention_mask``.
+    """
+
+    def __init__(self, model: PreTrainedModel) -> None:
+        super().__init__()
+        self.model = model
+        self.hidden_size: int = model.config.hidden_size
+        self.embedding_size: int = self.embedding.embedding_dim
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The token table."""
+        return cast(nn.Embedding, self.model.get_input_embeddings())
+
+    def drop_embedding(self) -> None:
+        """Free the token table, for a model that has folded it into others."""
+        self.model.set_input_embeddings(nn.Embedding(0, self.embedding_size))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Encode; as `CompactEncoder.forward`."""
+        return self.model(inputs_embeds=x, attention_mask=mask.long()).last_hidden_state
+
+
+class _Layer(nn.Module):
+    def __init__(self, hidden_size: int, num_heads: int, inner: int, dropout: float) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
+        self.attention_out = nn.Linear(hidden_size, hidden_size)
+        self.mlp_norm = nn.LayerNorm(hidden_size)
+        self.mlp_in = nn.Linear(hidden_size, inner)
+        self.mlp_out = nn.Linear(inner, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        n_rows, length, hidden_size = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(n_rows, length, 3, self.num_heads, -1)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        attended = attended.transpose(1, 2).reshape(n_rows, length, hidden_size)
+        x = x + self.dropout(self.attention_out(attended))
+        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))

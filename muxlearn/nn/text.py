@@ -1,0 +1,276 @@
+"""A text model that predicts for all rows of a mixture in one pass of its encoder."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from muxlearn.nn.demultiplex import Demultiplexer, RSADemultiplexer
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.multiplex import (
+    FoldedSubspaces,
+    Multiplexer,
+    SubspaceMultiplexer,
+    embed_and_multiplex,
+)
+
+__all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTrainingOutput"]
+
+
+class MuxTrainingOutput(NamedTuple):
+    """What training needs of one pass.
+
+    Attributes
+    ----------
+    logits : Tensor of shape (n_rows, n_classes)
+    retrieval_logits : Tensor of shape (n_mixtures, n_mux, n_samples, vocab_size)
+    retrieval_targets : Tensor of int, shape (n_mixtures, n_mux, n_samples)
+    """
+
+    logits: Tensor
+    retrieval_logits: Tensor
+    retrieval_targets: Tensor
+
+
+class ClassificationHead(nn.Module):
+    """Two layers with GELU between them (DataMUX's classification head).
+
+    Parameters
+    ----------
+    hidden_size : int
+    n_classes : int
+    dropout : float, default=0.1
+    """
+
+    def __init__(self, hidden_size: int, n_classes: int, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, hidden_size)
+        self.dropout = nn.Dropout(dropout)
+        self.out = nn.Linear(hidden_size, n_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., hidden_size) to logits of shape (..., n_classes)."""
+        return self.out(self.dropout(F.gelu(self.dense(x))))
+
+
+class RetrievalHead(nn.Module):
+    """Scores every token of the vocabulary by the token table itself (tied, as in MUX-PLMs)."""
+
+    def __init__(self, hidden_size: int, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.dense = nn.Linear(hidden_size, embedding.embedding_dim)
+        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
+        if hidden_size == embedding.embedding_dim:
+            nn.init.eye_(self.dense.weight)
+            nn.init.zeros_(self.dense.bias)
+
+    def forward(self, x: Tensor, table: Tensor) -> Tensor:
+        return F.linear(self.dense(x), table, self.bias)
+
+
+class MuxSequenceClassifier(nn.Module):
+    """Classify the rows of mixtures (T-MUX; DataMUX, section 3).
+
+    The rows' tokens are embedded and multiplexed, the encoder runs once for each mixture, each
+    slot's mean over the positions of its own tokens is demultiplexed, and a head shared by all
+    slots classifies it.
+
+    Parameters
+    ----------
+    encoder : CompactEncoder or PretrainedEncoder
+    multiplexer : Multiplexer
+        As wide as the encoder's token embeddings.
+    demultiplexer : Demultiplexer
+        As wide as the encoder's output.
+    n_classes : int
+    dropout : float, default=0.1
+        Dropout in the head.
+    """
+
+    def __init__(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.n_mux = multiplexer.n_mux
+        self.encoder = encoder
+        self.multiplexer = multiplexer
+        self.demultiplexer = demultiplexer
+        self.head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
+        self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
+        self.folded: FoldedSubspaces | None = None
+        if demultiplexer.uses_prefix:
+            # One row for each slot and, last, what all other rows hold there.
+            self.prefix_embedding = nn.Embedding(self.n_mux + 1, multiplexer.width)
+            nn.init.normal_(self.prefix_embedding.weight, std=1 / math.sqrt(multiplexer.width))
+        if isinstance(multiplexer, SubspaceMultiplexer):
+            multiplexer.init_from_embeddings(encoder.embedding.weight)
+            if isinstance(demultiplexer, RSADemultiplexer) and isinstance(encoder, CompactEncoder):
+                demultiplexer.init_from_subspaces(multiplexer)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        n_mux: int | None = None,
+        retrieval_samples: int = 0,
+    ) -> Tensor | MuxTrainingOutput:
+        """Classify.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (n_mixtures * n_mux, length)
+            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
+        attention_mask : Tensor, shape of `input_ids`, default=None
+            0 or False at padding.
+        n_mux : int, default=None
+            Rows in a mixture, at most the capacity, which None stands for. Of fewer rows each
+            fills several slots, and what its slots say is averaged.
+        retrieval_samples : int, default=0
+            For training: how many tokens of each mixture the retrieval head recovers, at least
+            one for each slot if not 0.
+
+        Returns
+        -------
+        Tensor of shape (n_mixtures * n_mux, n_classes) or MuxTrainingOutput
+            The rows' logits, in order; with `retrieval_samples` the retrieval task besides.
+        """
+        n_places = self.n_mux if n_mux is None else n_mux
+        if not 1 <= n_places <= self.n_mux:
+            raise ValueError(f"n_mux={n_places} is outside of 1 to {self.n_mux}, the capacity")
+        n_rows, length = input_ids.shape
+        if n_rows % n_places:
+            raise ValueError(
+                f"{n_rows} rows cannot be divided into mixtures of n_mux={n_places} rows"
+            )
+        ids = input_ids.view(-1, n_places, length)
+        mask = torch.ones_like(ids) if attention_mask is None else attention_mask.view_as(ids)
+        mask = mask.bool()
+        hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
+        logits = self.head(self._read_slots(hidden, prefix, mask))  # (n_mixtures, n_mux, classes)
+        logits = _average_slots(logits, n_places).flatten(0, 1)
+        if not retrieval_samples:
+            return logits
+        return MuxTrainingOutput(
+            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
+        )
+
+    def encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mix and encode.
+
+        Parameters
+        ----------
+        ids, mask : Tensor of shape (n_mixtures, n_places, length)
+
+        Returns
+        -------
+        hidden : Tensor of shape (n_mixtures, length, hidden_size)
+        prefix : Tensor of shape (n_mixtures, n_mux, hidden_size) or None
+        """
+        if self.folded is not None:
+            mixed = self.folded(ids, mask)
+        else:
+            mixed = embed_and_multiplex(self.encoder.embedding, self.multiplexer, ids, mask)
+        mixture_mask = mask.any(1)
+        if not self.demultiplexer.uses_prefix:
+            return self.encoder(mixed, mixture_mask), None
+        mixed = torch.cat([self._mixed_prefix().to(mixed).expand(len(mixed), -1, -1), mixed], 1)
+        mixture_mask = F.pad(mixture_mask, (self.n_mux, 0), value=True)
+        hidden = self.encoder(mixed, mixture_mask)
+        return hidden[:, self.n_mux :], hidden[:, : self.n_mux]
+
+    def _mixed_prefix(self) -> Tensor:
+        """Mix the rows' prefixes, which are the same for every mixture: (1, n_mux, width)."""
+        slots = torch.arange(self.n_mux, device=self.prefix_embedding.weight.device)
+        tokens = torch.full((1, self.n_mux, self.n_mux), self.n_mux, device=slots.device)
+        tokens[0, slots, slots] = slots
+        return self.multiplexer(self.prefix_embedding(tokens))
+
+    def _read_slots(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
+        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
+        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
+        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
+        pooled = pooled[:, self._place_of_slot(mask)]
+        return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
+
+    def _retrieve(
+        self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, mask: Tensor, n_samples: int
+    ) -> tuple[Tensor, Tensor]:
+        assert self.retrieval is not None
+        places = self._place_of_slot(mask)
+        lengths = mask.sum(2)[:, places, None]
+        n_each = max(1, round(n_samples / self.n_mux))
+        drawn = torch.rand(*lengths.shape[:2], n_each, device=hidden.device)
+        positions = (drawn * lengths).long()  # (n_mixtures, n_mux, n_each)
+        mixtures = torch.arange(len(hidden), device=hidden.device)[:, None, None]
+        recovered = self.demultiplexer(hidden[mixtures, positions], prefix)
+        logits = self.retrieval(recovered, self.encoder.embedding.weight)
+        return logits, ids[:, places].gather(2, positions)
+
+    def _place_of_slot(self, mask: Tensor) -> Tensor:
+        return torch.arange(self.n_mux, device=mask.device) % mask.shape[1]
+
+    def retrieve(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Recover all tokens of all rows, for evaluation.
+
+        Parameters
+        ----------
+        input_ids, attention_mask : Tensor of shape (n_mixtures * n_mux, length)
+
+        Returns
+        -------
+        Tensor of int, shape (n_mixtures * n_mux, length)
+            The most likely token at each position.
+        """
+        if self.retrieval is None:
+            raise RuntimeError("a model prepared for inference has no retrieval head")
+        ids = input_ids.view(-1, self.n_mux, input_ids.shape[1])
+        hidden, prefix = self.encode(ids, attention_mask.view_as(ids).bool())
+        recovered = self.demultiplexer(hidden[:, None].expand(-1, self.n_mux, -1, -1), prefix)
+        tokens = [
+            self.retrieval(mixture, self.encoder.embedding.weight).argmax(-1)
+            for mixture in recovered
+        ]
+        return torch.cat(tokens)
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> MuxSequenceClassifier:
+        """Return a copy that predicts only: folded tables, no retrieval head, in `dtype`.
+
+        Parameters
+        ----------
+        dtype : torch.dtype, default=None
+            None keeps the weights' own.
+
+        Returns
+        -------
+        MuxSequenceClassifier
+            In `eval` mode; shares no memory with this model.
+        """
+        model = copy.deepcopy(self).eval().requires_grad_(False)
+        model.retrieval = None
+        if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
+            model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
+            model.encoder.drop_embedding()
+        return model if dtype is None else model.to(dtype)
+
+
+def _average_slots(logits: Tensor, n_places: int) -> Tensor:
+    """Average the probabilities of the slots of each place; logits in, log-probabilities out."""
+    n_slots = logits.shape[1]
+    if n_places == n_slots:
+        return logits
+    log_proba = logits.float().log_softmax(-1)
+    spare = -n_slots % n_places
+    log_proba = F.pad(log_proba, (0, 0, 0, spare), value=-math.inf)
+    total = log_proba.unflatten(1, (-1, n_places)).logsumexp(1)  # (n_mixtures, n_places, classes)
+    places = torch.arange(n_slots, device=logits.device) % n_places
+    return total - torch.bincount(places, minlength=n_places).to(total).log()[:, None]

@@ -1,0 +1,225 @@
+"""Fitted estimators as folders: data, not code.
+
+A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (the weights) and
+`tokenizer.json`. Loading one unpickles nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["FORMAT_VERSION", "FormatError", "read_folder", "write_folder"]
+
+#: Raised by one whenever older versions of the library could not read what is written.
+FORMAT_VERSION = 1
+
+_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+
+
+class FormatError(ValueError):
+    """A folder is not a model of this library, or not a whole one."""
+
+
+def write_folder(
+    folder: str | os.PathLike, config: dict[str, Any], tensors: dict[str, Any], tokenizer: str
+) -> None:
+    """Write a model; the configuration comes last, so that a broken write is seen as one.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if it is not there; a model in it is replaced.
+    config : dict
+        Gets the format's version and the checksums of the other files.
+    tensors : dict of str to Tensor
+        The weights, on the CPU.
+    tokenizer : str
+        The tokenizer as JSON.
+
+    Raises
+    ------
+    TypeError
+        `config` holds what JSON cannot.
+    """
+    from safetensors.torch import save
+
+    folder = Path(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
+    contents = {_WEIGHTS: save(tensors), _TOKENIZER: tokenizer.encode()}
+    config = {
+        "format": "muxlearn",
+        "format_version": FORMAT_VERSION,
+        **config,
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
+    }
+    contents[_CONFIG] = json.dumps(config, indent=1, allow_nan=True).encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in contents.items():
+        part = folder / f".{name}.part"
+        part.write_bytes(data)
+        part.replace(folder / name)
+
+
+def read_folder(
+    folder: str | os.PathLike, estimator: str
+) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Read what `write_folder` wrote.
+
+    Parameters
+    ----------
+    folder : str or path
+    estimator : str
+        Name of the class that asks.
+
+    Returns
+    -------
+    config : dict
+    tensors : dict of str to Tensor
+    tokenizer : str
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+    FormatError
+        The folder holds something else, a newer format, another estimator, or files that are
+        missing, cut short or changed.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+    config = _read_config(folder)
+    if config["estimator"] != estimator:
+        raise FormatError(
+            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
+            f"{config['estimator']}.load"
+        )
+    contents = {}
+    for name, digest in config["sha256"].items():
+        file = folder / name
+        if not file.is_file():
+            raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
+        contents[name] = file.read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != digest:
+            raise FormatError(
+                f"{name} in {str(folder)!r} is not the file that was saved ({len(contents[name])} "
+                "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
+            )
+    try:
+        return config, load(contents[_WEIGHTS]), contents[_TOKENIZER].decode()
+    except (SafetensorError, KeyError) as error:
+        raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / _CONFIG
+    if not file.is_file():
+        raise FormatError(
+            f"{str(folder)!r} is not a model saved by muxlearn: it has no {_CONFIG}"
+        )
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: {error}") from error
+    if not isinstance(config, dict) or config.get("format") != "muxlearn":
+        raise FormatError(
+            f"{str(folder)!r} is not a model saved by muxlearn: its {_CONFIG} is of another "
+            "library; a transformers encoder is given as `backbone`"
+        )
+    version = config.get("format_version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise FormatError(
+            f"{str(folder)!r} is of format {version}, written by a newer muxlearn "
+            f"({config.get('muxlearn_version')}); this one reads up to {FORMAT_VERSION}: update it"
+        )
+    absent = {"estimator", "params", "sha256"} - config.keys()
+    if absent:
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} lacks {', '.join(sorted(absent))}")
+    return config
+
+
+def encode_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Bring parameters into a form that JSON keeps; what is no data is left out.
+
+    Parameters
+    ----------
+    params : dict
+        As `get_params` gives them.
+
+    Returns
+    -------
+    dict
+        Without callbacks and random number generators, which are not data.
+    """
+    encoded = {}
+    for name, value in params.items():
+        if name == "callbacks" or (name == "random_state" and hasattr(value, "get_state")):
+            continue
+        if isinstance(value, dict):
+            value = {"pairs": [[_plain(key), _plain(item)] for key, item in value.items()]}
+        elif isinstance(value, tuple):
+            value = {"tuple": [_plain(item) for item in value]}
+        else:
+            value = _plain(value)
+        encoded[name] = value
+    return encoded
+
+
+def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
+    """Undo `encode_params`."""
+    params = {}
+    for name, value in encoded.items():
+        if isinstance(value, dict):
+            value = dict(value["pairs"]) if "pairs" in value else tuple(value["tuple"])
+        params[name] = value
+    return params
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str | list):
+        return value
+    return str(value)  # a path or a torch device
+
+
+def encode_labels(labels: NDArray) -> dict[str, Any]:
+    """Bring labels into a form that JSON keeps.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        A label is neither a string, a number nor a bool.
+    """
+    values = labels.tolist()
+    strange = [value for value in values if not isinstance(value, str | bool | int | float)]
+    if strange:
+        raise TypeError(
+            f"the label {strange[0]!r} is of type {type(strange[0]).__name__}; a saved folder "
+            "keeps strings, numbers and bools: relabel, or use joblib.dump"
+        )
+    return {"dtype": labels.dtype.str if labels.dtype != object else "object", "values": values}
+
+
+def decode_labels(encoded: dict[str, Any]) -> NDArray:
+    """Undo `encode_labels`."""
+    return np.array(encoded["values"], dtype=encoded["dtype"])
