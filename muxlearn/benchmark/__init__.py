@@ -1,0 +1,1 @@
+"""Commands that print what the library claims: ``python -m muxlearn.benchmark --help``."""

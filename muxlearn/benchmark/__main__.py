@@ -1,0 +1,51 @@
+"""Entry point of ``python -m muxlearn.benchmark``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+
+COMMANDS = {
+    "speed": "speed-up of the forward pass and of predict over n_mux=1",
+    "memory": "peak memory of a batch against n_mux=1",
+    "pipeline": "predict at n_mux=1 against transformers.pipeline",
+    "retrieval": "tokens recovered after the warm-up",
+    "accuracy": "accuracy and rows/s on BBC News for several n_mux",
+    "parity": "errors against recorded outputs of the reference implementation",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and run one benchmark.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        None stands for the command line.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(prog="python -m muxlearn.benchmark", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, description in COMMANDS.items():
+        command = commands.add_parser(name, help=description, description=description)
+        command.add_argument("--json", type=Path, default=None, help="also write the table there")
+        if name in argv[:1]:
+            module = importlib.import_module(f"muxlearn.benchmark.{name}")
+            module.add_arguments(command)
+            command.set_defaults(main=module.main)
+    args = parser.parse_args(argv)
+    try:
+        return args.main(args)
+    except ModuleNotFoundError as error:
+        parser.exit(2, f"{error.name} is missing; install muxlearn[benchmark]\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

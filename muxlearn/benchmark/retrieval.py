@@ -1,0 +1,70 @@
+"""Share of tokens that a warm-up lets the network recover from a full mixture."""
+
+from __future__ import annotations
+
+import gzip
+import time
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from sklearn.model_selection import train_test_split
+
+from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._report import report
+from muxlearn.metrics import retrieval_score
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--data", type=Path, required=True, help="texts, one a line; may be gzipped"
+    )
+    parser.add_argument("--n-mux", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--multiplexer", nargs="+", default=["subspace"])
+    parser.add_argument("--demultiplexer", nargs="+", default=["rsa"])
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--verbose", type=int, default=0)
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    train, test = train_test_split(read_lines(args.data), test_size=2000, random_state=0)
+    rows = []
+    for n_mux in args.n_mux:
+        for multiplexer in args.multiplexer:
+            for demultiplexer in args.demultiplexer:
+                for seed in args.seeds:
+                    classifier = MuxTextClassifier(
+                        n_mux=n_mux,
+                        multiplexer=multiplexer,
+                        demultiplexer=demultiplexer,
+                        warm_up_epochs=args.epochs,
+                        max_epochs=0,
+                        dtype=args.dtype,
+                        random_state=seed,
+                        verbose=args.verbose,
+                    )
+                    start = time.perf_counter()
+                    classifier.fit(train, [0] * len(train))
+                    minutes = (time.perf_counter() - start) / 60
+                    row = {
+                        "n_mux": n_mux,
+                        "multiplexer": multiplexer,
+                        "demultiplexer": demultiplexer,
+                        "seed": seed,
+                        "minutes": minutes,
+                        "recovered": retrieval_score(classifier, test),
+                    }
+                    print(row, flush=True)
+                    rows.append(row)
+    report(f"tokens of {len(test)} unseen texts recovered after the warm-up", rows, args)
+    return 0
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines that are not empty."""
+    opener = gzip.open if path.suffix == ".gz" else open
+    with opener(path, "rt", encoding="utf-8") as file:
+        return [line.rstrip("\n") for line in file if line.strip()]

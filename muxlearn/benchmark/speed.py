@@ -1,0 +1,124 @@
+"""Speed-up of the forward pass and of `predict` over the un-multiplexed twin.
+
+The twin is the same class at ``n_mux=1``: same layers, width, length, precision and head. Every
+model runs at each batch size that is offered and is judged at its best one.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--n-mux", type=int, nargs="+", default=[2, 5, 10, 20, 40])
+    parser.add_argument("--multiplexer", default="subspace")
+    parser.add_argument("--demultiplexer", default="rsa")
+    parser.add_argument("--layers", type=int, default=6)
+    parser.add_argument("--width", type=int, default=384)
+    parser.add_argument("--heads", type=int, default=12)
+    parser.add_argument("--length", type=int, default=64, help="tokens of a text")
+    parser.add_argument("--vocab-size", type=int, default=30000)
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--min-rows", type=int, default=64, help="rows a model predicts in a round")
+    parser.add_argument(
+        "--from-strings", action="store_true", help="time predict from strings to labels"
+    )
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    texts = synthetic_texts(max(2000, 8 * max(args.n_mux)), (args.length, args.length))
+    prepare = _predict_run if args.from_strings else _forward_run
+    runs, n_rows = {}, {}
+    for n_mux in [1, *args.n_mux]:
+        classifier = build(args, n_mux, texts)
+        for batch_size in args.batch_size:
+            name = (n_mux, batch_size)
+            runs[name], n_rows[name] = prepare(classifier, batch_size, texts, args)
+    seconds = paired_seconds(runs, args.repeats)
+    per_row = {name: [s / n_rows[name] for s in times] for name, times in seconds.items()}
+    best = {
+        n_mux: min((n for n in runs if n[0] == n_mux), key=lambda name: sum(per_row[name]))
+        for n_mux in [1, *args.n_mux]
+    }
+    twin = per_row[best[1]]
+    rows = []
+    for n_mux, name in best.items():
+        ratios = [t / o for t, o in zip(twin, per_row[name], strict=True)]
+        rows.append(
+            {
+                "n_mux": n_mux,
+                "batch_size": name[1],
+                "rows_per_s": 1 / sorted(per_row[name])[len(twin) // 2],
+                "speed_up": median_ratio(twin, per_row[name]),
+                "lowest": min(ratios),
+                "highest": max(ratios),
+            }
+        )
+    what = "predict, from strings" if args.from_strings else "forward pass"
+    title = (
+        f"{what}: {args.layers} layers x {args.width}, {args.length} tokens, "
+        f"{args.multiplexer} + {args.demultiplexer}, {args.dtype}"
+    )
+    report(title, rows, args)
+    return 0
+
+
+def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier:
+    """Build an untrained classifier: speed does not depend on what the weights are."""
+    return MuxTextClassifier(
+        n_mux=n_mux,
+        multiplexer=args.multiplexer,
+        demultiplexer=args.demultiplexer,
+        hidden_size=args.width,
+        num_hidden_layers=args.layers,
+        num_attention_heads=args.heads,
+        max_length=args.length,
+        vocab_size=args.vocab_size,
+        max_epochs=0,
+        warm_up=None,
+        dtype=args.dtype,
+        random_state=0,
+    ).fit(texts, [row % 3 for row in range(len(texts))])
+
+
+def _forward_run(
+    classifier: MuxTextClassifier, batch_size: int, texts: list[str], args: Namespace
+) -> tuple[Callable[[], Any], int]:
+    model = classifier.module_.for_inference(getattr(torch, args.dtype))
+    n_rows = batch_size * model.n_mux
+    vocab_size = classifier.tokenizer_.get_vocab_size()
+    ids = torch.randint(3, vocab_size, (n_rows, args.length))
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    passes = max(1, -(-args.min_rows // n_rows))
+
+    def run() -> None:
+        with torch.inference_mode():
+            for _ in range(passes):
+                model(ids, mask)
+
+    return run, n_rows * passes
+
+
+def _predict_run(
+    classifier: MuxTextClassifier, batch_size: int, texts: list[str], args: Namespace
+) -> tuple[Callable[[], Any], int]:
+    n_mux = classifier.n_mux
+    n_rows = max(args.min_rows, 2 * batch_size * n_mux)
+    rows = (texts * -(-n_rows // len(texts)))[:n_rows]
+    return partial(_predict_at, classifier, batch_size, rows), n_rows
+
+
+def _predict_at(classifier: MuxTextClassifier, batch_size: int, rows: list[str]) -> None:
+    classifier.set_params(batch_size=batch_size).predict(rows)
