@@ -2,6 +2,6 @@
 
 __version__ = "0.1.0"
 
-from muxlearn._text import MuxTextClassifier  # noqa: E402  (the version is read by what follows)
+from muxlearn._text import MuxTextClassifier
 
 __all__ = ["MuxTextClassifier"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["encoder_from_config", "load_backbone", "max_positions"]
 
 
-def load_backbone(name: str | os.PathLike) -> tuple[PretrainedEncoder, Tokenizer]:
+def load_backbone(
+    name: str | os.PathLike, dropout: float
+) -> tuple[PretrainedEncoder, Tokenizer]:
     """Load an encoder with its tokenizer.
 
     Parameters
     ----------
     name : str or path
         A folder, or the name of a model on the hub.
+    dropout : float
+        Takes the place of the model's own.
 
     Returns
     -------
@@ -43,7 +48,8 @@ def load_backbone(name: str | os.PathLike) -> tuple[PretrainedEncoder, Tokenizer
         config = _load("model", name, AutoConfig.from_pretrained)
         _check_is_encoder(name, config)
         tokenizer = _load_tokenizer(name)
-        model = _load("model", name, AutoModel.from_pretrained)
+        _set_dropout(config, dropout)
+        model = _load("model", name, partial(AutoModel.from_pretrained, config=config))
     return PretrainedEncoder(model), tokenizer
 
 
@@ -101,6 +107,16 @@ def _check_is_encoder(name: str, config: Any) -> None:
         f"`backbone` {name!r} is of type {kind!r}, {problem}; a mixture needs a text encoder that "
         "reads in both directions, such as BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT"
     )
+
+
+def _set_dropout(config: Any, dropout: float) -> None:
+    for name in ("hidden_dropout_prob", "dropout", "embedding_dropout", "mlp_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+    # With dropout inside, attention leaves its fast path and holds all its weights.
+    for name in ("attention_probs_dropout_prob", "attention_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.0)
 
 
 def _load_tokenizer(name: str) -> Tokenizer:

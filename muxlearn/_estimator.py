@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,14 +15,15 @@ from torch import nn
 
 from muxlearn._params import (
     Boolean,
+    Callbacks,
     Choice,
     Constraint,
-    Instance,
     Integer,
     IntegerTuple,
     Number,
     OneOf,
     PathName,
+    RandomState,
     check_parameters,
 )
 from muxlearn.mixtures import plan_mixtures
@@ -62,7 +63,8 @@ class MuxEstimator(BaseEstimator):
         "warm_start": Boolean(),
         "dtype": Choice("auto", *_DTYPES),
         "compile": Boolean(),
-        "callbacks": OneOf(None, Instance((list, tuple), "a list of skorch callbacks")),
+        "callbacks": OneOf(None, Callbacks()),
+        "random_state": RandomState(),
         "verbose": OneOf(Boolean(), Integer(0)),
     }
 
@@ -94,11 +96,13 @@ class MuxEstimator(BaseEstimator):
                 f"`device` {self.device!r} is not a torch device; "
                 "use 'auto', 'cpu', 'cuda' or 'cuda:1'"
             ) from error
-        if device.type == "cuda" and not torch.cuda.is_available():
+        try:
+            torch.zeros((), device=device).item()
+        except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(
-                f"`device` is {self.device!r}, but torch sees no such GPU here; "
+                f"`device` is {str(self.device)!r}, but torch cannot compute on such a device here; "
                 "use 'cpu', or 'auto' to take a GPU where there is one"
-            )
+            ) from error
         return device
 
     def _inference_dtype(self) -> torch.dtype:
@@ -156,18 +160,19 @@ class MuxEstimator(BaseEstimator):
             module,
             optimizer=torch.optim.AdamW,
             optimizer__betas=(0.9, 0.98),
+            optimizer__fused=self._device().type in ("cpu", "cuda"),
             optimizer__weight_decay=self.weight_decay,
             optimizer__param_groups=self._param_groups(),
             lr=self._lr(),
             batch_size=self.batch_size,
             train_split=None,
             callbacks=callbacks,
-            callbacks__print_log=None if self.verbose < 2 else "passthrough",
             verbose=max(0, self.verbose - 1),
             device=str(self._device()),
             operating_points=tuple(self.operating_points or (self.n_mux,)),
             seed=seed,
             autocast=self._autocast_dtype(),
+            **({} if self.verbose > 1 else {"callbacks__print_log": None}),
             **options,
         )
 
@@ -385,11 +390,17 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
     """
     if groups is None:
         return None
-    values = np.asarray(groups)
-    if values.ndim != 1 or len(values) != n_rows:
-        raise ValueError(
-            f"`groups` needs one label for each of the {n_rows} rows of `X`, "
-            f"got an array of shape {values.shape}"
-        )
+    wanted = f"`groups` needs one label for each of the {n_rows} rows of `X`"
+    if len(getattr(groups, "shape", (n_rows,))) != 1:
+        raise ValueError(f"{wanted}, got an array of shape {tuple(groups.shape)}")
+    if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
+        raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
+    # No array of them: numpy would take 1 and "1" for the same label.
+    labels = groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    if len(labels) != n_rows:
+        raise ValueError(f"{wanted}, got {len(labels)}")
     numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(group, len(numbers)) for group in values.tolist()])
+    try:
+        return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
+    except TypeError as error:
+        raise TypeError(f"a label of `groups` has to be a number or a string ({error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from skorch import NeuralNet
 from skorch.callbacks import Callback, PassthroughScoring
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
 from muxlearn._texts import TokenTable
@@ -168,15 +170,27 @@ class MuxNet(NeuralNet):
         samples = 0
         if self.module_.training and self.retrieval_weight > 0:
             samples = self.retrieval_samples
-        with torch.autocast(
-            torch.device(self.device).type, self.autocast, enabled=self.autocast is not None
-        ):
+        with self._precision():
             return self.module_(
                 x["input_ids"].flatten(0, 1),
                 x["attention_mask"].flatten(0, 1),
                 n_mux=x["input_ids"].shape[1],
                 retrieval_samples=samples,
             )
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        if self.autocast is None:
+            yield
+            return
+        device_type = torch.device(self.device).type
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.autocast(device_type, self.autocast))
+            if device_type == "cpu" and self.module_.training:
+                # The backward pass of torch's fused attention in bfloat16 takes longer on a CPU
+                # than all else in a step.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Add the two losses up."""

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Protocol
 
+import numpy as np
+
 __all__ = [
     "Boolean",
+    "Callbacks",
     "Choice",
     "Constraint",
     "Instance",
@@ -19,8 +23,8 @@ __all__ = [
     "Number",
     "OneOf",
     "PathName",
+    "RandomState",
     "check_parameters",
-    "unknown_name",
 ]
 
 
@@ -38,7 +42,7 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Number:
-    """A real number within bounds that are included unless `open_low` or `open_high`."""
+    """A finite number within bounds that are included unless `open_low` or `open_high`."""
 
     low: float | None = None
     high: float | None = None
@@ -67,10 +71,9 @@ class Number:
         return isinstance(value, self.kind) and not isinstance(value, bool)
 
     def _is_within(self, value: Any) -> bool:
-        # Written so that NaN is outside.
         above = self.low is None or (value > self.low if self.open_low else value >= self.low)
         below = self.high is None or (value < self.high if self.open_high else value <= self.high)
-        return bool(above and below)
+        return bool(above and below and -math.inf < value < math.inf)  # NaN is not
 
 
 class Integer(Number):
@@ -107,7 +110,7 @@ class Boolean:
     """True or False."""
 
     def accepts(self, value: object) -> bool:  # noqa: D102
-        return isinstance(value, bool)
+        return isinstance(value, bool | np.bool_)
 
     def complain(self, name: str, value: object) -> Exception:  # noqa: D102
         return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
@@ -124,7 +127,8 @@ class PathName:
         return isinstance(value, str | os.PathLike) and str(value) != ""
 
     def complain(self, name: str, value: object) -> Exception:  # noqa: D102
-        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+        error = ValueError if value == "" else TypeError
+        return error(f"`{name}` has to be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "a folder or the name of a model on the hub"
@@ -147,6 +151,43 @@ class Instance:
         return self.description
 
 
+class RandomState:
+    """What `sklearn.utils.check_random_state` takes."""
+
+    _seed = Integer(0, 2**32 - 1)
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        is_generator = value is np.random or isinstance(value, np.random.RandomState)
+        return value is None or is_generator or self._seed.accepts(value)
+
+    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+        error = type(self._seed.complain(name, value))
+        return error(f"`{name}` has to be {self}, got {_show(value)}")
+
+    def __str__(self) -> str:
+        return f"None, {self._seed} or a numpy.random.RandomState"
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """A list of skorch callbacks, each alone or with a name."""
+
+    def accepts(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, list | tuple) and all(map(self._is_callback, value))
+
+    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+
+    def __str__(self) -> str:
+        return "a list of skorch callbacks, or of pairs of a name and a callback"
+
+    @staticmethod
+    def _is_callback(item: object) -> bool:
+        if isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str):
+            item = item[1]
+        return hasattr(item, "on_epoch_end")
+
+
 class Choice:
     """One of some strings, or None where that is among them."""
 
@@ -158,11 +199,13 @@ class Choice:
 
     def complain(self, name: str, value: object) -> Exception:  # noqa: D102
         if isinstance(value, str):
-            return unknown_name(f"`{name}`", value, self.options)
+            hint = _suggestion(value, self.options)
+            return ValueError(f"`{name}` has to be {self}, got {value!r}{hint}")
         return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
-        return "one of " + ", ".join(map(repr, self.options))
+        names = ", ".join(map(repr, self.options))
+        return names if len(self.options) == 1 else f"one of {names}"
 
 
 class OneOf:
@@ -181,10 +224,9 @@ class OneOf:
         allowed = " or ".join(str(constraint) for constraint in self.constraints)
         problems = [c.complain(name, value) for c in self.constraints if c is not None]
         error = ValueError if any(isinstance(p, ValueError) for p in problems) else TypeError
-        if isinstance(value, str):
-            options = [o for c in self.constraints if isinstance(c, Choice) for o in c.options]
-            allowed += _suggestion(value, options)
-        return error(f"`{name}` has to be {allowed}, got {_show(value)}")
+        options = [o for c in self.constraints if isinstance(c, Choice) for o in c.options]
+        hint = _suggestion(value, options) if isinstance(value, str) else ""
+        return error(f"`{name}` has to be {allowed}, got {_show(value)}{hint}")
 
 
 def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Constraint]) -> None:
@@ -208,28 +250,9 @@ def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Con
             raise constraint.complain(name, params[name])
 
 
-def unknown_name(what: str, given: str, allowed: Iterable[str | None]) -> ValueError:
-    """Build the error for a name that is not among some; it suggests the nearest.
-
-    Parameters
-    ----------
-    what : str
-        What the name stands for, the subject of the message.
-    given : str
-    allowed : iterable of str or None
-
-    Returns
-    -------
-    ValueError
-    """
-    allowed = list(allowed)
-    names = ", ".join(map(repr, allowed))
-    return ValueError(f"{what} has to be one of {names}, got {given!r}{_suggestion(given, allowed)}")
-
-
 def _suggestion(given: str, allowed: Iterable[str | None]) -> str:
     known = [name for name in allowed if name is not None]
-    nearest = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(given.lower(), known, n=1)
     return f" (did you mean {nearest[0]!r}?)" if nearest else ""
 
 

@@ -91,7 +91,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Tokens of a text, or of a pair together, that are read; the rest is cut off.
 
     dropout : float, default=0.1
-        Dropout of the compact encoder and of the classification head.
+        Dropout of the encoder's hidden vectors and of the classification head; attention
+        weights are not dropped.
 
     warm_up : {"retrieval", None}, default="retrieval"
         Training before the task: recover the tokens of single texts from the mixture ([1]_,

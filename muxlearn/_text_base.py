@@ -93,7 +93,7 @@ class MuxTextEstimator(MuxEstimator):
         else:
             from muxlearn._backbone import load_backbone
 
-            encoder, tokenizer = load_backbone(self.backbone)
+            encoder, tokenizer = load_backbone(self.backbone, self.dropout)
         module = self._assemble(encoder, n_classes)
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.max_length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["TokenTable", "check_texts", "tokenize", "train_tokenizer"]
+__all__ = [
+    "TokenTable",
+    "check_texts",
+    "is_missing",
+    "iterate_rows",
+    "tokenize",
+    "train_tokenizer",
+]
 
 #: Special tokens of our own tokenizer; the first is padding.
 SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]"]
@@ -22,6 +29,8 @@ Text = str | tuple[str, str]
 
 def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
     """Turn what holds texts, or pairs of texts, into a list.
+
+    Half of a surrogate pair, which no tokenizer can encode, becomes U+FFFD.
 
     Parameters
     ----------
@@ -40,61 +49,113 @@ def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
     TypeError, ValueError
         Something is not a text; the message says which row.
     """
+    rows = list(iterate_rows(X, name=name))
+    if not rows:
+        raise ValueError(f"`{name}` has 0 rows; at least 1 is needed")
+    paired = _is_pair_like(rows[0])
+    return [
+        _check_row(row, paired, f"row {number} of `{name}`", first_row)
+        for number, row in enumerate(rows, first_row)
+    ]
+
+
+def iterate_rows(X: Any, *, name: str = "X") -> Iterator[Any]:
+    """Iterate over the rows of what holds texts; the rows themselves are not checked.
+
+    Parameters
+    ----------
+    X : sequence or iterable, array, Series, frame or datasets column
+    name : str, default="X"
+        What to call it in an error.
+
+    Returns
+    -------
+    iterator
+
+    Raises
+    ------
+    TypeError, ValueError
+        `X` is one text, or holds no rows.
+    """
     if isinstance(X, str | bytes):
         raise TypeError(
             f"`{name}` is a single {type(X).__name__}; give a sequence of texts, "
             f"for one text `[text]`"
         )
     if hasattr(X, "columns") and hasattr(X, "itertuples"):  # a frame iterates over its columns
-        X = list(X.itertuples(index=False, name=None))
-    elif isinstance(X, np.ndarray) and X.ndim == 0:
+        if len(X.columns) not in (1, 2):
+            raise ValueError(
+                f"`{name}` is a frame of {len(X.columns)} columns; give one column of texts, or "
+                "two for pairs"
+            )
+        return X.itertuples(index=False, name=None)
+    if getattr(X, "shape", None) == ():
         raise TypeError(f"`{name}` is an array without an axis; give a sequence of texts")
-    elif not isinstance(X, Iterable) or isinstance(X, dict | set):
+    if not isinstance(X, Iterable) or isinstance(X, Mapping | Set):
         raise TypeError(
             f"`{name}` has to be a sequence of texts, got an instance of {type(X).__name__}"
         )
-    rows = list(X)
-    if not rows:
-        raise ValueError(f"`{name}` has 0 rows; at least 1 is needed")
-    paired = _is_pair_like(rows[0])
-    return [_check_row(row, paired, name, number) for number, row in enumerate(rows, first_row)]
+    return iter(X)
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for no value: None, NaN, NaT or NA.
+
+    Parameters
+    ----------
+    value : object
+
+    Returns
+    -------
+    bool
+    """
+    missing = ("None", "nan", "NaN", "NaT", "<NA>")
+    return not isinstance(value, str) and str(value) in missing
 
 
 def _is_pair_like(row: object) -> bool:
     return isinstance(row, tuple | list | np.ndarray) and np.size(np.asarray(row, object)) != 1
 
 
-def _check_row(row: Any, paired: bool, name: str, number: int) -> Text:
-    where = f"row {number} of `{name}`"
-    if type(row) is str and not paired:
-        return row
+def _check_row(row: Any, paired: bool, where: str, first_row: int) -> Text:
+    if isinstance(row, str) and not paired:
+        return _check_text(row, where)
     if isinstance(row, tuple | list | np.ndarray):
         parts = list(row)
         if len(parts) == 1 and not paired:  # a one-column frame or array
             return _check_text(parts[0], where)
         if not paired:
             raise ValueError(
-                f"{where} is a pair, but row 0 is a single text; give either texts or pairs"
+                f"{where} is a pair, but row {first_row} is a single text; "
+                "give either texts or pairs"
             )
         if len(parts) != 2:
-            raise ValueError(f"{where} has {len(parts)} texts; a pair has 2")
+            raise ValueError(f"{where} is of length {len(parts)}; a pair of texts has 2")
         return _check_text(parts[0], where, "first "), _check_text(parts[1], where, "second ")
-    if paired and isinstance(row, str):
+    if isinstance(row, str):
         raise ValueError(
-            f"{where} is a single text, but row 0 is a pair; give either texts or pairs"
+            f"{where} is a single text, but row {first_row} is a pair; give either texts or pairs"
         )
     return _check_text(row, where)
 
 
 def _check_text(text: Any, where: str, half: str = "") -> str:
     if isinstance(text, str):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return str(text)
     subject = f"the {half}text of {where}" if half else where
-    if text is None or (isinstance(text, float) and np.isnan(text)) or str(text) == "<NA>":
+    if is_missing(text):
         raise ValueError(
             f"{subject} is missing ({text!r}); drop the row or give an empty string for it"
         )
-    hint = "decode it, e.g. with .decode('utf-8')" if isinstance(text, bytes) else "convert it"
+    hint = "convert it"
+    if isinstance(text, bytes):
+        hint = "decode it, e.g. with .decode('utf-8')"
+    elif isinstance(text, Mapping):
+        hint = "give the column of the texts alone, e.g. dataset['text']"
     raise TypeError(f"{subject} is of type {type(text).__name__}, not str; {hint}")
 
 

@@ -190,7 +190,6 @@ def training_batches(
     stream = np.concatenate([rng.permutation(len(lengths)) for _ in range(n_rounds)])[:n_places]
 
     batches = []
-    # A window sorts by length; within less than one pass over the rows, it holds few copies.
     steps_per_window = max(1, min(64, n_steps))
     start = 0
     for first in range(0, n_steps, steps_per_window):
@@ -206,9 +205,16 @@ def training_batches(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
-def _scatter(rows, n_mux, rng):
+def _scatter(rows: Rows, n_mux: int, rng: np.random.Generator) -> Rows:
+    """Deal rows to mixtures so that copies of a row land in different ones where they can."""
     _, codes = np.unique(rows, return_inverse=True)
     shuffled = rng.permutation(codes.max() + 1)
-    rows = rows[np.argsort(shuffled[codes], kind="stable")]
-    dealt = rows.reshape(n_mux, -1).T
-    return rng.permuted(dealt, axis=1)
+    rounds = rows[np.argsort(shuffled[codes], kind="stable")].reshape(n_mux, -1)
+    dealt = np.empty_like(rounds)
+    for i, row in enumerate(rounds[:, 0]):
+        order = rng.permutation(rounds.shape[1])
+        if i:
+            # Mixtures that got a copy of this row at the end of the last round come last.
+            order = order[np.argsort(dealt[i - 1, order] == row, kind="stable")]
+        dealt[i, order] = rounds[i]
+    return rng.permuted(dealt.T, axis=1)

@@ -1,0 +1,95 @@
+"""``sample_weight``, for estimators whose ``fit`` takes it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from muxlearn.testing._common import (
+    assert_same,
+    fitted,
+    fresh,
+    need,
+    need_pandas,
+    outputs,
+    rejects,
+)
+
+
+def _uneven(n_rows: int) -> np.ndarray:
+    return np.where(np.arange(n_rows) % 3 == 0, 5.0, 1.0)
+
+
+def check_sample_weights_list(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
+    """Weights in a list are as good as in an array."""
+    weights = _uneven(len(X))
+    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=weights), X)
+    of_list = outputs(fitted(estimator_orig, X, y, sample_weight=weights.tolist()), X)
+    assert_same(of_list, of_array, f"{name} given weights as a list")
+
+
+def check_sample_weights_pandas_series(
+    name: str, estimator_orig: BaseEstimator, X: Any, y: Any
+) -> None:
+    """Weights in a Series are read by position, whatever its index."""
+    weights = _uneven(len(X))
+    series = need_pandas().Series(weights, index=np.arange(len(X))[::-1])
+    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=weights), X)
+    of_series = outputs(fitted(estimator_orig, X, y, sample_weight=series), X)
+    assert_same(of_series, of_array, f"{name} given weights as a Series")
+
+
+def check_sample_weights_used(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
+    """Equal weights of 1 are no weights; uneven weights make another model."""
+    need(estimator_orig, "predict_proba")
+    plain = fitted(estimator_orig, X, y).predict_proba(X)
+    ones = fitted(estimator_orig, X, y, sample_weight=np.ones(len(X))).predict_proba(X)
+    assert_same(ones, plain, f"{name} fitted with weights of 1")
+    uneven = fitted(estimator_orig, X, y, sample_weight=_uneven(len(X))).predict_proba(X)
+    try:
+        assert_same(uneven, plain, "", tolerance=0.0)
+    except AssertionError:
+        return
+    raise AssertionError(f"{name}.fit takes sample_weight and ignores it")
+
+
+def check_sample_weights_shape(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
+    """Weights that are not one finite number for each row are a `ValueError`."""
+    ones = np.ones(len(X))
+    wrong = {
+        "too few weights": ones[:-1],
+        "two columns of weights": np.ones((len(X), 2)),
+        "a weight of NaN": np.where(np.arange(len(X)) == 1, np.nan, ones),
+    }
+    for what, weights in wrong.items():
+        with rejects(f"{name}.fit with {what}"):
+            fresh(estimator_orig).fit(X, y, sample_weight=weights)
+
+
+def check_all_zero_sample_weights_error(
+    name: str, estimator_orig: BaseEstimator, X: Any, y: Any
+) -> None:
+    """Weights of zero for all rows leave nothing to fit, and the error says so."""
+    with rejects(f"{name}.fit with zero weights", naming="weight.*zero|zero.*weight"):
+        fresh(estimator_orig).fit(X, y, sample_weight=np.zeros(len(X)))
+
+
+def check_sample_weights_not_overwritten(
+    name: str, estimator_orig: BaseEstimator, X: Any, y: Any
+) -> None:
+    """``fit`` leaves the array of weights as it was."""
+    weights = _uneven(len(X))
+    fitted(estimator_orig, X, y, sample_weight=weights)
+    np.testing.assert_array_equal(weights, _uneven(len(X)), f"{name}.fit modifies sample_weight")
+
+
+CHECKS = (
+    check_sample_weights_list,
+    check_sample_weights_pandas_series,
+    check_sample_weights_used,
+    check_sample_weights_shape,
+    check_all_zero_sample_weights_error,
+    check_sample_weights_not_overwritten,
+)

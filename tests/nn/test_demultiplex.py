@@ -1,0 +1,98 @@
+import pytest
+import torch
+from torch.nn import functional as F
+
+from muxlearn.nn.demultiplex import (
+    DEMULTIPLEXERS,
+    IdentityDemultiplexer,
+    IndexDemultiplexer,
+    MLPDemultiplexer,
+    RSADemultiplexer,
+)
+from muxlearn.nn.multiplex import SubspaceMultiplexer
+
+N_MUX, HIDDEN = 4, 32
+every_demultiplexer = pytest.mark.parametrize("name", DEMULTIPLEXERS)
+
+
+def random_mixture(n_mixtures=3, n_positions=6):
+    h = torch.randn(n_mixtures, N_MUX, n_positions, HIDDEN)
+    return h, torch.randn(n_mixtures, N_MUX, HIDDEN)
+
+
+@every_demultiplexer
+def test_every_slot_and_position_gets_a_vector(name):
+    h, prefix = random_mixture()
+    assert DEMULTIPLEXERS[name](N_MUX, HIDDEN)(h, prefix).shape == h.shape
+
+
+@every_demultiplexer
+def test_a_demultiplexer_tells_its_slots_apart(name):
+    h, prefix = random_mixture()
+    same = h[:, :1].expand(-1, N_MUX, -1, -1)
+    out = DEMULTIPLEXERS[name](N_MUX, HIDDEN)(same, prefix)
+    assert (out[:, 0] - out[:, 1]).abs().max() > 0.1
+
+
+@every_demultiplexer
+def test_positions_do_not_speak_to_each_other(name):
+    demux = DEMULTIPLEXERS[name](N_MUX, HIDDEN)
+    h, prefix = random_mixture()
+    torch.testing.assert_close(demux(h, prefix)[:, :, 2:3], demux(h[:, :, 2:3], prefix))
+
+
+def test_identity_passes_the_mixture_on():
+    h, _ = random_mixture()
+    assert IdentityDemultiplexer(1, HIDDEN)(h) is h
+
+
+def test_only_index_embeddings_need_a_prefix():
+    assert {name for name, cls in DEMULTIPLEXERS.items() if cls.uses_prefix} == {"index"}
+
+
+def test_index_embeddings_follow_their_formula():
+    demux = IndexDemultiplexer(N_MUX, HIDDEN)
+    h, prefix = random_mixture()
+    key = prefix[:, :, None].expand_as(h)
+    expected = demux.norm(F.gelu(demux.dense(torch.cat([key, h], -1))))
+    torch.testing.assert_close(demux(h, prefix), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_mlp_is_a_layer_of_its_own_for_each_slot():
+    demux = MLPDemultiplexer(N_MUX, HIDDEN)
+    for p in demux.parameters():
+        torch.nn.init.normal_(p)
+    h, _ = random_mixture()
+    for i, out in enumerate(demux(h).unbind(1)):
+        y = F.gelu(F.linear(h[:, i], demux.weight[i], demux.bias[i]))
+        expected = F.layer_norm(y, (HIDDEN,), demux.norm_weight[i], demux.norm_bias[i])
+        torch.testing.assert_close(out, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_rsa_is_a_network_of_the_mixture_beside_the_key():
+    demux = RSADemultiplexer(N_MUX, HIDDEN)
+    h, _ = random_mixture()
+    weight = torch.cat([demux.mixture_in.weight, demux.key_in.weight], 1)
+    keys = demux.keys[:, None].expand_as(h)
+    inner = F.linear(torch.cat([h, keys], -1), weight, demux.mixture_in.bias)
+    torch.testing.assert_close(demux(h), demux.norm(demux.out(F.gelu(inner))), atol=1e-5, rtol=0)
+
+
+def test_an_rsa_slot_starts_with_its_share_of_the_units_open():
+    demux = RSADemultiplexer(N_MUX, HIDDEN)
+    gates = demux.key_in(demux.keys)
+    share = 2 * HIDDEN // N_MUX
+    expected = torch.full((N_MUX, 2 * HIDDEN), -demux.closed)
+    for slot in range(N_MUX):
+        expected[slot, slot * share : (slot + 1) * share] = 0.0
+    torch.testing.assert_close(gates, expected, atol=1e-4, rtol=0)
+
+
+def test_rsa_reads_back_what_subspaces_wrote():
+    mux, demux = SubspaceMultiplexer(N_MUX, HIDDEN), RSADemultiplexer(N_MUX, HIDDEN)
+    # In the span of a slot's frame, so that nothing is lost in multiplexing.
+    low = 0.5 * torch.randn(3, N_MUX, 6, HIDDEN // N_MUX)
+    x = torch.einsum("bslw,sdw->bsld", low, mux.keys)
+    demux.init_from_subspaces(mux)
+    h = mux(x)[:, None].expand(-1, N_MUX, -1, -1)
+    torch.testing.assert_close(demux(h), demux.norm(x), atol=0.01, rtol=0)

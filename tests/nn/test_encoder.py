@@ -1,0 +1,92 @@
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+
+HIDDEN, LENGTH = 16, 7
+
+
+def compact(**kwargs):
+    return CompactEncoder(
+        30, HIDDEN, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, **kwargs
+    ).eval()
+
+
+def pretrained():
+    config = BertConfig(
+        vocab_size=30,
+        hidden_size=HIDDEN,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=16,
+    )
+    return PretrainedEncoder(BertModel(config, add_pooling_layer=False)).eval()
+
+
+every_encoder = pytest.mark.parametrize("make", [compact, pretrained])
+
+
+@every_encoder
+def test_every_position_gets_a_vector(make):
+    encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
+    assert encoder(x, torch.ones(3, LENGTH, dtype=torch.bool)).shape == x.shape
+
+
+@every_encoder
+def test_padding_does_not_speak(make):
+    encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
+    mask = torch.arange(LENGTH).expand(3, -1) < 4
+    alone = encoder(x[:, :4], mask[:, :4])
+    torch.testing.assert_close(encoder(x, mask)[:, :4], alone, atol=1e-5, rtol=0)
+
+
+@every_encoder
+def test_positions_inside_of_the_text_speak(make):
+    encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
+    mask = torch.ones(3, LENGTH, dtype=torch.bool)
+    other = x.clone()
+    other[:, -1] = torch.randn(HIDDEN)
+    assert (encoder(x, mask) - encoder(other, mask))[:, 0].abs().max() > 1e-3
+
+
+@every_encoder
+def test_the_order_of_positions_matters(make):
+    encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
+    mask = torch.ones(3, LENGTH, dtype=torch.bool)
+    backwards = encoder(x.flip(1), mask).flip(1)
+    assert (encoder(x, mask) - backwards).abs().max() > 1e-3
+
+
+@every_encoder
+def test_sizes_are_those_of_the_parts(make):
+    encoder = make()
+    assert encoder.hidden_size == HIDDEN
+    assert encoder.embedding_size == encoder.embedding.weight.shape[1] == HIDDEN
+
+
+@every_encoder
+def test_an_encoder_runs_without_its_token_table(make):
+    encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
+    mask = torch.ones(3, LENGTH, dtype=torch.bool)
+    before = encoder(x, mask)
+    encoder.drop_embedding()
+    assert encoder.embedding.weight.numel() == 0
+    torch.testing.assert_close(encoder(x, mask), before)
+
+
+def test_a_prefix_does_not_shorten_the_text():
+    encoder = compact(max_length=LENGTH, n_prefix=3)
+    x = torch.randn(2, 3 + LENGTH, HIDDEN)
+    assert encoder(x, torch.ones(2, 3 + LENGTH, dtype=torch.bool)).shape == x.shape
+
+
+def test_a_pretrained_encoder_computes_what_its_model_does():
+    encoder = pretrained()
+    ids = torch.randint(30, (3, LENGTH))
+    mask = torch.arange(LENGTH) < torch.tensor([[3], [7], [5]])
+    torch.testing.assert_close(
+        encoder(encoder.embedding(ids), mask),
+        encoder.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state,
+    )
