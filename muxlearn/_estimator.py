@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet
     from muxlearn._texts import TokenTable
 
-__all__ = ["MuxEstimator", "Runner", "check_groups", "seeded"]
+__all__ = ["MuxEstimator", "Runner", "check_groups", "iterate_groups", "seeded"]
 
 _DTYPES = {
     "float32": torch.float32,
@@ -390,17 +390,32 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
     """
     if groups is None:
         return None
-    wanted = f"`groups` needs one label for each of the {n_rows} rows of `X`"
-    if len(getattr(groups, "shape", (n_rows,))) != 1:
-        raise ValueError(f"{wanted}, got an array of shape {tuple(groups.shape)}")
-    if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
-        raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
-    # No array of them: numpy would take 1 and "1" for the same label.
-    labels = groups.tolist() if hasattr(groups, "tolist") else list(groups)
+    labels = list(iterate_groups(groups))
     if len(labels) != n_rows:
-        raise ValueError(f"{wanted}, got {len(labels)}")
+        raise ValueError(
+            f"`groups` needs one label for each of the {n_rows} rows of `X`, got {len(labels)}"
+        )
     numbers: dict[Any, int] = {}
     try:
         return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
     except TypeError as error:
-        raise TypeError(f"a label of `groups` has to be a number or a string ({error})") from error
+        raise TypeError(f"a label of `groups` cannot be used as a key ({error})") from error
+
+
+def iterate_groups(groups: Any) -> Iterator[Any]:
+    """Iterate over group labels as they are: numpy would take 1 and "1" for the same one.
+
+    Parameters
+    ----------
+    groups : iterable
+
+    Returns
+    -------
+    iterator
+    """
+    wanted = "`groups` needs one label for each row of `X`"
+    if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
+        raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
+    if len(getattr(groups, "shape", (1,))) != 1:
+        raise ValueError(f"{wanted}, got an array of shape {tuple(groups.shape)}")
+    return iter(groups.tolist() if hasattr(groups, "tolist") else groups)

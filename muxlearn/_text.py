@@ -16,10 +16,10 @@ from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
 
-from muxlearn._estimator import check_groups, seeded
-from muxlearn._params import Choice, Constraint, Instance, OneOf, unknown_name
+from muxlearn._estimator import check_groups, iterate_groups, seeded
+from muxlearn._params import Choice, Constraint, Instance, Number, OneOf
 from muxlearn._text_base import MuxTextEstimator, stream_windows
-from muxlearn._texts import check_texts, tokenize
+from muxlearn._texts import check_texts, is_missing, iterate_rows, tokenize
 from muxlearn.nn.text import MuxSequenceClassifier
 
 __all__ = ["MuxTextClassifier"]
@@ -498,13 +498,13 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             One result for each text, in order.
         """
         check_is_fitted(self)
-        if method not in ("predict", "predict_proba"):
-            raise unknown_name("`method`", str(method), ["predict", "predict_proba"])
-        if isinstance(X, str | bytes):
-            check_texts(X)
+        methods = Choice("predict", "predict_proba")
+        if not methods.accepts(method):
+            raise methods.complain("method", method)
         n_mux = self._predict_n_mux(n_mux)
         n_passes = self._check_n_passes(n_passes)
-        windows = stream_windows(iter(X), groups, self._window_size(n_mux))
+        labels = None if groups is None else iterate_groups(groups)
+        windows = stream_windows(iterate_rows(X), labels, self._window_size(n_mux))
         results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes)
         return (
             result
@@ -548,17 +548,13 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         weights = _check_sample_weight(
             sample_weight, placeholder, dtype=np.float64, ensure_non_negative=True
         )
-        if not weights.sum() > 0:
-            raise ValueError("`sample_weight` is 0 for every row; nothing could be learned")
         if isinstance(self.class_weight, dict):
-            known = classes.tolist()
-            unknown = [label for label in self.class_weight if label not in known]
-            if unknown:
-                raise ValueError(
-                    f"`class_weight` names the label {unknown[0]!r}, which is not in `y`; the "
-                    f"labels are {known}"
-                )
+            _check_class_weight(self.class_weight, classes.tolist())
         weights = weights * compute_sample_weight(self.class_weight, classes[targets])
+        if not weights.sum() > 0:
+            raise ValueError(
+                "`sample_weight` and `class_weight` make 0 for every row; nothing could be learned"
+            )
         return (weights / weights.mean()).astype(np.float32)
 
     def _check_same_classes(self, classes: NDArray) -> None:
@@ -615,23 +611,40 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         )
 
 
+def _check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
+    for label, weight in class_weight.items():
+        if label not in labels:
+            raise ValueError(
+                f"`class_weight` names the label {label!r}, which is not in `y`; the labels are "
+                f"{labels}"
+            )
+        if not Number(0).accepts(weight):
+            raise Number(0).complain(f"class_weight[{label!r}]", weight)
+
+
 def _check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     """Return the sorted labels, and the number of each row's label."""
     if y is None:
         raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
+    numpy_dtype = isinstance(getattr(y, "dtype", None), np.dtype)
+    if hasattr(y, "tolist") and not numpy_dtype:  # a tensor, or a Series of a dtype of its own
+        y = y.tolist()
+    if isinstance(y, list | tuple):
+        _check_label_list(y)
     labels = column_or_1d(y, warn=True)
     if len(labels) != n_rows:
         raise ValueError(
             f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
         )
-    missing = [row for row, label in enumerate(labels.tolist()) if label is None or label != label]
-    if missing:
-        raise ValueError(f"row {missing[0]} of `y` is missing ({labels[missing[0]]!r})")
+    _check_label_list(labels.tolist())
     check_classification_targets(labels)
-    try:
-        return np.unique(labels, return_inverse=True)
-    except TypeError as error:
+    return np.unique(labels, return_inverse=True)
+
+
+def _check_label_list(labels: Iterable[Any]) -> None:
+    for row, label in enumerate(labels):
+        if is_missing(label):
+            raise ValueError(f"row {row} of `y` is missing ({label!r})")
+    if len({isinstance(label, str) for label in labels}) > 1:
         kinds = sorted({type(label).__name__ for label in labels})
-        raise TypeError(
-            f"`y` mixes labels of types {', '.join(kinds)}, which cannot be sorted; make them one"
-        ) from error
+        raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")

@@ -328,15 +328,24 @@ def _epochs(history: Any) -> list[dict[str, Any]]:
 
 
 def stream_windows(
-    rows: Iterator[Any], groups: Iterable[Any] | None, size: int
+    rows: Iterator[Any], groups: Iterator[Any] | None, size: int
 ) -> Iterator[tuple[list[Any], NDArray[np.int64] | None]]:
     """Cut a stream of texts into checked windows with their groups' numbers."""
-    groups = None if groups is None else iter(groups)
     first_row = 0
     while window := list(islice(rows, size)):
         window = check_texts(window, first_row=first_row)
         codes = None
         if groups is not None:
-            codes = check_groups(list(islice(groups, len(window))), len(window))
+            labels = list(islice(groups, len(window)))
+            if len(labels) < len(window):
+                raise ValueError(
+                    "`groups` needs one label for each row of `X`, but ends after "
+                    f"{first_row + len(labels)} labels"
+                )
+            codes = check_groups(labels, len(window))
         yield window, codes
         first_row += len(window)
+    if groups is not None and list(islice(groups, 1)):
+        raise ValueError(
+            f"`groups` needs one label for each row of `X`, but goes on after its {first_row} rows"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def iterate_rows(X: Any, *, name: str = "X") -> Iterator[Any]:
         return X.itertuples(index=False, name=None)
     if getattr(X, "shape", None) == ():
         raise TypeError(f"`{name}` is an array without an axis; give a sequence of texts")
-    if not isinstance(X, Iterable) or isinstance(X, Mapping | Set):
+    if not isinstance(X, Iterable) or isinstance(X, Mapping | set | frozenset):
         raise TypeError(
             f"`{name}` has to be a sequence of texts, got an instance of {type(X).__name__}"
         )

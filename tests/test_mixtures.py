@@ -237,6 +237,12 @@ def test_a_row_is_seen_in_every_slot():
     assert slots == {0, 1, 2}
 
 
+def test_copies_of_a_row_stand_in_different_slots():
+    (batch,) = draw(40, 8, 40)
+    n_slots = [len(set(np.nonzero(batch == row)[1])) for row in range(40)]
+    assert np.mean(n_slots) > 4
+
+
 @given(st.integers(1, 60), any_n_mux, st.integers(1, 40))
 def test_copies_of_a_row_land_in_different_mixtures(n_rows, n_mux, batch_size):
     for batch in draw(n_rows, n_mux, batch_size):

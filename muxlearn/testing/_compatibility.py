@@ -74,6 +74,7 @@ def check_grid_search(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) 
     estimator = fresh(estimator_orig)
     grid = {"random_state": [0, 1]} if "random_state" in estimator.get_params() else {}
     search = GridSearchCV(estimator, grid, cv=2, error_score="raise").fit(X, y)
+    assert np.isfinite(search.best_score_), f"{name} has the best score {search.best_score_}"
     assert len(search.predict(X)) == len(X), f"{name} loses rows in a grid search"
 
 

@@ -24,9 +24,9 @@ def _uneven(n_rows: int) -> np.ndarray:
 
 def check_sample_weights_list(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
     """Weights in a list are as good as in an array."""
-    weights = _uneven(len(X))
-    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=weights), X)
-    of_list = outputs(fitted(estimator_orig, X, y, sample_weight=weights.tolist()), X)
+    as_list = _uneven(len(X)).tolist()
+    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=_uneven(len(X))), X)
+    of_list = outputs(fitted(estimator_orig, X, y, sample_weight=as_list), X)
     assert_same(of_list, of_array, f"{name} given weights as a list")
 
 
@@ -34,9 +34,8 @@ def check_sample_weights_pandas_series(
     name: str, estimator_orig: BaseEstimator, X: Any, y: Any
 ) -> None:
     """Weights in a Series are read by position, whatever its index."""
-    weights = _uneven(len(X))
-    series = need_pandas().Series(weights, index=np.arange(len(X))[::-1])
-    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=weights), X)
+    series = need_pandas().Series(_uneven(len(X)), index=np.arange(len(X))[::-1])
+    of_array = outputs(fitted(estimator_orig, X, y, sample_weight=_uneven(len(X))), X)
     of_series = outputs(fitted(estimator_orig, X, y, sample_weight=series), X)
     assert_same(of_series, of_array, f"{name} given weights as a Series")
 

@@ -55,6 +55,21 @@ def repeat_over_slots(rows, n_places):
     return mixtures[:, torch.arange(N_MUX) % n_places].flatten(0, 1)
 
 
+def literal_logits(model, ids, mask):
+    """One mixture, written out slot by slot: ids and mask of shape (n_mux, length)."""
+    x = model.encoder.embedding(ids) * mask[..., None]
+    present = mask.any(0)
+    if model.demultiplexer.uses_prefix:
+        tokens = torch.full((N_MUX, N_MUX), N_MUX)  # the filler everywhere …
+        tokens.fill_diagonal_(0).add_(torch.diag(torch.arange(N_MUX)))  # … but at the own slot
+        x = torch.cat([model.prefix_embedding(tokens), x], 1)
+        present = F.pad(present, (N_MUX, 0), value=True)
+    hidden = model.encoder(model.multiplexer(x[None]), present[None])[0]
+    prefix = hidden[None, :N_MUX] if model.demultiplexer.uses_prefix else None
+    pooled = [hidden[-LENGTH:][m.bool()].mean(0) for m in mask]
+    return model.head(model.demultiplexer(torch.stack(pooled)[None, :, None], prefix)[0, :, 0])
+
+
 def token_accuracy(model, ids, mask):
     return (model.retrieve(ids, mask) == ids)[mask.bool()].float().mean().item()
 
@@ -70,6 +85,15 @@ def n_values(model):
 @both_encoders
 def test_every_row_gets_its_logits(mux, demux, encoder):
     assert make(mux, demux, encoder)(*random_rows()).shape == (2 * N_MUX, CLASSES)
+
+
+@every_pair
+def test_a_slot_reads_the_mean_over_the_tokens_of_its_row(mux, demux):
+    model = make(mux, demux)
+    ids, mask = random_rows(N_MUX)
+    torch.testing.assert_close(
+        model(ids, mask), literal_logits(model, ids, mask), atol=1e-5, rtol=1e-5
+    )
 
 
 @every_demux
