@@ -15,7 +15,8 @@ def box(x, y, width, height, fill, text="", *, stroke=INK, color=INK, size=15, b
     return (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="8" fill="{fill}" '
         f'stroke="{stroke}" stroke-width="1.5"/>'
-        f'<text {middle} text-anchor="middle" font-size="{size}" fill="{color}"{weight}>{text}</text>'
+        f'<text {middle} text-anchor="middle" font-size="{size}" fill="{color}"{weight}>'
+        f"{text}</text>"
     )
 
 

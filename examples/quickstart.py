@@ -59,8 +59,8 @@ accuracy = {}
 for _ in range(3):
     for name, (capacity, n_mux) in runs.items():
         start = time.perf_counter()
-        accuracy[name] = classifiers[capacity].set_params(verbose=0).score(
-            X_test, y_test, n_mux=n_mux
+        accuracy[name] = (
+            classifiers[capacity].set_params(verbose=0).score(X_test, y_test, n_mux=n_mux)
         )
         seconds[name].append(time.perf_counter() - start)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["encoder_from_config", "load_backbone", "max_positions"]
 
 
-def load_backbone(
-    name: str | os.PathLike, dropout: float
-) -> tuple[PretrainedEncoder, Tokenizer]:
+def load_backbone(name: str | os.PathLike, dropout: float) -> tuple[PretrainedEncoder, Tokenizer]:
     """Load an encoder with its tokenizer.
 
     Parameters
@@ -43,14 +43,19 @@ def load_backbone(
     """
     from transformers import AutoConfig, AutoModel
 
+    _check_path(name)
     name = os.fspath(name)
     with _quiet_transformers():
         config = _load("model", name, AutoConfig.from_pretrained)
         _check_is_encoder(name, config)
         tokenizer = _load_tokenizer(name)
         _set_dropout(config, dropout)
-        model = _load("model", name, partial(AutoModel.from_pretrained, config=config))
-    return PretrainedEncoder(model), tokenizer
+        load = partial(AutoModel.from_pretrained, config=config, output_loading_info=True)
+        model, info = _load("model", name, load)
+    _warn_of_missing(name, info["missing_keys"])
+    encoder = PretrainedEncoder(model)
+    _check_belong_together(name, encoder, tokenizer)
+    return encoder, tokenizer
 
 
 def encoder_from_config(config: dict[str, Any]) -> PretrainedEncoder:
@@ -93,6 +98,33 @@ def max_positions(encoder: PretrainedEncoder) -> int | None:
     return n_positions - padding_idx - 1
 
 
+def _check_path(name: str | os.PathLike) -> None:
+    """Refuse what can only be meant as a folder and isn't one, without asking the hub."""
+    path = Path(name)
+    if path.is_file():
+        raise NotADirectoryError(
+            f"`backbone` {str(name)!r} is a file; give the folder that it is in"
+        )
+    is_path = isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep))
+    if is_path and not path.is_dir():
+        raise FileNotFoundError(f"`backbone`: there is no folder {str(name)!r}")
+
+
+def _check_belong_together(name: str, encoder: PretrainedEncoder, tokenizer: Tokenizer) -> None:
+    accepted = inspect.signature(encoder.model.forward).parameters
+    if not {"inputs_embeds", "attention_mask"} <= accepted.keys():
+        raise ValueError(
+            f"`backbone` {name!r}, a {type(encoder.model).__name__}, does not take token vectors "
+            "and an attention mask; take another encoder"
+        )
+    n_tokens, n_vectors = tokenizer.get_vocab_size(), encoder.embedding.num_embeddings
+    if n_tokens > n_vectors:
+        raise ValueError(
+            f"the tokenizer of `backbone` {name!r} has {n_tokens} tokens, but the model has "
+            f"vectors for {n_vectors}; they do not belong together"
+        )
+
+
 def _check_is_encoder(name: str, config: Any) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
@@ -107,6 +139,17 @@ def _check_is_encoder(name: str, config: Any) -> None:
         f"`backbone` {name!r} is of type {kind!r}, {problem}; a mixture needs a text encoder that "
         "reads in both directions, such as BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT"
     )
+
+
+def _warn_of_missing(name: str, keys: Iterable[str]) -> None:
+    # A pooler is not used here, and many checkpoints come without it.
+    missing = sorted(key for key in keys if "pooler" not in key)
+    if missing:
+        warnings.warn(
+            f"the files of `backbone` {name!r} lack {len(missing)} of the model's weights, which "
+            f"start at random: {', '.join(missing[:3])}, …",
+            stacklevel=2,
+        )
 
 
 def _set_dropout(config: Any, dropout: float) -> None:
@@ -143,7 +186,7 @@ def _load_tokenizer(name: str) -> Tokenizer:
 def _load(what: str, name: str, load: Any) -> Any:
     try:
         return load(name)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged files make torch and safetensors raise errors of theirs
         if Path(name).is_dir():
             problem = f"the folder {name!r} holds no {what} that transformers can read"
         else:
@@ -151,7 +194,8 @@ def _load(what: str, name: str, load: Any) -> Any:
                 f"{name!r} is not a folder here, and no {what} of that name could be had from "
                 "the hub or its cache; offline, give a folder that holds the model"
             )
-        raise OSError(f"`backbone`: {problem} ({str(error).splitlines()[0]})") from error
+        reason = str(error).partition("\n")[0]
+        raise OSError(f"`backbone`: {problem} ({reason})") from error
 
 
 @contextlib.contextmanager

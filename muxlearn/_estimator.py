@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,6 +28,7 @@ from muxlearn._params import (
     check_parameters,
 )
 from muxlearn.mixtures import plan_mixtures
+from muxlearn.nn.module import MuxModule
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet
@@ -46,6 +48,11 @@ _WINDOW_ROWS = 8192
 
 class MuxEstimator(BaseEstimator):
     """Base class of the estimators; see `MuxTextClassifier` for the parameters."""
+
+    n_mux: int
+    backbone: str | os.PathLike | None
+    device: str | torch.device
+    dtype: str
 
     _constraints: ClassVar[dict[str, Constraint]] = {
         "n_mux": Integer(1),
@@ -100,8 +107,8 @@ class MuxEstimator(BaseEstimator):
             torch.zeros((), device=device).item()
         except (RuntimeError, AssertionError, NotImplementedError) as error:
             raise ValueError(
-                f"`device` is {str(self.device)!r}, but torch cannot compute on such a device here; "
-                "use 'cpu', or 'auto' to take a GPU where there is one"
+                f"`device` is {str(self.device)!r}, but torch cannot compute on such a device "
+                "here; use 'cpu', or 'auto' to take a GPU where there is one"
             ) from error
         return device
 
@@ -122,7 +129,7 @@ class MuxEstimator(BaseEstimator):
 
     def _train(
         self,
-        module: nn.Module,
+        module: MuxModule,
         data: MixtureData,
         valid: MixtureData | None,
         *,
@@ -152,10 +159,12 @@ class MuxEstimator(BaseEstimator):
         return net
 
     def _compose_net(
-        self, module: nn.Module, *, seed: int = 0, callbacks: Any = None, **options: Any
+        self, module: MuxModule, *, seed: int = 0, callbacks: Any = None, **options: Any
     ) -> MuxNet:
         from muxlearn._net import MuxNet
 
+        if self.verbose < 2:
+            options["callbacks__print_log"] = None
         return MuxNet(
             module,
             optimizer=torch.optim.AdamW,
@@ -172,7 +181,6 @@ class MuxEstimator(BaseEstimator):
             operating_points=tuple(self.operating_points or (self.n_mux,)),
             seed=seed,
             autocast=self._autocast_dtype(),
-            **({} if self.verbose > 1 else {"callbacks__print_log": None}),
             **options,
         )
 
@@ -308,7 +316,7 @@ class MuxEstimator(BaseEstimator):
     # Fitted state
 
     @property
-    def module_(self) -> nn.Module:
+    def module_(self) -> MuxModule:
         """The fitted torch module."""
         check_is_fitted(self)
         return self.net_.module_
@@ -327,14 +335,16 @@ class Runner:
 
     def __init__(self) -> None:
         self._key: tuple[Any, ...] | None = None
-        self._model: nn.Module | None = None
+        self._model: MuxModule | None = None
 
     def model(
-        self, module: nn.Module, dtype: torch.dtype, device: torch.device, compile: bool
-    ) -> nn.Module:
+        self, module: MuxModule, dtype: torch.dtype, device: torch.device, compile: bool
+    ) -> MuxModule:
         """Return `module` folded for inference, in `dtype`, on `device`."""
-        key = (id(module), dtype, str(device), compile)
-        if key != self._key:
+        # In-place changes of the weights raise their versions: a copy is never out of date.
+        versions = sum(weights._version for weights in module.parameters())
+        key = (id(module), versions, dtype, str(device), compile)
+        if self._model is None or key != self._key:
             model = module.for_inference(dtype).to(device)
             if compile:
                 model.compile(dynamic=True)
@@ -417,5 +427,5 @@ def iterate_groups(groups: Any) -> Iterator[Any]:
     if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
         raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
     if len(getattr(groups, "shape", (1,))) != 1:
-        raise ValueError(f"{wanted}, got an array of shape {tuple(groups.shape)}")
+        raise ValueError(f"{wanted}, got an array of shape {tuple(getattr(groups, 'shape', ()))}")
     return iter(groups.tolist() if hasattr(groups, "tolist") else groups)

@@ -36,7 +36,7 @@ class Constraint(Protocol):
         ...
 
     def complain(self, name: str, value: object) -> Exception:
-        """The error for a value that is not allowed."""
+        """Return the error for a value that is not allowed."""
         ...
 
 
@@ -52,10 +52,10 @@ class Number:
     kind = Real
     article = "a number"
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return self._is_kind(value) and self._is_within(value)
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         error = ValueError if self._is_kind(value) else TypeError
         return error(f"`{name}` has to be {self}, got {_show(value)}")
 
@@ -89,7 +89,7 @@ class IntegerTuple:
 
     low: int = 1
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return (
             isinstance(value, tuple | list)
             and len(value) > 0
@@ -97,7 +97,7 @@ class IntegerTuple:
             and len(set(value)) == len(value)
         )
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         error = ValueError if isinstance(value, tuple | list) else TypeError
         return error(f"`{name}` has to be {self}, got {_show(value)}")
 
@@ -109,10 +109,10 @@ class IntegerTuple:
 class Boolean:
     """True or False."""
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return isinstance(value, bool | np.bool_)
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
@@ -123,10 +123,10 @@ class Boolean:
 class PathName:
     """A folder or a name on the hub."""
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return isinstance(value, str | os.PathLike) and str(value) != ""
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         error = ValueError if value == "" else TypeError
         return error(f"`{name}` has to be {self}, got {_show(value)}")
 
@@ -141,10 +141,10 @@ class Instance:
     classes: tuple[type, ...]
     description: str
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return isinstance(value, self.classes)
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
@@ -156,11 +156,11 @@ class RandomState:
 
     _seed = Integer(0, 2**32 - 1)
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         is_generator = value is np.random or isinstance(value, np.random.RandomState)
         return value is None or is_generator or self._seed.accepts(value)
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         error = type(self._seed.complain(name, value))
         return error(f"`{name}` has to be {self}, got {_show(value)}")
 
@@ -172,10 +172,10 @@ class RandomState:
 class Callbacks:
     """A list of skorch callbacks, each alone or with a name."""
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return isinstance(value, list | tuple) and all(map(self._is_callback, value))
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
@@ -194,10 +194,10 @@ class Choice:
     def __init__(self, *options: str | None) -> None:
         self.options = options
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return isinstance(value, str | None) and value in self.options
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         if isinstance(value, str):
             hint = _suggestion(value, self.options)
             return ValueError(f"`{name}` has to be {self}, got {value!r}{hint}")
@@ -214,13 +214,13 @@ class OneOf:
     def __init__(self, *constraints: Constraint | None) -> None:
         self.constraints = constraints
 
-    def accepts(self, value: object) -> bool:  # noqa: D102
+    def accepts(self, value: object) -> bool:
         return any(
             value is None if constraint is None else constraint.accepts(value)
             for constraint in self.constraints
         )
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
+    def complain(self, name: str, value: object) -> Exception:
         allowed = " or ".join(str(constraint) for constraint in self.constraints)
         problems = [c.complain(name, value) for c in self.constraints if c is not None]
         error = ValueError if any(isinstance(p, ValueError) for p in problems) else TypeError

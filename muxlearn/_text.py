@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, Literal
@@ -11,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import train_test_split
-from sklearn.utils import Tags, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
@@ -333,6 +334,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         """
         self._check_parameters()
         rows = check_texts(X)
+        if self.early_stopping and len(rows) == 1:
+            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
         classes, targets = _check_labels(y, len(rows))
         weights = self._row_weights(sample_weight, classes, targets)
         extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
@@ -341,8 +344,9 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         continued = self.warm_start and self.__sklearn_is_fitted__()
         with seeded(seed, self._device()):
             if continued:
-                self._check_same_classes(classes)
-                tokenizer, module = self.tokenizer_, self.module_.train()
+                self._check_continues(classes)
+                # A copy, so that a fit which fails leaves the former one as it is.
+                tokenizer, module = self.tokenizer_, copy.deepcopy(self.module_).train()
                 warm_up_history = self.warm_up_history_
             else:
                 tokenizer, module = self._build(rows, extra, len(classes))
@@ -531,11 +535,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             ([rows[i] for i in part], None if codes is None else codes[part]) for part in parts
         )
         log_proba = np.concatenate(
-            list(
-                self._log_proba_windows(
-                    windows, n_mux=n_mux, n_passes=n_passes, total=len(rows)
-                )
-            )
+            list(self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes, total=len(rows)))
         )
         out = np.empty_like(log_proba)
         out[order] = log_proba
@@ -557,7 +557,13 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             )
         return (weights / weights.mean()).astype(np.float32)
 
-    def _check_same_classes(self, classes: NDArray) -> None:
+    def _check_continues(self, classes: NDArray) -> None:
+        for name, value in self._structure_params().items():
+            if value != self._structure[name]:
+                raise ValueError(
+                    f"`warm_start` goes on with {name}={self._structure[name]!r}, but `{name}` is "
+                    f"{value!r} now; set warm_start=False to begin anew"
+                )
         if not np.array_equal(classes, self.classes_):
             raise ValueError(
                 f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
@@ -601,8 +607,6 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Set rows aside for early stopping, every class in its share where that is possible."""
         rows = np.arange(len(targets))
-        if len(rows) < 2:
-            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
         n_valid = min(max(1, round(self.validation_fraction * len(rows))), len(rows) - 1)
         counts = np.bincount(targets)
         divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(rows) - n_valid)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any, ClassVar, TypeVar
 
@@ -43,10 +43,12 @@ _STRUCTURE = (
     "multiplexer",
     "demultiplexer",
     "learn_keys",
+    "backbone",
     "hidden_size",
     "num_hidden_layers",
     "num_attention_heads",
     "intermediate_size",
+    "vocab_size",
     "max_length",
     "dropout",
 )
@@ -89,7 +91,9 @@ class MuxTextEstimator(MuxEstimator):
             self._check_sizes()
             corpus = rows if unlabeled is rows else [*rows, *unlabeled]
             tokenizer = train_tokenizer(corpus, self.vocab_size)
-            encoder = self._compact_encoder(tokenizer.get_vocab_size())
+            encoder: CompactEncoder | PretrainedEncoder = self._compact_encoder(
+                tokenizer.get_vocab_size()
+            )
         else:
             from muxlearn._backbone import load_backbone
 
@@ -112,7 +116,7 @@ class MuxTextEstimator(MuxEstimator):
         )
         return MuxSequenceClassifier(
             encoder,
-            multiplexer(self.n_mux, width, self.learn_keys),
+            multiplexer(self.n_mux, width, bool(self.learn_keys)),
             demultiplexer(self.n_mux, hidden_size),
             n_classes,
             self.dropout,
@@ -137,17 +141,21 @@ class MuxTextEstimator(MuxEstimator):
     def _check_sizes(self) -> None:
         if self.hidden_size % self.num_attention_heads:
             raise ValueError(
-                f"`hidden_size` {self.hidden_size} cannot be divided into "
-                f"{self.num_attention_heads} attention heads; change one of them"
+                f"`hidden_size` {self.hidden_size} cannot be divided by `num_attention_heads` "
+                f"{self.num_attention_heads}; change one of them"
+            )
+        self._check_width(self.hidden_size)
+
+    def _check_width(self, width: int) -> None:
+        if self.n_mux > width:
+            wider = "raise `hidden_size`" if self.backbone is None else "take a wider `backbone`"
+            raise ValueError(
+                f"`n_mux` is {self.n_mux}, but token vectors of width {width} hold at most "
+                f"{width} slots; lower `n_mux` or {wider}"
             )
 
     def _check_fits(self, encoder: CompactEncoder | PretrainedEncoder) -> None:
-        width = encoder.embedding_size
-        if self.n_mux > width:
-            raise ValueError(
-                f"`n_mux` is {self.n_mux}, but token vectors of width {width} hold at most "
-                f"{width} slots; lower `n_mux` or take a wider encoder"
-            )
+        self._check_width(encoder.embedding_size)
         if isinstance(encoder, CompactEncoder):
             return
         from muxlearn._backbone import max_positions
@@ -157,7 +165,7 @@ class MuxTextEstimator(MuxEstimator):
         if positions is not None and needed > positions:
             prefix = f" and a prefix of {self._n_prefix()}" if self._n_prefix() else ""
             raise ValueError(
-                f"`max_length` {self.max_length}{prefix} need {needed} positions, but `backbone` "
+                f"`max_length` {self.max_length}{prefix} takes {needed} positions, but `backbone` "
                 f"{str(self.backbone)!r} has {positions}; lower `max_length` to "
                 f"{positions - self._n_prefix()} or less"
             )
@@ -183,8 +191,13 @@ class MuxTextEstimator(MuxEstimator):
         )
         return net.history, net.interrupted_
 
-
     # Fitted state
+
+    @property
+    def module_(self) -> MuxSequenceClassifier:
+        """The fitted torch module."""
+        check_is_fitted(self)
+        return self.net_.module_
 
     def _set_fitted(
         self,
@@ -244,8 +257,7 @@ class MuxTextEstimator(MuxEstimator):
         if isinstance(module.encoder, PretrainedEncoder):
             config["backbone"] = module.encoder.model.config.to_dict()
         tensors = {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in module.state_dict().items()
+            name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
         }
         write_folder(folder, config, tensors, self.tokenizer_.to_str())
 
@@ -269,22 +281,29 @@ class MuxTextEstimator(MuxEstimator):
         muxlearn.persistence.FormatError
             The folder holds something else, a newer format, another estimator, or damaged files.
         """
+        config, tensors, tokenizer = read_folder(folder, cls.__name__)
+        try:
+            return cls._restore(config, tensors, tokenizer)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
+                f"{error})"
+            ) from error
+
+    @classmethod
+    def _restore(
+        cls: type[Self], config: dict[str, Any], tensors: dict[str, torch.Tensor], tokenizer: str
+    ) -> Self:
         from skorch.history import History
         from tokenizers import Tokenizer
 
-        config, tensors, tokenizer = read_folder(folder, cls.__name__)
         estimator = cls(**decode_params(config["params"]))
         estimator._settle_device()
         structure = decode_params(config["structure"])
         classes = decode_labels(config["labels"])
         with seeded(0, torch.device("cpu")):
             module = cls(**structure)._rebuild(config, len(classes))
-        try:
-            module.load_state_dict(tensors)
-        except RuntimeError as error:
-            raise FormatError(
-                f"the weights in {str(folder)!r} do not fit its config.json: {error}"
-            ) from error
+        module.load_state_dict(tensors)
         net = estimator._compose_net(module, max_epochs=0)
         net.initialize()
         net.history = History(config["history"])
@@ -309,22 +328,34 @@ class MuxTextEstimator(MuxEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._settle_device()
+        if "net_" in state:
+            self._settle_device()
 
     def _settle_device(self) -> None:
         """Take what there is where the device of a loaded estimator is not."""
-        if str(self.device).startswith("cuda") and not torch.cuda.is_available():
+        try:
+            self._device()
+        except ValueError:
             warnings.warn(
-                f"this estimator was saved with device={str(self.device)!r}, and torch sees no "
-                "such GPU here; it goes on with device='auto'",
-                stacklevel=3,
+                f"this estimator was saved with device={str(self.device)!r}, on which torch "
+                "cannot compute here; it goes on with device='auto'",
+                stacklevel=4,
             )
             self.device = "auto"
+        if self.dtype == "float16" and self._device().type == "cpu":
+            warnings.warn(
+                "this estimator was saved with dtype='float16', which needs a GPU; it goes on "
+                "with dtype='auto'",
+                stacklevel=4,
+            )
+            self.dtype = "auto"
 
 
 def _epochs(history: Any) -> list[dict[str, Any]]:
     """Return the epochs of a skorch history without their batches."""
-    return [{name: entry for name, entry in epoch.items() if name != "batches"} for epoch in history]
+    return [
+        {name: entry for name, entry in epoch.items() if name != "batches"} for epoch in history
+    ]
 
 
 def stream_windows(

@@ -170,9 +170,7 @@ class TokenTable:
 
     def __init__(self, tokens: Sequence[Sequence[int]]) -> None:
         self.lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        self._flat = np.fromiter(
-            chain.from_iterable(tokens), np.int32, int(self.lengths.sum())
-        )
+        self._flat = np.fromiter(chain.from_iterable(tokens), np.int32, int(self.lengths.sum()))
         self._starts = np.cumsum(self.lengths) - self.lengths
 
     def __len__(self) -> int:

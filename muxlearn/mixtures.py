@@ -103,8 +103,8 @@ def plan_mixtures(
     Returns
     -------
     MixturePlan
-        Mixtures in descending order of their longest row within each group, so that a batch
-        which does not fit into memory fails at the start.
+        Mixtures in descending order of their longest row, so that batches hold little padding
+        and one that does not fit into memory fails at the start.
     """
     lengths = np.asarray(lengths)
     if lengths.ndim != 1 or len(lengths) == 0:
@@ -134,6 +134,9 @@ def plan_mixtures(
     plan = MixturePlan(
         np.concatenate([rows for rows, _ in parts]), np.concatenate([c for _, c in parts])
     )
+    if groups is not None:
+        longest_first = np.argsort(-lengths[plan.rows].max(1), kind="stable")
+        plan = MixturePlan(plan.rows[longest_first], plan.counted[longest_first])
     if regrouping and n_mux > 1:
         places = rng.permuted(np.broadcast_to(np.arange(n_mux), plan.rows.shape), axis=1)
         plan = MixturePlan(
@@ -190,7 +193,10 @@ def training_batches(
     stream = np.concatenate([rng.permutation(len(lengths)) for _ in range(n_rounds)])[:n_places]
 
     batches = []
-    steps_per_window = max(1, min(64, n_steps))
+    # A window sorts by length. Twice the rows in it at most, or little else than copies of the same
+    # rows would meet in a batch.
+    mean_batch = batch_size * points.mean()
+    steps_per_window = max(1, min(64, n_steps, int(2 * len(lengths) / mean_batch)))
     start = 0
     for first in range(0, n_steps, steps_per_window):
         window_points = step_points[first : first + steps_per_window]

@@ -42,11 +42,6 @@ def write_folder(
         The weights, on the CPU.
     tokenizer : str
         The tokenizer as JSON.
-
-    Raises
-    ------
-    TypeError
-        `config` holds what JSON cannot.
     """
     from safetensors.torch import save
 
@@ -60,7 +55,7 @@ def write_folder(
         **config,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
     }
-    contents[_CONFIG] = json.dumps(config, indent=1, allow_nan=True).encode()
+    contents[_CONFIG] = json.dumps(config, indent=1, default=_plain).encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in contents.items():
         part = folder / f".{name}.part"
@@ -87,7 +82,7 @@ def read_folder(
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, NotADirectoryError
         There is no such folder.
     FormatError
         The folder holds something else, a newer format, another estimator, or files that are
@@ -97,6 +92,8 @@ def read_folder(
     from safetensors.torch import load
 
     folder = Path(folder)
+    if folder.is_file():
+        raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {str(folder)!r}")
     config = _read_config(folder)
@@ -106,28 +103,26 @@ def read_folder(
             f"{config['estimator']}.load"
         )
     contents = {}
-    for name, digest in config["sha256"].items():
+    for name in (_WEIGHTS, _TOKENIZER):
         file = folder / name
         if not file.is_file():
             raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
         contents[name] = file.read_bytes()
-        if hashlib.sha256(contents[name]).hexdigest() != digest:
+        if hashlib.sha256(contents[name]).hexdigest() != config["sha256"].get(name):
             raise FormatError(
                 f"{name} in {str(folder)!r} is not the file that was saved ({len(contents[name])} "
                 "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
             )
     try:
         return config, load(contents[_WEIGHTS]), contents[_TOKENIZER].decode()
-    except (SafetensorError, KeyError) as error:
+    except SafetensorError as error:
         raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     file = folder / _CONFIG
     if not file.is_file():
-        raise FormatError(
-            f"{str(folder)!r} is not a model saved by muxlearn: it has no {_CONFIG}"
-        )
+        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {_CONFIG}")
     try:
         config = json.loads(file.read_bytes())
     except ValueError as error:
@@ -138,14 +133,17 @@ def _read_config(folder: Path) -> dict[str, Any]:
             "library; a transformers encoder is given as `backbone`"
         )
     version = config.get("format_version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
+    if type(version) is not int or version < 1:
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: its format is {version!r}")
+    if version > FORMAT_VERSION:
         raise FormatError(
             f"{str(folder)!r} is of format {version}, written by a newer muxlearn "
             f"({config.get('muxlearn_version')}); this one reads up to {FORMAT_VERSION}: update it"
         )
-    absent = {"estimator", "params", "sha256"} - config.keys()
+    kinds = {"estimator": str, "params": dict, "sha256": dict}
+    absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if absent:
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} lacks {', '.join(sorted(absent))}")
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
     return config
 
 

@@ -8,25 +8,34 @@ import platform
 import statistics
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["describe_machine", "paired_seconds", "print_table", "report", "synthetic_texts"]
+__all__ = [
+    "describe_machine",
+    "median_ratio",
+    "paired_seconds",
+    "print_table",
+    "report",
+    "synthetic_texts",
+]
+
+Name = TypeVar("Name", bound=Hashable)
 
 
 def paired_seconds(
-    runs: dict[str, Callable[[], Any]], repeats: int, warm_ups: int = 1
-) -> dict[str, list[float]]:
+    runs: Mapping[Name, Callable[[], Any]], repeats: int, warm_ups: int = 1
+) -> dict[Name, list[float]]:
     """Time some functions in turn, A B C A B C …, so that a slow minute hits all of them.
 
     Parameters
     ----------
-    runs : dict of str to callable
+    runs : dict of name to callable
     repeats : int
         Counted rounds.
     warm_ups : int, default=1
@@ -34,10 +43,10 @@ def paired_seconds(
 
     Returns
     -------
-    dict of str to list of float
+    dict of name to list of float
         Seconds of each counted round.
     """
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    seconds: dict[Name, list[float]] = {name: [] for name in runs}
     for round_number in range(warm_ups + repeats):
         for name, run in runs.items():
             start = time.perf_counter()

@@ -53,7 +53,9 @@ def main(args: Namespace) -> int:
             scores.setdefault(name, []).append(model.score(split[1], split[3]))
             print(f"seed {seed}, {name}: {scores[name][-1]:.4f}", flush=True)
     # The models of the last seed predict in turn.
-    seconds = paired_seconds({n: partial(m.predict, split[1]) for n, m in models.items()}, args.repeats)
+    seconds = paired_seconds(
+        {n: partial(m.predict, split[1]) for n, m in models.items()}, args.repeats
+    )
     rows: list[dict[str, Any]] = [
         {
             "model": name if name == "TF-IDF" else f"n_mux={name}",

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
@@ -40,9 +42,9 @@ def main(args: Namespace) -> int:
         dtype="float32",
         random_state=0,
     ).fit(texts, labels)
-    runs = {}
+    runs: dict[tuple[str, int], Callable[[], Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        pipe = _pipeline(backbone, folder, args.max_length)
+        pipe = _pipeline(backbone, folder)
         for batch_size in args.batch_size:
             runs["pipeline", batch_size] = partial(
                 pipe, texts, batch_size=batch_size, truncation=True, max_length=args.max_length
@@ -75,7 +77,7 @@ def packaged_minilm() -> str:
     return str(get_model_path())
 
 
-def _pipeline(backbone: str, folder: str, max_length: int):
+def _pipeline(backbone: str, folder: str) -> Callable[..., Any]:
     """Give the encoder a classification head as transformers does, and wrap it."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
     from transformers.utils import logging

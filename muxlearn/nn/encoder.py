@@ -109,6 +109,9 @@ class PretrainedEncoder(nn.Module):
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
+        if getattr(model, "pooler", None) is not None:
+            # Nothing reads it, and it would never get a gradient.
+            setattr(model, "pooler", None)  # noqa: B010
         self.hidden_size: int = model.config.hidden_size
         self.embedding_size: int = self.embedding.embedding_dim
 

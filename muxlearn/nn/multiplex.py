@@ -71,6 +71,8 @@ class Multiplexer(nn.Module):
 
     def __init__(self, n_mux: int, width: int, learn_keys: bool = True) -> None:
         super().__init__()
+        if n_mux > width:
+            raise ValueError(f"vectors of width {width} hold at most {width} slots, not {n_mux}")
         self.n_mux = n_mux
         self.width = width
         self.learn_keys = learn_keys

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     FoldedSubspaces,
     Multiplexer,
@@ -73,7 +74,7 @@ class RetrievalHead(nn.Module):
         return F.linear(self.dense(x), table, self.bias)
 
 
-class MuxSequenceClassifier(nn.Module):
+class MuxSequenceClassifier(MuxModule):
     """Classify the rows of mixtures (T-MUX; DataMUX, section 3).
 
     The rows' tokens are embedded and multiplexed, the encoder runs once for each mixture, each

@@ -1,5 +1,6 @@
 """How the checks are chosen, run and reported, and how outputs are compared."""
 
+import sys
 import warnings
 from unittest import SkipTest
 
@@ -13,7 +14,14 @@ from muxlearn.testing import (
     parametrize_with_text_checks,
     text_estimator_checks,
 )
-from muxlearn.testing._common import assert_same, default_data, need, object_array, rejects
+from muxlearn.testing._common import (
+    assert_same,
+    default_data,
+    need,
+    need_pandas,
+    object_array,
+    rejects,
+)
 
 FAILING = "check_dont_overwrite_parameters"
 PASSING = "check_init_signature"
@@ -172,6 +180,12 @@ def test_object_arrays_are_never_stacked():
 def test_a_missing_method_skips_the_check():
     with pytest.raises(SkipTest, match="Unfinished has no predict_proba"):
         need(Unfinished(), "fit", "predict_proba")
+
+
+def test_a_missing_library_skips_the_check(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(SkipTest, match="pandas"):
+        need_pandas()
 
 
 def test_an_error_has_to_be_of_its_kind_and_say_what_it_is_about():
