@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
@@ -156,6 +157,7 @@ class MuxEstimator(BaseEstimator):
             net.partial_fit(data, y=None)
         net.train_split = None  # or a pickle would carry the validation rows
         net.optimizer_.state.clear()  # as large as two more models, and of no use any more
+        dict(net.callbacks_)["schedule"].lr_scheduler_ = None  # holds the weights once more
         return net
 
     def _compose_net(
@@ -226,12 +228,8 @@ class MuxEstimator(BaseEstimator):
             callbacks.append(("early_stopping", stopping))
         if self.verbose:
             callbacks.append(("progress", RowProgress(description)))
-        # Clones, since skorch changes callbacks as it runs and a parameter must stay as given.
-        for item in self.callbacks or ():
-            named = isinstance(item, tuple)
-            callback = clone(item[1] if named else item, safe=False)
-            callbacks.append((item[0], callback) if named else callback)
-        return callbacks
+        # Copies, since skorch changes callbacks as it runs and a parameter must stay as given.
+        return [*callbacks, *copy.deepcopy(list(self.callbacks or ()))]
 
     # Prediction
 

@@ -146,8 +146,22 @@ class MuxNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        valid_accuracy = PassthroughScoring(name="valid_acc", lower_is_better=False)
-        return [*super()._default_callbacks, ("valid_acc", valid_accuracy)]
+        on_train = {"valid_acc": False, "retrieval_acc": True}
+        accuracies = [
+            (name, PassthroughScoring(name, lower_is_better=False, on_train=train))
+            for name, train in on_train.items()
+        ]
+        return [*super()._default_callbacks, *accuracies]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # The same object as `module_`, which skorch keeps in a form that changes devices.
+        state["module"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.module = self.module_
 
     def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
         """Train; remembers an interruption in `interrupted_`."""

@@ -158,7 +158,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         runs only.
 
     callbacks : list of skorch callbacks, default=None
-        Added to the training's own; copies are used.
+        Added to the training's own; copies are used. They run in the warm-up too, where no rows
+        are set aside and the history has no `valid_loss`.
 
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, companions and dropout.

@@ -209,8 +209,29 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
     -------
     TokenTable
     """
+    if rows and isinstance(rows[0], tuple):
+        halves = _shorten(tokenizer, [half for row in rows for half in row])
+        rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
     return TokenTable([encoding.ids for encoding in encodings])
+
+
+def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """Cut texts to the tokens that truncation could leave of them.
+
+    The tokenizer keeps what it cuts off of a pair in every combination of the parts of one half
+    and the parts of the other: two long halves would take memory by the square of their length.
+    """
+    if tokenizer.truncation is None:
+        return texts
+    n_characters = 4 * tokenizer.truncation["max_length"]
+    long_texts = [number for number, text in enumerate(texts) if len(text) > n_characters]
+    encodings = tokenizer.encode_batch([texts[i] for i in long_texts], add_special_tokens=False)
+    texts = list(texts)
+    for number, encoding in zip(long_texts, encodings, strict=True):
+        if encoding.overflowing:
+            texts[number] = texts[number][: encoding.offsets[-1][1]]
+    return texts
 
 
 def train_tokenizer(rows: Iterable[Text], vocab_size: int) -> Tokenizer:

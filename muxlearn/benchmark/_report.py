@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 
+import muxlearn
+
 __all__ = [
     "describe_machine",
     "median_ratio",
@@ -89,7 +91,8 @@ def describe_machine() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": gpu,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("muxlearn", "torch", "transformers", "scikit-learn")},
+        "muxlearn": muxlearn.__version__,
+        **{name: version(name) for name in ("torch", "transformers", "scikit-learn")},
     }
 
 
