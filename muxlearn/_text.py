@@ -11,16 +11,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_sample_weight
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._estimator import check_groups, iterate_groups, seeded
-from muxlearn._params import Choice, Constraint, Instance, Number, OneOf
+from muxlearn._labels import check_labels, row_weights, split_rows
+from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn._text_base import MuxTextEstimator, stream_windows
-from muxlearn._texts import check_texts, is_missing, iterate_rows, tokenize
+from muxlearn._texts import check_texts, iterate_rows, tokenize
 from muxlearn.nn.text import MuxSequenceClassifier
 
 __all__ = ["MuxTextClassifier"]
@@ -116,7 +114,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     max_epochs : int, default=10
         Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
         is, so that each text is seen `n_mux` times an epoch, each time among other texts. 0
-        builds and initialises the model without training it.
+        leaves it at the warm-up, and with ``warm_up=None`` builds and initialises the model
+        without any training.
 
     batch_size : int, default=32
         Mixtures in a batch, in training and prediction.
@@ -337,8 +336,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         rows = check_texts(X)
         if self.early_stopping and len(rows) == 1:
             raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
-        classes, targets = _check_labels(y, len(rows))
-        weights = self._row_weights(sample_weight, classes, targets)
+        classes, targets = check_labels(y, len(rows))
+        weights = row_weights(sample_weight, self.class_weight, classes, targets)
         extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
 
@@ -542,22 +541,6 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         out[order] = log_proba
         return out
 
-    def _row_weights(
-        self, sample_weight: ArrayLike | None, classes: NDArray, targets: NDArray[np.int64]
-    ) -> NDArray[np.float32]:
-        placeholder = np.empty((len(targets), 0))
-        weights = _check_sample_weight(
-            sample_weight, placeholder, dtype=np.float64, ensure_non_negative=True
-        )
-        if isinstance(self.class_weight, dict):
-            _check_class_weight(self.class_weight, classes.tolist())
-        weights = weights * compute_sample_weight(self.class_weight, classes[targets])
-        if not weights.sum() > 0:
-            raise ValueError(
-                "`sample_weight` and `class_weight` make 0 for every row; nothing could be learned"
-            )
-        return (weights / weights.mean()).astype(np.float32)
-
     def _check_continues(self, classes: NDArray) -> None:
         for name, value in self._structure_params().items():
             if value != self._structure[name]:
@@ -586,7 +569,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
         train, valid = np.arange(len(rows)), None
         if self.early_stopping:
-            train, valid = self._split(targets, seed)
+            train, valid = split_rows(targets, self.validation_fraction, seed)
 
         def data(part: NDArray[np.int64]) -> MixtureData:
             tokens = tokenize(tokenizer, [rows[i] for i in part])
@@ -602,54 +585,3 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             retrieval_weight=self.retrieval_weight if self.n_mux > 1 else 0.0,
             retrieval_samples=self.retrieval_samples,
         )
-
-    def _split(
-        self, targets: NDArray[np.int64], seed: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Set rows aside for early stopping, every class in its share where that is possible."""
-        rows = np.arange(len(targets))
-        n_valid = min(max(1, round(self.validation_fraction * len(rows))), len(rows) - 1)
-        counts = np.bincount(targets)
-        divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(rows) - n_valid)
-        return train_test_split(
-            rows, test_size=n_valid, random_state=seed, stratify=targets if divisible else None
-        )
-
-
-def _check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
-    for label, weight in class_weight.items():
-        if label not in labels:
-            raise ValueError(
-                f"`class_weight` names the label {label!r}, which is not in `y`; the labels are "
-                f"{labels}"
-            )
-        if not Number(0).accepts(weight):
-            raise Number(0).complain(f"class_weight[{label!r}]", weight)
-
-
-def _check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
-    """Return the sorted labels, and the number of each row's label."""
-    if y is None:
-        raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
-    numpy_dtype = isinstance(getattr(y, "dtype", None), np.dtype)
-    if hasattr(y, "tolist") and not numpy_dtype:  # a tensor, or a Series of a dtype of its own
-        y = y.tolist()
-    if isinstance(y, list | tuple):
-        _check_label_list(y)
-    labels = column_or_1d(y, warn=True)
-    if len(labels) != n_rows:
-        raise ValueError(
-            f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
-        )
-    _check_label_list(labels.tolist())
-    check_classification_targets(labels)
-    return np.unique(labels, return_inverse=True)
-
-
-def _check_label_list(labels: Iterable[Any]) -> None:
-    for row, label in enumerate(labels):
-        if is_missing(label):
-            raise ValueError(f"row {row} of `y` is missing ({label!r})")
-    if len({isinstance(label, str) for label in labels}) > 1:
-        kinds = sorted({type(label).__name__ for label in labels})
-        raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")

@@ -213,7 +213,8 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
         halves = _shorten(tokenizer, [half for row in rows for half in row])
         rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
-    return TokenTable([encoding.ids for encoding in encodings])
+    # Without special tokens, a tokenizer makes nothing of an empty text.
+    return TokenTable([encoding.ids or [0] for encoding in encodings])
 
 
 def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:

@@ -25,13 +25,15 @@ from muxlearn.benchmark.pipeline import packaged_minilm
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 2, 5])
+    parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 2, 5, 10])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--backbone", default=None, help="folder of an encoder; default MiniLM")
     parser.add_argument("--multiplexer", default="subspace")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--retrieval-weight", type=float, default=0.0)
+    parser.add_argument("--dropout", type=float, default=0.0)
     parser.add_argument("--warm-up-epochs", type=int, default=0)
-    parser.add_argument("--max-length", type=int, default=96)
+    parser.add_argument("--max-length", type=int, default=64)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--dtype", default="float32")
     parser.add_argument("--repeats", type=int, default=5)
@@ -80,6 +82,8 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTextClassifier:
         multiplexer=args.multiplexer,
         max_length=args.max_length,
         warm_up_epochs=args.warm_up_epochs,
+        retrieval_weight=args.retrieval_weight,
+        dropout=args.dropout,
         max_epochs=args.epochs,
         batch_size=args.batch_size,
         dtype=args.dtype,

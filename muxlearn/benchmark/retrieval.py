@@ -22,6 +22,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--n-mux", type=int, nargs="+", default=[5, 10])
     parser.add_argument("--multiplexer", nargs="+", default=["subspace"])
     parser.add_argument("--demultiplexer", nargs="+", default=["rsa"])
+    parser.add_argument("--n-texts", type=int, default=None, help="texts to learn from; all")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--dtype", default="float32")
@@ -31,6 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     train, test = train_test_split(read_lines(args.data), test_size=2000, random_state=0)
+    train = train[: args.n_texts]
     rows = []
     for n_mux in args.n_mux:
         for multiplexer in args.multiplexer:

@@ -1,0 +1,133 @@
+"""What classifiers do with labels and weights before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import train_test_split
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, column_or_1d
+
+from muxlearn._params import Number
+from muxlearn._texts import is_missing
+
+__all__ = ["check_labels", "row_weights", "split_rows"]
+
+
+def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
+    """Check labels and number them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,)
+        One label for each row: strings, numbers or bools.
+    n_rows : int
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    targets : ndarray of int64, shape (n_rows,)
+        The number of each row's label.
+    """
+    if y is None:
+        raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
+    numpy_dtype = isinstance(getattr(y, "dtype", None), np.dtype)
+    if hasattr(y, "tolist") and not numpy_dtype:  # a tensor, or a Series of a dtype of its own
+        y = y.tolist()
+    if isinstance(y, list | tuple):
+        _check_label_list(y)
+    labels = column_or_1d(y, warn=True)
+    if len(labels) != n_rows:
+        raise ValueError(
+            f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
+        )
+    _check_label_list(labels.tolist())
+    check_classification_targets(labels)
+    return np.unique(labels, return_inverse=True)
+
+
+def _check_label_list(labels: Iterable[Any]) -> None:
+    for row, label in enumerate(labels):
+        if is_missing(label):
+            raise ValueError(f"row {row} of `y` is missing ({label!r})")
+    if len({isinstance(label, str) for label in labels}) > 1:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")
+
+
+def row_weights(
+    sample_weight: ArrayLike | None,
+    class_weight: dict[Any, float] | str | None,
+    classes: NDArray,
+    targets: NDArray[np.int64],
+) -> NDArray[np.float32]:
+    """Return what each row counts in the loss, 1 on average.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,) or None
+    class_weight : dict, "balanced" or None
+    classes : ndarray of shape (n_classes,)
+    targets : ndarray of int64, shape (n_rows,)
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows,)
+    """
+    placeholder = np.empty((len(targets), 0))
+    weights = _check_sample_weight(
+        sample_weight, placeholder, dtype=np.float64, ensure_non_negative=True
+    )
+    if isinstance(class_weight, dict):
+        _check_class_weight(class_weight, classes.tolist())
+    weights = weights * compute_sample_weight(class_weight, classes[targets])
+    if not weights.sum() > 0:
+        raise ValueError(
+            "`sample_weight` and `class_weight` make 0 for every row; nothing could be learned"
+        )
+    return (weights / weights.mean()).astype(np.float32)
+
+
+def _check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
+    unknown = [label for label in class_weight if label not in labels]
+    # A rare label may be absent from a fold of the data; a misspelt one leaves another without.
+    if unknown and any(label not in class_weight for label in labels):
+        raise ValueError(
+            f"`class_weight` names the label {unknown[0]!r}, which is not in `y`; the labels are "
+            f"{labels}"
+        )
+    for label, weight in class_weight.items():
+        if not Number(0).accepts(weight):
+            raise Number(0).complain(f"class_weight[{label!r}]", weight)
+
+
+def split_rows(
+    targets: NDArray[np.int64], fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Set rows aside for early stopping, every class in its share where that is possible.
+
+    Parameters
+    ----------
+    targets : ndarray of int64, shape (n_rows,)
+        At least two rows.
+    fraction : float
+        Of the rows, to set aside; at least one is.
+    seed : int
+
+    Returns
+    -------
+    train, valid : ndarray of int64
+        Numbers of rows.
+    """
+    rows = np.arange(len(targets))
+    n_valid = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+    counts = np.bincount(targets)
+    divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(rows) - n_valid)
+    return train_test_split(
+        rows, test_size=n_valid, random_state=seed, stratify=targets if divisible else None
+    )
