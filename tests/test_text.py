@@ -189,7 +189,7 @@ def test_n_passes_has_to_be_a_whole_number_from_1(fitted, n_passes):
 
 @pytest.mark.parametrize("n_mux", [0, -1, 3, 2.0, True, "2"])
 def test_predict_time_n_mux_lies_within_the_capacity(fitted, n_mux):
-    with pytest.raises((TypeError, ValueError), match="`n_mux` .* at most 2.*with 2 slots"):
+    with pytest.raises((TypeError, ValueError), match=r"`n_mux` .* at most 2.*with 2 slots"):
         fitted.predict(TEXTS, n_mux=n_mux)
 
 

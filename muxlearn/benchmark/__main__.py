@@ -9,6 +9,7 @@ from pathlib import Path
 
 COMMANDS = {
     "speed": "speed-up of the forward pass and of predict over n_mux=1",
+    "multiplexing": "cost of folding texts into mixtures beside embedding one",
     "memory": "peak memory of a batch against n_mux=1",
     "pipeline": "predict at n_mux=1 against transformers.pipeline",
     "retrieval": "tokens recovered after the warm-up",

@@ -32,6 +32,14 @@ def test_memory_measures_each_model_in_its_own_process(tmp_path):
     assert all(row["peak_MiB"] >= row["loaded_MiB"] > 0 for row in read_rows(out))
 
 
+def test_folded_subspaces_read_no_more_than_plain_embedding(tmp_path):
+    out = tmp_path / "multiplexing.json"
+    sizes = ["--width", "16", "--length", "8", "--vocab-size", "300", "--mixtures", "2"]
+    assert main(["multiplexing", *sizes, "--n-mux", "4", "--repeats", "1", "--json", str(out)]) == 0
+    read = {row["what"]: row["numbers_read"] for row in read_rows(out)}
+    assert read == {"embedding": 16, "subspace": 16, "hadamard": 64, "orthogonal": 64}
+
+
 def test_retrieval_scores_each_combination(tmp_path, capsys):
     data, out = tmp_path / "texts.txt", tmp_path / "retrieval.json"
     data.write_text("\n".join(synthetic_texts(2040, (2, 4))))
