@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ __all__ = [
 
 #: Special tokens of our own tokenizer; the first is padding.
 SPECIAL_TOKENS = ["[PAD]", "[CLS]", "[SEP]"]
+
+_ENDLESS = re.compile(r"\S{1000}|\s{1000}")
 
 Text = str | tuple[str, str]
 
@@ -235,6 +238,13 @@ def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
     return texts
 
 
+def _cut_endless(text: str) -> list[str]:
+    """Cut a text with a word or a gap of no sane length: training takes time by its square."""
+    if not _ENDLESS.search(text):
+        return [text]
+    return [text[start : start + 1000] for start in range(0, len(text), 1000)]
+
+
 def train_tokenizer(rows: Iterable[Text], vocab_size: int) -> Tokenizer:
     """Train a byte-level BPE tokenizer: no text is outside of its vocabulary.
 
@@ -263,7 +273,7 @@ def train_tokenizer(rows: Iterable[Text], vocab_size: int) -> Tokenizer:
         show_progress=False,
     )
     texts = (part for row in rows for part in ([row] if isinstance(row, str) else row))
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(chain.from_iterable(map(_cut_endless, texts)), trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A",
         pair="[CLS] $A [SEP] $B",

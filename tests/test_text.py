@@ -1,3 +1,4 @@
+import copy
 import subprocess
 import sys
 
@@ -171,14 +172,16 @@ def test_groups_that_do_not_fit_the_rows_are_refused(fitted, groups, error, mess
 
 
 def test_n_passes_averages_probabilities_over_regroupings(fitted):
-    first, second = TEXTS[0], TEXTS[13]
-    in_front = through_module(fitted, [first, second])[0]
-    behind = through_module(fitted, [second, first])[1]
-    average = fitted.predict_proba([first, second], n_passes=8)[0]
-    share = (average - behind)[0] / (in_front - behind)[0]
-    assert np.abs(in_front - behind).max() > 1e-4
-    np.testing.assert_allclose(share * 8, np.round(share * 8), atol=0.05)
-    assert 0 < np.round(share * 8) < 8
+    clf = copy.deepcopy(fitted)
+    with torch.no_grad():  # so that the place of a text matters much
+        clf.module_.head.out.weight.mul_(10)
+    pair = [TEXTS[13], TEXTS[0]]
+    in_front, behind = through_module(clf, pair)[0, 0], through_module(clf, pair[::-1])[1, 0]
+    average = clf.predict_proba(pair, n_passes=8)[0, 0]
+    times_in_front = 8 * (average - behind) / (in_front - behind)
+    assert abs(in_front - behind) > 0.2
+    assert times_in_front == pytest.approx(round(times_in_front), abs=1e-3)
+    assert 0 < round(times_in_front) < 8
 
 
 @pytest.mark.parametrize("n_passes", [0, -1, 1.5, True, None])
@@ -217,10 +220,7 @@ def test_odd_texts_can_be_learnt_from():
 def test_bfloat16_predicts_nearly_what_float32_does(owls):
     texts = which_comes_first(50, seed=4)[0]
     full = owls.predict_proba(texts)
-    half = MuxTextClassifier(**owls.get_params())
-    half.__setstate__(owls.__getstate__())
-    half.set_params(dtype="bfloat16")
-    rounded = half.predict_proba(texts)
+    rounded = copy.deepcopy(owls).set_params(dtype="bfloat16").predict_proba(texts)
     assert 0 < np.abs(rounded - full).max() < 0.1
     assert np.abs(rounded - full).mean() < 0.01
 
@@ -238,6 +238,13 @@ def test_predict_iter_yields_what_predict_returns(fitted):
     assert list(fitted.predict_iter(iter(TEXTS))) == fitted.predict(TEXTS).tolist()
     proba = list(fitted.predict_iter(TEXTS, n_mux=1, method="predict_proba"))
     np.testing.assert_array_equal(proba, fitted.predict_proba(TEXTS, n_mux=1))
+
+
+@pytest.mark.parametrize("n_groups", [None, 1, 3, 1000])
+def test_predict_returns_rows_in_order_across_windows(owls, small_windows, n_groups):
+    texts, labels = which_comes_first(1000, seed=7)
+    groups = n_groups and np.random.default_rng(0).integers(n_groups, size=1000)
+    assert np.mean(owls.predict(texts, groups=groups) == labels) > 0.9
 
 
 def test_predict_iter_yields_in_order_across_windows(owls, small_windows):
@@ -328,9 +335,7 @@ def test_importing_the_library_imports_no_heavy_dependency():
 @pytest.mark.slow
 def test_compiled_predictions_are_the_same(owls):
     pytest.importorskip("torch._inductor")
-    texts = which_comes_first(40, seed=6)[0]
+    texts = which_comes_first(6, seed=6)[0]
     expected = owls.predict_proba(texts)
-    compiled = MuxTextClassifier(**owls.get_params())
-    compiled.__setstate__(owls.__getstate__())
-    compiled.set_params(compile=True)
+    compiled = copy.deepcopy(owls).set_params(compile=True)
     np.testing.assert_allclose(compiled.predict_proba(texts), expected, atol=1e-4)

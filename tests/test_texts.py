@@ -232,6 +232,11 @@ def test_training_a_tokenizer_is_deterministic(tokenizer):
     assert train_tokenizer(list(CORPUS), 320).to_str() == tokenizer.to_str()
 
 
+@pytest.mark.parametrize("character", ["x", "\n", "!"])
+def test_training_on_a_run_of_a_million_characters_ends(character):
+    assert train_tokenizer([character * 1_000_000, "a b"], 270).get_vocab_size() == 270
+
+
 def test_the_vocabulary_has_at_most_the_asked_for_size():
     assert train_tokenizer(CORPUS, 259).get_vocab_size() == 259
     assert train_tokenizer(CORPUS, 280).get_vocab_size() == 280

