@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -137,6 +136,7 @@ class MuxEstimator(BaseEstimator):
         seed: int,
         description: str,
         max_epochs: int,
+        callbacks: Sequence[Any] = (),
         **options: Any,
     ) -> MuxNet:
         """Compose a skorch net around `module` and fit it; returns the net."""
@@ -144,7 +144,10 @@ class MuxEstimator(BaseEstimator):
             module,
             seed=seed,
             max_epochs=max_epochs,
-            callbacks=self._callbacks(len(data), max_epochs, valid is not None, description),
+            callbacks=[
+                *self._callbacks(len(data), max_epochs, valid is not None, description),
+                *callbacks,
+            ],
             **options,
         )
         net.initialize()
@@ -228,8 +231,7 @@ class MuxEstimator(BaseEstimator):
             callbacks.append(("early_stopping", stopping))
         if self.verbose:
             callbacks.append(("progress", RowProgress(description)))
-        # Copies, since skorch changes callbacks as it runs and a parameter must stay as given.
-        return [*callbacks, *copy.deepcopy(list(self.callbacks or ()))]
+        return callbacks
 
     # Prediction
 
@@ -273,6 +275,7 @@ class MuxEstimator(BaseEstimator):
         """
         from muxlearn._net import progress_bar
 
+        check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
         model = self._runner.model(
             self.module_, self._inference_dtype(), self._device(), self.compile
         )

@@ -157,8 +157,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         runs only.
 
     callbacks : list of skorch callbacks, default=None
-        Added to the training's own; copies are used. They run in the warm-up too, where no rows
-        are set aside and the history has no `valid_loss`.
+        Added to those of the training, not of the warm-up; copies are used.
 
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, companions and dropout.
@@ -584,4 +583,6 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             max_epochs=0 if interrupted else self.max_epochs,
             retrieval_weight=self.retrieval_weight if self.n_mux > 1 else 0.0,
             retrieval_samples=self.retrieval_samples,
+            # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
+            callbacks=copy.deepcopy(list(self.callbacks or ())),
         )

@@ -113,14 +113,8 @@ def plan_mixtures(
         )
     if n_mux < 1:
         raise ValueError(f"`n_mux` is {n_mux}; at least 1 row has to be in a mixture")
-    rng = np.random.default_rng([seed, regrouping])
-    ranking = -lengths.astype(np.float64)
-    if regrouping:
-        # Up to an eighth longer or shorter: new companions, little more padding.
-        ranking *= rng.uniform(0.875, 1.125, len(lengths))
-    tie_breaker = rng.permutation(len(lengths))
     if groups is None:
-        members = [np.lexsort((tie_breaker, ranking))]
+        members = [np.arange(len(lengths))]
     else:
         groups = np.asarray(groups)
         if groups.shape != lengths.shape:
@@ -128,21 +122,31 @@ def plan_mixtures(
                 f"`groups` has shape {groups.shape}, but there are {len(lengths)} rows"
             )
         codes = np.unique(groups, return_inverse=True)[1]
-        order = np.lexsort((tie_breaker, ranking, codes))
+        order = np.argsort(codes, kind="stable")
         members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    parts = [_fill(rows, n_mux) for rows in members]
-    plan = MixturePlan(
-        np.concatenate([rows for rows, _ in parts]), np.concatenate([c for _, c in parts])
-    )
-    if groups is not None:
-        longest_first = np.argsort(-lengths[plan.rows].max(1), kind="stable")
-        plan = MixturePlan(plan.rows[longest_first], plan.counted[longest_first])
-    if regrouping and n_mux > 1:
-        places = rng.permuted(np.broadcast_to(np.arange(n_mux), plan.rows.shape), axis=1)
-        plan = MixturePlan(
-            np.take_along_axis(plan.rows, places, 1), np.take_along_axis(plan.counted, places, 1)
-        )
-    return plan
+    # Each group draws from a generator of its own: no group moves another's rows.
+    parts = [_plan_group(rows, lengths, n_mux, [seed, regrouping]) for rows in members]
+    rows, counted = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    longest_first = np.argsort(-lengths[rows].max(1), kind="stable")
+    return MixturePlan(rows[longest_first], counted[longest_first])
+
+
+def _plan_group(
+    rows: Rows, lengths: NDArray, n_mux: int, seed: list[int]
+) -> tuple[Rows, NDArray[np.bool_]]:
+    """Mix the rows of one group: their numbers and whether they count, (n_mixtures, n_mux)."""
+    rng = np.random.default_rng(seed)
+    ranking = -lengths[rows].astype(np.float64)
+    regrouping = seed[1]
+    if regrouping:
+        # Up to an eighth longer or shorter: new companions, little more padding.
+        ranking *= rng.uniform(0.875, 1.125, len(rows))
+    tie_breaker = rng.permutation(len(rows))
+    mixed, counted = _fill(rows[np.lexsort((tie_breaker, ranking))], n_mux)
+    if not regrouping:
+        return mixed, counted
+    places = rng.permuted(np.broadcast_to(np.arange(n_mux), mixed.shape), axis=1)
+    return np.take_along_axis(mixed, places, 1), np.take_along_axis(counted, places, 1)
 
 
 def _fill(rows: Rows, n_mux: int) -> tuple[Rows, NDArray[np.bool_]]:

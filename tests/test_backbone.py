@@ -177,7 +177,9 @@ def test_the_real_minilm_is_loaded_and_predicts():
     ("config", "problem"),
     [
         (
-            transformers.GPT2Config(vocab_size=300, n_embd=16, n_layer=1, n_head=2),
+            transformers.GPT2Config(
+                vocab_size=300, n_embd=16, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=2
+            ),
             "of type 'gpt2', not a text encoder",
         ),
         (transformers.LlamaConfig(vocab_size=300, **SIZES), "of type 'llama', not a text encoder"),

@@ -65,6 +65,13 @@ def test_every_row_has_exactly_one_counted_slot_with_groups(given_rows, n_mux, r
     assert sorted(plan.rows[plan.counted]) == list(range(len(lengths)))
 
 
+def test_no_group_moves_the_rows_of_another():
+    own = plan_mixtures([3] * 7, 3, groups=["a"] * 7)
+    shared = plan_mixtures([3] * 7 + [9] * 5, 3, groups=["a"] * 7 + ["b"] * 5)
+    of_a = shared.rows[(shared.rows < 7).all(1)]
+    np.testing.assert_array_equal(of_a, own.rows)
+
+
 def test_groups_may_be_strings():
     groups = np.array(["b", "a", "b", "a", "b"])
     plan = plan_mixtures(np.ones(5), 2, groups=groups)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
 
 from muxlearn import MuxTextClassifier
 
@@ -50,6 +50,12 @@ class Raise(Callback):
     def on_batch_end(self, net, training=None, **kwargs):
         if training and (net.task_weight == 0) == self.in_warm_up:
             raise self.error
+
+
+def interrupt(monkeypatch, callback):
+    """Let `callback` take part in the warm-up, too, where the user's do not."""
+    own = MuxTextClassifier._callbacks
+    monkeypatch.setattr(MuxTextClassifier, "_callbacks", lambda *args: [*own(*args), callback])
 
 
 class Snapshots(Callback):
@@ -343,20 +349,36 @@ def test_callbacks_are_passed_through_as_copies():
     assert clf.callbacks is given
 
 
+def test_skorch_early_stopping_works_beside_a_warm_up():
+    stopping = EarlyStopping(patience=1, sink=lambda message: None)
+    clf = tiny(early_stopping=True, callbacks=[("mine", stopping)]).fit(TEXTS, LABELS)
+    assert clf.warm_up_history_
+    assert "valid_loss" in clf.history_[-1]
+
+
+def test_a_parameter_set_after_fit_is_checked_by_predict():
+    clf = tiny(max_epochs=0).fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match="`batch_size` has to be a whole number of at least 1"):
+        clf.set_params(batch_size=0).predict(TEXTS)
+
+
 @pytest.mark.parametrize("in_warm_up", [True, False])
-def test_an_interruption_leaves_a_usable_estimator(in_warm_up, tmp_path):
-    clf = tiny(callbacks=[Raise(KeyboardInterrupt(), in_warm_up)]).fit(TEXTS, LABELS)
+def test_an_interruption_leaves_a_usable_estimator(in_warm_up, tmp_path, monkeypatch):
+    interrupt(monkeypatch, Raise(KeyboardInterrupt(), in_warm_up))
+    clf = tiny().fit(TEXTS, LABELS)
+    monkeypatch.undo()
     assert clf.n_iter_ == (0 if in_warm_up else 1)
     expected = clf.predict_proba(TEXTS)
     clf.save(tmp_path)
     np.testing.assert_array_equal(MuxTextClassifier.load(tmp_path).predict_proba(TEXTS), expected)
-    clf.set_params(callbacks=None, warm_start=True).fit(TEXTS, LABELS)
+    clf.set_params(warm_start=True).fit(TEXTS, LABELS)
     assert clf.n_iter_ == (2 if in_warm_up else 3)
 
 
 @pytest.mark.parametrize("in_warm_up", [True, False])
-def test_an_error_in_training_leaves_nothing_fitted(in_warm_up):
-    clf = tiny(callbacks=[Raise(RuntimeError("stop"), in_warm_up)])
+def test_an_error_in_training_leaves_nothing_fitted(in_warm_up, monkeypatch):
+    interrupt(monkeypatch, Raise(RuntimeError("stop"), in_warm_up))
+    clf = tiny()
     before = set(vars(clf))
     with pytest.raises(RuntimeError, match="stop"):
         clf.fit(TEXTS, LABELS)
