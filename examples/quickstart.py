@@ -7,7 +7,7 @@ speed-up costs. Everything is packaged: no model hub is asked. About four minute
 """
 
 # %%
-# The texts are 2,225 documents of BBC News on five topics. Of each the first 64 word pieces are
+# The texts are 2,225 documents of BBC News on five topics. Of each the first 48 word pieces are
 # read; one document in five is kept for the test.
 
 import contextlib
@@ -41,7 +41,7 @@ for n_mux, max_epochs in epochs.items():
     classifiers[n_mux] = MuxTextClassifier(
         n_mux=n_mux,
         backbone=get_model_path(),
-        max_length=64,
+        max_length=48,
         dropout=0.0,
         warm_up=None,
         retrieval_weight=0.0,
