@@ -2,6 +2,7 @@
 
 __version__ = "0.1.0"
 
+from muxlearn._tagging import MuxTokenTagger
 from muxlearn._text import MuxTextClassifier
 
-__all__ = ["MuxTextClassifier"]
+__all__ = ["MuxTextClassifier", "MuxTokenTagger"]

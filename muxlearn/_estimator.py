@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from muxlearn._groups import check_groups, iterate_groups, stream_windows
 from muxlearn._params import (
     Boolean,
     Callbacks,
@@ -32,18 +33,15 @@ from muxlearn.nn.module import MuxModule
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet
-    from muxlearn._texts import TokenTable
+    from muxlearn._tables import RowTable
 
-__all__ = ["MuxEstimator", "Runner", "check_groups", "iterate_groups", "seeded"]
+__all__ = ["MuxEstimator", "Runner", "seeded"]
 
 _DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-
-#: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
-_WINDOW_ROWS = 8192
 
 
 class MuxEstimator(BaseEstimator):
@@ -53,7 +51,10 @@ class MuxEstimator(BaseEstimator):
     backbone: str | os.PathLike | None
     device: str | torch.device
     dtype: str
+    classes_: NDArray
 
+    #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
+    _window_rows: ClassVar[int] = 8192
     _constraints: ClassVar[dict[str, Constraint]] = {
         "n_mux": Integer(1),
         "learn_keys": Boolean(),
@@ -252,7 +253,92 @@ class MuxEstimator(BaseEstimator):
         return n_passes
 
     def _window_size(self, n_mux: int) -> int:
-        return max(_WINDOW_ROWS, 8 * self.batch_size * n_mux)
+        return max(self._window_rows, 8 * self.batch_size * n_mux)
+
+    def predict_iter(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: Iterable[Any] | None = None,
+        n_passes: int = 1,
+        method: Literal["predict", "predict_proba"] = "predict",
+    ) -> Iterator[Any]:
+        """Predict a stream of rows of any length in constant memory.
+
+        Parameters
+        ----------
+        X : iterable
+            Rows as in `fit`; read as results are asked for, some thousand rows ahead.
+
+        n_mux, n_passes
+            As in `predict`.
+
+        groups : iterable, default=None
+            As in `predict`, one for each row.
+
+        method : {"predict", "predict_proba"}, default="predict"
+            What to yield.
+
+        Yields
+        ------
+        One result for each row, in order.
+        """
+        check_is_fitted(self)
+        methods = Choice("predict", "predict_proba")
+        if not methods.accepts(method):
+            raise methods.complain("method", method)
+        n_mux = self._predict_n_mux(n_mux)
+        n_passes = self._check_n_passes(n_passes)
+        labels = None if groups is None else iterate_groups(groups)
+        windows = stream_windows(
+            self._iterate_rows(X), labels, self._window_size(n_mux), self._check_rows
+        )
+        results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes)
+        finish = self._labels if method == "predict" else self._probabilities
+        return (result for log_proba in results for result in finish(log_proba))
+
+    def _iterate_rows(self, X: Any) -> Iterator[Any]:
+        """Iterate over rows as the user gives them, not yet checked."""
+        raise NotImplementedError
+
+    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
+        """Check rows and return them as a list."""
+        raise NotImplementedError
+
+    def _table(self, tokenizer: Any, rows: list[Any]) -> RowTable:
+        """Make checked rows ready to be mixed."""
+        raise NotImplementedError
+
+    def _per_row(self, rows: list[Any], log_proba: NDArray[np.float64]) -> Any:
+        """Arrange the log-probabilities of a table's targets by the user's rows."""
+        return log_proba
+
+    def _labels(self, log_proba: Any) -> Any:
+        """Return the labels of some rows, given what `_per_row` returned."""
+        raise NotImplementedError
+
+    def _probabilities(self, log_proba: Any) -> Any:
+        """Return the probabilities of some rows, given what `_per_row` returned."""
+        raise NotImplementedError
+
+    def _log_proba_parts(
+        self, X: Iterable[Any], n_mux: int | None, groups: ArrayLike | None, n_passes: int
+    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Predict all rows of `X`; yield numbers of rows, and what `_per_row` says of them."""
+        check_is_fitted(self)
+        n_mux = self._predict_n_mux(n_mux)
+        n_passes = self._check_n_passes(n_passes)
+        rows = self._check_rows(X)
+        codes = check_groups(groups, len(rows))
+        # Groups one after the other, so that few mixtures are cut short by the end of a window.
+        order = np.arange(len(rows)) if codes is None else np.argsort(codes, kind="stable")
+        size = self._window_size(n_mux)
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        windows = (
+            ([rows[i] for i in part], None if codes is None else codes[part]) for part in parts
+        )
+        results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes, total=len(rows))
+        return zip(parts, results, strict=True)
 
     def _log_proba_windows(
         self,
@@ -261,8 +347,8 @@ class MuxEstimator(BaseEstimator):
         n_mux: int,
         n_passes: int,
         total: int | None = None,
-    ) -> Iterator[NDArray[np.float64]]:
-        """Yield log-probabilities of shape (n_rows, n_classes) for one window after the other.
+    ) -> Iterator[Any]:
+        """Yield the log-probabilities of one window after the other, arranged by `_per_row`.
 
         Parameters
         ----------
@@ -281,38 +367,46 @@ class MuxEstimator(BaseEstimator):
         )
         with progress_bar(total, "predict", show=bool(self.verbose)) as bar:
             for rows, codes in windows:
-                tokens = self._tokenize(rows)
+                table = self._table(self.tokenizer_, rows)
                 log_proba = [
-                    self._log_proba_pass(model, tokens, n_mux, codes, regrouping)
+                    self._log_proba_pass(model, table, n_mux, codes, regrouping)
                     for regrouping in range(n_passes)
                 ]
                 bar.update(len(rows))
-                yield np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes)
+                yield self._per_row(rows, np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes))
 
     def _log_proba_pass(
         self,
         model: nn.Module,
-        tokens: TokenTable,
+        table: RowTable,
         n_mux: int,
         groups: NDArray[np.int64] | None,
         regrouping: int,
     ) -> NDArray[np.float64]:
+        if not len(table):
+            return np.empty((0, len(self.classes_)))
         plan = plan_mixtures(
-            tokens.lengths, n_mux, groups=groups, seed=self._plan_seed, regrouping=regrouping
+            table.lengths,
+            n_mux,
+            groups=table.row_groups(groups),
+            seed=self._plan_seed,
+            regrouping=regrouping,
         )
         device = next(model.parameters()).device
         parts = []
         with torch.inference_mode(), _explain_out_of_memory():
             for batch in plan.batches(self.batch_size):
-                ids, mask = tokens.gather(batch.rows)
+                inputs = table.inputs(batch.rows, batch.counted)
                 logits = model(
-                    torch.from_numpy(ids).flatten(0, 1).to(device),
-                    torch.from_numpy(mask).flatten(0, 1).to(device),
+                    **{
+                        name: torch.from_numpy(values).flatten(0, 1).to(device)
+                        for name, values in inputs.items()
+                    },
                     n_mux=n_mux,
                 )
                 parts.append(logits.float().cpu())
             log_proba = torch.cat(parts).double().log_softmax(-1).numpy()
-        return plan.unmix(log_proba.reshape(*plan.rows.shape, -1))
+        return table.unmix(plan, log_proba)
 
     # Fitted state
 
@@ -385,48 +479,3 @@ def _explain_out_of_memory() -> Iterator[None]:
 
 def _silent(message: str) -> None:
     """Swallow what a callback would print."""
-
-
-def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
-    """Check one group label for each row.
-
-    Parameters
-    ----------
-    groups : array-like of shape (n_rows,) or None
-    n_rows : int
-
-    Returns
-    -------
-    ndarray of shape (n_rows,) or None
-    """
-    if groups is None:
-        return None
-    labels = list(iterate_groups(groups))
-    if len(labels) != n_rows:
-        raise ValueError(
-            f"`groups` needs one label for each of the {n_rows} rows of `X`, got {len(labels)}"
-        )
-    numbers: dict[Any, int] = {}
-    try:
-        return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
-    except TypeError as error:
-        raise TypeError(f"a label of `groups` cannot be used as a key ({error})") from error
-
-
-def iterate_groups(groups: Any) -> Iterator[Any]:
-    """Iterate over group labels as they are: numpy would take 1 and "1" for the same one.
-
-    Parameters
-    ----------
-    groups : iterable
-
-    Returns
-    -------
-    iterator
-    """
-    wanted = "`groups` needs one label for each row of `X`"
-    if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
-        raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
-    if len(getattr(groups, "shape", (1,))) != 1:
-        raise ValueError(f"{wanted}, got an array of shape {tuple(getattr(groups, 'shape', ()))}")
-    return iter(groups.tolist() if hasattr(groups, "tolist") else groups)

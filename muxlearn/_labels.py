@@ -15,7 +15,7 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from muxlearn._params import Number
 from muxlearn._texts import is_missing
 
-__all__ = ["check_labels", "row_weights", "split_rows"]
+__all__ = ["check_labels", "check_weights", "row_weights", "split_rows"]
 
 
 def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
@@ -60,6 +60,23 @@ def _check_label_list(labels: Iterable[Any]) -> None:
         raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")
 
 
+def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:
+    """Check one weight for each row; None stands for ones.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n_rows,) or None
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of float64, shape (n_rows,)
+    """
+    return _check_sample_weight(
+        sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
+    )
+
+
 def row_weights(
     sample_weight: ArrayLike | None,
     class_weight: dict[Any, float] | str | None,
@@ -79,10 +96,7 @@ def row_weights(
     -------
     ndarray of float32, shape (n_rows,)
     """
-    placeholder = np.empty((len(targets), 0))
-    weights = _check_sample_weight(
-        sample_weight, placeholder, dtype=np.float64, ensure_non_negative=True
-    )
+    weights = check_weights(sample_weight, len(targets))
     if isinstance(class_weight, dict):
         _check_class_weight(class_weight, classes.tolist())
     weights = weights * compute_sample_weight(class_weight, classes[targets])

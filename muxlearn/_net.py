@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
-from muxlearn._texts import TokenTable
+from muxlearn._tables import RowTable
 from muxlearn.mixtures import plan_mixtures, training_batches
 from muxlearn.nn.losses import retrieval_loss, weighted_cross_entropy
 from muxlearn.nn.text import MuxTrainingOutput
@@ -27,28 +27,24 @@ __all__ = ["LinearSchedule", "MixtureData", "MuxNet", "RowProgress", "progress_b
 
 @dataclass(eq=False)
 class MixtureData(Dataset):
-    """Rows to form mixtures of.
+    """Rows to form mixtures of, and what the module shall answer.
 
     Parameters
     ----------
-    tokens : TokenTable
-    targets : ndarray of int64, shape (n_rows,)
-    weights : ndarray of float32, shape (n_rows,)
-        What a row counts in the loss, 1 on average.
+    table : RowTable
+    targets : ndarray of int64, shape (n_targets,), default=None
+        The class of each row, or of each word of a table of pieces. None: the rows take part in
+        the retrieval task alone.
+    weights : ndarray of float32, shape (n_targets,), default=None
+        What a target counts in the loss, 1 on average.
     """
 
-    tokens: TokenTable
-    targets: NDArray[np.int64]
-    weights: NDArray[np.float32]
-
-    @classmethod
-    def unlabeled(cls, tokens: TokenTable) -> MixtureData:
-        """Rows that only take part in the retrieval task."""
-        n_rows = len(tokens)
-        return cls(tokens, np.zeros(n_rows, np.int64), np.zeros(n_rows, np.float32))
+    table: RowTable
+    targets: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.table)
 
     def batch(self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None) -> Any:
         """Collate mixtures into what a skorch step takes.
@@ -61,15 +57,18 @@ class MixtureData(Dataset):
 
         Returns
         -------
-        inputs : dict of Tensor, each (n_mixtures, n_mux, length)
-        (targets, weights) : tuple of Tensor, each (n_mixtures, n_mux)
+        inputs : dict of Tensor, each (n_mixtures, n_mux, ...)
+        (targets, weights) : tuple of Tensor, each (n_answers,)
         """
-        ids, mask = self.tokens.gather(rows)
-        weights = self.weights[rows]
-        if counted is not None:
-            weights = weights * counted
-        inputs = {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask)}
-        return inputs, (torch.from_numpy(self.targets[rows]), torch.from_numpy(weights))
+        if self.targets is None or self.weights is None:
+            counted = np.zeros(rows.shape, bool)
+            targets, weights = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        else:
+            answered, kept = self.table.answers(rows, counted)
+            targets, weights = self.targets[answered], self.weights[answered] * kept
+        inputs = self.table.inputs(rows, counted)
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        return tensors, (torch.from_numpy(targets), torch.from_numpy(weights))
 
 
 class _TrainingBatches:
@@ -85,7 +84,7 @@ class _TrainingBatches:
 
     def __iter__(self) -> Iterator[Any]:
         for rows in training_batches(
-            self.data.tokens.lengths, self.points, self.batch_size, self.rng
+            self.data.table.lengths, self.points, self.batch_size, self.rng
         ):
             yield self.data.batch(rows)
 
@@ -96,7 +95,7 @@ class _ValidationBatches:
     def __init__(self, data: MixtureData, n_mux: int, batch_size: int) -> None:
         self.data = data
         self.batch_size = batch_size
-        self.plan = plan_mixtures(data.tokens.lengths, n_mux)
+        self.plan = plan_mixtures(data.table.lengths, n_mux)
 
     def __iter__(self) -> Iterator[Any]:
         for part in self.plan.batches(self.batch_size):
@@ -179,16 +178,14 @@ class MuxNet(NeuralNet):
         return _ValidationBatches(dataset, max(self.operating_points), self.batch_size)
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
-        """Run the module on mixtures of shape (n_mixtures, n_mux, length)."""
-        x = {name: values.to(self.device) for name, values in x.items()}
+        """Run the module on mixtures; each input is of shape (n_mixtures, n_mux, ...)."""
         samples = 0
         if self.module_.training and self.retrieval_weight > 0:
             samples = self.retrieval_samples
         with self._precision():
             return self.module_(
-                x["input_ids"].flatten(0, 1),
-                x["attention_mask"].flatten(0, 1),
-                n_mux=x["input_ids"].shape[1],
+                **{name: values.flatten(0, 1).to(self.device) for name, values in x.items()},
+                n_mux=next(iter(x.values())).shape[1],
                 retrieval_samples=samples,
             )
 
@@ -208,7 +205,7 @@ class MuxNet(NeuralNet):
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Add the two losses up."""
-        targets, weights = (values.flatten().to(self.device) for values in y_true)
+        targets, weights = (values.to(self.device) for values in y_true)
         if isinstance(y_pred, MuxTrainingOutput):
             recovery = retrieval_loss(y_pred.retrieval_logits, y_pred.retrieval_targets)
             hits = y_pred.retrieval_logits.argmax(-1) == y_pred.retrieval_targets
@@ -292,7 +289,7 @@ class RowProgress(Callback):
     def on_batch_end(self, net: MuxNet, batch: Any, training: bool, **kwargs: Any) -> None:
         """Move on by the rows of the batch."""
         if training:
-            self.bar_.update(batch[1][0].numel())
+            self.bar_.update(next(iter(batch[0].values())).shape[:2].numel())
             self.bar_.set_postfix(loss=f"{kwargs['loss'].item():.3f}", refresh=False)
 
     def on_epoch_end(self, net: MuxNet, **kwargs: Any) -> None:

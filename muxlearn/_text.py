@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import ClassifierMixin
-from sklearn.metrics import accuracy_score
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike
 
-from muxlearn._estimator import check_groups, iterate_groups, seeded
-from muxlearn._labels import check_labels, row_weights, split_rows
-from muxlearn._params import Choice, Constraint, Instance, OneOf
-from muxlearn._text_base import MuxTextEstimator, stream_windows
+from muxlearn._classifier import MuxClassifierMixin
+from muxlearn._labels import check_labels, row_weights
+from muxlearn._params import Constraint
+from muxlearn._tables import RowTable
+from muxlearn._text_base import MuxTextEstimator
 from muxlearn._texts import check_texts, iterate_rows, tokenize
+from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.text import MuxSequenceClassifier
 
 __all__ = ["MuxTextClassifier"]
 
 
-class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
+class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
     `n_mux` texts are folded into one sequence of vectors, the encoder runs once, and one
@@ -218,9 +217,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
-        "class_weight": OneOf(
-            None, Choice("balanced"), Instance((dict,), "a dict from label to weight")
-        ),
+        **MuxClassifierMixin._constraints,
     }
 
     def __init__(
@@ -333,256 +330,33 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         """
         self._check_parameters()
         rows = check_texts(X)
-        if self.early_stopping and len(rows) == 1:
-            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
         classes, targets = check_labels(y, len(rows))
         weights = row_weights(sample_weight, self.class_weight, classes, targets)
-        extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-
-        continued = self.warm_start and self.__sklearn_is_fitted__()
-        with seeded(seed, self._device()):
-            if continued:
-                self._check_continues(classes)
-                # A copy, so that a fit which fails leaves the former one as it is.
-                tokenizer, module = self.tokenizer_, copy.deepcopy(self.module_).train()
-                warm_up_history = self.warm_up_history_
-            else:
-                tokenizer, module = self._build(rows, extra, len(classes))
-            interrupted = False
-            if not continued:
-                warm_up_history, interrupted = self._warm_up(tokenizer, module, extra, seed)
-            net = self._fit_task(tokenizer, module, rows, targets, weights, seed, interrupted)
-
-        history = net.history
-        if continued:
-            history = type(history)([*self.history_, *history])
-        self._set_fitted(
-            tokenizer=tokenizer,
-            net=net,
+        self._fit(
+            rows,
+            rows if unlabeled is None else check_texts(unlabeled, name="unlabeled"),
             classes=classes,
-            history=history,
-            warm_up_history=warm_up_history,
-            plan_seed=seed,
-            structure=self._structure if continued else self._structure_params(),
+            targets=targets,
+            weights=weights,
+            n_targets=np.ones(len(rows), np.int64),
+            strata=targets,
         )
         return self
 
-    def predict(
+    def _iterate_rows(self, X: Any) -> Iterator[Any]:
+        return iterate_rows(X)
+
+    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
+        return check_texts(X, first_row=first_row)
+
+    def _table(self, tokenizer: Any, rows: list[Any]) -> RowTable:
+        return tokenize(tokenizer, rows)
+
+    def _module(
         self,
-        X: Iterable[Any],
-        n_mux: int | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-    ) -> NDArray:
-        """Predict the labels of texts.
-
-        Parameters
-        ----------
-        X : sequence of str or of (str, str) pairs, length n_samples
-            As in `fit`; a single text is enough.
-
-        n_mux : int, default=None
-            Texts in a mixture, from 1 to the model's capacity, which None stands for. With
-            fewer, a text fills several slots whose answers are averaged: slower and more
-            accurate.
-
-        groups : array-like of shape (n_samples,), default=None
-            Texts of different groups (tenants, say) never share a mixture.
-
-        n_passes : int, default=1
-            How often to predict, among other companions each time; probabilities are averaged.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,)
-            The labels, in the order of `X`.
-        """
-        return self._labels(self._log_proba(X, n_mux, groups, n_passes))
-
-    def predict_proba(
-        self,
-        X: Iterable[Any],
-        n_mux: int | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-    ) -> NDArray[np.float64]:
-        """Predict the probabilities of the classes.
-
-        Parameters
-        ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            Columns in the order of `classes_`.
-        """
-        return np.exp(self._log_proba(X, n_mux, groups, n_passes))
-
-    def decision_function(
-        self,
-        X: Iterable[Any],
-        n_mux: int | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-    ) -> NDArray[np.float64]:
-        """Return log-probabilities, of two classes the log odds of the second.
-
-        Parameters
-        ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
-        """
-        log_proba = self._log_proba(X, n_mux, groups, n_passes)
-        return log_proba[:, 1] - log_proba[:, 0] if log_proba.shape[1] == 2 else log_proba
-
-    def score(
-        self,
-        X: Iterable[Any],
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        n_mux: int | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-    ) -> float:
-        """Return the accuracy of `predict`.
-
-        Parameters
-        ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
-
-        y : array-like of shape (n_samples,)
-            The true labels.
-
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the texts in the mean.
-
-        Returns
-        -------
-        float
-        """
-        predicted = self.predict(X, n_mux=n_mux, groups=groups, n_passes=n_passes)
-        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
-
-    def predict_iter(
-        self,
-        X: Iterable[Any],
-        n_mux: int | None = None,
-        groups: Iterable[Any] | None = None,
-        n_passes: int = 1,
-        method: Literal["predict", "predict_proba"] = "predict",
-    ) -> Iterator[Any]:
-        """Predict a stream of texts of any length in constant memory.
-
-        Parameters
-        ----------
-        X : iterable of str or of (str, str) pairs
-            Read as results are asked for, some thousand texts ahead.
-
-        n_mux, n_passes
-            As in `predict`.
-
-        groups : iterable, default=None
-            As in `predict`, one for each text.
-
-        method : {"predict", "predict_proba"}, default="predict"
-            What to yield.
-
-        Yields
-        ------
-        label, or ndarray of shape (n_classes,)
-            One result for each text, in order.
-        """
-        check_is_fitted(self)
-        methods = Choice("predict", "predict_proba")
-        if not methods.accepts(method):
-            raise methods.complain("method", method)
-        n_mux = self._predict_n_mux(n_mux)
-        n_passes = self._check_n_passes(n_passes)
-        labels = None if groups is None else iterate_groups(groups)
-        windows = stream_windows(iterate_rows(X), labels, self._window_size(n_mux))
-        results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes)
-        return (
-            result
-            for log_proba in results
-            for result in (self._labels(log_proba) if method == "predict" else np.exp(log_proba))
-        )
-
-    def _labels(self, log_proba: NDArray[np.float64]) -> NDArray:
-        return self.classes_[log_proba.argmax(1)]
-
-    def _log_proba(
-        self, X: Iterable[Any], n_mux: int | None, groups: ArrayLike | None, n_passes: int
-    ) -> NDArray[np.float64]:
-        check_is_fitted(self)
-        n_mux = self._predict_n_mux(n_mux)
-        n_passes = self._check_n_passes(n_passes)
-        rows = check_texts(X)
-        codes = check_groups(groups, len(rows))
-        # Groups one after the other, so that few mixtures are cut short by the end of a window.
-        order = np.arange(len(rows)) if codes is None else np.argsort(codes, kind="stable")
-        size = self._window_size(n_mux)
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
-        windows = (
-            ([rows[i] for i in part], None if codes is None else codes[part]) for part in parts
-        )
-        log_proba = np.concatenate(
-            list(self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes, total=len(rows)))
-        )
-        out = np.empty_like(log_proba)
-        out[order] = log_proba
-        return out
-
-    def _check_continues(self, classes: NDArray) -> None:
-        for name, value in self._structure_params().items():
-            if value != self._structure[name]:
-                raise ValueError(
-                    f"`warm_start` goes on with {name}={self._structure[name]!r}, but `{name}` is "
-                    f"{value!r} now; set warm_start=False to begin anew"
-                )
-        if not np.array_equal(classes, self.classes_):
-            raise ValueError(
-                f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
-                f"{classes.tolist()}; set warm_start=False to begin anew"
-            )
-
-    def _fit_task(
-        self,
-        tokenizer: Any,
-        module: MuxSequenceClassifier,
-        rows: list[Any],
-        targets: NDArray[np.int64],
-        weights: NDArray[np.float32],
-        seed: int,
-        interrupted: bool,
-    ) -> Any:
-        """Train the task; returns the net."""
-        from muxlearn._net import MixtureData
-
-        train, valid = np.arange(len(rows)), None
-        if self.early_stopping:
-            train, valid = split_rows(targets, self.validation_fraction, seed)
-
-        def data(part: NDArray[np.int64]) -> MixtureData:
-            tokens = tokenize(tokenizer, [rows[i] for i in part])
-            return MixtureData(tokens, targets[part], weights[part])
-
-        return self._train(
-            module,
-            data(train),
-            None if valid is None else data(valid),
-            seed=seed + 1,
-            description="training",
-            max_epochs=0 if interrupted else self.max_epochs,
-            retrieval_weight=self.retrieval_weight if self.n_mux > 1 else 0.0,
-            retrieval_samples=self.retrieval_samples,
-            # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
-            callbacks=copy.deepcopy(list(self.callbacks or ())),
-        )
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+    ) -> MuxSequenceClassifier:
+        return MuxSequenceClassifier(encoder, multiplexer, demultiplexer, n_classes, self.dropout)

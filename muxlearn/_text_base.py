@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 import muxlearn
-from muxlearn._estimator import MuxEstimator, Runner, check_groups, seeded
+from muxlearn._estimator import MuxEstimator, Runner, seeded
+from muxlearn._labels import split_rows
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
-from muxlearn._texts import TokenTable, check_texts, tokenize, train_tokenizer
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer
+from muxlearn._texts import ranges, train_tokenizer
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS, Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
-from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer
-from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, Multiplexer
+from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
     FormatError,
     decode_labels,
@@ -32,12 +33,12 @@ from muxlearn.persistence import (
     write_folder,
 )
 
-__all__ = ["MuxTextEstimator", "stream_windows"]
+__all__ = ["STRUCTURE", "MuxTextEstimator"]
 
 Self = TypeVar("Self", bound="MuxTextEstimator")
 
 #: The parameters that decide what the module looks like.
-_STRUCTURE = (
+STRUCTURE = (
     "n_mux",
     "architecture",
     "multiplexer",
@@ -54,9 +55,14 @@ _STRUCTURE = (
 )
 
 
+#: What the names of arrays that do not belong to the module start with in a saved file.
+_ARRAY = "estimator."
+
+
 class MuxTextEstimator(MuxEstimator):
     """Base class of the estimators that read texts."""
 
+    _structure_names: ClassVar[tuple[str, ...]] = STRUCTURE
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxEstimator._constraints,
         "architecture": Choice("tmux"),
@@ -80,17 +86,107 @@ class MuxTextEstimator(MuxEstimator):
         tags.input_tags.two_d_array = False
         return tags
 
-    def _tokenize(self, rows: list[Any]) -> TokenTable:
-        return tokenize(self.tokenizer_, rows)
+    def _fit(
+        self,
+        rows: list[Any],
+        unlabeled: list[Any],
+        *,
+        classes: NDArray,
+        targets: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        n_targets: NDArray[np.int64],
+        strata: NDArray[np.int64],
+    ) -> None:
+        """Fit to what has been checked.
+
+        Parameters
+        ----------
+        rows, unlabeled : list
+            Of the task and of the warm-up.
+        classes : ndarray of shape (n_classes,)
+        targets, weights : ndarray of shape (sum of n_targets,)
+            Of all rows, one row after the other.
+        n_targets : ndarray of int64, shape (n_rows,)
+            Targets of each row.
+        strata : ndarray of int64, shape (n_rows,)
+            What early stopping takes in equal shares.
+        """
+        if self.early_stopping and len(rows) == 1:
+            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        with seeded(seed, self._device()):
+            interrupted = False
+            if continued:
+                self._check_continues(classes)
+                # A copy, so that a fit which fails leaves the former one as it is.
+                tokenizer, module = self.tokenizer_, copy.deepcopy(self.module_).train()
+                warm_up_history = self.warm_up_history_
+            else:
+                tokenizer, module = self._build(rows, unlabeled, len(classes))
+                warm_up_history, interrupted = self._warm_up(tokenizer, module, unlabeled, seed)
+            starts = np.cumsum(n_targets) - n_targets
+
+            def data(part: NDArray[np.int64]) -> Any:
+                from muxlearn._net import MixtureData
+
+                table = self._table(tokenizer, [rows[i] for i in part])
+                own = ranges(starts[part], n_targets[part])
+                return MixtureData(table, targets[own], weights[own])
+
+            train, valid = np.arange(len(rows)), None
+            if self.early_stopping:
+                train, valid = split_rows(strata, self.validation_fraction, seed)
+            net = self._train(
+                module,
+                data(train),
+                None if valid is None else data(valid),
+                seed=seed + 1,
+                description="training",
+                max_epochs=0 if interrupted else self.max_epochs,
+                retrieval_weight=self.retrieval_weight if self.n_mux > 1 else 0.0,
+                retrieval_samples=self.retrieval_samples,
+                # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
+                callbacks=copy.deepcopy(list(self.callbacks or ())),
+            )
+        history = net.history
+        if continued:
+            history = type(history)([*self.history_, *history])
+        self._set_fitted(
+            tokenizer=tokenizer,
+            net=net,
+            classes=classes,
+            history=history,
+            warm_up_history=warm_up_history,
+            plan_seed=seed,
+            structure=self._structure if continued else self._structure_params(),
+        )
+
+    def _check_continues(self, classes: NDArray) -> None:
+        for name, value in self._structure_params().items():
+            if value != self._structure[name]:
+                raise ValueError(
+                    f"`warm_start` goes on with {name}={self._structure[name]!r}, but `{name}` is "
+                    f"{value!r} now; set warm_start=False to begin anew"
+                )
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
+                f"{classes.tolist()}; set warm_start=False to begin anew"
+            )
+
+    def _corpus(self, rows: list[Any]) -> Iterable[Any]:
+        """Return rows as the texts that a tokenizer is trained on."""
+        return rows
 
     def _build(
         self, rows: list[Any], unlabeled: list[Any], n_classes: int
-    ) -> tuple[Any, MuxSequenceClassifier]:
+    ) -> tuple[Any, MuxTextModule]:
         """Build tokenizer and module."""
         if self.backbone is None:
             self._check_sizes()
             corpus = rows if unlabeled is rows else [*rows, *unlabeled]
-            tokenizer = train_tokenizer(corpus, self.vocab_size)
+            tokenizer = train_tokenizer(self._corpus(corpus), self.vocab_size)
             encoder: CompactEncoder | PretrainedEncoder = self._compact_encoder(
                 tokenizer.get_vocab_size()
             )
@@ -105,7 +201,7 @@ class MuxTextEstimator(MuxEstimator):
 
     def _assemble(
         self, encoder: CompactEncoder | PretrainedEncoder, n_classes: int
-    ) -> MuxSequenceClassifier:
+    ) -> MuxTextModule:
         """Put the parts of a model together around an encoder."""
         self._check_fits(encoder)
         width, hidden_size = encoder.embedding_size, encoder.hidden_size
@@ -114,13 +210,22 @@ class MuxTextEstimator(MuxEstimator):
         demultiplexer = (
             DEMULTIPLEXERS[self.demultiplexer] if multiplexing else IdentityDemultiplexer
         )
-        return MuxSequenceClassifier(
+        return self._module(
             encoder,
             multiplexer(self.n_mux, width, bool(self.learn_keys)),
             demultiplexer(self.n_mux, hidden_size),
             n_classes,
-            self.dropout,
         )
+
+    def _module(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+    ) -> MuxTextModule:
+        """Build the module of this estimator."""
+        raise NotImplementedError
 
     def _compact_encoder(self, vocab_size: int) -> CompactEncoder:
         return CompactEncoder(
@@ -171,7 +276,7 @@ class MuxTextEstimator(MuxEstimator):
             )
 
     def _warm_up(
-        self, tokenizer: Any, module: MuxSequenceClassifier, rows: list[Any], seed: int
+        self, tokenizer: Any, module: MuxTextModule, rows: list[Any], seed: int
     ) -> tuple[Any, bool]:
         """Train the retrieval task alone; returns its history and whether it was interrupted."""
         if self.warm_up is None or self.n_mux == 1 or self.warm_up_epochs == 0:
@@ -180,7 +285,7 @@ class MuxTextEstimator(MuxEstimator):
 
         net = self._train(
             module,
-            MixtureData.unlabeled(tokenize(tokenizer, rows)),
+            MixtureData(self._table(tokenizer, rows)),
             None,
             seed=seed,
             description="warm-up",
@@ -194,7 +299,7 @@ class MuxTextEstimator(MuxEstimator):
     # Fitted state
 
     @property
-    def module_(self) -> MuxSequenceClassifier:
+    def module_(self) -> MuxTextModule:
         """The fitted torch module."""
         check_is_fitted(self)
         return self.net_.module_
@@ -223,7 +328,7 @@ class MuxTextEstimator(MuxEstimator):
         self._runner = Runner()
 
     def _structure_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in _STRUCTURE}
+        return {name: getattr(self, name) for name in self._structure_names}
 
     def save(self, folder: str | os.PathLike) -> None:
         """Save the fitted estimator to a folder, as data without code.
@@ -259,6 +364,7 @@ class MuxTextEstimator(MuxEstimator):
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
         }
+        tensors |= {_ARRAY + name: torch.from_numpy(a) for name, a in self._arrays().items()}
         write_folder(folder, config, tensors, self.tokenizer_.to_str())
 
     @classmethod
@@ -303,6 +409,11 @@ class MuxTextEstimator(MuxEstimator):
         classes = decode_labels(config["labels"])
         with seeded(0, torch.device("cpu")):
             module = cls(**structure)._rebuild(config, len(classes))
+        arrays = {
+            name.removeprefix(_ARRAY): tensors.pop(name).numpy()
+            for name in list(tensors)
+            if name.startswith(_ARRAY)
+        }
         module.load_state_dict(tensors)
         net = estimator._compose_net(module, max_epochs=0)
         net.initialize()
@@ -317,9 +428,17 @@ class MuxTextEstimator(MuxEstimator):
             plan_seed=config["plan_seed"],
             structure=structure,
         )
+        estimator._set_arrays(arrays)
         return estimator
 
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxSequenceClassifier:
+    def _arrays(self) -> dict[str, NDArray]:
+        """Return what `fit` has learned outside of the module, for `save`."""
+        return {}
+
+    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
+        """Take back what `_arrays` returned."""
+
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxTextModule:
         if config.get("backbone") is None:
             return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
         from muxlearn._backbone import encoder_from_config
@@ -356,27 +475,3 @@ def _epochs(history: Any) -> list[dict[str, Any]]:
     return [
         {name: entry for name, entry in epoch.items() if name != "batches"} for epoch in history
     ]
-
-
-def stream_windows(
-    rows: Iterator[Any], groups: Iterator[Any] | None, size: int
-) -> Iterator[tuple[list[Any], NDArray[np.int64] | None]]:
-    """Cut a stream of texts into checked windows with their groups' numbers."""
-    first_row = 0
-    while window := list(islice(rows, size)):
-        window = check_texts(window, first_row=first_row)
-        codes = None
-        if groups is not None:
-            labels = list(islice(groups, len(window)))
-            if len(labels) < len(window):
-                raise ValueError(
-                    "`groups` needs one label for each row of `X`, but ends after "
-                    f"{first_row + len(labels)} labels"
-                )
-            codes = check_groups(labels, len(window))
-        yield window, codes
-        first_row += len(window)
-    if groups is not None and list(islice(groups, 1)):
-        raise ValueError(
-            f"`groups` needs one label for each row of `X`, but goes on after its {first_row} rows"
-        )

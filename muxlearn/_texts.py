@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muxlearn._tables import RowTable
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
     "TokenTable",
+    "check_text",
     "check_texts",
     "is_missing",
     "iterate_rows",
+    "ranges",
     "tokenize",
     "train_tokenizer",
 ]
@@ -122,11 +126,11 @@ def _is_pair_like(row: object) -> bool:
 
 def _check_row(row: Any, paired: bool, where: str, first_row: int) -> Text:
     if isinstance(row, str) and not paired:
-        return _check_text(row, where)
+        return check_text(row, where)
     if isinstance(row, tuple | list | np.ndarray):
         parts = list(row)
         if len(parts) == 1 and not paired:  # a one-column frame or array
-            return _check_text(parts[0], where)
+            return check_text(parts[0], where)
         if not paired:
             raise ValueError(
                 f"{where} is a pair, but row {first_row} is a single text; "
@@ -134,15 +138,34 @@ def _check_row(row: Any, paired: bool, where: str, first_row: int) -> Text:
             )
         if len(parts) != 2:
             raise ValueError(f"{where} is of length {len(parts)}; a pair of texts has 2")
-        return _check_text(parts[0], where, "first "), _check_text(parts[1], where, "second ")
+        return check_text(parts[0], where, "first "), check_text(parts[1], where, "second ")
     if isinstance(row, str):
         raise ValueError(
             f"{where} is a single text, but row {first_row} is a pair; give either texts or pairs"
         )
-    return _check_text(row, where)
+    return check_text(row, where)
 
 
-def _check_text(text: Any, where: str, half: str = "") -> str:
+def check_text(text: Any, where: str, half: str = "") -> str:
+    """Check one text; half of a surrogate pair becomes U+FFFD.
+
+    Parameters
+    ----------
+    text : object
+    where : str
+        What to call it in an error.
+    half : str, default=""
+        "first " or "second " of a pair.
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is not a str, or missing.
+    """
     if isinstance(text, str):
         try:
             text.encode()
@@ -162,22 +185,31 @@ def _check_text(text: Any, where: str, half: str = "") -> str:
     raise TypeError(f"{subject} is of type {type(text).__name__}, not str; {hint}")
 
 
-class TokenTable:
+class TokenTable(RowTable):
     """The tokens of many rows in one flat array.
 
     Parameters
     ----------
-    tokens : sequence of sequences of int
-        The token ids of each row; no row is empty.
+    tokens : ndarray of int32, shape (n_tokens,)
+        The token ids of all rows, one row after the other.
+    lengths : ndarray of int64, shape (n_rows,)
+        Tokens of each row; no row is empty.
     """
 
-    def __init__(self, tokens: Sequence[Sequence[int]]) -> None:
-        self.lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        self._flat = np.fromiter(chain.from_iterable(tokens), np.int32, int(self.lengths.sum()))
-        self._starts = np.cumsum(self.lengths) - self.lengths
+    def __init__(self, tokens: NDArray[np.int32], lengths: NDArray[np.int64]) -> None:
+        self.lengths = lengths
+        self._tokens = tokens
+        self._starts = np.cumsum(lengths) - lengths
 
-    def __len__(self) -> int:
-        return len(self.lengths)
+    @classmethod
+    def from_rows(cls, rows: Sequence[Sequence[int]]) -> TokenTable:
+        """Make a table of rows of token ids."""
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())), lengths)
+
+    def flatten(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
+        """Return the tokens of some rows, one row after the other."""
+        return self._tokens[ranges(self._starts[rows], self.lengths[rows])]
 
     def gather(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Stack some rows, padded to the longest.
@@ -193,11 +225,35 @@ class TokenTable:
         mask : ndarray of bool, the same shape
             False at padding.
         """
-        lengths = self.lengths[rows][..., None]
-        steps = np.arange(lengths.max())
-        mask = steps < lengths
-        positions = np.where(mask, self._starts[rows][..., None] + steps, 0)
-        return np.where(mask, self._flat[positions], 0).astype(np.int64), mask
+        mask = np.arange(self.lengths[rows].max()) < self.lengths[rows][..., None]
+        return self._pad(self._tokens, rows, mask, 0), mask
+
+    def _pad(
+        self, values: NDArray, rows: NDArray[np.int64], mask: NDArray[np.bool_], filling: int
+    ) -> NDArray[np.int64]:
+        positions = np.where(mask, self._starts[rows][..., None] + np.arange(mask.shape[-1]), 0)
+        return np.where(mask, values[positions], filling).astype(np.int64)
+
+    def inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        ids, mask = self.gather(rows)
+        return {"input_ids": ids, "attention_mask": mask}
+
+
+def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return ``start, start + 1, …`` of each length, one range after the other.
+
+    Parameters
+    ----------
+    starts, lengths : ndarray of int64, shape (n,)
+
+    Returns
+    -------
+    ndarray of int64, shape (sum of lengths,)
+    """
+    shifts = starts - (np.cumsum(lengths) - lengths)
+    return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
 
 
 def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
@@ -217,7 +273,7 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
         rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
     # Without special tokens, a tokenizer makes nothing of an empty text.
-    return TokenTable([encoding.ids or [0] for encoding in encodings])
+    return TokenTable.from_rows([encoding.ids or [0] for encoding in encodings])
 
 
 def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:

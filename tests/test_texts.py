@@ -177,7 +177,7 @@ def test_a_stream_is_not_read_before_its_rows_are_asked_for():
 
 
 def test_gather_stacks_rows_and_pads_to_the_longest():
-    table = TokenTable([[5], [6, 7, 8], [9, 10]])
+    table = TokenTable.from_rows([[5], [6, 7, 8], [9, 10]])
     ids, mask = table.gather(np.array([[2, 0], [0, 2]]))
     np.testing.assert_array_equal(ids, [[[9, 10], [5, 0]], [[5, 0], [9, 10]]])
     np.testing.assert_array_equal(mask, [[[1, 1], [1, 0]], [[1, 0], [1, 1]]])
@@ -188,7 +188,7 @@ def test_gather_stacks_rows_and_pads_to_the_longest():
 def test_gather_gives_back_every_token():
     rng = np.random.default_rng(0)
     tokens = [rng.integers(1, 99, rng.integers(1, 9)).tolist() for _ in range(50)]
-    table = TokenTable(tokens)
+    table = TokenTable.from_rows(tokens)
     assert len(table) == 50
     order = rng.permutation(50)
     ids, mask = table.gather(order)

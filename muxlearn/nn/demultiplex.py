@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ __all__ = [
     "IndexDemultiplexer",
     "MLPDemultiplexer",
     "RSADemultiplexer",
+    "in_chunks",
 ]
 
 
@@ -39,8 +41,13 @@ class Demultiplexer(nn.Module):
         self.n_mux = n_mux
         self.hidden_size = hidden_size
 
+    @property
+    def inner_size(self) -> int:
+        """Units of the hidden layer."""
+        return self.hidden_size
+
     def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:
-        """Demultiplex.
+        """Demultiplex the same number of positions for every slot.
 
         Parameters
         ----------
@@ -53,7 +60,87 @@ class Demultiplexer(nn.Module):
         -------
         Tensor of shape (n_mixtures, n_mux, n_positions, hidden_size)
         """
+        return self._read_out(self._of_mixture(h) + self._of_slots(prefix)[..., None, :])
+
+    def gather(
+        self,
+        h: Tensor,
+        prefix: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        extra: Tensor | None = None,
+    ) -> Tensor:
+        """Demultiplex any positions for any slots.
+
+        What a position needs whatever the slot is computed once for all slots that read there.
+
+        Parameters
+        ----------
+        h : Tensor of shape (n_mixtures, length, hidden_size)
+        prefix : Tensor of shape (n_mixtures, n_mux, hidden_size) or None
+            As in `forward`.
+        slots : Tensor of int, shape (n_read,)
+            The slot that each is read for.
+        positions : Tensor of int, shape (n_read,)
+            Where each is read, ``mixture * length + position``.
+        extra : Tensor of shape (n_read, inner_size), default=None
+            Added to the hidden layer before its nonlinearity.
+
+        Returns
+        -------
+        Tensor of shape (n_read, hidden_size)
+        """
+        of_mixture = self._of_mixture(h).flatten(0, 1)
+        of_slots = self._of_slots(prefix)
+        if of_slots.ndim == 3:
+            slots = positions // h.shape[1] * self.n_mux + slots
+            of_slots = of_slots.flatten(0, 1)
+
+        def read(slots: Tensor, positions: Tensor, extra: Tensor | None) -> Tensor:
+            x = of_mixture.index_select(0, positions) + of_slots.index_select(0, slots)
+            return self._read_out(x if extra is None else x + extra)
+
+        return in_chunks(read, slots, positions, extra)
+
+    def _of_mixture(self, h: Tensor) -> Tensor:
+        """Return what the mixture adds to the hidden layer, (..., inner_size)."""
         raise NotImplementedError
+
+    def _of_slots(self, prefix: Tensor | None) -> Tensor:
+        """Return what a slot adds there, (n_mux, inner_size) or (n_mixtures, n_mux, inner_size)."""
+        raise NotImplementedError
+
+    def _read_out(self, x: Tensor) -> Tensor:
+        """Map the hidden layer before its nonlinearity to vectors of `hidden_size`."""
+        raise NotImplementedError
+
+
+# Vectors that are read at a time at inference: what is between two layers stays in the cache.
+_CHUNK = 1024
+
+
+def in_chunks(read: Callable[..., Tensor], *values: Tensor | None) -> Tensor:
+    """Apply `read` to some thousand entries at a time where no gradient is wanted.
+
+    Parameters
+    ----------
+    read : callable
+        Takes parts of `values` and returns a tensor with as many rows.
+    *values : Tensor of shape (n, ...) or None
+        None is passed on as it is.
+
+    Returns
+    -------
+    Tensor of shape (n, ...)
+    """
+    n = next(len(v) for v in values if v is not None)
+    if torch.is_grad_enabled() or n <= _CHUNK:
+        return read(*values)
+    parts = [
+        read(*(None if v is None else v[start : start + _CHUNK] for v in values))
+        for start in range(0, n, _CHUNK)
+    ]
+    return torch.cat(parts)
 
 
 class IdentityDemultiplexer(Demultiplexer):
@@ -61,6 +148,16 @@ class IdentityDemultiplexer(Demultiplexer):
 
     def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
         return h
+
+    def gather(  # noqa: D102
+        self,
+        h: Tensor,
+        prefix: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        extra: Tensor | None = None,
+    ) -> Tensor:
+        return h.flatten(0, 1).index_select(0, positions)
 
 
 class RSADemultiplexer(Demultiplexer):
@@ -120,9 +217,18 @@ class RSADemultiplexer(Demultiplexer):
             self.mixture_in.weight[units, coordinates] = signs
             self.out.weight[:, units] = key @ signs.T / math.sqrt(self.n_mux)
 
-    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
-        key = self.key_in(self.keys)[:, None]  # (n_mux, 1, inner)
-        return self.norm(self.out(F.gelu(self.mixture_in(h) + key)))
+    @property
+    def inner_size(self) -> int:  # noqa: D102
+        return self.mixture_in.out_features
+
+    def _of_mixture(self, h: Tensor) -> Tensor:
+        return self.mixture_in(h)
+
+    def _of_slots(self, prefix: Tensor | None) -> Tensor:
+        return self.key_in(self.keys)
+
+    def _read_out(self, x: Tensor) -> Tensor:
+        return self.norm(self.out(F.gelu(x)))
 
 
 class IndexDemultiplexer(Demultiplexer):
@@ -139,11 +245,15 @@ class IndexDemultiplexer(Demultiplexer):
         self.dense = nn.Linear(2 * hidden_size, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
 
-    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+    def _of_mixture(self, h: Tensor) -> Tensor:
+        return F.linear(h, self.dense.weight[:, self.hidden_size :])
+
+    def _of_slots(self, prefix: Tensor | None) -> Tensor:
         assert prefix is not None
-        key_in, mixture_in = self.dense.weight.chunk(2, dim=1)
-        key = F.linear(prefix, key_in, self.dense.bias)[:, :, None]
-        return self.norm(F.gelu(F.linear(h, mixture_in) + key))
+        return F.linear(prefix, self.dense.weight[:, : self.hidden_size], self.dense.bias)
+
+    def _read_out(self, x: Tensor) -> Tensor:
+        return self.norm(F.gelu(x))
 
 
 class MLPDemultiplexer(Demultiplexer):
@@ -161,9 +271,29 @@ class MLPDemultiplexer(Demultiplexer):
         self.norm_bias = nn.Parameter(torch.zeros(n_mux, hidden_size))
 
     def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
-        y = torch.einsum("bsld,sed->bsle", h, self.weight) + self.bias[:, None]
-        y = F.layer_norm(F.gelu(y), (self.hidden_size,), eps=self.layer_norm_eps)
-        return y * self.norm_weight[:, None] + self.norm_bias[:, None]
+        x = torch.einsum("bsld,sed->bsle", h, self.weight) + self.bias[:, None]
+        return self._normed(x) * self.norm_weight[:, None] + self.norm_bias[:, None]
+
+    def gather(  # noqa: D102
+        self,
+        h: Tensor,
+        prefix: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        extra: Tensor | None = None,
+    ) -> Tensor:
+        # Slot by slot, since each has a matrix of its own; `order` leads back.
+        order = slots.argsort(stable=True)
+        counts = torch.bincount(slots, minlength=self.n_mux).tolist()
+        vectors = h.flatten(0, 1).index_select(0, positions[order]).split(counts)
+        layers = zip(vectors, self.weight, self.bias, strict=True)
+        x = torch.cat([F.linear(*layer) for layer in layers])
+        x = torch.empty_like(x).index_copy(0, order, x)
+        x = self._normed(x if extra is None else x + extra)
+        return x * self.norm_weight[slots] + self.norm_bias[slots]
+
+    def _normed(self, x: Tensor) -> Tensor:
+        return F.layer_norm(F.gelu(x), (self.hidden_size,), eps=self.layer_norm_eps)
 
 
 DEMULTIPLEXERS: dict[str, type[Demultiplexer]] = {

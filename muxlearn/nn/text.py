@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,9 @@ from muxlearn.nn.multiplex import (
     embed_and_multiplex,
 )
 
-__all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTrainingOutput"]
+__all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTextModule", "MuxTrainingOutput"]
+
+Self = TypeVar("Self", bound="MuxTextModule")
 
 
 class MuxTrainingOutput(NamedTuple):
@@ -74,12 +76,8 @@ class RetrievalHead(nn.Module):
         return F.linear(self.dense(x), table, self.bias)
 
 
-class MuxSequenceClassifier(MuxModule):
-    """Classify the rows of mixtures (T-MUX; DataMUX, section 3).
-
-    The rows' tokens are embedded and multiplexed, the encoder runs once for each mixture, each
-    slot's mean over the positions of its own tokens is demultiplexed, and a head shared by all
-    slots classifies it.
+class MuxTextModule(MuxModule):
+    """Base class: rows of tokens are embedded and multiplexed, the encoder runs on the mixtures.
 
     Parameters
     ----------
@@ -88,9 +86,8 @@ class MuxSequenceClassifier(MuxModule):
         As wide as the encoder's token embeddings.
     demultiplexer : Demultiplexer
         As wide as the encoder's output.
-    n_classes : int
-    dropout : float, default=0.1
-        Dropout in the head.
+    head : torch.nn.Module
+        Maps demultiplexed vectors to logits.
     """
 
     def __init__(
@@ -98,15 +95,14 @@ class MuxSequenceClassifier(MuxModule):
         encoder: CompactEncoder | PretrainedEncoder,
         multiplexer: Multiplexer,
         demultiplexer: Demultiplexer,
-        n_classes: int,
-        dropout: float = 0.1,
+        head: nn.Module,
     ) -> None:
         super().__init__()
         self.n_mux = multiplexer.n_mux
         self.encoder = encoder
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
-        self.head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
+        self.head = head
         self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
         self.folded: FoldedSubspaces | None = None
         if demultiplexer.uses_prefix:
@@ -118,33 +114,10 @@ class MuxSequenceClassifier(MuxModule):
             if isinstance(demultiplexer, RSADemultiplexer) and isinstance(encoder, CompactEncoder):
                 demultiplexer.init_from_subspaces(multiplexer)
 
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        n_mux: int | None = None,
-        retrieval_samples: int = 0,
-    ) -> Tensor | MuxTrainingOutput:
-        """Classify.
-
-        Parameters
-        ----------
-        input_ids : Tensor of int, shape (n_mixtures * n_mux, length)
-            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
-        attention_mask : Tensor, shape of `input_ids`, default=None
-            0 or False at padding.
-        n_mux : int, default=None
-            Rows in a mixture, at most the capacity, which None stands for. Of fewer rows each
-            fills several slots, and what its slots say is averaged.
-        retrieval_samples : int, default=0
-            For training: how many tokens of each mixture the retrieval head recovers, at least
-            one for each slot if not 0.
-
-        Returns
-        -------
-        Tensor of shape (n_mixtures * n_mux, n_classes) or MuxTrainingOutput
-            The rows' logits, in order; with `retrieval_samples` the retrieval task besides.
-        """
+    def _in_mixtures(
+        self, input_ids: Tensor, attention_mask: Tensor | None, n_mux: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """Check rows and arrange them: ids and mask of shape (n_mixtures, n_places, length)."""
         n_places = self.n_mux if n_mux is None else n_mux
         if not 1 <= n_places <= self.n_mux:
             raise ValueError(f"n_mux={n_places} is outside of 1 to {self.n_mux}, the capacity")
@@ -155,15 +128,7 @@ class MuxSequenceClassifier(MuxModule):
             )
         ids = input_ids.view(-1, n_places, length)
         mask = torch.ones_like(ids) if attention_mask is None else attention_mask.view_as(ids)
-        mask = mask.bool()
-        hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
-        logits = self.head(self._read_slots(hidden, prefix, mask))  # (n_mixtures, n_mux, classes)
-        logits = _average_slots(logits, n_places).flatten(0, 1)
-        if not retrieval_samples:
-            return logits
-        return MuxTrainingOutput(
-            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
-        )
+        return ids, mask.bool()
 
     def encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mix and encode.
@@ -195,13 +160,6 @@ class MuxSequenceClassifier(MuxModule):
         tokens = torch.full((1, self.n_mux, self.n_mux), self.n_mux, device=slots.device)
         tokens[0, slots, slots] = slots
         return self.multiplexer(self.prefix_embedding(tokens))
-
-    def _read_slots(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
-        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
-        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
-        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
-        pooled = pooled[:, self._place_of_slot(mask)]
-        return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
     def _retrieve(
         self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, mask: Tensor, n_samples: int
@@ -243,7 +201,7 @@ class MuxSequenceClassifier(MuxModule):
         ]
         return torch.cat(tokens)
 
-    def for_inference(self, dtype: torch.dtype | None = None) -> MuxSequenceClassifier:
+    def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
         """Return a copy that predicts only: folded tables, no retrieval head, in `dtype`.
 
         Parameters
@@ -253,7 +211,7 @@ class MuxSequenceClassifier(MuxModule):
 
         Returns
         -------
-        MuxSequenceClassifier
+        MuxTextModule
             In `eval` mode; shares no memory with this model.
         """
         model = copy.deepcopy(self).eval().requires_grad_(False)
@@ -262,6 +220,79 @@ class MuxSequenceClassifier(MuxModule):
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
             model.encoder.drop_embedding()
         return model if dtype is None else model.to(dtype)
+
+
+class MuxSequenceClassifier(MuxTextModule):
+    """Classify the rows of mixtures (T-MUX; DataMUX, section 3).
+
+    Each slot's mean over the positions of its own tokens is demultiplexed, and a head shared by
+    all slots classifies it.
+
+    Parameters
+    ----------
+    encoder : CompactEncoder or PretrainedEncoder
+    multiplexer : Multiplexer
+    demultiplexer : Demultiplexer
+        As in `MuxTextModule`.
+    n_classes : int
+    dropout : float, default=0.1
+        Dropout in the head.
+    """
+
+    def __init__(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+        dropout: float = 0.1,
+    ) -> None:
+        head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
+        super().__init__(encoder, multiplexer, demultiplexer, head)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        n_mux: int | None = None,
+        retrieval_samples: int = 0,
+    ) -> Tensor | MuxTrainingOutput:
+        """Classify.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (n_mixtures * n_mux, length)
+            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
+        attention_mask : Tensor, shape of `input_ids`, default=None
+            0 or False at padding.
+        n_mux : int, default=None
+            Rows in a mixture, at most the capacity, which None stands for. Of fewer rows each
+            fills several slots, and what its slots say is averaged.
+        retrieval_samples : int, default=0
+            For training: how many tokens of each mixture the retrieval head recovers, at least
+            one for each slot if not 0.
+
+        Returns
+        -------
+        Tensor of shape (n_mixtures * n_mux, n_classes) or MuxTrainingOutput
+            The rows' logits, in order; with `retrieval_samples` the retrieval task besides.
+        """
+        ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
+        logits = self.head(self._read_slots(hidden, prefix, mask))  # (n_mixtures, n_mux, classes)
+        logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
+        if not retrieval_samples:
+            return logits
+        return MuxTrainingOutput(
+            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
+        )
+
+    def _read_slots(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
+        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
+        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
+        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
+        pooled = pooled[:, self._place_of_slot(mask)]
+        return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
 
 def _average_slots(logits: Tensor, n_places: int) -> Tensor:

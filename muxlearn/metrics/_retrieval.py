@@ -1,4 +1,4 @@
-"""Measures of multiplexed models."""
+"""How well multiplexed models recover what was folded into a mixture."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._texts import check_texts, tokenize
 from muxlearn.mixtures import plan_mixtures
 
 __all__ = ["retrieval_score"]
@@ -22,10 +21,10 @@ def retrieval_score(estimator: Any, X: Iterable[Any]) -> float:
 
     Parameters
     ----------
-    estimator : MuxTextClassifier
+    estimator : MuxTextClassifier or MuxTokenTagger
         Fitted; its warm-up, or `retrieval_weight`, has trained what is measured here.
-    X : sequence of str or of (str, str) pairs
-        Texts, preferably not those of the training.
+    X : sequence of rows
+        As for the estimator's `predict`; preferably not those of the training.
 
     Returns
     -------
@@ -33,7 +32,7 @@ def retrieval_score(estimator: Any, X: Iterable[Any]) -> float:
         Between 0 and 1. Special tokens count, padding and fillers do not.
     """
     check_is_fitted(estimator)
-    tokens = tokenize(estimator.tokenizer_, check_texts(X))
+    tokens = estimator._table(estimator.tokenizer_, estimator._check_rows(X))
     module = estimator.module_.eval()
     device = next(module.parameters()).device
     plan = plan_mixtures(tokens.lengths, module.n_mux)

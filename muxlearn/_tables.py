@@ -1,0 +1,82 @@
+"""What a net takes of rows, and whom its answers belong to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muxlearn.mixtures import MixturePlan
+
+__all__ = ["RowTable"]
+
+
+class RowTable:
+    """Rows that are ready to be mixed; each has one answer unless a subclass says otherwise.
+
+    Attributes
+    ----------
+    lengths : ndarray of int64, shape (n_rows,)
+        Rows of similar length share a mixture.
+    """
+
+    lengths: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Collate mixtures into what the module takes.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n_mixtures, n_mux)
+        counted : ndarray of bool, the same shape, default=None
+            False where a row is a filler, whose answer nobody wants.
+
+        Returns
+        -------
+        dict of ndarray, each (n_mixtures, n_mux, ...)
+        """
+        raise NotImplementedError
+
+    def answers(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Say what the module's answers to these mixtures belong to.
+
+        Parameters
+        ----------
+        rows, counted
+            As in `inputs`.
+
+        Returns
+        -------
+        targets : ndarray of int64, shape (n_answers,)
+            The number of what each answer is about: here, the row.
+        kept : ndarray of bool, shape (n_answers,)
+            False where an answer is a filler's.
+        """
+        kept = np.ones(rows.shape, bool) if counted is None else counted
+        return rows.ravel(), kept.ravel()
+
+    def unmix(self, plan: MixturePlan, log_proba: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Bring the answers to all mixtures of a plan into order.
+
+        Parameters
+        ----------
+        plan : MixturePlan
+        log_proba : ndarray of shape (n_answers, n_classes)
+
+        Returns
+        -------
+        ndarray of shape (n_targets, n_classes)
+        """
+        return plan.unmix(log_proba.reshape(*plan.rows.shape, -1))
+
+    def row_groups(self, groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+        """Return the group of each row of the table, given those of what the user calls a row."""
+        return groups

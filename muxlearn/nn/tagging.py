@@ -1,0 +1,168 @@
+"""A token tagger that answers for all rows of a mixture after one pass of its encoder."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from muxlearn.nn.demultiplex import Demultiplexer, in_chunks
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.multiplex import Multiplexer
+from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
+
+__all__ = ["LexicalPath", "MuxTokenClassifier"]
+
+
+class LexicalPath(nn.Module):
+    """Bring a row's own tokens to the demultiplexer, past the mixture.
+
+    The mixture then has to carry what a token's neighbours say of it, and not which token it is:
+    a narrow table and one small product a token, whatever the encoder costs. This path is our
+    own; DataMUX's demultiplexers see nothing but the mixture and the slot.
+
+    Parameters
+    ----------
+    embedding : nn.Embedding
+        The encoder's token table; the path starts from its leading principal components.
+    lexical_size : int
+        Width of the path's own table.
+    inner_size : int
+        Units of the demultiplexer's hidden layer.
+    """
+
+    def __init__(self, embedding: nn.Embedding, lexical_size: int, inner_size: int) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(embedding.num_embeddings, lexical_size)
+        self.out = nn.Linear(lexical_size, inner_size, bias=False)
+        self._init_from(embedding.weight)
+
+    @torch.no_grad()
+    def _init_from(self, table: Tensor) -> None:
+        table = table.float()
+        _, vectors = torch.linalg.eigh(torch.cov(table.T))
+        width = min(self.embedding.embedding_dim, table.shape[1])
+        components = (table - table.mean(0)) @ vectors.flip(1)[:, :width]
+        components /= components.square().mean().sqrt().clamp(min=1e-12)
+        self.embedding.weight[:, :width] = components
+        self.embedding.weight[:, width:] = 0.0
+        nn.init.normal_(self.out.weight, std=1 / math.sqrt(self.embedding.embedding_dim))
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Map token ids of shape (n,) to (n, inner_size)."""
+        return self.out(self.embedding(ids))
+
+
+class MuxTokenClassifier(MuxTextModule):
+    """Tag the tokens of the rows of mixtures (T-MUX for named entities; DataMUX, section 4).
+
+    Each token that wants a tag is demultiplexed by itself, at its own position and for the slot
+    of its own row; padding is not. One linear layer, shared by all slots, tags it.
+
+    Parameters
+    ----------
+    encoder : CompactEncoder or PretrainedEncoder
+    multiplexer : Multiplexer
+    demultiplexer : Demultiplexer
+        As in `MuxTextModule`.
+    n_classes : int
+        Number of tags.
+    dropout : float, default=0.1
+        Dropout before the last layer.
+    lexical_size : int, default=0
+        Width of the table of a `LexicalPath`; 0 builds none. One slot needs none.
+    """
+
+    def __init__(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+        dropout: float = 0.1,
+        lexical_size: int = 0,
+    ) -> None:
+        head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.hidden_size, n_classes))
+        super().__init__(encoder, multiplexer, demultiplexer, head)
+        self.n_classes = n_classes
+        self.lexical: LexicalPath | None = None
+        if lexical_size and self.n_mux > 1:
+            self.lexical = LexicalPath(encoder.embedding, lexical_size, demultiplexer.inner_size)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        tagged: Tensor | None = None,
+        n_mux: int | None = None,
+        retrieval_samples: int = 0,
+    ) -> Tensor | MuxTrainingOutput:
+        """Tag.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (n_mixtures * n_mux, length)
+            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
+        attention_mask : Tensor, shape of `input_ids`, default=None
+            0 or False at padding.
+        tagged : Tensor, shape of `input_ids`, default=None
+            True at the tokens that want a tag; None stands for all but padding.
+        n_mux : int, default=None
+            Rows in a mixture, at most the capacity, which None stands for. Of fewer rows each
+            fills several slots, and what its slots say is averaged.
+        retrieval_samples : int, default=0
+            For training: how many tokens of each mixture the retrieval head recovers, at least
+            one for each slot if not 0.
+
+        Returns
+        -------
+        Tensor of shape (n_tagged, n_classes) or MuxTrainingOutput
+            The logits of the tagged tokens, row by row; with `retrieval_samples` the retrieval
+            task besides.
+        """
+        ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        wanted = mask if tagged is None else tagged.view_as(ids).bool()
+        hidden, prefix = self.encode(ids, mask)
+        logits = self._tag(hidden, prefix, ids, wanted)
+        if not retrieval_samples:
+            return logits
+        return MuxTrainingOutput(
+            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
+        )
+
+    def _tag(self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, wanted: Tensor) -> Tensor:
+        """Return the logits of the wanted tokens: (n_wanted, n_classes)."""
+        mixtures, places, steps = wanted.nonzero(as_tuple=True)
+        positions = mixtures * hidden.shape[1] + steps
+        extra = None if self.lexical is None else in_chunks(self.lexical, ids[wanted])
+        n_places = ids.shape[1]
+        if n_places == self.n_mux:
+            return self._read(hidden, prefix, places, positions, extra)
+        total = hidden.new_full((len(places), self.n_classes), -math.inf).float()
+        for first in range(0, self.n_mux, n_places):
+            # The last round of slots may be too short for all places.
+            here = (places + first < self.n_mux).nonzero().squeeze(1)
+            logits = self._read(
+                hidden,
+                prefix,
+                places[here] + first,
+                positions[here],
+                None if extra is None else extra[here],
+            )
+            log_proba = logits.float().log_softmax(-1)
+            total = total.index_copy(0, here, torch.logaddexp(total[here], log_proba))
+        n_slots = torch.bincount(
+            torch.arange(self.n_mux, device=ids.device) % n_places, minlength=n_places
+        )
+        return total - n_slots[places].float().log()[:, None]
+
+    def _read(
+        self,
+        hidden: Tensor,
+        prefix: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        extra: Tensor | None,
+    ) -> Tensor:
+        return self.head(self.demultiplexer.gather(hidden, prefix, slots, positions, extra))
