@@ -122,9 +122,9 @@ class MuxTokenTagger(MuxTextEstimator):
         it. The answers of "all" are averaged.
 
     lexical_size : int, default=64
-        Width of a second, narrow token table that brings a sentence's own tokens to the
-        demultiplexer past the mixture, which then has to carry their context alone; 0 leaves
-        it out, as DataMUX does. Our own; not used at ``n_mux=1``.
+        Width of a path past the mixture: narrow vectors of a token and its neighbours go from
+        the sentence to the demultiplexer, so that the mixture need not carry which tokens a
+        sentence holds. 0 leaves it out, as DataMUX does. Our own; not used at ``n_mux=1``.
 
     decode : {"viterbi", None}, default=None
         None takes the most probable tag of each token. "viterbi" takes the best sequence of

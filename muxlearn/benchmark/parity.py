@@ -8,52 +8,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors.torch import load_file
-from torch import Tensor, nn
-
-from muxlearn.nn.reference import ReferenceSequenceClassifier
+from muxlearn.benchmark import _parity_text
+from muxlearn.benchmark._parity_case import load_case
 
 __all__ = ["TOLERANCE", "add_arguments", "check_case", "load_case", "main", "run"]
 
 TOLERANCE = 2e-5
 
-
-def load_case(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
-    """Read one case.
-
-    Parameters
-    ----------
-    path : Path
-        The json file.
-
-    Returns
-    -------
-    config : dict
-        The model's configuration.
-    state_dict : dict of str to Tensor
-    tensors : dict of str to Tensor
-        The case's ``input.*`` and ``output.*``.
-    """
-    case = json.loads(path.read_text(encoding="utf-8"))
-    tensors = load_file(path.with_suffix(".safetensors"))
-    state_dict = {
-        name.removeprefix("weight."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("weight.")
-    }
-    for name, n_rows in case.get("sparse_rows", {}).items():
-        # Stored by rows: all others are 0.
-        rows = tensors[f"weight_rows.{name}"]
-        state_dict[name] = rows.new_zeros(n_rows, *rows.shape[1:])
-        state_dict[name][tensors[f"weight_ids.{name}"]] = rows
-    recorded = {k: v for k, v in tensors.items() if k.startswith(("input.", "output."))}
-    return case["config"], state_dict, recorded
+# What checks a kind of case: modules with ``covers(case: dict) -> bool``, which sees the json file,
+# and ``errors(path) -> dict[str, float]``.
+_KINDS = (_parity_text,)
 
 
 def run(golden: Path) -> list[dict[str, Any]]:
@@ -87,61 +54,18 @@ def check_case(path: Path) -> list[dict[str, Any]]:
     list of dict
         As from `run`.
     """
-    reason = _why_not_covered(path)
-    if reason is not None:
+    case = json.loads(path.read_text(encoding="utf-8"))
+    kind = next((kind for kind in _KINDS if kind.covers(case)), None)
+    if kind is None:
+        official_class = case.get("official_class")
+        reason = "skipped: names no official_class"
+        if official_class is not None:
+            reason = f"skipped: no counterpart of {official_class.rpartition('.')[2]} yet"
         return [{"case": path.stem, "quantity": reason, "error": None, "ok": None}]
     return [
         {"case": path.stem, "quantity": quantity, "error": error, "ok": error <= TOLERANCE}
-        for quantity, error in _errors(path).items()
+        for quantity, error in kind.errors(path).items()
     ]
-
-
-def _why_not_covered(path: Path) -> str | None:
-    official_class = json.loads(path.read_text(encoding="utf-8")).get("official_class")
-    if official_class is None:
-        return "skipped: names no official_class"
-    name = official_class.rpartition(".")[2]
-    covered = name == "RobertaSequenceClassificationMuxed"
-    return None if covered else f"skipped: no counterpart of {name} yet"
-
-
-def _errors(path: Path) -> dict[str, float]:
-    config, state_dict, tensors = load_case(path)
-    model = ReferenceSequenceClassifier.from_state_dict(config, state_dict)
-    computed = _compute(model, tensors)
-    return {name: _max_error(ours, tensors[f"output.{name}"]) for name, ours in computed.items()}
-
-
-@torch.no_grad()
-def _compute(model: ReferenceSequenceClassifier, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return all quantities under their recorded names."""
-    stages: dict[str, Tensor] = {}
-
-    def watch(module: nn.Module, name: str, pick: Callable[[Any, Any], Tensor]) -> None:
-        # The embedding layer runs twice; the later run, on the mixture, stays.
-        module.register_forward_hook(lambda _, args, out: stages.update({name: pick(args, out)}))
-
-    multiplexer, embeddings = model.multiplexer, model.backbone.embeddings
-    watch(multiplexer, "instance_embeddings_before_mux", lambda args, _: args[0].flatten(0, 1))
-    watch(multiplexer, "mux_embedding", lambda _, out: out)
-    watch(embeddings, "embeddings_after_backbone_embedding_layer", lambda _, out: out)
-    watch(model.backbone, "sequence_output", lambda _, out: out.last_hidden_state)
-    ids = tensors["input.input_ids"]
-    logits_without_labels = model(ids).logits
-    output = model(ids, tensors["input.labels"], tensors["output.retrieval_instance_labels"])
-    names = ("demuxed", "logits", "task_loss", "retrieval_loss", "loss")
-    some_ids = tensors["output.retrieval_logits_ids"]
-    return {
-        **stages,
-        **{name: getattr(output, name) for name in names},
-        "logits_without_labels": logits_without_labels,
-        "retrieval_logits_at_ids": output.retrieval_logits[..., some_ids],
-        "retrieval_logsumexp": output.retrieval_logits.logsumexp(-1),
-    }
-
-
-def _max_error(ours: Tensor, theirs: Tensor) -> float:
-    return (ours - theirs).abs().max().item() if ours.shape == theirs.shape else math.inf
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,7 +18,6 @@ __all__ = [
     "IndexDemultiplexer",
     "MLPDemultiplexer",
     "RSADemultiplexer",
-    "in_chunks",
 ]
 
 
@@ -40,6 +39,16 @@ class Demultiplexer(nn.Module):
         super().__init__()
         self.n_mux = n_mux
         self.hidden_size = hidden_size
+        self.extra_in: nn.Linear | None = None
+
+    def add_input(self, size: int) -> None:
+        """Let `gather` take vectors of `size` that belong to the row, beside the mixture's.
+
+        Parameters
+        ----------
+        size : int
+        """
+        self.extra_in = nn.Linear(size, self.inner_size, bias=False)
 
     @property
     def inner_size(self) -> int:
@@ -83,8 +92,8 @@ class Demultiplexer(nn.Module):
             The slot that each is read for.
         positions : Tensor of int, shape (n_read,)
             Where each is read, ``mixture * length + position``.
-        extra : Tensor of shape (n_read, inner_size), default=None
-            Added to the hidden layer before its nonlinearity.
+        extra : Tensor of shape (n_read, size), default=None
+            What `add_input` has made room for.
 
         Returns
         -------
@@ -98,9 +107,15 @@ class Demultiplexer(nn.Module):
 
         def read(slots: Tensor, positions: Tensor, extra: Tensor | None) -> Tensor:
             x = of_mixture.index_select(0, positions) + of_slots.index_select(0, slots)
-            return self._read_out(x if extra is None else x + extra)
+            return self._read_out(self._add_extra(x, extra))
 
-        return in_chunks(read, slots, positions, extra)
+        return _in_chunks(read, slots, positions, extra)
+
+    def _add_extra(self, x: Tensor, extra: Tensor | None) -> Tensor:
+        if extra is None:
+            return x
+        assert self.extra_in is not None
+        return x + self.extra_in(extra)
 
     def _of_mixture(self, h: Tensor) -> Tensor:
         """Return what the mixture adds to the hidden layer, (..., inner_size)."""
@@ -119,20 +134,8 @@ class Demultiplexer(nn.Module):
 _CHUNK = 1024
 
 
-def in_chunks(read: Callable[..., Tensor], *values: Tensor | None) -> Tensor:
-    """Apply `read` to some thousand entries at a time where no gradient is wanted.
-
-    Parameters
-    ----------
-    read : callable
-        Takes parts of `values` and returns a tensor with as many rows.
-    *values : Tensor of shape (n, ...) or None
-        None is passed on as it is.
-
-    Returns
-    -------
-    Tensor of shape (n, ...)
-    """
+def _in_chunks(read: Callable[..., Tensor], *values: Tensor | None) -> Tensor:
+    """Apply `read` to a thousand entries at a time where no gradient is wanted."""
     n = next(len(v) for v in values if v is not None)
     if torch.is_grad_enabled() or n <= _CHUNK:
         return read(*values)
@@ -289,7 +292,7 @@ class MLPDemultiplexer(Demultiplexer):
         layers = zip(vectors, self.weight, self.bias, strict=True)
         x = torch.cat([F.linear(*layer) for layer in layers])
         x = torch.empty_like(x).index_copy(0, order, x)
-        x = self._normed(x if extra is None else x + extra)
+        x = self._normed(self._add_extra(x, extra))
         return x * self.norm_weight[slots] + self.norm_bias[slots]
 
     def _normed(self, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from muxlearn.nn.demultiplex import Demultiplexer, in_chunks
+from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
@@ -16,26 +17,27 @@ __all__ = ["LexicalPath", "MuxTokenClassifier"]
 
 
 class LexicalPath(nn.Module):
-    """Bring a row's own tokens to the demultiplexer, past the mixture.
+    """Read a row's own tokens past the mixture: narrow vectors of a token and its neighbours.
 
-    The mixture then has to carry what a token's neighbours say of it, and not which token it is:
-    a narrow table and one small product a token, whatever the encoder costs. This path is our
-    own; DataMUX's demultiplexers see nothing but the mixture and the slot.
+    The mixture then need not carry which tokens a row holds, only what they mean together. One
+    narrow table and one narrow convolution over the row, whatever the encoder costs. This path is
+    our own; the demultiplexers of DataMUX see nothing but the mixture and the slot.
 
     Parameters
     ----------
     embedding : nn.Embedding
         The encoder's token table; the path starts from its leading principal components.
-    lexical_size : int
-        Width of the path's own table.
-    inner_size : int
-        Units of the demultiplexer's hidden layer.
+    size : int
+        Width of the path's own table and of its output.
     """
 
-    def __init__(self, embedding: nn.Embedding, lexical_size: int, inner_size: int) -> None:
+    #: Neighbours on each side.
+    radius = 2
+
+    def __init__(self, embedding: nn.Embedding, size: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(embedding.num_embeddings, lexical_size)
-        self.out = nn.Linear(lexical_size, inner_size, bias=False)
+        self.embedding = nn.Embedding(embedding.num_embeddings, size)
+        self.mix = nn.Conv1d(size, size, 2 * self.radius + 1, padding=self.radius)
         self._init_from(embedding.weight)
 
     @torch.no_grad()
@@ -46,12 +48,11 @@ class LexicalPath(nn.Module):
         components = (table - table.mean(0)) @ vectors.flip(1)[:, :width]
         components /= components.square().mean().sqrt().clamp(min=1e-12)
         self.embedding.weight[:, :width] = components
-        self.embedding.weight[:, width:] = 0.0
-        nn.init.normal_(self.out.weight, std=1 / math.sqrt(self.embedding.embedding_dim))
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Map token ids of shape (n,) to (n, inner_size)."""
-        return self.out(self.embedding(ids))
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Map ids of shape (n_rows, length) to (n_rows, length, size)."""
+        x = self.embedding(ids) * mask[..., None].to(self.embedding.weight.dtype)
+        return F.gelu(self.mix(x.transpose(1, 2))).transpose(1, 2)
 
 
 class MuxTokenClassifier(MuxTextModule):
@@ -71,7 +72,7 @@ class MuxTokenClassifier(MuxTextModule):
     dropout : float, default=0.1
         Dropout before the last layer.
     lexical_size : int, default=0
-        Width of the table of a `LexicalPath`; 0 builds none. One slot needs none.
+        Width of a `LexicalPath`; 0 builds none. One slot needs none.
     """
 
     def __init__(
@@ -88,7 +89,8 @@ class MuxTokenClassifier(MuxTextModule):
         self.n_classes = n_classes
         self.lexical: LexicalPath | None = None
         if lexical_size and self.n_mux > 1:
-            self.lexical = LexicalPath(encoder.embedding, lexical_size, demultiplexer.inner_size)
+            self.lexical = LexicalPath(encoder.embedding, lexical_size)
+            demultiplexer.add_input(lexical_size)
 
     def forward(
         self,
@@ -124,19 +126,23 @@ class MuxTokenClassifier(MuxTextModule):
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         wanted = mask if tagged is None else tagged.view_as(ids).bool()
         hidden, prefix = self.encode(ids, mask)
-        logits = self._tag(hidden, prefix, ids, wanted)
+        extra = None
+        if self.lexical is not None:
+            extra = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1))[wanted.flatten(0, 1)]
+        logits = self._tag(hidden, prefix, wanted, extra)
         if not retrieval_samples:
             return logits
         return MuxTrainingOutput(
             logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
         )
 
-    def _tag(self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, wanted: Tensor) -> Tensor:
+    def _tag(
+        self, hidden: Tensor, prefix: Tensor | None, wanted: Tensor, extra: Tensor | None
+    ) -> Tensor:
         """Return the logits of the wanted tokens: (n_wanted, n_classes)."""
         mixtures, places, steps = wanted.nonzero(as_tuple=True)
         positions = mixtures * hidden.shape[1] + steps
-        extra = None if self.lexical is None else in_chunks(self.lexical, ids[wanted])
-        n_places = ids.shape[1]
+        n_places = wanted.shape[1]
         if n_places == self.n_mux:
             return self._read(hidden, prefix, places, positions, extra)
         total = hidden.new_full((len(places), self.n_classes), -math.inf).float()
@@ -153,7 +159,7 @@ class MuxTokenClassifier(MuxTextModule):
             log_proba = logits.float().log_softmax(-1)
             total = total.index_copy(0, here, torch.logaddexp(total[here], log_proba))
         n_slots = torch.bincount(
-            torch.arange(self.n_mux, device=ids.device) % n_places, minlength=n_places
+            torch.arange(self.n_mux, device=wanted.device) % n_places, minlength=n_places
         )
         return total - n_slots[places].float().log()[:, None]
 

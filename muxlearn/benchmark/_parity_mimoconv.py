@@ -1,0 +1,242 @@
+"""Compare our numbers with those that MIMOConv's reference implementation gave.
+
+A case is ``<name>.safetensors`` (weights, inputs, outputs) with ``<name>.json`` (configuration)
+beside it, made by running the authors' code on a small random model.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from muxlearn.nn.binding import HRRBinding, MatrixBinding, MBATBinding, Unbinding
+from muxlearn.nn.mimoconv import MuxWideResNet
+from muxlearn.nn.mimoconv_recipe import backward, one_cycle_sgd
+from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
+
+__all__ = ["check_case", "covers", "errors", "show", "tolerance"]
+
+Tensors = Mapping[str, Tensor]
+
+
+def tolerance(quantity: str) -> float:
+    """Return the largest error that is allowed, by the name of the quantity."""
+    return 1e-9 if quantity.startswith("float64 ") else 2e-5
+
+
+def covers(path: Path) -> bool:
+    """Whether a json file describes a case of MIMOConv."""
+    if path.stem in ("binding_micro", "onecycle_100"):
+        return True
+    config = json.loads(path.read_text(encoding="utf-8")).get("config", {})
+    return "architecture" in config and path.with_suffix(".safetensors").exists()
+
+
+def check_case(path: Path) -> list[dict[str, Any]]:
+    """Check one case.
+
+    Parameters
+    ----------
+    path : Path
+        The json file.
+
+    Returns
+    -------
+    list of dict
+        One row for each quantity: `case`, `quantity`, `error` and `ok` (whether the error is at
+        most the `tolerance`).
+    """
+    return [
+        {"case": path.stem, "quantity": name, "error": error, "ok": error <= tolerance(name)}
+        for name, error in errors(path).items()
+    ]
+
+
+def show(golden: Path) -> bool:
+    """Print a table of all cases below a folder.
+
+    Parameters
+    ----------
+    golden : Path
+
+    Returns
+    -------
+    bool
+        Whether there are cases and all their errors are within the tolerances.
+    """
+    rows = [
+        row for path in sorted(golden.rglob("*.json")) if covers(path) for row in check_case(path)
+    ]
+    width = max((len(row["case"]) for row in rows), default=0)
+    for row in rows:
+        verdict = "ok" if row["ok"] else "FAILED"
+        print(f"{row['case']:{width}}  {row['quantity']:24}  {row['error']:.1e}  {verdict}")
+    return bool(rows) and all(row["ok"] for row in rows)
+
+
+def errors(path: Path) -> dict[str, float]:
+    """Return the largest absolute error of each quantity of a case.
+
+    Parameters
+    ----------
+    path : Path
+        The json file.
+
+    Returns
+    -------
+    dict of str to float
+        Those of double precision start with "float64 ". The error of the isometry term, a sum
+        over thousands of products, is relative. Infinite where shapes differ.
+    """
+    case = json.loads(path.read_text(encoding="utf-8"))
+    if "lr_momentum_per_step" in case:
+        return _schedule_errors(case)
+    tensors = load_file(path.with_suffix(".safetensors"))
+    if "config" not in case:
+        return _binding_errors(tensors)
+    if "recorded" in case:
+        return _training_errors(case, tensors)
+    single = _model_errors(case["config"], tensors, "output", torch.float32)
+    double = _model_errors(case["config"], tensors, "output64", torch.float64)
+    return single | {f"float64 {name}": error for name, error in double.items()}
+
+
+@torch.no_grad()
+def _model_errors(
+    config: Mapping[str, Any], tensors: Tensors, kind: str, dtype: torch.dtype
+) -> dict[str, float]:
+    weights = {name: _cast(tensor, dtype) for name, tensor in _below(tensors, "weight").items()}
+    model = MuxWideResNet.from_state_dict(config, weights)
+    folded = model.for_inference()
+    images = tensors["input.images"].to(dtype)
+    found = {}
+    for name, theirs in _below(tensors, kind).items():
+        if name == "binding_reg":
+            found[name] = _error(binding_regularizer(model.binding).to(theirs), theirs)
+        elif name == "isometry_reg" and not config["architecture"].startswith("WideResNet"):
+            found[name] = _relative_error(isometry_regularizer(model.trunk.convolutions()), theirs)
+        elif name.startswith("logits"):
+            # Of 7 images the reference drops those that fill no mixture.
+            n_mux = int(name[-1])
+            rows = images[: len(theirs)]
+            found[name] = _error(model(rows, n_mux), theirs)
+            found[f"{name}, folded"] = _error(folded(rows, n_mux), theirs)
+    return found
+
+
+@torch.no_grad()
+def _binding_errors(tensors: Tensors) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for case in sorted({name.partition(".")[0] for name in tensors}):
+        recorded = _below(tensors, case)
+        n_mux, channels = recorded["x"].shape[1:3]
+        kind: type[MatrixBinding] = HRRBinding if case.startswith("hrr") else MBATBinding
+        binding = kind(n_mux, channels)
+        binding.keys.copy_(recorded["key"].reshape(binding.keys.shape))
+        unbinding = Unbinding(n_mux, recorded["unbind_in"].shape[1])
+        unbinding.linear.weight.copy_(recorded["unbind_weight"].flatten(1))
+        unbinding.linear.bias.copy_(recorded["unbind_bias"])
+        bound = torch.einsum("sij,bsjhw->bsihw", binding.matrices(), recorded["x"])
+        unbound = unbinding(recorded["unbind_in"].flatten(1), n_mux)
+        found |= {
+            f"{case} bound": _error(bound, recorded["bound"]),
+            f"{case} bundled": _error(binding(recorded["x"]), recorded["bundled"]),
+            f"{case} unbound": _error(unbound.flatten(1), recorded["unbind_out"].flatten(1)),
+            f"{case} binding_reg": _error(binding_regularizer(binding), recorded["binding_reg"]),
+        }
+    return found
+
+
+def _schedule_errors(case: Mapping[str, Any]) -> dict[str, float]:
+    optimizer, scheduler = one_cycle_sgd(torch.nn.Linear(1, 1), case["total_steps"], case["max_lr"])
+    group = optimizer.param_groups[0]
+    found = []
+    for step, recorded in enumerate(case["lr_momentum_per_step"]):
+        if step > 0:
+            optimizer.step()
+            scheduler.step()
+        found.append(torch.tensor([group["lr"], group["momentum"]]) - torch.tensor(recorded))
+    lr, momentum = torch.stack(found).abs().amax(0).tolist()
+    return {"lr": lr, "momentum": momentum}
+
+
+def _training_errors(case: Mapping[str, Any], tensors: Tensors) -> dict[str, float]:
+    """Repeat the recorded steps of training."""
+    config, recorded = case["config"], case["recorded"]
+    weights = _below(tensors, "weight")
+    model = MuxWideResNet.from_state_dict(config, weights).train()
+    optimizer, scheduler = one_cycle_sgd(
+        model, config["total_steps"], config["max_lr"], config["weight_decay"]
+    )
+    found: dict[str, list[float]] = defaultdict(list)
+    for i, n_mux in enumerate(config["num_img_sup_per_step"]):
+        step = backward(
+            model,
+            tensors["input.images"][i],
+            tensors["input.labels"][i],
+            n_mux,
+            tensors["input.mixup_index"][i],
+            tensors["input.mixup_lambda"][i].item(),
+            config["orthogonal_regularization"],
+            config["binding_regularization"],
+        )
+        if i == 0:
+            found["gradients"] = _gradient_errors(model, config, tensors)
+        found["logits"].append(_error(step.logits, tensors[f"output.logits_step{i}"]))
+        group = optimizer.param_groups[0]
+        values = {
+            "loss": step.loss,
+            "task_loss": step.task_loss,
+            "binding_reg": step.binding,
+            "isometry_reg": step.isometry,
+            "isometry_grad_norm": step.isometry_norm,
+            "total_grad_norm": step.norm,
+            "lr": group["lr"],
+            "momentum": group["momentum"],
+        }
+        for name, ours in values.items():
+            scale = recorded[name][i] if name == "isometry_reg" else 1.0
+            found[name].append(abs(ours - recorded[name][i]) / scale)
+        optimizer.step()
+        scheduler.step()
+    after = MuxWideResNet.from_state_dict(config, _below(tensors, "after")).state_dict()
+    state = model.state_dict()
+    found["final state"] = [_error(state[name], after[name]) for name in state]
+    # Unlike Python's, this maximum does not pass over a NaN.
+    return {name: torch.tensor(values).max().item() for name, values in found.items()}
+
+
+def _gradient_errors(
+    model: MuxWideResNet, config: Mapping[str, Any], tensors: Tensors
+) -> list[float]:
+    gradients = {**_below(tensors, "weight"), **_below(tensors, "grad")}
+    expected = MuxWideResNet.from_state_dict(config, gradients)
+    return [
+        math.inf if ours.grad is None else _error(ours.grad, theirs)
+        for ours, theirs in zip(model.parameters(), expected.parameters(), strict=True)
+    ]
+
+
+def _below(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.is_floating_point() else tensor
+
+
+def _error(ours: Tensor, theirs: Tensor) -> float:
+    return (ours - theirs).abs().max().item() if ours.shape == theirs.shape else math.inf
+
+
+def _relative_error(ours: Tensor, theirs: Tensor) -> float:
+    return _error(ours, theirs) / max(1.0, theirs.abs().item())

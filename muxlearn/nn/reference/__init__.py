@@ -1,0 +1,27 @@
+"""The authors' own arithmetic, so that checkpoints of their code give the authors' numbers.
+
+Sources: the repositories of "DataMUX: Data Multiplexing for Neural Networks" (Murahari et al.,
+NeurIPS 2022) and of "MUX-PLMs" (Murahari et al., Findings of ACL 2023). Both differ from
+`muxlearn.nn.text` on purpose: no padding mask reaches the backbone, whose embedding layer runs
+twice, and a sentence is read off one position and not off a mean.
+"""
+
+from muxlearn.nn.reference._common import ReferenceModel, ReferenceOutput
+from muxlearn.nn.reference._muxbert_parts import ContextualMultiplexer
+from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
+from muxlearn.nn.reference.muxbert import (
+    MuxBertMaskedLM,
+    MuxBertSequenceClassifier,
+    MuxBertTokenClassifier,
+)
+
+__all__ = [
+    "ContextualMultiplexer",
+    "MuxBertMaskedLM",
+    "MuxBertSequenceClassifier",
+    "MuxBertTokenClassifier",
+    "ReferenceModel",
+    "ReferenceOutput",
+    "ReferenceSequenceClassifier",
+    "ReferenceTokenClassifier",
+]

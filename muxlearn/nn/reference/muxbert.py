@@ -1,0 +1,296 @@
+"""MUX-BERT's fine-tuned classifiers and its masked language model."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.multiplex import Multiplexer
+from muxlearn.nn.reference._common import (
+    IGNORED,
+    ReferenceModel,
+    ReferenceOutput,
+    index_demultiplexer,
+    linear_multiplexer,
+)
+from muxlearn.nn.reference._loading import Config, count_layers, read_config, require_axes
+from muxlearn.nn.reference._muxbert_parts import (
+    ContextualMultiplexer,
+    RetrievalRSADemultiplexer,
+    RSALayers,
+    TaskRSADemultiplexer,
+)
+
+_COMMON_NAMES = {
+    "multiplexer.keys": "instance_embedding",
+    "multiplexer.within_rows.layer.0.": "muxing_attention.",
+    "multiplexer.across_slots.layer.0.": "muxing_attention_2.",
+    "head.out.": "classifier.",
+    "retrieval_head.": "retrieval_head.decoder.",
+}
+_INDEX_NAMES = _COMMON_NAMES | {
+    "demultiplexer.dense.": "demultiplexer.dense.",
+    "demultiplexer.norm.": "demultiplexer.layer_norm.",
+    "retrieval_demultiplexer.dense.": "retrieval_head.dense.",
+    "retrieval_demultiplexer.norm.": "retrieval_head.layer_norm.",
+}
+_RSA_NAMES = _COMMON_NAMES | {
+    "demultiplexer.layers.keys": "demux_module.demux_instance_embedding",
+    "demultiplexer.layers.dense.": "demux_module.dense_",
+    "demultiplexer.layers.norm.": "demux_module.layer_norm_",
+    "demultiplexer.dense.": "demultiplexer.pre_decoder.",
+    "demultiplexer.norm.": "demultiplexer.pre_decoder_layer_norm.",
+    "retrieval_demultiplexer.dense.": "retrieval_head.pre_decoder.",
+    "retrieval_demultiplexer.norm.": "retrieval_head.pre_decoder_layer_norm.",
+}
+
+
+class _MuxBert(ReferenceModel):
+    """What the models share; `MuxBertSequenceClassifier` describes the parameters."""
+
+    _filler_id = 680
+    _slot_id = 678
+    _summary_id = 101
+    _backbone_name = "bert."
+    _duplicates: ClassVar[Mapping[str, str]] = {
+        "demultiplexer.demux_module.": "demux_module.",
+        "retrieval_head.demux_module.": "demux_module.",
+        "retrieval_head.bias": "retrieval_head.decoder.bias",
+        "retrieval_head.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    }
+    # Whether the prefix takes the place of tokens at the end.
+    _keeps_length: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        config: Config,
+        n_mux: int,
+        demultiplexer: str,
+        multiplexer: str,
+        n_demux_layers: int,
+        n_classes: int | None,
+        legacy_mask: bool = True,
+    ) -> None:
+        from transformers import BertConfig, BertModel
+
+        if multiplexer == "contextual" and demultiplexer == "index" and not self._keeps_length:
+            raise ValueError(
+                "the contextual multiplexer's mask knows no prefix: the reference has it in "
+                "classifiers with the demultiplexer 'index_pos' only, not with 'index'"
+            )
+        bert = read_config(BertConfig, config)
+        width = bert.hidden_size
+        backbone = BertModel(bert, add_pooling_layer=False)
+        decoder = nn.Linear(width, bert.vocab_size)
+        decoder.weight = backbone.embeddings.word_embeddings.weight
+        mixing: Multiplexer
+        if multiplexer == "contextual":
+            mixing = ContextualMultiplexer(bert, n_mux, not self.per_token, legacy_mask)
+        else:
+            mixing = linear_multiplexer(config, n_mux, width, multiplexer == "matrix")
+        super().__init__(
+            config,
+            n_mux,
+            backbone,
+            bert.max_position_embeddings,
+            mixing,
+            *_demultiplexers(demultiplexer, bert, n_mux, n_demux_layers),
+            nn.Identity() if n_classes is None else _head(bert, n_classes),
+            decoder,
+            loss_coeffs=(1.0, 0.0),
+        )
+
+    @classmethod
+    def _read_kinds(cls, given: Mapping[str, Tensor]) -> dict[str, Any]:
+        n_layers = count_layers(given, "demux_module.dense_{}.weight", 1)
+        rsa = any(name.startswith("demux_module.") for name in given)
+        (keys,) = require_axes(given, "MUX-BERT model", {"instance_embedding": (2, 3)})
+        multiplexer = "matrix" if keys.ndim == 3 else "vector"
+        if any(name.startswith("muxing_attention") for name in given):
+            multiplexer = "contextual"
+        return {
+            "n_mux": len(keys),
+            "demultiplexer": "index_pos" if rsa else "index",
+            "multiplexer": multiplexer,
+            "n_demux_layers": n_layers,
+            "n_classes": cls._count_classes(given),
+        }
+
+    @classmethod
+    def _count_classes(cls, given: Mapping[str, Tensor]) -> int | None:
+        level = "token" if cls.per_token else "sequence"
+        (out,) = require_axes(given, f"MUX-BERT {level} classifier", {"classifier.weight": (2,)})
+        return len(out)
+
+    def _names(self) -> dict[str, str]:
+        return _INDEX_NAMES if self.demultiplexer.uses_prefix else _RSA_NAMES
+
+    def _mix(self, x: Tensor, attention_mask: Tensor) -> Tensor:
+        if isinstance(self.multiplexer, ContextualMultiplexer):
+            return self.multiplexer(x, attention_mask.view(x.shape[:3]))
+        return self.multiplexer(x)
+
+
+class MuxBertSequenceClassifier(_MuxBert):
+    """Classify the rows of mixtures as MUX-PLMs' `MuxedBertForSequenceClassification` does.
+
+    With one class it is a regression. Token types are not asked for: the reference ignores them.
+    Rows that fill no mixture are refused; the reference fills up with random rows.
+
+    Parameters
+    ----------
+    config : Mapping
+        BERT's configuration with the fields that the reference adds; those that say how it
+        multiplexes are not read.
+    n_mux : int
+    demultiplexer : {"index", "index_pos"}
+        ``"index_pos"`` is the paper's RSA demultiplexer.
+    multiplexer : {"vector", "matrix", "contextual"}
+        Whether a key is a vector (``gaussian_hadamard`` and ``binary_hadamard``) or a matrix
+        (``random_ortho`` and ``random_ortho_low_rank``), or attention is added
+        (``gaussian_attention_v2``), which takes no ``"index"``.
+    n_demux_layers : int
+        Hidden layers of the demultiplexer "index_pos", at least 2.
+    n_classes : int
+    legacy_mask : bool, default=True
+        For the contextual multiplexer: whether a mask adds -10000 to a score, as when the
+        released checkpoints were trained, and not the least number that there is.
+    """
+
+    def _task_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        if logits.shape[-1] == 1:
+            return F.mse_loss(logits.squeeze(-1), targets)
+        return super()._task_loss(logits, targets)
+
+
+class MuxBertTokenClassifier(_MuxBert):
+    """Classify the tokens of mixtures as MUX-PLMs' `MuxedBertForTokenClassification` does.
+
+    The logits are those of the caller's tokens, whether labels are given or not; the reference
+    leaves the prefix in without labels.
+
+    Parameters
+    ----------
+    config : Mapping
+        As of `MuxBertSequenceClassifier`.
+    n_mux : int
+    demultiplexer : {"index", "index_pos"}
+    multiplexer : {"vector", "matrix", "contextual"}
+    n_demux_layers : int
+    n_classes : int
+    legacy_mask : bool, default=True
+    """
+
+    per_token = True
+
+
+class MuxBertMaskedLM(_MuxBert):
+    """Predict masked tokens as MUX-PLMs' `MuxedBertForMaskedLM` does.
+
+    Parameters
+    ----------
+    config : Mapping
+        As of `MuxBertSequenceClassifier`.
+    n_mux : int
+    demultiplexer : {"index", "index_pos"}
+        ``"index"`` puts its prefix in the place of the last `n_mux` + 1 tokens.
+    multiplexer : {"vector", "matrix", "contextual"}
+    n_demux_layers : int
+    n_classes : None, default=None
+        The words are the classes.
+    legacy_mask : bool, default=True
+    """
+
+    per_token = True
+    _keeps_length = True
+
+    @classmethod
+    def _count_classes(cls, given: Mapping[str, Tensor]) -> None:
+        return None
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        labels: Tensor | None = None,
+        retrieval_slots: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+    ) -> ReferenceOutput:
+        """Predict the tokens that have labels.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (n_mixtures * n_mux, n_tokens)
+            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`. Not modified.
+        labels : Tensor of int, shape of `input_ids`
+            The tokens; -100 where there is nothing to predict. Required, for they say what is.
+        retrieval_slots : Tensor of int, shape (n_mixtures, n_tokens), default=None
+            The slot whose token is to be recovered at each position. Drawn at random by default.
+        attention_mask : Tensor of int, shape of `input_ids`, default=None
+            As for a classifier.
+        token_type_ids : Tensor of int, shape of `input_ids`, default=None
+            0 by default.
+
+        Returns
+        -------
+        ReferenceOutput
+            `logits` has the shape (n_rows, n_tokens, vocab_size), 0 where nothing is predicted;
+            `demuxed` holds the n_predicted others only, (n_predicted, hidden_size). Both see the
+            prefix. Without a weight of the retrieval loss there is none.
+        """
+        if labels is None:
+            raise ValueError("labels is None; a masked language model predicts where it has labels")
+        ids, hidden = self._encode(input_ids, attention_mask, token_type_ids)
+        n_kept = labels.shape[1] - self.n_prefix
+        targets = F.pad(labels[:, :n_kept], (self.n_prefix, 0), value=IGNORED)
+        chosen = targets != IGNORED
+        recovered = self.retrieval_demultiplexer(self._for_slots(hidden), hidden[:, : self.n_mux])
+        demuxed = recovered.flatten(0, 1)[chosen]
+        words = self.retrieval_head(demuxed)
+        logits = words.new_zeros(*chosen.shape, words.shape[-1]).index_put((chosen,), words)
+        task = self._task_loss(logits, targets)
+        loss = self.task_loss_coeff * task
+        if not self.retrieval_loss_coeff > 0:
+            return ReferenceOutput(logits, demuxed, loss, task, task_targets=targets)
+        recovery = self._recover(ids, hidden, retrieval_slots)
+        loss = loss + self.retrieval_loss_coeff * recovery.loss
+        return ReferenceOutput(
+            logits, demuxed, loss, task, recovery.loss, recovery.logits, targets, recovery.targets
+        )
+
+    def _mark(self, ids: Tensor) -> Tensor:
+        if ids.shape[2] <= self.n_prefix:
+            raise ValueError(
+                f"rows of {ids.shape[2]} tokens are too short: the prefix takes the place of "
+                f"their last {self.n_prefix}"
+            )
+        return super()._mark(ids)[:, :, : ids.shape[2]]
+
+    def _skips(self, targets: Tensor) -> Tensor:
+        # Padding and masks are recovered too, and all positions are asked for.
+        return torch.zeros_like(targets, dtype=torch.bool)
+
+
+def _demultiplexers(
+    kind: str, config: Any, n_mux: int, n_layers: int
+) -> tuple[Demultiplexer, Demultiplexer]:
+    """Return those of the task and of the retrieval."""
+    width, eps = config.hidden_size, config.layer_norm_eps
+    if kind == "index":
+        return index_demultiplexer(n_mux, width, eps), index_demultiplexer(n_mux, width, eps)
+    layers = RSALayers(n_mux, width, n_layers, eps)
+    return (
+        TaskRSADemultiplexer(layers, eps, config.hidden_dropout_prob),
+        RetrievalRSADemultiplexer(layers, eps),
+    )
+
+
+def _head(config: Any, n_classes: int) -> nn.Module:
+    dropout = nn.Dropout(config.hidden_dropout_prob)
+    return nn.Sequential(OrderedDict(dropout=dropout, out=nn.Linear(config.hidden_size, n_classes)))
