@@ -251,9 +251,9 @@ def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Con
 
 
 def _suggestion(given: str, allowed: Iterable[str | None]) -> str:
-    known = [name for name in allowed if name is not None]
+    known = {name.lower(): name for name in allowed if name is not None}
     nearest = difflib.get_close_matches(given.lower(), known, n=1)
-    return f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    return f" (did you mean {known[nearest[0]]!r}?)" if nearest else ""
 
 
 def _show(value: object) -> str:

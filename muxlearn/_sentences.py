@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,9 @@ __all__ = [
 ]
 
 Sentence = list[str]
+
+_TAG_TYPES = (str, Real, np.bool_)
+_MAY_BE_NAN = (float, np.floating)
 
 
 def check_sentences(X: Any, *, name: str = "X", first_row: int = 0) -> list[Sentence]:
@@ -68,7 +72,16 @@ def iterate_sentences(X: Any, *, name: str = "X") -> Iterator[Any]:
     Returns
     -------
     iterator
+
+    Raises
+    ------
+    TypeError, ValueError
+        `X` is one string, a frame of several columns, or holds nothing.
     """
+    if isinstance(X, str | bytes):
+        raise TypeError(
+            f"`{name}` is a single {type(X).__name__}; give a list of lists, one for each sentence"
+        )
     if hasattr(X, "columns") and hasattr(X, "itertuples"):
         if len(X.columns) != 1:
             raise ValueError(
@@ -95,7 +108,7 @@ def _as_list(row: Any, where: str, what: str) -> list[Any]:
     if isinstance(row, str | bytes):
         raise TypeError(
             f"{where} is a single {type(row).__name__}; give a list of {what}, e.g. "
-            f"{str(row)[:20]!r}.split()"
+            f"{row[:20]!r}.split()"
         )
     if len(getattr(row, "shape", (0,))) != 1:
         raise ValueError(f"{where} is an array of shape {tuple(row.shape)}; give a list of {what}")
@@ -121,7 +134,8 @@ def check_tags(y: Any, sentences: Sequence[Sentence], *, name: str = "y") -> lis
     Raises
     ------
     TypeError, ValueError
-        The shape of `y` is not that of `X`; the message says where.
+        The shape of `y` is not that of `X`, or a tag is missing or of another type than those
+        that are allowed; the message says where.
     """
     if y is None:
         raise ValueError(f"`{name}` is None; a tagger needs one tag for each token of `X`")
@@ -138,7 +152,27 @@ def check_tags(y: Any, sentences: Sequence[Sentence], *, name: str = "y") -> lis
                 f"sentence {number} has {len(sentence)} tokens in `X` and {len(tags)} tags in "
                 f"`{name}`; every token needs one tag"
             )
+    _check_each_tag(rows, name)
     return rows
+
+
+def _check_each_tag(rows: list[list[Any]], name: str) -> None:
+    # The types of all tags are few; which tag it is matters only for the message.
+    odd = [
+        kind
+        for kind in set(map(type, chain.from_iterable(rows)))
+        if not issubclass(kind, _TAG_TYPES) or issubclass(kind, _MAY_BE_NAN)
+    ]
+    for number, row in enumerate(rows) if odd else ():
+        for at, tag in enumerate(row):
+            where = f"tag {at} of sentence {number} of `{name}`"
+            if is_missing(tag):
+                raise ValueError(f"{where} is missing ({tag!r})")
+            if not isinstance(tag, _TAG_TYPES):
+                raise TypeError(
+                    f"{where} is of type {type(tag).__name__}; a tag is a string, a number or a "
+                    f"bool, and `{name}` holds one list of tags for each sentence"
+                )
 
 
 def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int64]]:
@@ -159,25 +193,11 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
     Raises
     ------
     TypeError, ValueError
-        There is no tag at all, one is missing, or they are of different types.
+        There is no tag at all, or they are of different types.
     """
-    try:
-        inventory = set(chain.from_iterable(tags))
-    except TypeError as error:
-        raise TypeError(
-            f"a tag of `y` is neither a string, a number nor a bool ({error}); `y` needs one list "
-            "of tags for each sentence"
-        ) from error
+    inventory = set(chain.from_iterable(tags))
     if not inventory:
         raise ValueError("`X` has no token: every sentence is empty")
-    if any(is_missing(tag) for tag in inventory):
-        row, at, tag = next(
-            (row, at, tag)
-            for row, sentence in enumerate(tags)
-            for at, tag in enumerate(sentence)
-            if is_missing(tag)
-        )
-        raise ValueError(f"tag {at} of sentence {row} of `y` is missing ({tag!r})")
     if len({isinstance(tag, str) for tag in inventory}) > 1:
         kinds = sorted({type(tag).__name__ for tag in inventory})
         raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; make them one")
@@ -262,7 +282,7 @@ def cut_windows(
         Each word is tokenized by itself, and only once however often it occurs.
     sentences : list of list of str
     max_length : int
-        The special tokens counted.
+        The special tokens counted; there has to be room beside them.
     all_pieces : bool
         Read all pieces of a word, not its first alone.
 
@@ -270,9 +290,20 @@ def cut_windows(
     -------
     PieceTable
         Without windows for empty sentences. Words are numbered through all sentences.
+
+    Raises
+    ------
+    ValueError
+        The special tokens take up all of `max_length`.
     """
     prefix, suffix = special_pieces(tokenizer)
-    capacity = max_length - len(prefix) - len(suffix)
+    n_special = len(prefix) + len(suffix)
+    capacity = max_length - n_special
+    if capacity < 1:
+        raise ValueError(
+            f"`max_length` is {max_length}, but the tokenizer adds {n_special} special tokens to "
+            f"a sentence; raise `max_length` to at least {n_special + 1}"
+        )
     vocabulary: dict[str, int] = {}
     codes = np.fromiter(
         (vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(sentences)),
@@ -288,7 +319,7 @@ def cut_windows(
     bounds = np.concatenate([[0], ends])
     starts, stops = bounds[spans[:, 0]], bounds[spans[:, 1]]
     inner = stops - starts
-    lengths = inner + len(prefix) + len(suffix)
+    lengths = inner + n_special
     pieces = np.empty(int(lengths.sum()), np.int32)
     words = np.full(len(pieces), -1, np.int64)
     begins = np.cumsum(lengths) - lengths
@@ -321,12 +352,20 @@ def special_pieces(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def _pieces_of(tokenizer: Tokenizer, words: list[str], most: int) -> TokenTable:
+    space = " " if _reads_space(tokenizer) else ""
     encodings = tokenizer.encode_batch_fast(
-        [[word] for word in words], is_pretokenized=True, add_special_tokens=False
+        [[space + word] for word in words], is_pretokenized=True, add_special_tokens=False
     )
     # A word that the tokenizer makes nothing of still has a place of its own.
     nothing = [_unknown_piece(tokenizer)]
     return TokenTable.from_rows([encoding.ids[:most] or nothing for encoding in encodings])
+
+
+def _reads_space(tokenizer: Tokenizer) -> bool:
+    """Whether a word is cut up otherwise without the space before it (RoBERTa, ModernBERT)."""
+    pieces = tokenizer.encode("a a", add_special_tokens=False).ids
+    half = len(pieces) // 2
+    return pieces[:half] != pieces[half:]
 
 
 def _unknown_piece(tokenizer: Tokenizer) -> int:
@@ -365,17 +404,15 @@ def _cut(
         if end == stop:
             break
         half = bounds[first] + (capacity + 1) // 2
-        first = min(end, max(first + 1, int(np.searchsorted(bounds, half, "left"))))
+        first = int(np.searchsorted(bounds, half, "left"))
     # The last window reaches back as far as it can.
-    first = int(np.searchsorted(bounds, bounds[stop] - capacity, "left"))
-    cuts[-1] = (max(first, cuts[-2][0] + 1), stop)
+    cuts[-1] = (int(np.searchsorted(bounds, bounds[stop] - capacity, "left")), stop)
     own = start
     for number, (first, end) in enumerate(cuts):
         own_end = stop
         if number + 1 < len(cuts):
-            following = cuts[number + 1][0]
-            middle = (bounds[following] + bounds[end]) / 2
+            middle = (bounds[cuts[number + 1][0]] + bounds[end]) / 2
             own_end = int(np.searchsorted(bounds, middle, "left"))
-            own_end = min(max(own_end, following, own + 1), end)
-        yield first, end, own, own_end
+        if own < own_end:  # among long words, a window may have none of its own
+            yield first, end, own, own_end
         own = own_end

@@ -11,7 +11,6 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,7 +24,13 @@ from muxlearn._sentences import (
     number_tags,
 )
 from muxlearn._tables import RowTable
-from muxlearn._tags import end_mask, start_mask, tag_scheme, transition_mask
+from muxlearn._tags import (
+    end_mask,
+    n_illegal_steps,
+    start_mask,
+    tag_scheme,
+    transition_mask,
+)
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
 from muxlearn._viterbi import StepScores, transition_scores, viterbi_many
 from muxlearn.metrics import entity_f1_score
@@ -412,22 +417,33 @@ class MuxTokenTagger(MuxTextEstimator):
         n_words = np.fromiter(map(len, rows), np.int64, len(rows))
         of_rows = check_weights(sample_weight, len(rows))
         weights = row_weights(np.repeat(of_rows, n_words), self.class_weight, classes, targets)
-        extra = rows if unlabeled is None else check_sentences(unlabeled, name="unlabeled")
+        # An empty sentence teaches nothing, and there is no window of it.
+        full = np.flatnonzero(n_words)
+        full_rows = [rows[i] for i in full]
+        extra = full_rows if unlabeled is None else self._check_unlabeled(unlabeled)
         steps = transition_scores(tags, classes.tolist())
         frequencies = np.bincount(targets, minlength=len(classes)) / len(targets)
-        # An empty sentence teaches nothing, and there may be no window of it.
-        full = np.flatnonzero(n_words)
         self._fit(
-            [rows[i] for i in full],
-            [row for row in extra if row],
+            full_rows,
+            extra,
             classes=classes,
             targets=targets,
             weights=weights,
             n_targets=n_words[full],
             strata=np.zeros(len(full), np.int64),
         )
-        self._set_steps(StepScores(*steps), np.log(frequencies))
+        scheme = _scheme(classes.tolist())
+        # In IOB1, an older form with the same tags, an entity begins with I-.
+        regular = n_illegal_steps(tags, scheme) <= 0.01 * len(targets) if scheme else False
+        self._set_steps(steps, np.log(frequencies), regular)
         return self
+
+    @staticmethod
+    def _check_unlabeled(unlabeled: Iterable[Any]) -> list[list[str]]:
+        rows = [row for row in check_sentences(unlabeled, name="unlabeled") if row]
+        if not rows:
+            raise ValueError("`unlabeled` has no token: every sentence is empty")
+        return rows
 
     def predict(
         self,
@@ -512,6 +528,12 @@ class MuxTokenTagger(MuxTextEstimator):
         float
             Micro-averaged F1 of whole entities if `scheme_` is not None
             (`muxlearn.metrics.entity_f1_score`), or the share of tokens with the right tag.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A sentence or a tag is not what it has to be; tokens and tags differ in number; no
+            token counts.
         """
         check_is_fitted(self)
         rows = check_sentences(X)
@@ -521,9 +543,13 @@ class MuxTokenTagger(MuxTextEstimator):
         predicted = self.predict(rows, n_mux=n_mux, groups=groups, n_passes=n_passes)
         if self.scheme_ is not None:
             return float(entity_f1_score(tags, predicted, sample_weight=weights))
-        n_words = [len(row) for row in rows]
-        true, said = (list(chain.from_iterable(part)) for part in (tags, predicted))
-        return float(accuracy_score(true, said, sample_weight=np.repeat(weights, n_words)))
+        of_tokens = np.repeat(weights, [len(row) for row in rows])
+        if not of_tokens.any():
+            raise ValueError(
+                "no token counts: the sentences of `X` are empty, or their `sample_weight` is 0"
+            )
+        pairs = zip(chain.from_iterable(tags), chain.from_iterable(predicted), strict=True)
+        return float(np.average([true == said for true, said in pairs], weights=of_tokens))
 
     def _warn_of_unknown(self, tags: list[list[Any]]) -> None:
         counts = Counter(chain.from_iterable(tags))
@@ -548,7 +574,9 @@ class MuxTokenTagger(MuxTextEstimator):
         return (" ".join(row) for row in rows)
 
     def _table(self, tokenizer: Any, rows: list[Any]) -> RowTable:
-        return cut_windows(tokenizer, rows, self.max_length, all_pieces=self.label_pieces == "all")
+        # The tokenizer knows what `max_length` was when the model was built.
+        max_length = tokenizer.truncation["max_length"]
+        return cut_windows(tokenizer, rows, max_length, all_pieces=self.label_pieces == "all")
 
     def _module(
         self,
@@ -590,13 +618,14 @@ class MuxTokenTagger(MuxTextEstimator):
 
     # Steps from tag to tag
 
-    def _set_steps(self, steps: StepScores, log_frequencies: NDArray[np.float64]) -> None:
-        """Keep what training said of steps between tags."""
-        names = self.classes_.tolist()
-        entities = all(isinstance(name, str) for name in names)
-        self.scheme_ = tag_scheme(names) if entities else None
+    def _set_steps(
+        self, steps: StepScores, log_frequencies: NDArray[np.float64], regular: bool
+    ) -> None:
+        """Keep what training said of steps between tags, and whether they obeyed the scheme."""
+        self.scheme_ = _scheme(self.classes_.tolist())
         self._steps = steps
         self._log_frequencies = log_frequencies
+        self._regular = regular
 
     def _step_scores(self) -> StepScores:
         """Return the scores of steps that `transitions` asks for."""
@@ -605,7 +634,7 @@ class MuxTokenTagger(MuxTextEstimator):
             steps = self._steps
         else:
             steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
-        if self.scheme_ is None:
+        if not self._regular:
             return steps
         allowed = (mask(names, self.scheme_) for mask in (transition_mask, start_mask, end_mask))
         return StepScores(*(np.where(a, s, -np.inf) for a, s in zip(allowed, steps, strict=True)))
@@ -616,9 +645,18 @@ class MuxTokenTagger(MuxTextEstimator):
 
     # Saving
 
-    def _arrays(self) -> dict[str, NDArray[np.float64]]:
-        return {**self._steps._asdict(), "log_frequencies": self._log_frequencies}
+    def _arrays(self) -> dict[str, NDArray]:
+        return {
+            **self._steps._asdict(),
+            "log_frequencies": self._log_frequencies,
+            "regular": np.array(self._regular),
+        }
 
-    def _set_arrays(self, arrays: dict[str, NDArray[np.float64]]) -> None:
-        log_frequencies = arrays.pop("log_frequencies")
-        self._set_steps(StepScores(**arrays), log_frequencies)
+    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
+        steps = StepScores(*(arrays[name] for name in StepScores._fields))
+        self._set_steps(steps, arrays["log_frequencies"], bool(arrays["regular"]))
+
+
+def _scheme(tags: list[Any]) -> str | None:
+    """Return the form of tags that mark entities, None for other tags."""
+    return tag_scheme(tags) if all(isinstance(tag, str) for tag in tags) else None

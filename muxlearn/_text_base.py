@@ -364,7 +364,7 @@ class MuxTextEstimator(MuxEstimator):
         tensors = {
             name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
         }
-        tensors |= {_ARRAY + name: torch.from_numpy(a) for name, a in self._arrays().items()}
+        tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
         write_folder(folder, config, tensors, self.tokenizer_.to_str())
 
     @classmethod

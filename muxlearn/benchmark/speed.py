@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from muxlearn import MuxTextClassifier
+from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
 
 
@@ -26,6 +26,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--length", type=int, default=64, help="tokens of a text")
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="time the tagger from tokens to tags, on sentences of so many tokens",
+    )
     parser.add_argument("--vocab-size", type=int, default=30000)
     parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--dtype", default="float32")
@@ -38,8 +45,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    texts = synthetic_texts(max(2000, 8 * max(args.n_mux)), (args.length, args.length))
-    prepare = _predict_run if args.from_strings else _forward_run
+    lengths = tuple(args.tokens or (args.length, args.length))
+    texts = synthetic_texts(max(2000, args.min_rows, 8 * max(args.n_mux)), lengths)
+    prepare = _predict_run if args.from_strings or args.tokens else _forward_run
     runs, n_rows = {}, {}
     for n_mux in [1, *args.n_mux]:
         classifier = build(args, n_mux, texts)
@@ -67,34 +75,43 @@ def main(args: Namespace) -> int:
             }
         )
     what = "predict, from strings" if args.from_strings else "forward pass"
+    what = "predict, from tokens to tags" if args.tokens else what
     title = (
-        f"{what}: {args.layers} layers x {args.width}, {args.length} tokens, "
+        f"{what}: {args.layers} layers x {args.width}, {lengths[0]} to {lengths[1]} tokens, "
         f"{args.multiplexer} + {args.demultiplexer}, {args.dtype}"
     )
     report(title, rows, args)
     return 0
 
 
-def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier:
-    """Build an untrained classifier: speed does not depend on what the weights are."""
-    return MuxTextClassifier(
-        n_mux=n_mux,
-        multiplexer=args.multiplexer,
-        demultiplexer=args.demultiplexer,
-        hidden_size=args.width,
-        num_hidden_layers=args.layers,
-        num_attention_heads=args.heads,
-        max_length=args.length,
-        vocab_size=args.vocab_size,
-        max_epochs=0,
-        warm_up=None,
-        dtype=args.dtype,
-        random_state=0,
-    ).fit(texts, [row % 3 for row in range(len(texts))])
+def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier | MuxTokenTagger:
+    """Build an untrained estimator: speed does not depend on what the weights are."""
+    params = {
+        "n_mux": n_mux,
+        "multiplexer": args.multiplexer,
+        "demultiplexer": args.demultiplexer,
+        "hidden_size": args.width,
+        "num_hidden_layers": args.layers,
+        "num_attention_heads": args.heads,
+        "max_length": args.length,
+        "vocab_size": args.vocab_size,
+        "max_epochs": 0,
+        "warm_up": None,
+        "dtype": args.dtype,
+        "random_state": 0,
+    }
+    if not args.tokens:
+        return MuxTextClassifier(**params).fit(texts, [row % 3 for row in range(len(texts))])
+    sentences = [text.split() for text in texts]
+    tags = [[len(token) for token in sentence] for sentence in sentences]
+    return MuxTokenTagger(**{**params, "max_length": 512}).fit(sentences, tags)
 
 
 def _forward_run(
-    classifier: MuxTextClassifier, batch_size: int, texts: list[str], args: Namespace
+    classifier: MuxTextClassifier | MuxTokenTagger,
+    batch_size: int,
+    texts: list[str],
+    args: Namespace,
 ) -> tuple[Callable[[], Any], int]:
     model = classifier.module_.for_inference(getattr(torch, args.dtype))
     n_rows = batch_size * model.n_mux
@@ -112,13 +129,19 @@ def _forward_run(
 
 
 def _predict_run(
-    classifier: MuxTextClassifier, batch_size: int, texts: list[str], args: Namespace
+    estimator: MuxTextClassifier | MuxTokenTagger,
+    batch_size: int,
+    texts: list[str],
+    args: Namespace,
 ) -> tuple[Callable[[], Any], int]:
-    n_mux = classifier.n_mux
-    n_rows = max(args.min_rows, 2 * batch_size * n_mux)
-    rows = (texts * -(-n_rows // len(texts)))[:n_rows]
-    return partial(_predict_at, classifier, batch_size, rows), n_rows
+    n_rows = max(args.min_rows, 2 * batch_size * estimator.n_mux)
+    rows: list[Any] = (texts * -(-n_rows // len(texts)))[:n_rows]
+    if args.tokens:
+        rows = [text.split() for text in rows]
+    return partial(_predict_at, estimator, batch_size, rows), n_rows
 
 
-def _predict_at(classifier: MuxTextClassifier, batch_size: int, rows: list[str]) -> None:
-    classifier.set_params(batch_size=batch_size).predict(rows)
+def _predict_at(
+    estimator: MuxTextClassifier | MuxTokenTagger, batch_size: int, rows: list[Any]
+) -> None:
+    estimator.set_params(batch_size=batch_size).predict(rows)
