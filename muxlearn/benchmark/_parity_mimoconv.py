@@ -34,7 +34,7 @@ def tolerance(quantity: str) -> float:
 
 def covers(path: Path) -> bool:
     """Whether a json file describes a case of MIMOConv."""
-    if path.stem in ("binding_micro", "onecycle_100"):
+    if path.stem.startswith(("binding_micro", "onecycle_")):
         return True
     config = json.loads(path.read_text(encoding="utf-8")).get("config", {})
     return "architecture" in config and path.with_suffix(".safetensors").exists()

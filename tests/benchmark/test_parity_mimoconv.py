@@ -1,0 +1,82 @@
+"""The numbers of MIMOConv's reference. The data: see `muxlearn.benchmark._parity_mimoconv`."""
+
+import math
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+from muxlearn.benchmark import _parity_mimoconv as parity
+
+DATA = Path(__file__).parents[1] / "data"
+CASE = DATA / "mimoconv_mimonet-2stage_hrr_n2_1x28.json"
+COPIED = [CASE, DATA / "binding_micro.json"]
+GOLDEN = Path(os.environ.get("MUXLEARN_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
+ABSENT = pytest.mark.skip(reason="no recorded cases; MUXLEARN_GOLDEN names their folder")
+RECORDED = [
+    pytest.param(path, id=path.stem) for path in sorted((GOLDEN / "mimoconv").glob("*.json"))
+] or [pytest.param(None, id="none", marks=ABSENT)]
+
+
+def assert_parity(path):
+    rows = parity.check_case(path)
+    assert rows
+    assert [row for row in rows if not row["ok"]] == []
+
+
+@pytest.mark.parametrize("path", COPIED, ids=lambda path: path.stem)
+def test_parity_on_the_copied_cases(path):
+    assert_parity(path)
+
+
+@pytest.mark.parametrize("path", RECORDED)
+def test_parity_on_all_recorded_cases(path):
+    assert parity.covers(path)
+    assert_parity(path)
+
+
+def test_every_quantity_is_compared():
+    names = {"logits_sup1", "logits_sup2", "binding_reg", "isometry_reg"}
+    names |= {"logits_sup1, folded", "logits_sup2, folded"}
+    assert parity.errors(CASE).keys() == names | {f"float64 {name}" for name in names}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for path in (CASE, CASE.with_suffix(".safetensors")):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def test_all_is_well(folder, capsys):
+    assert parity.show(folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 12
+    assert all(line.endswith("  ok") for line in lines)
+
+
+@pytest.mark.parametrize("change", [1e-4, math.nan])
+@pytest.mark.parametrize("name", ["output.logits_sup2", "output64.logits_sup1"])
+def test_a_number_that_is_off_fails(folder, capsys, change, name):
+    path = folder / CASE.with_suffix(".safetensors").name
+    tensors = load_file(path)
+    tensors[name][0, 0] += change
+    save_file(tensors, path)
+    assert not parity.show(folder)
+    assert capsys.readouterr().out.count("FAILED") == 2
+
+
+def test_a_slot_order_that_is_off_fails(folder):
+    path = folder / CASE.with_suffix(".safetensors").name
+    tensors = load_file(path)
+    tensors["weight.channelConv.weight"] = tensors["weight.channelConv.weight"].flip(0)
+    save_file(tensors, path)
+    failed = {row["quantity"] for row in parity.check_case(folder / CASE.name) if not row["ok"]}
+    assert {"logits_sup2", "float64 logits_sup2"} <= failed
+
+
+def test_nothing_found_fails(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert not parity.show(tmp_path)
