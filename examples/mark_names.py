@@ -1,0 +1,70 @@
+"""
+Mark names in colour
+====================
+
+Learns which tokens are names from a real treebank, four sentences in one pass, and shows what it
+finds in new sentences. No model hub is asked. About two minutes on two cores.
+"""
+
+# %%
+# The Turkish Web Treebank says of each token whether it is a proper name. A run of such tokens
+# is one name: its first token gets the tag B-NAME, the others I-NAME, all else O. Tags of this
+# form are called IOB2.
+
+from importlib.metadata import distribution
+
+from sklearn.model_selection import train_test_split
+
+from muxlearn import MuxTokenTagger
+from muxlearn.inspection import EntityDisplay
+
+folder = distribution("turkish-treebanks").locate_file("data")
+sentences, tags = [[]], [[]]
+for name in ("web.conllu", "wiki.conllu"):
+    for line in (folder / name).read_text(encoding="utf-8").splitlines():
+        columns = line.split("\t")
+        if len(columns) == 10:
+            inside = tags[-1] and tags[-1][-1] != "O"
+            is_name = "Proper=True" in columns[5]
+            sentences[-1].append(columns[1])
+            tags[-1].append(("I-NAME" if inside else "B-NAME") if is_name else "O")
+        elif sentences[-1]:
+            sentences.append([])
+            tags.append([])
+X_train, X_test, y_train, y_test = train_test_split(sentences, tags, test_size=0.2, random_state=0)
+
+# %%
+# ``decode="viterbi"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1
+# score of whole names.
+
+tagger = MuxTokenTagger(
+    n_mux=4,
+    decode="viterbi",
+    transitions="learned",
+    hidden_size=192,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    vocab_size=4000,
+    warm_up=None,
+    retrieval_weight=0.0,
+    max_epochs=6,
+    batch_size=16,
+    lr=1e-3,
+    random_state=0,
+    verbose=1,
+).fit(X_train, y_train)
+print(f"F1 score of names, four sentences in a pass: {tagger.score(X_test, y_test):.3f}")
+print(f"F1 score of names, one sentence in a pass: {tagger.score(X_test, y_test, n_mux=1):.3f}")
+
+# %%
+# A terminal shows brackets, a notebook colours. Dashed marks differ from the true ones, which
+# stand below.
+
+with_names = [row for row, of_row in enumerate(y_test) if "B-NAME" in of_row][:6]
+display = EntityDisplay.from_estimator(
+    tagger,
+    [X_test[row] for row in with_names],
+    true_tags=[y_test[row] for row in with_names],
+)
+print(display)
+display
