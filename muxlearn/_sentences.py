@@ -89,7 +89,7 @@ def iterate_sentences(X: Any, *, name: str = "X") -> Iterator[Any]:
                 "the lists of tokens"
             )
         X = X.iloc[:, 0]
-    return iterate_rows(X, name=name)
+    return iterate_rows(X, name=name, what="lists, one for each sentence")
 
 
 def _check_tokens(row: Any, where: str) -> Sentence:
@@ -352,6 +352,7 @@ def special_pieces(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def _pieces_of(tokenizer: Tokenizer, words: list[str], most: int) -> TokenTable:
+    tokenizer.encode_special_tokens = True  # a token "[SEP]" is data, not a mark of ours
     space = " " if _reads_space(tokenizer) else ""
     encodings = tokenizer.encode_batch_fast(
         [[space + word] for word in words], is_pretokenized=True, add_special_tokens=False

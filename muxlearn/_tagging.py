@@ -25,6 +25,8 @@ from muxlearn._sentences import (
 )
 from muxlearn._tables import RowTable
 from muxlearn._tags import (
+    check_sequences,
+    check_tags_fit,
     end_mask,
     n_illegal_steps,
     start_mask,
@@ -539,6 +541,8 @@ class MuxTokenTagger(MuxTextEstimator):
         rows = check_sentences(X)
         tags = check_tags(y, rows)
         weights = check_weights(sample_weight, len(rows))
+        if self.scheme_ is not None:
+            check_tags_fit(check_sequences(tags, "y"), None, "y")
         self._warn_of_unknown(tags)
         predicted = self.predict(rows, n_mux=n_mux, groups=groups, n_passes=n_passes)
         if self.scheme_ is not None:
@@ -552,13 +556,13 @@ class MuxTokenTagger(MuxTextEstimator):
         return float(np.average([true == said for true, said in pairs], weights=of_tokens))
 
     def _warn_of_unknown(self, tags: list[list[Any]]) -> None:
-        counts = Counter(chain.from_iterable(tags))
-        unknown = {tag: counts[tag] for tag in set(counts) - set(self.classes_.tolist())}
+        known = set(self.classes_.tolist())
+        unknown = Counter(tag for tag in chain.from_iterable(tags) if tag not in known)
         if unknown:
-            tag = max(unknown, key=lambda tag: unknown[tag])
+            ((tag, count),) = unknown.most_common(1)
             warnings.warn(
-                f"`y` has {len(unknown)} tags that the tagger was not fitted with and never "
-                f"predicts, such as {tag!r} ({unknown[tag]} tokens); they count as wrong",
+                f"`y` holds tags that the tagger was not fitted with and never predicts, most "
+                f"often {tag!r} ({count} of {unknown.total()} such tokens); they count as wrong",
                 stacklevel=3,
             )
 

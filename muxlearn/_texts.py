@@ -66,7 +66,7 @@ def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
     ]
 
 
-def iterate_rows(X: Any, *, name: str = "X") -> Iterator[Any]:
+def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[Any]:
     """Iterate over the rows of what holds texts; the rows themselves are not checked.
 
     Parameters
@@ -74,6 +74,8 @@ def iterate_rows(X: Any, *, name: str = "X") -> Iterator[Any]:
     X : sequence or iterable, array, Series, frame or datasets column
     name : str, default="X"
         What to call it in an error.
+    what : str, default="texts"
+        What its rows are.
 
     Returns
     -------
@@ -97,10 +99,10 @@ def iterate_rows(X: Any, *, name: str = "X") -> Iterator[Any]:
             )
         return X.itertuples(index=False, name=None)
     if getattr(X, "shape", None) == ():
-        raise TypeError(f"`{name}` is an array without an axis; give a sequence of texts")
+        raise TypeError(f"`{name}` is an array without an axis; give a sequence of {what}")
     if not isinstance(X, Iterable) or isinstance(X, Mapping | set | frozenset):
         raise TypeError(
-            f"`{name}` has to be a sequence of texts, got an instance of {type(X).__name__}"
+            f"`{name}` has to be a sequence of {what}, got an instance of {type(X).__name__}"
         )
     return iter(X)
 

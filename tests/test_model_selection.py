@@ -1,5 +1,7 @@
 """The classifier in scikit-learn's own tools, with real processes."""
 
+from functools import partial
+
 import joblib
 import numpy as np
 import pandas as pd
@@ -9,32 +11,20 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from muxlearn import MuxTextClassifier
-
 TEXTS = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 6
 TOPICS = np.array(["weather", "sport"] * 12)
 
 
-def tiny(**params):
-    defaults = {
-        "n_mux": 2,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 300,
-        "warm_up": None,
-        "max_epochs": 1,
-        "batch_size": 4,
-        "random_state": 0,
-    }
-    return MuxTextClassifier(**{**defaults, **params})
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    return partial(tiny_classifier, warm_up=None, batch_size=4)
 
 
 def shout(texts):
     return [text.upper() for text in texts]
 
 
-def test_grid_search_over_mux_parameters_in_two_processes():
+def test_grid_search_over_mux_parameters_in_two_processes(tiny):
     grid = {
         "n_mux": [1, 2],
         "multiplexer": ["subspace", "hadamard"],
@@ -47,19 +37,19 @@ def test_grid_search_over_mux_parameters_in_two_processes():
     assert len(search.predict(TEXTS)) == len(TEXTS)
 
 
-def test_scores_do_not_depend_on_the_number_of_processes():
+def test_scores_do_not_depend_on_the_number_of_processes(tiny):
     alone, together = (cross_val_score(tiny(), TEXTS, TOPICS, cv=2, n_jobs=n) for n in (1, 2))
     np.testing.assert_allclose(alone, together)
 
 
-def test_pipeline_searches_over_the_classifier_behind_a_transformer():
+def test_pipeline_searches_over_the_classifier_behind_a_transformer(tiny):
     pipeline = make_pipeline(FunctionTransformer(shout), tiny())
     grid = {"muxtextclassifier__n_mux": [1, 3]}
     search = GridSearchCV(pipeline, grid, cv=2, error_score="raise").fit(TEXTS, TOPICS)
     assert search.predict(["late goal"])[0] in TOPICS
 
 
-def test_groups_reach_predict_through_a_pipeline():
+def test_groups_reach_predict_through_a_pipeline(tiny):
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = tiny().set_predict_request(groups=True)
         pipeline = make_pipeline(FunctionTransformer(shout), classifier).fit(TEXTS, TOPICS)
@@ -67,14 +57,14 @@ def test_groups_reach_predict_through_a_pipeline():
             pipeline.predict(TEXTS, groups=[0])
 
 
-def test_series_and_frame_of_pairs_fit():
+def test_series_and_frame_of_pairs_fit(tiny):
     texts = pd.Series(TEXTS, index=np.arange(len(TEXTS))[::-1])
     assert len(tiny().fit(texts, pd.Series(TOPICS)).predict(texts)) == len(TEXTS)
     pairs = pd.DataFrame({"first": TEXTS, "second": TEXTS[::-1]})
     assert len(tiny().fit(pairs, TOPICS).predict(pairs)) == len(TEXTS)
 
 
-def test_fitted_estimator_travels_to_other_processes():
+def test_fitted_estimator_travels_to_other_processes(tiny):
     classifier = tiny().fit(TEXTS, TOPICS)
     parts = joblib.Parallel(n_jobs=2)(
         joblib.delayed(classifier.predict_proba)(TEXTS[start::2], n_mux=1) for start in (0, 1)

@@ -19,28 +19,21 @@ TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for 
 LABELS = ["x", "y"] * 12
 
 
-def tiny(**params):
-    defaults = {
-        "n_mux": 2,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 300,
-        "max_length": 16,
-        "max_epochs": 1,
-        "warm_up_epochs": 1,
-        "batch_size": 8,
-        "random_state": 0,
-    }
-    return MuxTextClassifier(**(defaults | params))
-
-
-def untrained(labels=LABELS, **params):
-    return tiny(max_epochs=0, warm_up=None, **params).fit(TEXTS, labels)
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    return tiny_classifier
 
 
 @pytest.fixture(scope="module")
-def fitted():
+def untrained(tiny):
+    def fit(labels=LABELS, **params):
+        return tiny(max_epochs=0, warm_up=None, **params).fit(TEXTS, labels)
+
+    return fit
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny):
     return tiny(early_stopping=True).fit(TEXTS, LABELS)
 
 
@@ -98,7 +91,7 @@ def test_a_loaded_estimator_is_saved_again_as_it_was(folder, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_saving_replaces_the_model_in_the_folder(folder):
+def test_saving_replaces_the_model_in_the_folder(untrained, folder):
     other = untrained(random_state=1)
     other.save(folder)
     loaded = MuxTextClassifier.load(folder)
@@ -110,7 +103,7 @@ def test_saving_replaces_the_model_in_the_folder(folder):
     "multiplexer", ["subspace", "hadamard", "orthogonal", "binary", "identity"]
 )
 def test_every_pair_of_multiplexer_and_demultiplexer_comes_back(
-    multiplexer, demultiplexer, tmp_path
+    untrained, multiplexer, demultiplexer, tmp_path
 ):
     clf = untrained(multiplexer=multiplexer, demultiplexer=demultiplexer)
     clf.save(tmp_path)
@@ -134,7 +127,7 @@ def test_every_pair_of_multiplexer_and_demultiplexer_comes_back(
         ("random_state", None),
     ],
 )
-def test_a_parameter_comes_back_with_its_type(name, value, tmp_path):
+def test_a_parameter_comes_back_with_its_type(tiny, name, value, tmp_path):
     labels = [0, 1] * 12
     clf = tiny(**{"max_epochs": 0, "warm_up": None, name: value}).fit(TEXTS, labels)
     clf.save(tmp_path)
@@ -155,7 +148,9 @@ def test_a_parameter_comes_back_with_its_type(name, value, tmp_path):
         ("callbacks", [], None),
     ],
 )
-def test_a_parameter_that_json_does_not_know_comes_back_plain(name, value, plain, tmp_path):
+def test_a_parameter_that_json_does_not_know_comes_back_plain(
+    untrained, name, value, plain, tmp_path
+):
     clf = untrained([0, 1] * 12, **{name: value})
     clf.save(tmp_path)
     loaded = MuxTextClassifier.load(tmp_path).get_params()[name]
@@ -179,7 +174,7 @@ def test_a_parameter_that_json_does_not_know_comes_back_plain(name, value, plain
     ],
     ids=repr,
 )
-def test_labels_come_back_with_their_dtype(labels, tmp_path):
+def test_labels_come_back_with_their_dtype(untrained, labels, tmp_path):
     clf = untrained(np.tile(labels, 12))
     clf.save(tmp_path)
     loaded = MuxTextClassifier.load(tmp_path)
@@ -188,7 +183,7 @@ def test_labels_come_back_with_their_dtype(labels, tmp_path):
     assert list(map(type, loaded.classes_)) == list(map(type, clf.classes_))
 
 
-def test_labels_that_are_no_json_are_refused_and_nothing_is_written(tmp_path):
+def test_labels_that_are_no_json_are_refused_and_nothing_is_written(untrained, tmp_path):
     days = np.array(["2020-01-01", "2020-01-02"] * 12, dtype="datetime64[D]")
     with pytest.raises(TypeError, match="is of type date; a saved folder keeps strings, numbers"):
         untrained(days).save(tmp_path / "model")
@@ -209,7 +204,7 @@ def test_loading_unpickles_nothing(folder, monkeypatch):
 # What cannot be saved
 
 
-def test_an_estimator_that_is_not_fitted_is_not_saved(tmp_path):
+def test_an_estimator_that_is_not_fitted_is_not_saved(tiny, tmp_path):
     with pytest.raises(NotFittedError, match="not fitted"):
         tiny().save(tmp_path / "model")
     assert not (tmp_path / "model").exists()
@@ -384,7 +379,7 @@ def test_a_copy_can_be_saved_and_trained_further(fitted, tmp_path):
     assert twin.n_iter_ == 2 * fitted.n_iter_
 
 
-def test_a_pickle_holds_the_weights_once_and_no_training_data():
+def test_a_pickle_holds_the_weights_once_and_no_training_data(tiny):
     texts = [f"{text} {i}" for i in range(40) for text in TEXTS]
     clf = tiny(early_stopping=True, hidden_size=64, batch_size=512)
     clf.fit(texts, LABELS * 40).predict(texts[:10])

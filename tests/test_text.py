@@ -1,6 +1,7 @@
 import copy
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -22,24 +23,14 @@ ODD_TEXTS = {
 }
 
 
-def tiny(**params):
-    defaults = {
-        "n_mux": 2,
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 300,
-        "max_length": 16,
-        "max_epochs": 1,
-        "warm_up": None,
-        "batch_size": 16,
-        "random_state": 0,
-    }
-    return MuxTextClassifier(**(defaults | params))
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    return partial(tiny_classifier, hidden_size=32, warm_up=None, batch_size=16)
 
 
-def learner(**params):
-    return tiny(**{"max_epochs": 6, "lr": 3e-3, "dropout": 0.0, "max_length": 12} | params)
+@pytest.fixture(scope="module")
+def learner(tiny):
+    return partial(tiny, max_epochs=6, lr=3e-3, dropout=0.0, max_length=12)
 
 
 def which_comes_first(n_texts, seed=0):
@@ -73,13 +64,13 @@ def through_module(clf, texts):
 
 
 @pytest.fixture(scope="module")
-def fitted():
+def fitted(tiny):
     """Not trained well, so that predictions hang on the companions."""
     return tiny().fit(TEXTS, LABELS)
 
 
 @pytest.fixture(scope="module")
-def owls():
+def owls(learner):
     return learner().fit(*which_comes_first(800))
 
 
@@ -91,17 +82,17 @@ def test_learns_the_order_of_words_from_mixtures_of_two(owls):
     assert owls.score(texts, labels) > 0.9
 
 
-def test_learns_the_order_of_words_without_mixing():
+def test_learns_the_order_of_words_without_mixing(learner):
     clf = learner(n_mux=1, max_epochs=10).fit(*which_comes_first(800))
     assert clf.score(*which_comes_first(300, seed=1)) > 0.9
 
 
-def test_learns_to_compare_the_texts_of_a_pair():
+def test_learns_to_compare_the_texts_of_a_pair(learner):
     clf = learner(max_epochs=15).fit(*same_or_not(600))
     assert clf.score(*same_or_not(200, seed=1)) > 0.9
 
 
-def test_one_model_learns_to_serve_all_its_operating_points():
+def test_one_model_learns_to_serve_all_its_operating_points(learner):
     clf = learner(n_mux=4, operating_points=(1, 2, 4), max_epochs=8)
     clf.fit(*which_comes_first(800))
     test = which_comes_first(300, seed=1)
@@ -111,7 +102,7 @@ def test_one_model_learns_to_serve_all_its_operating_points():
 # Prediction
 
 
-def test_predicts_one_label_a_row_for_any_number_of_rows_and_n_mux():
+def test_predicts_one_label_a_row_for_any_number_of_rows_and_n_mux(tiny):
     clf = tiny(n_mux=3).fit(TEXTS, LABELS)
     for n_rows in range(1, 8):
         for n_mux in (1, 2, 3):
@@ -211,7 +202,7 @@ def test_odd_texts_get_a_prediction(fitted, text):
     np.testing.assert_allclose(proba.sum(1), 1)
 
 
-def test_odd_texts_can_be_learnt_from():
+def test_odd_texts_can_be_learnt_from(tiny):
     texts = list(ODD_TEXTS.values())
     clf = tiny(warm_up="retrieval", warm_up_epochs=1).fit(texts, range(len(texts)))
     assert np.isfinite(clf.predict_proba(texts)).all()
@@ -231,7 +222,7 @@ def test_bfloat16_predicts_nearly_what_float32_does(owls):
 @pytest.fixture
 def small_windows(monkeypatch):
     """Windows of 8 * batch_size * n_mux rows, however few they are."""
-    monkeypatch.setattr("muxlearn._estimator._WINDOW_ROWS", 1)
+    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1)
 
 
 def test_predict_iter_yields_what_predict_returns(fitted):

@@ -1,6 +1,7 @@
 import copy
 import random
 import re
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,20 +17,9 @@ SEASONS = ["snow and ice", "sun and sand"] * 20
 NAMES = ["winter", "summer"] * 20
 
 
-def tiny(**params):
-    defaults = {
-        "n_mux": 2,
-        "hidden_size": 16,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 300,
-        "max_length": 16,
-        "max_epochs": 2,
-        "warm_up_epochs": 1,
-        "batch_size": 8,
-        "random_state": 0,
-    }
-    return MuxTextClassifier(**(defaults | params))
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    return partial(tiny_classifier, max_epochs=2)
 
 
 def weights(clf):
@@ -75,7 +65,7 @@ class Snapshots(Callback):
 @pytest.mark.parametrize(
     "class_weight", ["balanced", {"rare": 5.0, "common": 0.5}, {"rare": 10}], ids=str
 )
-def test_class_weight_makes_up_for_a_rare_class(class_weight):
+def test_class_weight_makes_up_for_a_rare_class(tiny, class_weight):
     texts, labels = ["always the same"] * 40, ["rare"] * 4 + ["common"] * 36
     proba = [
         tiny(class_weight=weight, lr=1e-2, max_epochs=15, warm_up=None)
@@ -87,7 +77,7 @@ def test_class_weight_makes_up_for_a_rare_class(class_weight):
     assert 0.35 < proba[1] < 0.65
 
 
-def test_rows_of_weight_zero_teach_nothing():
+def test_rows_of_weight_zero_teach_nothing(tiny):
     clf = tiny(lr=1e-2, max_epochs=10)
     clf.fit(SEASONS, NAMES, sample_weight=[name == "winter" for name in NAMES])
     assert set(clf.predict(SEASONS)) == {"winter"}
@@ -108,7 +98,7 @@ def test_rows_of_weight_zero_teach_nothing():
         (None, [0] * 24, "non-zero number|0 for every row"),
     ],
 )
-def test_weights_that_cannot_be_are_refused(class_weight, sample_weight, message):
+def test_weights_that_cannot_be_are_refused(tiny, class_weight, sample_weight, message):
     clf = tiny(class_weight=class_weight, max_epochs=0, warm_up=None)
     if message is None:
         clf.fit(TEXTS, LABELS, sample_weight=sample_weight)
@@ -122,12 +112,12 @@ def test_weights_that_cannot_be_are_refused(class_weight, sample_weight, message
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 7])
-def test_fewer_rows_than_n_mux_are_enough(n_rows):
+def test_fewer_rows_than_n_mux_are_enough(tiny, n_rows):
     clf = tiny(n_mux=8).fit(TEXTS[:n_rows], LABELS[:n_rows])
     assert clf.predict_proba(TEXTS[:3]).shape == (3, min(n_rows, 2))
 
 
-def test_one_class_is_always_predicted():
+def test_one_class_is_always_predicted(tiny):
     clf = tiny().fit(TEXTS, ["only"] * 24)
     assert set(clf.predict(TEXTS)) == {"only"}
     np.testing.assert_array_equal(clf.predict_proba(TEXTS), np.ones((24, 1)))
@@ -148,7 +138,7 @@ def test_one_class_is_always_predicted():
         pytest.param(pd.Series([None, *[0, 1] * 11, 0], dtype="Int64"), id="NA in a number column"),
     ],
 )
-def test_a_missing_label_is_refused_by_its_row(labels):
+def test_a_missing_label_is_refused_by_its_row(tiny, labels):
     with pytest.raises(ValueError, match="row 0 of `y` is missing"):
         tiny().fit(TEXTS, labels)
 
@@ -163,7 +153,7 @@ def test_a_missing_label_is_refused_by_its_row(labels):
         (np.ones((24, 2)), ValueError, "1d array"),
     ],
 )
-def test_labels_that_cannot_be_learnt_are_refused(labels, error, message):
+def test_labels_that_cannot_be_learnt_are_refused(tiny, labels, error, message):
     with pytest.raises(error, match=message):
         tiny().fit(TEXTS, labels)
 
@@ -178,7 +168,7 @@ def test_labels_that_cannot_be_learnt_are_refused(labels, error, message):
     ],
     ids=["nullable integers", "categories", "nullable booleans", "a tensor"],
 )
-def test_labels_of_other_array_types_keep_their_kind(labels, classes):
+def test_labels_of_other_array_types_keep_their_kind(tiny, labels, classes):
     clf = tiny(max_epochs=0, warm_up=None).fit(TEXTS, labels)
     assert clf.classes_.tolist() == classes
     assert type(clf.classes_.tolist()[0]) is type(classes[0])
@@ -237,7 +227,7 @@ def test_labels_of_other_array_types_keep_their_kind(labels, classes):
     ],
     ids=str,
 )
-def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(params, error, message):
+def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(tiny, params, error, message):
     clf = tiny(**params)
     before = set(vars(clf))
     with pytest.raises(error, match=message):
@@ -248,25 +238,25 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(params, error, messa
 # What training does
 
 
-def test_max_epochs_0_builds_without_training():
+def test_max_epochs_0_builds_without_training(tiny):
     clf = tiny(max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     assert clf.n_iter_ == len(clf.history_) == 0
     assert clf.warm_up_history_ is None
     assert clf.predict(TEXTS).shape == (24,)
 
 
-def test_the_warm_up_learns_to_retrieve_and_is_not_counted():
+def test_the_warm_up_learns_to_retrieve_and_is_not_counted(tiny):
     clf = tiny(max_epochs=1, warm_up_epochs=6, lr=1e-2).fit(TEXTS, LABELS)
     accuracies = clf.warm_up_history_[:, "retrieval_acc"]
     assert accuracies[-1] > accuracies[0] + 0.2
     assert clf.n_iter_ == 1
 
 
-def test_there_is_no_warm_up_where_nothing_is_mixed():
+def test_there_is_no_warm_up_where_nothing_is_mixed(tiny):
     assert tiny(n_mux=1).fit(TEXTS, LABELS).warm_up_history_ is None
 
 
-def test_unlabeled_texts_train_tokenizer_and_warm_up():
+def test_unlabeled_texts_train_tokenizer_and_warm_up(tiny):
     unlabeled = ["zyzzyva zyzzyva"] * 50
     clf = tiny(max_epochs=0).fit(TEXTS, LABELS, unlabeled=unlabeled)
     assert len(clf.warm_up_history_[0]["batches"]) == -(-50 // 8)
@@ -280,12 +270,12 @@ def test_unlabeled_texts_train_tokenizer_and_warm_up():
     ("unlabeled", "message"),
     [([], "`unlabeled` has 0 rows"), (["a", None], "row 1 of `unlabeled` is missing")],
 )
-def test_bad_unlabeled_texts_are_refused_by_their_name(unlabeled, message):
+def test_bad_unlabeled_texts_are_refused_by_their_name(tiny, unlabeled, message):
     with pytest.raises(ValueError, match=message):
         tiny().fit(TEXTS, LABELS, unlabeled=unlabeled)
 
 
-def test_early_stopping_keeps_the_best_weights():
+def test_early_stopping_keeps_the_best_weights(tiny):
     noise = np.random.default_rng(0).permutation(NAMES)
     texts = [f"text number {i}" for i in range(40)]
     clf = tiny(
@@ -304,12 +294,12 @@ def test_early_stopping_keeps_the_best_weights():
     assert not same_weights(weights(clf), snapshots[-1])
 
 
-def test_early_stopping_needs_a_row_to_set_aside():
+def test_early_stopping_needs_a_row_to_set_aside(tiny):
     with pytest.raises(ValueError, match="`early_stopping` sets rows aside, but `X` has only one"):
         tiny(early_stopping=True).fit(TEXTS[:1], LABELS[:1])
 
 
-def test_training_is_reproducible_from_random_state():
+def test_training_is_reproducible_from_random_state(tiny):
     first, second, other = (
         tiny(random_state=seed, early_stopping=True).fit(TEXTS, LABELS) for seed in (3, 3, 4)
     )
@@ -317,7 +307,7 @@ def test_training_is_reproducible_from_random_state():
     assert np.abs(first.predict_proba(TEXTS) - other.predict_proba(TEXTS)).max() > 1e-4
 
 
-def test_global_random_generators_are_left_alone():
+def test_global_random_generators_are_left_alone(tiny):
     of_numpy = np.random.mtrand._rand.get_state
     states = torch.get_rng_state(), of_numpy()[1].copy(), random.getstate()
     tiny().fit(TEXTS, LABELS).predict(TEXTS, n_passes=2)
@@ -326,12 +316,12 @@ def test_global_random_generators_are_left_alone():
     assert random.getstate() == states[2]
 
 
-def test_nothing_is_printed_where_nobody_watches(capfd):
+def test_nothing_is_printed_where_nobody_watches(tiny, capfd):
     tiny(verbose=1).fit(TEXTS, LABELS).predict(TEXTS)
     assert capfd.readouterr() == ("", "")
 
 
-def test_verbose_2_prints_the_table_of_epochs(capfd):
+def test_verbose_2_prints_the_table_of_epochs(tiny, capfd):
     tiny(verbose=2).fit(TEXTS, LABELS)
     assert "train_loss" in capfd.readouterr().out
 
@@ -339,7 +329,7 @@ def test_verbose_2_prints_the_table_of_epochs(capfd):
 # Callbacks and interruption
 
 
-def test_callbacks_are_passed_through_as_copies():
+def test_callbacks_are_passed_through_as_copies(tiny):
     given = [Snapshots(), ("named", Snapshots())]
     clf = tiny(callbacks=given).fit(TEXTS, LABELS)
     used = dict(clf.net_.callbacks_)
@@ -349,21 +339,21 @@ def test_callbacks_are_passed_through_as_copies():
     assert clf.callbacks is given
 
 
-def test_skorch_early_stopping_works_beside_a_warm_up():
+def test_skorch_early_stopping_works_beside_a_warm_up(tiny):
     stopping = EarlyStopping(patience=1, sink=lambda message: None)
     clf = tiny(early_stopping=True, callbacks=[("mine", stopping)]).fit(TEXTS, LABELS)
     assert clf.warm_up_history_
     assert "valid_loss" in clf.history_[-1]
 
 
-def test_a_parameter_set_after_fit_is_checked_by_predict():
+def test_a_parameter_set_after_fit_is_checked_by_predict(tiny):
     clf = tiny(max_epochs=0).fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match="`batch_size` has to be a whole number of at least 1"):
         clf.set_params(batch_size=0).predict(TEXTS)
 
 
 @pytest.mark.parametrize("in_warm_up", [True, False])
-def test_an_interruption_leaves_a_usable_estimator(in_warm_up, tmp_path, monkeypatch):
+def test_an_interruption_leaves_a_usable_estimator(tiny, in_warm_up, tmp_path, monkeypatch):
     interrupt(monkeypatch, Raise(KeyboardInterrupt(), in_warm_up))
     clf = tiny().fit(TEXTS, LABELS)
     monkeypatch.undo()
@@ -376,7 +366,7 @@ def test_an_interruption_leaves_a_usable_estimator(in_warm_up, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("in_warm_up", [True, False])
-def test_an_error_in_training_leaves_nothing_fitted(in_warm_up, monkeypatch):
+def test_an_error_in_training_leaves_nothing_fitted(tiny, in_warm_up, monkeypatch):
     interrupt(monkeypatch, Raise(RuntimeError("stop"), in_warm_up))
     clf = tiny()
     before = set(vars(clf))
@@ -387,7 +377,7 @@ def test_an_error_in_training_leaves_nothing_fitted(in_warm_up, monkeypatch):
 
 @pytest.mark.parametrize("warm_start", [True, False])
 @pytest.mark.parametrize("failure", ["bad text", "error in training"])
-def test_a_failed_refit_leaves_the_former_fit_intact(warm_start, failure):
+def test_a_failed_refit_leaves_the_former_fit_intact(tiny, warm_start, failure):
     clf = tiny(warm_start=warm_start).fit(TEXTS, LABELS)
     expected, before, module = clf.predict_proba(TEXTS), dict(vars(clf)), weights(clf)
     texts = [*TEXTS[:-1], None] if failure == "bad text" else TEXTS
@@ -404,7 +394,7 @@ def test_a_failed_refit_leaves_the_former_fit_intact(warm_start, failure):
 # Warm start
 
 
-def test_warm_start_goes_on_where_the_last_fit_ended():
+def test_warm_start_goes_on_where_the_last_fit_ended(tiny):
     clf = tiny(warm_start=True, lr=1e-2, max_epochs=4).fit(SEASONS, NAMES)
     tokenizer, warm_up, loss = clf.tokenizer_, clf.warm_up_history_, clf.history_[-1, "train_loss"]
     clf.fit(SEASONS, NAMES)
@@ -415,14 +405,14 @@ def test_warm_start_goes_on_where_the_last_fit_ended():
     assert clf.history_[-1, "train_loss"] < loss
 
 
-def test_warm_start_goes_on_from_a_loaded_estimator(tmp_path):
+def test_warm_start_goes_on_from_a_loaded_estimator(tiny, tmp_path):
     tiny(warm_start=True).fit(TEXTS, LABELS).save(tmp_path)
     clf = MuxTextClassifier.load(tmp_path).fit(TEXTS, LABELS)
     assert clf.n_iter_ == 4
     assert len(clf.history_[:, "train_loss"]) == 4
 
 
-def test_without_warm_start_fit_begins_anew():
+def test_without_warm_start_fit_begins_anew(tiny):
     clf = tiny().fit(TEXTS, LABELS)
     tokenizer, expected = clf.tokenizer_, clf.predict_proba(TEXTS)
     clf.fit(TEXTS, LABELS)
@@ -439,13 +429,13 @@ def test_without_warm_start_fit_begins_anew():
         ({"backbone": "some/model"}, "`warm_start` goes on with backbone=None"),
     ],
 )
-def test_warm_start_refuses_another_model(params, message):
+def test_warm_start_refuses_another_model(tiny, params, message):
     clf = tiny(warm_start=True, max_epochs=0, warm_up=None).fit(TEXTS, LABELS).set_params(**params)
     with pytest.raises(ValueError, match=message):
         clf.fit(TEXTS, LABELS)
 
 
-def test_warm_start_refuses_other_classes():
+def test_warm_start_refuses_other_classes(tiny):
     clf = tiny(warm_start=True, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match=r"goes on with the classes \['x', 'y'\], but `y` holds"):
         clf.fit(TEXTS, ["x", "z"] * 12)

@@ -115,7 +115,7 @@ class Demultiplexer(nn.Module):
         if extra is None:
             return x
         assert self.extra_in is not None
-        return x + self.extra_in(extra)
+        return torch.addmm(x, extra, self.extra_in.weight.T)
 
     def _of_mixture(self, h: Tensor) -> Tensor:
         """Return what the mixture adds to the hidden layer, (..., inner_size)."""
