@@ -1,0 +1,213 @@
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as TF
+
+from muxlearn.nn.image_multiplex import (
+    IMAGE_MULTIPLEXERS,
+    GaussianImageMultiplexer,
+    IdentityImageMultiplexer,
+    LinearImageMultiplexer,
+    NonlinearImageMultiplexer,
+    OrthogonalImageMultiplexer,
+    RotationImageMultiplexer,
+    group_into_mixtures,
+)
+
+N_MUX, SHAPE = 5, (3, 6, 7)  # neither square nor grey
+every_multiplexer = pytest.mark.parametrize("name", IMAGE_MULTIPLEXERS)
+every_n_places = pytest.mark.parametrize("n_places", range(1, N_MUX + 1))
+LEARNED = {"linear", "nonlinear", "expanded_nonlinear"}
+
+
+def make(name, n_mux=N_MUX, shape=SHAPE, **options):
+    return IMAGE_MULTIPLEXERS[name](n_mux, shape, **options)
+
+
+def draw_images(n_places=N_MUX, shape=SHAPE, n_mixtures=3):
+    return torch.randn(n_mixtures, n_places, *shape)
+
+
+def assert_near(actual, expected):
+    torch.testing.assert_close(actual, expected, atol=1e-5, rtol=1e-5)
+
+
+def sum_slots(images):
+    """Of one image for each slot, shape (n_mux, n_mixtures, …), the mixtures."""
+    return torch.stack(list(images)).sum(0) / math.sqrt(len(images))
+
+
+# What all share
+
+
+@every_multiplexer
+@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (2, 1, 1), (1, 1, 9)])
+def test_a_mixture_is_as_high_and_wide_as_an_image(name, shape):
+    multiplexer = make(name, shape=shape)
+    mixture = multiplexer(draw_images(shape=shape))
+    assert mixture.shape == (3, multiplexer.out_channels, *shape[1:])
+
+
+@pytest.mark.parametrize("name", sorted(IMAGE_MULTIPLEXERS.keys() - {"expanded_nonlinear"}))
+def test_a_mixture_has_the_channels_of_an_image(name):
+    assert make(name).out_channels == 3
+
+
+def test_the_expanded_mixture_has_eight_channels_for_each():
+    assert make("expanded_nonlinear").out_channels == 24
+
+
+@every_multiplexer
+@every_n_places
+def test_fewer_images_count_as_repeated_over_the_slots(name, n_places):
+    multiplexer, x = make(name), draw_images(n_places)
+    assert_near(multiplexer(x), multiplexer(x[:, torch.arange(N_MUX) % n_places]))
+
+
+@every_multiplexer
+def test_mixtures_do_not_see_each_other(name):
+    multiplexer, x = make(name), draw_images()
+    assert_near(multiplexer(x)[1:2], multiplexer(x[1:2]))
+
+
+@pytest.mark.parametrize("name", sorted(IMAGE_MULTIPLEXERS.keys() - {"identity"}))
+def test_a_multiplexer_tells_its_slots_apart(name):
+    multiplexer, x = make(name), draw_images()
+    assert (multiplexer(x) - multiplexer(x.flip(1))).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("n_mux", [1, 8])
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("gaussian_convolution", 128), ("orthogonal", 1), ("linear", 1), ("identity", 1)],
+)
+def test_a_mixture_is_about_as_large_as_an_image(name, channels, n_mux):
+    shape = (channels, 14, 14)
+    mixtures = make(name, n_mux, shape)(draw_images(n_mux, shape, n_mixtures=10))
+    # A convolution sees zeros beyond the borders.
+    assert 0.75 < mixtures.var().item() < 1.15
+
+
+@every_multiplexer
+def test_the_gradient_reaches_learned_keys_and_images(name):
+    multiplexer, x = make(name), draw_images().requires_grad_()
+    multiplexer(x).square().sum().backward()
+    assert x.grad.abs().amin((2, 3, 4)).shape == (3, N_MUX)
+    assert (x.grad.abs().amax((2, 3, 4)) > 0).all()
+    for key in multiplexer.parameters():
+        assert (key.grad is not None) == (name in LEARNED)
+
+
+@pytest.mark.parametrize("name", ["gaussian_convolution", "orthogonal"])
+def test_fixed_keys_are_learned_on_demand(name):
+    multiplexer = make(name, learn_keys=True)
+    multiplexer(draw_images()).sum().backward()
+    assert multiplexer.keys.grad.abs().amax((1, 2)).min() > 0
+
+
+@every_multiplexer
+def test_the_representation_tells_whether_keys_are_learned(name):
+    expected = f"n_mux=5, image_shape=(3, 6, 7), learn_keys={name in LEARNED}"
+    assert expected in repr(make(name))
+
+
+# One by one
+
+
+def test_identity_passes_one_image_on():
+    x = draw_images(1)
+    assert torch.equal(IdentityImageMultiplexer(1, SHAPE)(x), x[:, 0])
+
+
+def test_identity_adds_up():
+    x = draw_images()
+    assert_near(IdentityImageMultiplexer(N_MUX, SHAPE)(x), sum_slots(x.transpose(0, 1)))
+
+
+def test_every_channel_of_every_slot_is_convolved_with_its_kernel():
+    multiplexer, x = GaussianImageMultiplexer(N_MUX, SHAPE), draw_images()
+    slots = []
+    for slot in range(N_MUX):
+        channels = [
+            F.conv2d(x[:, slot, c : c + 1], multiplexer.keys[slot, c][None, None], padding=1)
+            for c in range(SHAPE[0])
+        ]
+        slots.append(torch.cat(channels, 1))
+    assert_near(multiplexer(x), sum_slots(slots))
+
+
+@pytest.mark.parametrize("kind", [LinearImageMultiplexer, OrthogonalImageMultiplexer])
+def test_every_slot_is_multiplied_by_its_matrix(kind):
+    multiplexer, x = kind(N_MUX, SHAPE), draw_images()
+    slots = [
+        (x[:, slot].flatten(1) @ multiplexer.keys[slot]).view(3, *SHAPE) for slot in range(N_MUX)
+    ]
+    assert_near(multiplexer(x), sum_slots(slots))
+
+
+def test_orthogonal_keys_are_rotations():
+    keys = OrthogonalImageMultiplexer(12, (1, 3, 3)).keys
+    assert_near(keys @ keys.mT, torch.eye(9).expand(12, 9, 9))
+    assert_near(torch.linalg.det(keys), torch.ones(12))
+
+
+@pytest.mark.parametrize("name", ["linear", "orthogonal"])
+def test_matrices_over_photographs_are_refused(name):
+    with pytest.raises(ValueError, match=r"\(3, 224, 224\) have 150528 values, too many .* GiB"):
+        make(name, shape=(3, 224, 224))
+
+
+def test_every_slot_goes_through_its_two_convolutions():
+    multiplexer, x = NonlinearImageMultiplexer(N_MUX, SHAPE), draw_images()
+    slots = []
+    for slot in range(N_MUX):
+        hidden = F.conv2d(x[:, slot], multiplexer.keys1[slot], padding=1).tanh()
+        slots.append(F.conv2d(hidden, multiplexer.keys2[slot], padding=1).tanh())
+    assert hidden.shape[1] == 16
+    assert_near(multiplexer(x), sum_slots(slots))
+
+
+@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (2, 9, 4)])
+def test_every_slot_is_turned_by_its_angle(shape):
+    multiplexer, x = RotationImageMultiplexer(N_MUX, shape), draw_images(shape=shape)
+    slots = []
+    for slot in range(N_MUX):
+        angle = 360 * slot / N_MUX
+        turned = TF.rotate(x[:, slot], angle, interpolation=InterpolationMode.BILINEAR)
+        slots.append(turned * (-1) ** slot)
+    assert_near(multiplexer(x), sum_slots(slots))
+
+
+def test_a_quarter_turn_of_a_square_moves_pixels_only():
+    multiplexer, x = RotationImageMultiplexer(4, (2, 7, 7)), torch.zeros(3, 4, 2, 7, 7)
+    x[:, 1] = torch.randn(3, 2, 7, 7)
+    assert_near(multiplexer(x), -torch.rot90(x[:, 1], 1, (2, 3)) / 2)
+
+
+def test_half_precision_turns_at_the_exact_angles():
+    multiplexer, x = RotationImageMultiplexer(3, (1, 64, 64)), draw_images(3, (1, 64, 64))
+    turned = multiplexer(x.bfloat16())
+    assert turned.dtype == torch.bfloat16
+    torch.testing.assert_close(turned.float(), multiplexer(x), atol=0.02, rtol=0.02)
+
+
+# Mixtures
+
+
+def test_neighbours_share_a_mixture():
+    assert group_into_mixtures(torch.arange(6), 3).tolist() == [[0, 1, 2], [3, 4, 5]]
+    assert group_into_mixtures(torch.arange(6), 3, 2).tolist() == [[0, 1], [2, 3], [4, 5]]
+
+
+@pytest.mark.parametrize("n_mux", [0, 4])
+def test_more_images_than_slots_are_refused(n_mux):
+    with pytest.raises(ValueError, match=rf"n_mux={n_mux} is outside of 1 to 3, the capacity"):
+        group_into_mixtures(torch.zeros(12), 3, n_mux)
+
+
+def test_images_that_fill_no_mixture_are_refused():
+    with pytest.raises(ValueError, match=r"7 images cannot be divided .* n_mux=3 images"):
+        group_into_mixtures(torch.zeros(7), 3)
