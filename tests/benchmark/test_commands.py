@@ -6,6 +6,7 @@ import pytest
 
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
+from muxlearn.benchmark.tagging import MostFrequentTag, read_tagged
 
 TINY = [
     *("--layers", "1", "--width", "16", "--heads", "2", "--length", "8", "--vocab-size", "300"),
@@ -24,6 +25,51 @@ def test_speed_reports_the_twin_and_each_n_mux(tmp_path, extra):
     rows = read_rows(out)
     assert [row["n_mux"] for row in rows] == [1, 2]
     assert rows[0]["speed_up"] == 1.0
+
+
+def test_speed_times_the_tagger_on_sentences_of_tokens(tmp_path):
+    out = tmp_path / "speed.json"
+    options = ["--tokens", "3", "6", "--min-rows", "4", "--json", str(out)]
+    assert main(["speed", *TINY, *options]) == 0
+    assert [row["n_mux"] for row in read_rows(out)] == [1, 2]
+    assert "from tokens to tags" in json.loads(out.read_text())["title"]
+
+
+def write_tagged(path, n_sentences=60):
+    sentences = [text.split() for text in synthetic_texts(n_sentences, (2, 5))]
+    lines = ["".join(f"{word}\tt{len(word)}-x\n" for word in words) for words in sentences]
+    path.write_text("\n".join(lines))
+    return sentences
+
+
+def test_tagged_text_is_read_with_the_base_of_its_tags(tmp_path):
+    sentences = write_tagged(tmp_path / "tagged.tsv")
+    read, tags = read_tagged(tmp_path / "tagged.tsv")
+    assert read == sentences
+    assert tags == [[f"t{len(word)}" for word in words] for words in sentences]
+
+
+def test_tagging_sets_each_n_mux_beside_its_twin_and_keeps_the_models(tmp_path, capsys):
+    write_tagged(tmp_path / "tagged.tsv")
+    out, models = tmp_path / "tagging.json", tmp_path / "models"
+    sizes = ["--n-train", "40", "--n-test", "10", "--n-mux", "1", "2", "--repeats", "1"]
+    options = ["--data", str(tmp_path / "tagged.tsv"), *sizes, "--json", str(out)]
+    assert main(["tagging", *options, "--models", str(models)]) == 0
+    rows = {row["model"]: row for row in read_rows(out)}
+    assert list(rows) == ["most frequent tag", "n_mux=1", "n_mux=2"]
+    assert rows["n_mux=1"]["drop"] == 0
+    expected = rows["n_mux=1"]["accuracy"] - rows["n_mux=2"]["accuracy"]
+    assert rows["n_mux=2"]["drop"] == pytest.approx(expected)
+    # A second run takes the models as they are.
+    assert main(["tagging", *options, "--models", str(models)]) == 0
+    assert {row["model"]: row["fit_s"] for row in read_rows(out)[1:]} == {
+        name: row["fit_s"] for name, row in rows.items() if "n_mux" in name
+    }
+
+
+def test_most_frequent_tag_takes_the_most_frequent_of_all_for_unknown_tokens():
+    model = MostFrequentTag().fit([["a", "b", "a"], ["a"]], [["x", "y", "x"], ["z"]])
+    assert model.predict([["a", "b", "c"]]) == [["x", "y", "x"]]
 
 
 def test_memory_measures_each_model_in_its_own_process(tmp_path):
