@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
 from muxlearn._estimator import MuxEstimator
+from muxlearn._labels import check_labels, row_weights
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 
 __all__ = ["MuxClassifierMixin"]
@@ -19,11 +20,28 @@ __all__ = ["MuxClassifierMixin"]
 class MuxClassifierMixin(ClassifierMixin, MuxEstimator):
     """The predictions of an estimator with one label for each row."""
 
+    class_weight: dict[Any, float] | str | None
+
     _constraints: ClassVar[dict[str, Constraint]] = {
         "class_weight": OneOf(
             None, Choice("balanced"), Instance((dict,), "a dict from label to weight")
         ),
     }
+
+    def _fit_labels(
+        self, rows: Any, extra: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
+    ) -> None:
+        """Fit to checked rows, and to labels and weights that are not checked yet."""
+        classes, targets = check_labels(y, len(rows))
+        self._fit(
+            rows,
+            extra,
+            classes=classes,
+            targets=targets,
+            weights=row_weights(sample_weight, self.class_weight, classes, targets),
+            n_targets=np.ones(len(rows), np.int64),
+            strata=targets,
+        )
 
     def predict(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -55,6 +56,8 @@ def _check_label_list(labels: Iterable[Any]) -> None:
     for row, label in enumerate(labels):
         if is_missing(label):
             raise ValueError(f"row {row} of `y` is missing ({label!r})")
+        if isinstance(label, float) and math.isinf(label):
+            raise ValueError(f"row {row} of `y` is infinite")
     if len({isinstance(label, str) for label in labels}) > 1:
         kinds = sorted({type(label).__name__ for label in labels})
         raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")

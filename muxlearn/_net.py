@@ -19,8 +19,7 @@ from torch.utils.data import Dataset
 
 from muxlearn._tables import RowTable
 from muxlearn.mixtures import plan_mixtures, training_batches
-from muxlearn.nn.losses import retrieval_loss, weighted_cross_entropy
-from muxlearn.nn.text import MuxTrainingOutput
+from muxlearn.nn.losses import weighted_cross_entropy
 
 __all__ = ["LinearSchedule", "MixtureData", "MuxNet", "RowProgress", "progress_bar"]
 
@@ -46,7 +45,12 @@ class MixtureData(Dataset):
     def __len__(self) -> int:
         return len(self.table)
 
-    def batch(self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None) -> Any:
+    def batch(
+        self,
+        rows: NDArray[np.int64],
+        counted: NDArray[np.bool_] | None = None,
+        training: bool = False,
+    ) -> Any:
         """Collate mixtures into what a skorch step takes.
 
         Parameters
@@ -54,6 +58,8 @@ class MixtureData(Dataset):
         rows : ndarray of int64, shape (n_mixtures, n_mux)
         counted : ndarray of bool, the same shape, default=None
             False where a row repeats another and shall not count again.
+        training : bool, default=False
+            Whether rows may come in variants.
 
         Returns
         -------
@@ -66,7 +72,10 @@ class MixtureData(Dataset):
         else:
             answered, kept = self.table.answers(rows, counted)
             targets, weights = self.targets[answered], self.weights[answered] * kept
-        inputs = self.table.inputs(rows, counted)
+        if training:
+            inputs = self.table.training_inputs(rows, counted)
+        else:
+            inputs = self.table.inputs(rows, counted)
         tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
         return tensors, (torch.from_numpy(targets), torch.from_numpy(weights))
 
@@ -86,7 +95,7 @@ class _TrainingBatches:
         for rows in training_batches(
             self.data.table.lengths, self.points, self.batch_size, self.rng
         ):
-            yield self.data.batch(rows)
+            yield self.data.batch(rows, training=True)
 
 
 class _ValidationBatches:
@@ -103,17 +112,10 @@ class _ValidationBatches:
 
 
 class MuxNet(NeuralNet):
-    """Trains a multiplexed module on mixtures.
-
-    The loss is the task's cross entropy plus `retrieval_weight` times that of recovering sampled
-    tokens (DataMUX, eq. 4). Without a task it is the retrieval warm-up.
+    """Trains a multiplexed module on mixtures; the loss is the task's cross entropy.
 
     Parameters
     ----------
-    task_weight, retrieval_weight : float
-        The two terms' weights.
-    retrieval_samples : int
-        Tokens of each mixture that the retrieval task recovers.
     operating_points : tuple of int
         Rows in a mixture; each training step takes one of them.
     seed : int
@@ -127,17 +129,11 @@ class MuxNet(NeuralNet):
     def __init__(
         self,
         *args: Any,
-        task_weight: float = 1.0,
-        retrieval_weight: float = 0.1,
-        retrieval_samples: int = 32,
         operating_points: tuple[int, ...] = (1,),
         seed: int = 0,
         autocast: torch.dtype | None = None,
         **kwargs: Any,
     ) -> None:
-        self.task_weight = task_weight
-        self.retrieval_weight = retrieval_weight
-        self.retrieval_samples = retrieval_samples
         self.operating_points = operating_points
         self.seed = seed
         self.autocast = autocast
@@ -145,12 +141,8 @@ class MuxNet(NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        on_train = {"valid_acc": False, "retrieval_acc": True}
-        accuracies = [
-            (name, PassthroughScoring(name, lower_is_better=False, on_train=train))
-            for name, train in on_train.items()
-        ]
-        return [*super()._default_callbacks, *accuracies]
+        accuracy = PassthroughScoring("valid_acc", lower_is_better=False)
+        return [*super()._default_callbacks, ("valid_acc", accuracy)]
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -179,15 +171,13 @@ class MuxNet(NeuralNet):
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
         """Run the module on mixtures; each input is of shape (n_mixtures, n_mux, ...)."""
-        samples = 0
-        if self.module_.training and self.retrieval_weight > 0:
-            samples = self.retrieval_samples
+        inputs = {name: values.flatten(0, 1).to(self.device) for name, values in x.items()}
         with self._precision():
-            return self.module_(
-                **{name: values.flatten(0, 1).to(self.device) for name, values in x.items()},
-                n_mux=next(iter(x.values())).shape[1],
-                retrieval_samples=samples,
-            )
+            return self._run(inputs, next(iter(x.values())).shape[1])
+
+    def _run(self, inputs: dict[str, Tensor], n_mux: int) -> Any:
+        """Run the module; each input is of shape (n_mixtures * n_mux, ...)."""
+        return self.module_(**inputs, n_mux=n_mux)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
@@ -204,16 +194,8 @@ class MuxNet(NeuralNet):
             yield
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
-        """Add the two losses up."""
+        """Return the cross entropy, and keep the accuracy of a validation batch."""
         targets, weights = (values.to(self.device) for values in y_true)
-        if isinstance(y_pred, MuxTrainingOutput):
-            recovery = retrieval_loss(y_pred.retrieval_logits, y_pred.retrieval_targets)
-            hits = y_pred.retrieval_logits.argmax(-1) == y_pred.retrieval_targets
-            self.history.record_batch("retrieval_acc", hits.float().mean().item())
-            if not self.task_weight:
-                return recovery
-            task = weighted_cross_entropy(y_pred.logits, targets, weights)
-            return self.task_weight * task + self.retrieval_weight * recovery
         if not training:
             hits = (y_pred.argmax(-1) == targets)[weights > 0]
             self.history.record_batch("valid_acc", hits.float().mean().item())

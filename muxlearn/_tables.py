@@ -9,7 +9,22 @@ from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
 
-__all__ = ["RowTable"]
+__all__ = ["RowTable", "take_rows"]
+
+
+def take_rows(rows: Any, numbers: NDArray[np.int64]) -> Any:
+    """Return some of the checked rows of a list or of an array, as such.
+
+    Parameters
+    ----------
+    rows : list or ndarray
+    numbers : ndarray of int64
+
+    Returns
+    -------
+    list or ndarray
+    """
+    return rows[numbers] if isinstance(rows, np.ndarray) else [rows[i] for i in numbers]
 
 
 class RowTable:
@@ -42,6 +57,12 @@ class RowTable:
         dict of ndarray, each (n_mixtures, n_mux, ...)
         """
         raise NotImplementedError
+
+    def training_inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """Collate mixtures for a step of training, which may see rows in variants."""
+        return self.inputs(rows, counted)
 
     def answers(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None

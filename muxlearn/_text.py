@@ -6,11 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from muxlearn._classifier import MuxClassifierMixin
-from muxlearn._labels import check_labels, row_weights
 from muxlearn._params import Constraint
 from muxlearn._tables import RowTable
 from muxlearn._text_base import MuxTextEstimator
@@ -330,17 +328,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         """
         self._check_parameters()
         rows = check_texts(X)
-        classes, targets = check_labels(y, len(rows))
-        weights = row_weights(sample_weight, self.class_weight, classes, targets)
-        self._fit(
-            rows,
-            rows if unlabeled is None else check_texts(unlabeled, name="unlabeled"),
-            classes=classes,
-            targets=targets,
-            weights=weights,
-            n_targets=np.ones(len(rows), np.int64),
-            strata=targets,
-        )
+        extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
+        self._fit_labels(rows, extra, y, sample_weight)
         return self
 
     def _iterate_rows(self, X: Any) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """Fitted estimators as folders: data, not code.
 
-A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (the weights) and
-`tokenizer.json`. Loading one unpickles nothing.
+A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (the weights) and, of
+a text estimator, `tokenizer.json`. Loading one unpickles nothing.
 """
 
 from __future__ import annotations
@@ -9,18 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-__all__ = ["FORMAT_VERSION", "FormatError", "read_folder", "write_folder"]
+__all__ = ["FORMAT_VERSION", "TOKENIZER", "FormatError", "read_folder", "write_folder"]
 
 #: Raised by one whenever older versions of the library could not read what is written.
 FORMAT_VERSION = 1
 
-_CONFIG, _WEIGHTS, _TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+#: The name of the file that holds a tokenizer as JSON.
+TOKENIZER = "tokenizer.json"
+
+_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
 
 
 class FormatError(ValueError):
@@ -28,7 +33,10 @@ class FormatError(ValueError):
 
 
 def write_folder(
-    folder: str | os.PathLike, config: dict[str, Any], tensors: dict[str, Any], tokenizer: str
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+    tensors: dict[str, Any],
+    files: Mapping[str, str],
 ) -> None:
     """Write a model; the configuration comes last, so that a broken write is seen as one.
 
@@ -40,15 +48,15 @@ def write_folder(
         Gets the format's version and the checksums of the other files.
     tensors : dict of str to Tensor
         The weights, on the CPU.
-    tokenizer : str
-        The tokenizer as JSON.
+    files : mapping of str to str
+        What else there is, by name: nothing, or `TOKENIZER`.
     """
     from safetensors.torch import save
 
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
-    contents = {_WEIGHTS: save(tensors), _TOKENIZER: tokenizer.encode()}
+    contents = {_WEIGHTS: save(tensors), **{name: text.encode() for name, text in files.items()}}
     config = {
         "format": "muxlearn",
         "format_version": FORMAT_VERSION,
@@ -65,7 +73,7 @@ def write_folder(
 
 def read_folder(
     folder: str | os.PathLike, estimator: str
-) -> tuple[dict[str, Any], dict[str, Any], str]:
+) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
     """Read what `write_folder` wrote.
 
     Parameters
@@ -78,7 +86,8 @@ def read_folder(
     -------
     config : dict
     tensors : dict of str to Tensor
-    tokenizer : str
+    files : dict of str to str
+        What else was saved, by name.
 
     Raises
     ------
@@ -102,8 +111,10 @@ def read_folder(
             f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
             f"{config['estimator']}.load"
         )
+    # No name is taken from the configuration, which could name files outside of the folder.
+    names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
     contents = {}
-    for name in (_WEIGHTS, _TOKENIZER):
+    for name in names:
         file = folder / name
         if not file.is_file():
             raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
@@ -114,9 +125,10 @@ def read_folder(
                 "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
             )
     try:
-        return config, load(contents[_WEIGHTS]), contents[_TOKENIZER].decode()
+        tensors = load(contents.pop(_WEIGHTS))
     except SafetensorError as error:
         raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
+    return config, tensors, {name: data.decode() for name, data in contents.items()}
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -158,11 +170,14 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Without callbacks and random number generators, which are not data.
+        Without callbacks, functions, modules and random number generators, which are not data, and
+        without tensors, which the file of the weights holds.
     """
     encoded = {}
     for name, value in params.items():
-        if name == "callbacks" or (name == "random_state" and hasattr(value, "get_state")):
+        if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
+            continue
+        if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
             continue
         if isinstance(value, dict):
             value = {"pairs": [[_plain(key), _plain(item)] for key, item in value.items()]}

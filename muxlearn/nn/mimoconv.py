@@ -209,13 +209,7 @@ class MuxWideResNet(MuxModule):
         ValueError
             If `n_mux` exceeds the capacity or does not divide the number of images.
         """
-        n_places = self.n_mux if n_mux is None else n_mux
-        if not 1 <= n_places <= self.n_mux:
-            raise ValueError(f"n_mux={n_places} is outside of 1 to {self.n_mux}, the capacity")
-        if len(images) % n_places:
-            raise ValueError(
-                f"{len(images)} images cannot be divided into mixtures of n_mux={n_places} images"
-            )
+        n_places = self._places(len(images), n_mux, "images")
         point = self.nearest_point(n_places)
         pooled = self.trunk(self.mix(images, n_places, point), point).mean((2, 3))
         if self.unbinding is None:

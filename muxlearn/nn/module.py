@@ -37,3 +37,27 @@ class MuxModule(nn.Module):
             In `eval` mode; shares no memory with this module.
         """
         raise NotImplementedError
+
+    def _places(self, n_rows: int, n_mux: int | None, what: str = "rows") -> int:
+        """Return the number of rows in a mixture, None standing for the capacity.
+
+        Parameters
+        ----------
+        n_rows : int
+        n_mux : int or None
+        what : str, default="rows"
+            What to call rows in an error.
+
+        Raises
+        ------
+        ValueError
+            If `n_mux` exceeds the capacity or does not divide the number of rows.
+        """
+        n_places = self.n_mux if n_mux is None else n_mux
+        if not 1 <= n_places <= self.n_mux:
+            raise ValueError(f"n_mux={n_places} is outside of 1 to {self.n_mux}, the capacity")
+        if n_rows % n_places:
+            raise ValueError(
+                f"{n_rows} {what} cannot be divided into mixtures of n_mux={n_places} {what}"
+            )
+        return n_places

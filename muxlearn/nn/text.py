@@ -118,14 +118,8 @@ class MuxTextModule(MuxModule):
         self, input_ids: Tensor, attention_mask: Tensor | None, n_mux: int | None
     ) -> tuple[Tensor, Tensor]:
         """Check rows and arrange them: ids and mask of shape (n_mixtures, n_places, length)."""
-        n_places = self.n_mux if n_mux is None else n_mux
-        if not 1 <= n_places <= self.n_mux:
-            raise ValueError(f"n_mux={n_places} is outside of 1 to {self.n_mux}, the capacity")
         n_rows, length = input_ids.shape
-        if n_rows % n_places:
-            raise ValueError(
-                f"{n_rows} rows cannot be divided into mixtures of n_mux={n_places} rows"
-            )
+        n_places = self._places(n_rows, n_mux)
         ids = input_ids.view(-1, n_places, length)
         mask = torch.ones_like(ids) if attention_mask is None else attention_mask.view_as(ids)
         return ids, mask.bool()

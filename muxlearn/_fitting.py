@@ -1,0 +1,360 @@
+"""How the estimators are trained, and what `fit` leaves behind."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._device import DeviceMixin, seeded
+from muxlearn._labels import split_rows
+from muxlearn._params import (
+    Boolean,
+    Callbacks,
+    Choice,
+    Constraint,
+    Integer,
+    IntegerTuple,
+    Number,
+    OneOf,
+    RandomState,
+    check_parameters,
+)
+from muxlearn._tables import RowTable, take_rows
+from muxlearn._texts import ranges
+from muxlearn.nn.module import MuxModule
+
+if TYPE_CHECKING:
+    from muxlearn._net import MixtureData, MuxNet
+
+__all__ = ["FittingMixin"]
+
+
+class FittingMixin(DeviceMixin):
+    """Training of a module on mixtures of rows, and the fitted state.
+
+    What rows are is the business of the subclasses. A *reader* is what they learn of the rows
+    before there is a module: a tokenizer, the statistics of pixels.
+    """
+
+    n_mux: int
+    classes_: NDArray
+
+    #: The parameters that decide what the module looks like.
+    _structure_names: ClassVar[tuple[str, ...]] = ()
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **DeviceMixin._constraints,
+        "n_mux": Integer(1),
+        "learn_keys": Boolean(),
+        "operating_points": OneOf(None, IntegerTuple(1)),
+        "max_epochs": Integer(0),
+        "batch_size": Integer(1),
+        "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
+        "weight_decay": Number(0),
+        "early_stopping": Boolean(),
+        "validation_fraction": Number(0, 1, open_low=True, open_high=True),
+        "n_iter_no_change": Integer(1),
+        "warm_start": Boolean(),
+        "compile": Boolean(),
+        "callbacks": OneOf(None, Callbacks()),
+        "random_state": RandomState(),
+        "verbose": OneOf(Boolean(), Integer(0)),
+    }
+
+    def _check_parameters(self) -> None:
+        check_parameters(self.get_params(deep=False), self._constraints)
+        too_many = [k for k in self.operating_points or () if k > self.n_mux]
+        if too_many:
+            raise ValueError(
+                f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
+                "number of slots; raise `n_mux` or leave it out"
+            )
+        self._device()
+        self._inference_dtype()
+
+    # What a subclass says
+
+    def _table(self, reader: Any, rows: Any) -> RowTable:
+        """Make checked rows ready to be mixed."""
+        raise NotImplementedError
+
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:
+        """Build reader and module for checked rows, and for more of them without labels."""
+        raise NotImplementedError
+
+    def _warm_up(self, reader: Any, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
+        """Train before the task; returns the history and whether it was interrupted."""
+        return None, False
+
+    def _complete(self, module: MuxModule, data: MixtureData) -> None:
+        """Bring a module that was trained on `data` into its final state."""
+
+    def _net_class(self) -> type[MuxNet]:
+        """Return the class of the skorch net."""
+        raise NotImplementedError
+
+    def _net_options(self) -> dict[str, Any]:
+        """Return what the net takes for the training of the task."""
+        return {}
+
+    def _lr(self) -> float:
+        """Return the peak learning rate."""
+        raise NotImplementedError
+
+    def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
+        """Learning rate and decay by parameter name; the first pattern that fits counts."""
+        raise NotImplementedError
+
+    # Training
+
+    def _fit(
+        self,
+        rows: Any,
+        extra: Any,
+        *,
+        classes: NDArray,
+        targets: NDArray[np.int64],
+        weights: NDArray[np.float32],
+        n_targets: NDArray[np.int64],
+        strata: NDArray[np.int64],
+    ) -> None:
+        """Fit to what has been checked.
+
+        Parameters
+        ----------
+        rows, extra : list or ndarray
+            Rows of the task; those that reader and warm-up learn from.
+        classes : ndarray of shape (n_classes,)
+        targets, weights : ndarray of shape (sum of n_targets,)
+            Of all rows, one row after the other.
+        n_targets : ndarray of int64, shape (n_rows,)
+            Targets of each row.
+        strata : ndarray of int64, shape (n_rows,)
+            What early stopping takes in equal shares.
+        """
+        if self.early_stopping and len(rows) == 1:
+            raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        with seeded(seed, self._device()):
+            interrupted = False
+            if continued:
+                self._check_continues(classes)
+                # A copy, so that a fit which fails leaves the former one as it is.
+                reader, module = self._reader, copy.deepcopy(self.module_).train()
+                warm_up_history = self._warm_up_history
+            else:
+                reader, module = self._build(rows, extra, len(classes))
+                warm_up_history, interrupted = self._warm_up(reader, module, extra, seed)
+            starts = np.cumsum(n_targets) - n_targets
+
+            def data(part: NDArray[np.int64]) -> Any:
+                from muxlearn._net import MixtureData
+
+                table = self._table(reader, take_rows(rows, part))
+                own = ranges(starts[part], n_targets[part])
+                return MixtureData(table, targets[own], weights[own])
+
+            train, valid = np.arange(len(rows)), None
+            if self.early_stopping:
+                train, valid = split_rows(strata, self.validation_fraction, seed)
+            training_data = data(train)
+            net = self._train(
+                module,
+                training_data,
+                None if valid is None else data(valid),
+                seed=seed + 1,
+                description="training",
+                max_epochs=0 if interrupted else self.max_epochs,
+                # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
+                callbacks=copy.deepcopy(list(self.callbacks or ())),
+                **self._net_options(),
+            )
+            if net.history:
+                self._complete(net.module_, training_data)
+        history = net.history
+        if continued:
+            history = type(history)([*self.history_, *history])
+        self._set_fitted(
+            reader=reader,
+            net=net,
+            classes=classes,
+            history=history,
+            warm_up_history=warm_up_history,
+            plan_seed=seed,
+            structure=self._structure if continued else self._structure_params(),
+        )
+
+    def _check_continues(self, classes: NDArray) -> None:
+        for name, value in self._structure_params().items():
+            if value != self._structure[name]:
+                raise ValueError(
+                    f"`warm_start` goes on with {name}={self._structure[name]!r}, but `{name}` is "
+                    f"{value!r} now; set warm_start=False to begin anew"
+                )
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
+                f"{classes.tolist()}; set warm_start=False to begin anew"
+            )
+
+    def _train(
+        self,
+        module: MuxModule,
+        data: MixtureData,
+        valid: MixtureData | None,
+        *,
+        seed: int,
+        description: str,
+        max_epochs: int,
+        callbacks: Sequence[Any] = (),
+        **options: Any,
+    ) -> MuxNet:
+        """Compose a skorch net around `module` and fit it; returns the net."""
+        net = self._compose_net(
+            module,
+            seed=seed,
+            max_epochs=max_epochs,
+            callbacks=[
+                *self._callbacks(len(data), max_epochs, valid is not None, description),
+                *callbacks,
+            ],
+            **options,
+        )
+        net.initialize()
+        if max_epochs == 0:
+            return net
+        from skorch.helper import predefined_split
+
+        net.train_split = predefined_split(valid) if valid is not None else None
+        with self._explain_out_of_memory():
+            net.partial_fit(data, y=None)
+        net.train_split = None  # or a pickle would carry the validation rows
+        net.optimizer_.state.clear()  # as large as two more models, and of no use any more
+        dict(net.callbacks_)["schedule"].lr_scheduler_ = None  # holds the weights once more
+        return net
+
+    def _compose_net(
+        self, module: MuxModule, *, seed: int = 0, callbacks: Any = None, **options: Any
+    ) -> MuxNet:
+        if self.verbose < 2:
+            options["callbacks__print_log"] = None
+        return self._net_class()(
+            module,
+            optimizer=torch.optim.AdamW,
+            optimizer__betas=(0.9, 0.98),
+            optimizer__fused=self._device().type in ("cpu", "cuda"),
+            optimizer__weight_decay=self.weight_decay,
+            optimizer__param_groups=self._param_groups(module),
+            lr=self._lr(),
+            batch_size=self.batch_size,
+            train_split=None,
+            callbacks=callbacks,
+            verbose=max(0, self.verbose - 1),
+            device=str(self._device()),
+            operating_points=tuple(self.operating_points or (self.n_mux,)),
+            seed=seed,
+            autocast=self._autocast_dtype(),
+            **options,
+        )
+
+    def _callbacks(
+        self, n_rows: int, max_epochs: int, validated: bool, description: str
+    ) -> list[Any]:
+        from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+
+        from muxlearn._net import LinearSchedule, RowProgress
+
+        n_steps = max(1, max_epochs * -(-n_rows // self.batch_size))
+        callbacks: list[Any] = [
+            ("gradient_clipping", GradientNormClipping(1.0)),
+            (
+                "schedule",
+                LRScheduler(
+                    torch.optim.lr_scheduler.LambdaLR,
+                    lr_lambda=LinearSchedule(n_steps),
+                    step_every="batch",
+                    event_name=None,
+                ),
+            ),
+        ]
+        if validated:
+            stopping = EarlyStopping(patience=self.n_iter_no_change, load_best=True, sink=_silent)
+            callbacks.append(("early_stopping", stopping))
+        if self.verbose:
+            callbacks.append(("progress", RowProgress(description)))
+        return callbacks
+
+    # Fitted state
+
+    @property
+    def module_(self) -> MuxModule:
+        """The fitted torch module."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has come to its end."""
+        return hasattr(self, "net_")
+
+    def _set_fitted(
+        self,
+        *,
+        reader: Any,
+        net: Any,
+        classes: NDArray,
+        history: Any,
+        warm_up_history: Any,
+        plan_seed: int,
+        structure: dict[str, Any],
+    ) -> None:
+        """Set all that `fit` and `load` leave behind, at once."""
+        net.module_.eval()
+        self.classes_ = classes
+        self.net_ = net
+        self.history_ = history
+        self.n_iter_ = len(history)
+        self._reader = reader
+        self._warm_up_history = warm_up_history
+        self._plan_seed = plan_seed
+        self._structure = structure
+        self._runner = Runner()
+
+    def _structure_params(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self._structure_names}
+
+
+class Runner:
+    """Holds copies of a fitted module that are ready to predict; they never enter a pickle."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._model: MuxModule | None = None
+
+    def model(
+        self, module: MuxModule, dtype: torch.dtype, device: torch.device, compile: bool
+    ) -> MuxModule:
+        """Return `module` folded for inference, in `dtype`, on `device`."""
+        # In-place changes raise versions: a copy is never out of date.
+        versions = sum(t._version for t in chain(module.parameters(), module.buffers()))
+        key = (id(module), versions, dtype, str(device), compile)
+        if self._model is None or key != self._key:
+            model = module.for_inference(dtype).to(device)
+            if compile:
+                model.compile(dynamic=True)
+            self._key, self._model = key, model
+        return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_key": None, "_model": None}
+
+
+def _silent(message: str) -> None:
+    """Swallow what a callback would print."""

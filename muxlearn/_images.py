@@ -1,0 +1,468 @@
+"""Images as users bring them: checks, one form for all of them, and what is learned of pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_array
+
+from muxlearn._tables import RowTable
+
+__all__ = ["ImageReader", "ImageTable", "collect_images", "iterate_images", "learn_reader"]
+
+# A longer row of pixels is a picture whose shape somebody has forgotten to tell.
+_MAX_ROW_OF_PIXELS = 256
+_USUAL_CHANNELS = (1, 3, 4)
+_AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}
+_AXES["last"] = "(height, width, channels)"
+
+Images = NDArray[Any] | list[NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class ImageReader:
+    """What `fit` has learned of images, and the way from a user's images to the network's.
+
+    Parameters
+    ----------
+    layout : {"gray", "first", "last"}
+        Whether an image has an axis of channels, and where.
+    shape : tuple of int
+        Channels, height and width of what the network sees.
+    given_shape : tuple of int
+        Shape of an image as the user gives it, before it is resized; of flat images that of the
+        picture.
+    flat : bool
+        Whether the user gives an image as a row of numbers.
+    resized : bool
+        Whether images are resized to `shape`.
+    highest : float
+        Highest pixel of the training images.
+    mean, std : tuple of float
+        Of the training images' pixels, by channel; a standard deviation of 0 is given as 1.
+    feature_names : tuple of str, default=None
+        Names of the columns, of flat images that came in a frame.
+    """
+
+    layout: str
+    shape: tuple[int, int, int]
+    given_shape: tuple[int, ...]
+    flat: bool
+    resized: bool
+    highest: float = 1.0
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    feature_names: tuple[str, ...] | None = None
+
+    def read(self, images: Images, first_row: int = 0) -> NDArray[Any]:
+        """Check images and bring them into one form.
+
+        Parameters
+        ----------
+        images : ndarray or list of ndarray
+            From `collect_images`.
+        first_row : int, default=0
+            Number of the first one, for the parts of a stream.
+
+        Returns
+        -------
+        ndarray of uint8 or float32, shape (n_rows, channels, height, width)
+
+        Raises
+        ------
+        ValueError
+            An image is of another shape than in `fit`, or has a pixel that is not finite; or the
+            pixels are on another scale.
+        """
+        if isinstance(images, list):
+            parts = [self.read(image[None], first_row + i) for i, image in enumerate(images)]
+            if len({part.dtype for part in parts}) > 1:
+                parts = [part.astype(np.float32) for part in parts]
+            return np.concatenate(parts)
+        self._check_scale(images)
+        images = self._channels_first(images, first_row)
+        with np.errstate(over="ignore"):  # the check that follows says which image it is
+            images = np.ascontiguousarray(images, np.uint8 if _is_byte(images) else np.float32)
+        _check_finite(images, first_row)
+        return _resize(images, self.shape[1:]) if self.resized else images
+
+    def normalise(self, images: NDArray[Any]) -> NDArray[np.float32]:
+        """Bring pixels of shape (..., channels, height, width) to mean 0 and variance 1."""
+        mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
+        return (images - mean) / std
+
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON can keep."""
+        return asdict(self)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> ImageReader:
+        """Undo `to_config`."""
+        fields: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in config.items()
+        }
+        return cls(**fields)
+
+    def _channels_first(self, images: NDArray[Any], first_row: int) -> NDArray[Any]:
+        n_rows, shape = len(images), images.shape[1:]
+        if self.flat and shape == (math.prod(self.given_shape),):
+            images = images.reshape(n_rows, *self.given_shape)
+        for layout in dict.fromkeys([self.layout, "gray", "first", "last"]):
+            moved = _move_channels(images, layout)
+            if moved is not None and self._fits(moved.shape[1:]):
+                return moved
+        expected: tuple[int, ...] = self.given_shape
+        if self.flat:
+            expected = (math.prod(expected),)
+        where = f"image {first_row} of `X`" if n_rows == 1 else "an image of `X`"
+        hint = " (one image alone needs a first axis: X[None])" if images.ndim < 3 else ""
+        size = ", of any height and width" if self.resized else ""
+        raise ValueError(
+            f"{where} has shape {shape}, but this model was fitted on images of shape "
+            f"{expected}{size}{hint}"
+        )
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        return shape[0] == self.shape[0] if self.resized else shape == self.shape
+
+    def _check_scale(self, images: NDArray[Any]) -> None:
+        """Raise if one has pixels from 0 to 255 and the other from 0 to 1; an empty `mean`: fit."""
+        if not self.mean or not images.size:
+            return
+        if self.highest <= 1 and _is_byte(images) and images.max() > 1:
+            given, wanted, how = "255", "1", "divide them by 255"
+        elif self.highest > 16 and not _is_byte(images) and _is_fraction(images):
+            given, wanted, how = "1", f"{self.highest:g}", "give both on one scale"
+        else:
+            return
+        raise ValueError(
+            f"the pixels of `X` go from 0 to {given}, but this model was fitted on pixels up to "
+            f"{wanted}; {how}"
+        )
+
+
+def learn_reader(
+    images: Images,
+    *,
+    image_shape: Sequence[int] | None = None,
+    image_size: int | Sequence[int] | None = None,
+    channels: str | None = None,
+    feature_names: Sequence[str] | None = None,
+) -> tuple[ImageReader, NDArray[Any]]:
+    """Learn what there is to know of training images, and read them.
+
+    Parameters
+    ----------
+    images : ndarray or list of ndarray
+        From `collect_images`.
+    image_shape : sequence of int, default=None
+        Shape of an image, with or without channels; needed where images come as rows of numbers.
+    image_size : int or (int, int), default=None
+        Height and width to resize to.
+    channels : {"first", "last"}, default=None
+        The axis of the channels; None infers it.
+    feature_names : sequence of str, default=None
+        Names of the columns of a frame.
+
+    Returns
+    -------
+    reader : ImageReader
+    rows : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
+
+    Raises
+    ------
+    ValueError
+        Images differ in shape, their shape cannot be told, or a pixel is not finite.
+    """
+    flat, given = _given_shape(images, image_shape, image_size is not None)
+    layout = _layout(given, channels)
+    moved = _move_channels(np.empty((1, *given), bool), layout)
+    assert moved is not None
+    if 0 in moved.shape:
+        raise ValueError(f"the images of `X` have shape {given}: there is no pixel in them")
+    size = moved.shape[2:] if image_size is None else tuple(np.broadcast_to(image_size, 2).tolist())
+    plain = ImageReader(
+        layout, (moved.shape[1], *size), given, flat, resized=image_size is not None
+    )
+    rows = plain.read(images)
+    mean, std = _statistics(rows)
+    reader = ImageReader(
+        plain.layout,
+        plain.shape,
+        given,
+        flat,
+        plain.resized,
+        float(rows.max()),
+        mean,
+        std,
+        None if feature_names is None else tuple(feature_names),
+    )
+    return reader, rows
+
+
+def _given_shape(
+    images: Images, image_shape: Sequence[int] | None, resized: bool
+) -> tuple[bool, tuple[int, ...]]:
+    """Return whether images are flat, and the shape of one."""
+    if isinstance(images, list):
+        other = next(i for i, image in enumerate(images) if image.shape != images[0].shape)
+        same_rank = len({image.ndim for image in images}) == 1
+        if not resized or not same_rank or images[0].ndim == 1:
+            advice = "give `image_size` to resize them" if same_rank else "give all the same axes"
+            raise ValueError(
+                f"image 0 of `X` has shape {images[0].shape} and image {other} "
+                f"{images[other].shape}; {advice}"
+            )
+        return False, images[0].shape
+    shape, wanted = images.shape[1:], None if image_shape is None else tuple(image_shape)
+    if len(shape) > 1:
+        if wanted is not None and wanted != shape:
+            raise ValueError(
+                f"the images of `X` have shape {shape}, but `image_shape` is {wanted}; leave it "
+                "out where images do not come as rows of numbers"
+            )
+        if len(shape) > 3:
+            raise ValueError(
+                f"`X` has shape {images.shape}; images have two axes, or three with channels, so "
+                "that `X` has four at most"
+            )
+        return False, shape
+    n_features = shape[0]
+    if wanted is None:
+        return True, _guess_shape(n_features)
+    if math.prod(wanted) != n_features:
+        raise ValueError(
+            f"`image_shape` {wanted} has {math.prod(wanted)} pixels, but the rows of `X` have "
+            f"{n_features}"
+        )
+    return True, wanted
+
+
+def _guess_shape(n_features: int) -> tuple[int, int]:
+    side = math.isqrt(n_features)
+    if side**2 == n_features and side >= 8:
+        return side, side
+    if n_features <= _MAX_ROW_OF_PIXELS:
+        return 1, n_features
+    raise ValueError(
+        f"the rows of `X` have {n_features} pixels, which are no square: give `image_shape`, such "
+        "as (32, 32, 3)"
+    )
+
+
+def _layout(shape: tuple[int, ...], channels: str | None) -> str:
+    if len(shape) == 2:
+        return "gray"
+    if channels is not None:
+        return channels
+    first, last = (shape[i] in _USUAL_CHANNELS for i in (0, -1))
+    if first == last:
+        problem = "either end could hold the channels" if first else "no axis looks like channels"
+        raise ValueError(
+            f"the images of `X` have shape {shape}, where {problem}: say channels='first' or "
+            "channels='last'"
+        )
+    return "first" if first else "last"
+
+
+def _move_channels(images: NDArray[Any], layout: str) -> NDArray[Any] | None:
+    """Return images of a layout as (n_rows, channels, height, width), None if they are not."""
+    if images.ndim != (3 if layout == "gray" else 4):
+        return None
+    if layout == "gray":
+        return images[:, None]
+    return np.moveaxis(images, -1, 1) if layout == "last" else images
+
+
+def _is_byte(images: NDArray[Any]) -> bool:
+    return images.dtype in (np.uint8, np.bool_)
+
+
+def _is_fraction(images: NDArray[Any]) -> bool:
+    return bool(images.min() >= 0 and images.max() <= 1 and (images % 1).any())
+
+
+def _check_finite(images: NDArray[Any], first_row: int) -> None:
+    if _is_byte(images) or np.isfinite(images).all():
+        return
+    row = int(np.flatnonzero(~np.isfinite(images).all((1, 2, 3)))[0])
+    what = "NaN" if np.isnan(images[row]).any() else "inf, or too large for single precision"
+    raise ValueError(f"image {first_row + row} of `X` has a pixel that is {what}")
+
+
+def _resize(images: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    from torchvision.transforms.v2 import functional as F  # type: ignore[import-untyped]
+
+    if images.shape[2:] == size:
+        return images
+    parts = torch.from_numpy(images).split(256)
+    return torch.cat([F.resize(part, list(size), antialias=True) for part in parts]).numpy()
+
+
+def _statistics(rows: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    parts = [rows[start : start + 1024].astype(np.float64) for start in range(0, len(rows), 1024)]
+    n_values = rows.size / rows.shape[1]
+    mean = sum(part.sum((0, 2, 3)) for part in parts) / n_values
+    variance = sum(((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) for part in parts) / n_values
+    std = np.sqrt(variance)
+    return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+
+
+# From what users bring to arrays
+
+
+def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None]:
+    """Bring images into arrays.
+
+    Parameters
+    ----------
+    X : array-like, tensor, list of PIL images or of arrays, or torch dataset
+    first_row : int, default=0
+        Number of the first row, for the parts of a stream.
+
+    Returns
+    -------
+    images : ndarray of shape (n_rows, ...), or list of ndarray if their shapes differ
+    labels : list or None
+        Those of a dataset of (image, label) pairs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no image, or something is not one; the message says which row.
+    """
+    items, labels = X, None
+    if isinstance(X, torch.utils.data.Dataset):
+        items, labels = _dataset_items(X)
+    elif isinstance(X, Sequence) and not isinstance(X, str | bytes):
+        items = list(X)  # a column of a `datasets.Dataset`, say
+    if isinstance(items, list) and len(items) and not _is_nested(items[0]):
+        arrays = [_as_array(item, first_row + i) for i, item in enumerate(items)]
+        if len({array.shape for array in arrays}) > 1:
+            return arrays, labels
+        items = np.stack(arrays)
+    elif isinstance(items, torch.Tensor):
+        items = _as_array(items, first_row)
+    array = check_array(
+        items, dtype="numeric", ensure_all_finite=False, ensure_2d=False, allow_nd=True
+    )
+    if array.ndim < 2:
+        raise ValueError(
+            f"`X` has shape {array.shape}, but images are wanted. Reshape your data: X[None] is "
+            "one image, X.reshape(n, -1) are n of them as rows of numbers"
+        )
+    return array, labels
+
+
+def iterate_images(X: Any) -> Iterator[Any]:
+    """Iterate over images as the user gives them, not yet checked."""
+    if isinstance(X, torch.utils.data.Dataset):
+        return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
+    if hasattr(X, "iloc"):  # a frame iterates over its columns' names
+        X = X.to_numpy()
+    return iter(X)
+
+
+def _is_nested(item: Any) -> bool:
+    """Whether it belongs to nested lists of numbers, which numpy understands."""
+    return isinstance(item, list | tuple | int | float | complex | str | np.generic)
+
+
+def _dataset_items(dataset: Any) -> tuple[list[Any], list[Any] | None]:
+    pairs = [_one_item(dataset, i) for i in range(_dataset_length(dataset))]
+    images = [image for image, _ in pairs]
+    if not pairs or any(len(label) == 0 for _, label in pairs):
+        return images, None
+    return images, [label[0] for _, label in pairs]
+
+
+def _dataset_length(dataset: Any) -> int:
+    if not hasattr(dataset, "__len__"):
+        raise TypeError(
+            f"`X` is a {type(dataset).__name__}, a dataset without a length; collect its images "
+            "into a list"
+        )
+    return len(dataset)
+
+
+def _one_item(dataset: Any, row: int) -> tuple[Any, tuple[Any, ...]]:
+    item = dataset[row]
+    if not isinstance(item, list | tuple):
+        return item, ()
+    label = item[1] if len(item) > 1 else None
+    if isinstance(label, torch.Tensor | np.generic) and label.ndim == 0:
+        label = label.item()
+    return item[0], () if label is None else (label,)
+
+
+def _as_array(item: Any, row: int) -> NDArray[Any]:
+    from PIL.Image import Image
+
+    if isinstance(item, Image):
+        if item.mode in ("1", "P"):
+            item = item.convert("L" if item.mode == "1" else "RGB")
+        elif item.mode not in ("L", "I", "I;16", "F", "RGB", "RGBA"):
+            item = item.convert("RGB")
+        return np.asarray(item)
+    if isinstance(item, torch.Tensor):
+        item = item.detach().cpu()
+        return (item.float() if item.dtype == torch.bfloat16 else item).numpy()
+    if isinstance(item, np.ndarray):
+        return item
+    raise TypeError(
+        f"row {row} of `X` has to be an image (a PIL image, an array or a tensor), got an "
+        f"instance of {type(item).__name__}"
+    )
+
+
+class ImageTable(RowTable):
+    """Images that are ready to be mixed.
+
+    Parameters
+    ----------
+    images : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
+    reader : ImageReader
+    transform : callable, default=None
+        Makes a variant of one image in training: takes and returns a tensor of shape (channels,
+        height, width).
+    """
+
+    def __init__(
+        self,
+        images: NDArray[Any],
+        reader: ImageReader,
+        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> None:
+        self.images = images
+        self.reader = reader
+        self.transform = transform
+        self.lengths = np.ones(len(images), np.int64)
+
+    def inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        return {"images": self.reader.normalise(self.images[rows])}
+
+    def training_inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        if self.transform is None:
+            return self.inputs(rows, counted)
+        images = torch.from_numpy(self.images[rows.ravel()])
+        variants = [self.transform(image) for image in images]
+        for variant in variants:
+            if not isinstance(variant, torch.Tensor) or variant.shape != images.shape[1:]:
+                shape = getattr(variant, "shape", type(variant).__name__)
+                raise ValueError(
+                    f"`augment` turned an image of shape {tuple(images.shape[1:])} into {shape}; "
+                    "it has to return a tensor of the same shape (channels, height, width)"
+                )
+        varied = torch.stack(variants).numpy()
+        return {"images": self.reader.normalise(varied.reshape(*rows.shape, *varied.shape[1:]))}

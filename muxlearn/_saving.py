@@ -1,0 +1,186 @@
+"""How fitted estimators are saved and loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+import muxlearn
+from muxlearn._device import seeded
+from muxlearn._fitting import FittingMixin
+from muxlearn.nn.module import MuxModule
+from muxlearn.persistence import (
+    FormatError,
+    decode_labels,
+    decode_params,
+    encode_labels,
+    encode_params,
+    read_folder,
+    write_folder,
+)
+
+__all__ = ["SavingMixin"]
+
+Self = TypeVar("Self", bound="SavingMixin")
+
+#: What the names of arrays that do not belong to the module start with in a saved file.
+_ARRAY = "estimator."
+
+
+class SavingMixin(FittingMixin):
+    """`save` and `load`, and what unpickling has to set right."""
+
+    def save(self, folder: str | os.PathLike) -> None:
+        """Save the fitted estimator to a folder, as data without code.
+
+        Parameters
+        ----------
+        folder : str or path
+            Gets `config.json`, `model.safetensors` and, of a text estimator, `tokenizer.json`.
+            What is not data is not kept: callbacks, transforms of images, the state of a random
+            number generator.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            There is nothing to save.
+        TypeError
+            A label is neither a string, a number nor a bool; or the module was given as an
+            object, which is code.
+        """
+        check_is_fitted(self)
+        structure = encode_params(self._structure)
+        lost = [name for name in self._structure if name not in structure]
+        if lost:
+            raise TypeError(
+                f"`{lost[0]}` is an object, which a saved folder cannot keep: use joblib.dump, or "
+                "give a name in its place"
+            )
+        module = self.module_
+        config = {
+            "estimator": type(self).__name__,
+            "muxlearn_version": muxlearn.__version__,
+            "params": encode_params(self.get_params(deep=False)),
+            "structure": structure,
+            "labels": encode_labels(self.classes_),
+            "plan_seed": self._plan_seed,
+            "history": _epochs(self.history_),
+            "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
+            **self._reader_config(),
+        }
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+        }
+        tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
+        write_folder(folder, config, tensors, self._reader_files())
+
+    @classmethod
+    def load(cls: type[Self], folder: str | os.PathLike) -> Self:
+        """Load an estimator that `save` has written; nothing is unpickled.
+
+        Parameters
+        ----------
+        folder : str or path
+
+        Returns
+        -------
+        estimator
+            Fitted, on the device that its `device` parameter names if there is such a one here.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such folder.
+        muxlearn.persistence.FormatError
+            The folder holds something else, a newer format, another estimator, or damaged files.
+        """
+        config, tensors, files = read_folder(folder, cls.__name__)
+        try:
+            return cls._restore(config, tensors, files)
+        except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise FormatError(
+                f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
+                f"{error})"
+            ) from error
+
+    @classmethod
+    def _restore(
+        cls: type[Self],
+        config: dict[str, Any],
+        tensors: dict[str, torch.Tensor],
+        files: Mapping[str, str],
+    ) -> Self:
+        from skorch.history import History
+
+        estimator = cls(**decode_params(config["params"]))
+        estimator._settle_device()
+        structure = decode_params(config["structure"])
+        classes = decode_labels(config["labels"])
+        with seeded(0, torch.device("cpu")):
+            module = cls(**structure)._rebuild(config, len(classes))
+        arrays = {
+            name.removeprefix(_ARRAY): tensors.pop(name).numpy()
+            for name in list(tensors)
+            if name.startswith(_ARRAY)
+        }
+        module.load_state_dict(tensors)
+        net = estimator._compose_net(module, max_epochs=0)
+        net.initialize()
+        net.history = History(config["history"])
+        warm_up = config["warm_up_history"]
+        estimator._set_fitted(
+            reader=cls._load_reader(config, files),
+            net=net,
+            classes=classes,
+            history=net.history,
+            warm_up_history=None if warm_up is None else History(warm_up),
+            plan_seed=config["plan_seed"],
+            structure=structure,
+        )
+        estimator._set_arrays(arrays)
+        return estimator
+
+    # What a subclass says
+
+    def _reader_config(self) -> dict[str, Any]:
+        """Return what `config.json` keeps of the reader, and what `_rebuild` needs."""
+        return {}
+
+    def _reader_files(self) -> dict[str, str]:
+        """Return the files that keep the reader, by name."""
+        return {}
+
+    @classmethod
+    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> Any:
+        """Return the reader that `_reader_config` and `_reader_files` have kept."""
+        raise NotImplementedError
+
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
+        """Build the module that `config` describes; its weights come later."""
+        raise NotImplementedError
+
+    def _arrays(self) -> dict[str, NDArray]:
+        """Return what `fit` has learned outside of module and reader, for `save`."""
+        return {}
+
+    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
+        """Take back what `_arrays` returned."""
+
+    # Pickles
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            self._settle_device()
+
+
+def _epochs(history: Any) -> list[dict[str, Any]]:
+    """Return the epochs of a skorch history without their batches."""
+    return [
+        {name: entry for name, entry in epoch.items() if name != "batches"} for epoch in history
+    ]
