@@ -304,11 +304,9 @@ def cut_windows(
             f"`max_length` is {max_length}, but the tokenizer adds {n_special} special tokens to "
             f"a sentence; raise `max_length` to at least {n_special + 1}"
         )
-    vocabulary: dict[str, int] = {}
-    codes = np.fromiter(
-        (vocabulary.setdefault(word, len(vocabulary)) for word in chain.from_iterable(sentences)),
-        np.int64,
-    )
+    all_words = list(chain.from_iterable(sentences))
+    vocabulary = {word: code for code, word in enumerate(dict.fromkeys(all_words))}
+    codes = np.fromiter(map(vocabulary.__getitem__, all_words), np.int64, len(all_words))
     # No word takes more than half a window, so that there is always room for its neighbours.
     of_word = _pieces_of(tokenizer, list(vocabulary), max(1, capacity // 2))
     n_pieces = of_word.lengths[codes]

@@ -36,7 +36,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--n-train", type=int, default=50_000)
     parser.add_argument("--n-test", type=int, default=3_000)
-    parser.add_argument("--backbone", default=None, help="folder of an encoder; default MiniLM")
+    parser.add_argument(
+        "--backbone",
+        default=None,
+        help="folder of an encoder, or 'scratch' for the compact one; default MiniLM",
+    )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--lexical-size", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=1)
@@ -127,7 +131,7 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
     """Build the tagger for one row of the table."""
     return MuxTokenTagger(
         n_mux=n_mux,
-        backbone=args.backbone or packaged_minilm(),
+        backbone=None if args.backbone == "scratch" else args.backbone or packaged_minilm(),
         multiplexer=args.multiplexer,
         lexical_size=args.lexical_size,
         warm_up=None,
