@@ -3,7 +3,7 @@ Mark names in colour
 ====================
 
 Learns which tokens are names from a real treebank, four sentences in one pass, and shows what it
-finds in new sentences. No model hub is asked. About two minutes on two cores.
+finds in new sentences. No model hub is asked. Two to five minutes on two cores.
 """
 
 # %%
