@@ -249,9 +249,10 @@ class PieceTable(TokenTable):
     def _words_at(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None
     ) -> NDArray[np.int64]:
-        _, mask = self.gather(rows)
-        words = self._pad(self._words, rows, mask, -1)
-        return words if counted is None else np.where(counted[..., None], words, -1)
+        positions, mask = self._positions(rows)
+        if counted is not None:
+            mask &= counted[..., None]
+        return np.where(mask, self._words[positions], -1)
 
     def unmix(self, plan: MixturePlan, log_proba: NDArray[np.float64]) -> NDArray[np.float64]:
         words, _ = self.answers(plan.rows, plan.counted)

@@ -227,14 +227,14 @@ class TokenTable(RowTable):
         mask : ndarray of bool, the same shape
             False at padding.
         """
-        mask = np.arange(self.lengths[rows].max()) < self.lengths[rows][..., None]
-        return self._pad(self._tokens, rows, mask, 0), mask
+        positions, mask = self._positions(rows)
+        return np.where(mask, self._tokens[positions], 0).astype(np.int64), mask
 
-    def _pad(
-        self, values: NDArray, rows: NDArray[np.int64], mask: NDArray[np.bool_], filling: int
-    ) -> NDArray[np.int64]:
-        positions = np.where(mask, self._starts[rows][..., None] + np.arange(mask.shape[-1]), 0)
-        return np.where(mask, values[positions], filling).astype(np.int64)
+    def _positions(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Say where the tokens of some rows stand, 0 at padding, and where there is no padding."""
+        steps = np.arange(self.lengths[rows].max())
+        mask = steps < self.lengths[rows][..., None]
+        return np.where(mask, self._starts[rows][..., None] + steps, 0), mask
 
     def inputs(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None

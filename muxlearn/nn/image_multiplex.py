@@ -28,43 +28,10 @@ __all__ = [
     "NonlinearImageMultiplexer",
     "OrthogonalImageMultiplexer",
     "RotationImageMultiplexer",
-    "group_into_mixtures",
 ]
 
 # A full matrix over the pixels of a larger image would take more than 1 GiB for each slot.
 _MAX_PIXELS = 2**14
-
-
-def group_into_mixtures(images: Tensor, capacity: int, n_mux: int | None = None) -> Tensor:
-    """Give the mixtures an axis of their own.
-
-    Parameters
-    ----------
-    images : Tensor of shape (n_mixtures * n_mux, …)
-        Images ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
-    capacity : int
-        Number of slots.
-    n_mux : int, default=None
-        Images in a mixture, at most the capacity, which None stands for.
-
-    Returns
-    -------
-    Tensor of shape (n_mixtures, n_mux, …)
-        A view.
-
-    Raises
-    ------
-    ValueError
-        If `n_mux` exceeds the capacity or does not divide the number of images.
-    """
-    n_places = capacity if n_mux is None else n_mux
-    if not 1 <= n_places <= capacity:
-        raise ValueError(f"n_mux={n_places} is outside of 1 to {capacity}, the capacity")
-    if len(images) % n_places:
-        raise ValueError(
-            f"{len(images)} images cannot be divided into mixtures of n_mux={n_places} images"
-        )
-    return images.unflatten(0, (-1, n_places))
 
 
 class ImageMultiplexer(nn.Module):

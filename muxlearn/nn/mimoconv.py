@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from muxlearn.nn.binding import BINDINGS, Binding, SubspaceBinding, Unbinding
-from muxlearn.nn.module import MuxModule
+from muxlearn.nn.operating_points import OperatingPointModule
 from muxlearn.nn.wideresnet import (
     ACTIVATIONS,
     ConvNorm,
     FoldedConvNorm,
-    OperatingPointNorm,
     WideTrunk,
 )
 
@@ -35,7 +33,7 @@ _CHANNELS = {
 _CHUNK_ELEMENTS = 2**21
 
 
-class MuxWideResNet(MuxModule):
+class MuxWideResNet(OperatingPointModule):
     """Classify the images of mixtures (MIMOConv; MIMONets: Menet et al., NeurIPS 2023).
 
     A stem convolution sees every image, a binding folds the images' feature maps into one, a wide
@@ -106,7 +104,7 @@ class MuxWideResNet(MuxModule):
         operating_points: Sequence[int] | None = None,
         activated_skip: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(n_mux, operating_points)
         if depth < 10 or depth % 6 != 4:
             raise ValueError(f"depth={depth} is not 6 k + 4 with k >= 1, such as 10, 16 or 28")
         for name, value, allowed in (
@@ -116,8 +114,6 @@ class MuxWideResNet(MuxModule):
         ):
             if value not in allowed:
                 raise ValueError(f"{name}={value!r} is not one of {sorted(allowed)}")
-        self.n_mux = n_mux
-        self.operating_points = _check_operating_points(operating_points, n_mux)
         n_points = len(self.operating_points)
         stem_channels, stage_channels = _CHANNELS[n_stages]
         channels, features = stem_channels * initial_width, stage_channels[-1] * width
@@ -216,11 +212,6 @@ class MuxWideResNet(MuxModule):
             return self.head(pooled)
         return self.head(self.unbinding(pooled, n_places)).flatten(0, 1)
 
-    def nearest_point(self, n_mux: int) -> int:
-        """Return the number of the operating point whose statistics `n_mux` uses."""
-        points = self.operating_points
-        return min(range(len(points)), key=lambda i: (abs(points[i] - n_mux), -points[i]))
-
     def mix(self, images: Tensor, n_places: int, point: int) -> Tensor:
         """Run the stem, bind and bundle.
 
@@ -252,52 +243,6 @@ class MuxWideResNet(MuxModule):
         chunks = images.split(n_places * max(1, _CHUNK_ELEMENTS // elements))
         return mix(images) if len(chunks) == 1 else torch.cat([mix(chunk) for chunk in chunks])
 
-    @torch.no_grad()
-    def recalibrate(self, batches: Iterable[Tensor], n_mux: int | None = None) -> None:
-        """Estimate the batch statistics of one operating point anew.
-
-        Needed where an operating point was not trained, or its statistics lag behind the weights.
-
-        Parameters
-        ----------
-        batches : iterable of Tensor of shape (n_mixtures * n_mux, in_channels, height, width)
-            Training images, as `forward` takes them; all batches count alike.
-        n_mux : int, default=None
-            The operating point; None stands for the capacity.
-
-        Raises
-        ------
-        ValueError
-            If `n_mux` is not an operating point, or there are no batches.
-        RuntimeError
-            If the statistics are folded into the convolutions, as `for_inference` does.
-        """
-        n_places = self.n_mux if n_mux is None else n_mux
-        if n_places not in self.operating_points:
-            raise ValueError(
-                f"n_mux={n_places} has no statistics of its own; operating_points are "
-                f"{self.operating_points}"
-            )
-        if isinstance(self.stem, FoldedConvNorm):
-            raise RuntimeError("a model prepared for inference cannot be recalibrated")
-        norms = [module for module in self.modules() if isinstance(module, OperatingPointNorm)]
-        momenta, was_training = [norm.momentum for norm in norms], self.training
-        remaining = iter(batches)
-        first = next(remaining, None)
-        if first is None:
-            raise ValueError("batches is empty: recalibrating needs one batch at least")
-        for norm in norms:
-            norm.reset(self.operating_points.index(n_places))
-            norm.momentum = None
-        try:
-            self.train()
-            for images in chain([first], remaining):
-                self(images, n_places)
-        finally:
-            self.train(was_training)
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
-
     def for_inference(self, dtype: torch.dtype | None = None) -> MuxWideResNet:
         """Return a copy that predicts only: batch statistics within the kernels, in `dtype`.
 
@@ -322,16 +267,6 @@ class MuxWideResNet(MuxModule):
         if self.head.weight.device.type == "cpu":
             model = model.to(memory_format=torch.channels_last)
         return model
-
-
-def _check_operating_points(points: Sequence[int] | None, n_mux: int) -> tuple[int, ...]:
-    points = (n_mux,) if points is None else tuple(points)
-    if not points or len(set(points)) < len(points) or not all(1 <= p <= n_mux for p in points):
-        raise ValueError(
-            f"operating_points={points} have to be different numbers from 1 to {n_mux}, the "
-            "capacity, one at least"
-        )
-    return points
 
 
 _ACTIVATION_OF_ARCHITECTURE = {

@@ -10,10 +10,9 @@ from __future__ import annotations
 import copy
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
-from itertools import chain
 from typing import Any, NamedTuple
 
 import torch
@@ -21,9 +20,7 @@ from torch import Tensor, nn
 from torchvision import models  # type: ignore[import-untyped]
 
 from muxlearn.nn.binding import BINDINGS, Binding, Unbinding
-from muxlearn.nn.image_multiplex import group_into_mixtures
-from muxlearn.nn.mimoconv import _check_operating_points
-from muxlearn.nn.module import MuxModule
+from muxlearn.nn.operating_points import OperatingPointModule
 from muxlearn.nn.wideresnet import OperatingPointNorm
 
 __all__ = ["MuxTrunkClassifier", "TrunkNorm", "list_trunks"]
@@ -67,7 +64,7 @@ class TrunkNorm(OperatingPointNorm):
         return super().forward(x, _MIXTURES.get()[1] if point is None else point)
 
 
-class MuxTrunkClassifier(MuxModule):
+class MuxTrunkClassifier(OperatingPointModule):
     """Classify the images of mixtures by any image classifier.
 
     The stem sees every image, a binding folds the images' feature maps into one, the rest of the
@@ -140,13 +137,9 @@ class MuxTrunkClassifier(MuxModule):
         learn_keys: bool = True,
         operating_points: Sequence[int] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(n_mux, operating_points)
         if binding not in BINDINGS:
             raise ValueError(f"binding={binding!r} is not one of {sorted(BINDINGS)}")
-        if n_mux < 1:
-            raise ValueError(f"n_mux={n_mux} has to be at least 1")
-        self.n_mux = n_mux
-        self.operating_points = _check_operating_points(operating_points, n_mux)
         self.trunk = _make_trunk(trunk, n_classes, weights)
         _remove_auxiliary_classifiers(self.trunk)
         places = _find_places(self.trunk, stem, classifier)
@@ -205,7 +198,7 @@ class MuxTrunkClassifier(MuxModule):
             If `n_mux` exceeds the capacity or does not divide the number of images, or the trunk
             does not bind where it was told to.
         """
-        n_places = group_into_mixtures(images, self.n_mux, n_mux).shape[1]
+        n_places = self._places(len(images), n_mux, "images")
         _MIXTURES.set((n_places, self.nearest_point(n_places)))
         logits = self.trunk(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
@@ -234,51 +227,6 @@ class MuxTrunkClassifier(MuxModule):
         """
         # MNASNet refuses tensors of an unknown version.
         return super().load_state_dict(_with_versions(state_dict, self), strict, assign)
-
-    def nearest_point(self, n_mux: int) -> int:
-        """Return the number of the operating point whose statistics `n_mux` uses."""
-        points = self.operating_points
-        return min(range(len(points)), key=lambda i: (abs(points[i] - n_mux), -points[i]))
-
-    @torch.no_grad()
-    def recalibrate(self, batches: Iterable[Tensor], n_mux: int | None = None) -> None:
-        """Estimate the batch statistics of one operating point anew.
-
-        Parameters
-        ----------
-        batches : iterable of Tensor of shape (n_mixtures * n_mux, in_channels, height, width)
-            Training images, as `forward` takes them; all batches count alike.
-        n_mux : int, default=None
-            The operating point; None stands for the capacity.
-
-        Raises
-        ------
-        ValueError
-            If `n_mux` is not an operating point, or there are no batches.
-        """
-        n_places = self.n_mux if n_mux is None else n_mux
-        if n_places not in self.operating_points:
-            raise ValueError(
-                f"n_mux={n_places} has no statistics of its own; operating_points are "
-                f"{self.operating_points}"
-            )
-        norms = [module for module in self.modules() if isinstance(module, TrunkNorm)]
-        momenta, was_training = [norm.momentum for norm in norms], self.training
-        remaining = iter(batches)
-        first = next(remaining, None)
-        if first is None:
-            raise ValueError("batches is empty: recalibrating needs one batch at least")
-        for norm in norms:
-            norm.reset(self.operating_points.index(n_places))
-            norm.momentum = None
-        try:
-            self.train()
-            for images in chain([first], remaining):
-                self(images, n_places)
-        finally:
-            self.train(was_training)
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
 
     def for_inference(self, dtype: torch.dtype | None = None) -> MuxTrunkClassifier:
         """Return a copy that predicts only, in `dtype`; on a CPU channels come last in memory.

@@ -21,7 +21,6 @@ from muxlearn.nn.image_multiplex import (
     IMAGE_MULTIPLEXERS,
     ImageMultiplexer,
     LinearImageMultiplexer,
-    group_into_mixtures,
 )
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import slots_to_places
@@ -148,9 +147,9 @@ class _MuxVision(MuxModule):
                 f"images of shape {tuple(images.shape[1:])} do not fit a network for images of "
                 f"shape {self.image_shape} (channels, height, width)"
             )
-        mixtures = group_into_mixtures(images, self.n_mux, n_mux)
-        features = self.features(self.multiplexer(mixtures))
-        return self.heads(features, mixtures.shape[1]).flatten(0, 1)
+        n_places = self._places(len(images), n_mux, "images")
+        features = self.features(self.multiplexer(images.unflatten(0, (-1, n_places))))
+        return self.heads(features, n_places).flatten(0, 1)
 
     def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
         """Return a copy that predicts only, in `dtype`.

@@ -14,7 +14,6 @@ from muxlearn.nn.image_multiplex import (
     NonlinearImageMultiplexer,
     OrthogonalImageMultiplexer,
     RotationImageMultiplexer,
-    group_into_mixtures,
 )
 
 N_MUX, SHAPE = 5, (3, 6, 7)  # neither square nor grey
@@ -192,22 +191,3 @@ def test_half_precision_turns_at_the_exact_angles():
     turned = multiplexer(x.bfloat16())
     assert turned.dtype == torch.bfloat16
     torch.testing.assert_close(turned.float(), multiplexer(x), atol=0.02, rtol=0.02)
-
-
-# Mixtures
-
-
-def test_neighbours_share_a_mixture():
-    assert group_into_mixtures(torch.arange(6), 3).tolist() == [[0, 1, 2], [3, 4, 5]]
-    assert group_into_mixtures(torch.arange(6), 3, 2).tolist() == [[0, 1], [2, 3], [4, 5]]
-
-
-@pytest.mark.parametrize("n_mux", [0, 4])
-def test_more_images_than_slots_are_refused(n_mux):
-    with pytest.raises(ValueError, match=rf"n_mux={n_mux} is outside of 1 to 3, the capacity"):
-        group_into_mixtures(torch.zeros(12), 3, n_mux)
-
-
-def test_images_that_fill_no_mixture_are_refused():
-    with pytest.raises(ValueError, match=r"7 images cannot be divided .* n_mux=3 images"):
-        group_into_mixtures(torch.zeros(7), 3)
