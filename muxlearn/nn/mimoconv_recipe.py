@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
 from muxlearn.nn.wideresnet import ShiftedReLU
 
-__all__ = ["GradientFilter", "GradientStep", "backward", "one_cycle_sgd", "parameter_groups"]
+__all__ = ["GradientStep", "backward", "one_cycle_sgd", "parameter_groups"]
 
 
 class GradientStep(NamedTuple):
@@ -143,31 +142,3 @@ def one_cycle_sgd(
     """
     optimizer = SGD(parameter_groups(model, weight_decay), lr=lr)
     return optimizer, OneCycleLR(optimizer, max_lr=lr, total_steps=n_steps)
-
-
-class GradientFilter:
-    """Tells which updates to skip: those whose gradient is far longer than in the last epoch.
-
-    Parameters
-    ----------
-    factor : float, default=10
-        How many times longer than the last epoch's mean, skipped updates left out.
-    """
-
-    def __init__(self, factor: float = 10.0) -> None:
-        self.factor = factor
-        self.limit = math.inf
-        self._norms: list[float] = []
-
-    def accepts(self, norm: float) -> bool:
-        """Whether to make the update; never where the norm is not finite."""
-        accepted = norm < self.limit
-        if accepted:
-            self._norms.append(norm)
-        return accepted
-
-    def end_epoch(self) -> None:
-        """Set the limit for the next epoch; it stays where no update was made."""
-        if self._norms:
-            self.limit = self.factor * sum(self._norms) / len(self._norms)
-        self._norms = []

@@ -11,7 +11,7 @@ from torch import nn
 from muxlearn.nn import mimoconv
 from muxlearn.nn.binding import BINDINGS
 from muxlearn.nn.mimoconv import MuxWideResNet
-from muxlearn.nn.mimoconv_recipe import GradientFilter, backward, one_cycle_sgd, parameter_groups
+from muxlearn.nn.mimoconv_recipe import backward, one_cycle_sgd, parameter_groups
 from muxlearn.nn.regularize import isometry_regularizer
 from muxlearn.nn.wideresnet import ACTIVATIONS, OperatingPointNorm, ShiftedReLU
 
@@ -413,27 +413,3 @@ def test_gradients_are_clipped():
     norms = torch.stack([p.grad.norm() for p in model.parameters()])
     assert step.norm > 1e-3
     assert norms.norm().item() == pytest.approx(1e-3, rel=1e-3)
-
-
-def test_the_first_epoch_is_not_filtered():
-    gradients = GradientFilter()
-    assert all(gradients.accepts(norm) for norm in (1.0, 1e6, 2.0))
-
-
-def test_the_filter_compares_with_the_accepted_of_the_last_epoch():
-    gradients = GradientFilter(factor=10)
-    for norms, verdicts in (
-        ([1.0, 3.0], [True, True]),
-        ([10.0, 19.9, 20.0, 500.0], [True, True, False, False]),
-        ([149.0, 150.0], [True, False]),
-    ):
-        assert [gradients.accepts(norm) for norm in norms] == verdicts
-        gradients.end_epoch()
-
-
-@pytest.mark.parametrize("norm", [math.nan, math.inf])
-def test_the_filter_never_accepts_what_is_not_finite(norm):
-    gradients = GradientFilter()
-    assert not gradients.accepts(norm)
-    gradients.end_epoch()
-    assert gradients.accepts(5.0)
