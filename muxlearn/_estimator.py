@@ -159,7 +159,11 @@ class MuxEstimator(SavingMixin):
                     for regrouping in range(n_passes)
                 ]
                 bar.update(len(rows))
-                yield self._per_row(rows, np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes))
+                if n_passes == 1:  # as it is: a tagger's arrays are large
+                    yield self._per_row(rows, log_proba[0])
+                else:
+                    mean = np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes)
+                    yield self._per_row(rows, mean)
 
     def _log_proba_pass(
         self,

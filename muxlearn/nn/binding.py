@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.multiplex import slots_to_places
+from muxlearn.nn.multiplex import mean_over_slots, slots_to_places
 
 __all__ = [
     "BINDINGS",
@@ -222,7 +222,4 @@ class Unbinding(nn.Module):
     def forward(self, pooled: Tensor, n_places: int) -> Tensor:
         """Map (n_mixtures, features) to (n_mixtures, n_places, features)."""
         features = self.linear(pooled).relu().unflatten(1, (self.n_mux, -1))
-        if n_places == self.n_mux:
-            return features
-        n_slots = slots_to_places(features.new_ones(self.n_mux), n_places)
-        return slots_to_places(features, n_places, dim=1) / n_slots[:, None]
+        return mean_over_slots(features, n_places, dim=1)

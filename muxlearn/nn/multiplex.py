@@ -23,6 +23,7 @@ __all__ = [
     "OrthogonalMultiplexer",
     "SubspaceMultiplexer",
     "embed_and_multiplex",
+    "mean_over_slots",
     "slots_to_places",
 ]
 
@@ -54,6 +55,30 @@ def slots_to_places(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
     shape[dim] = n_places
     place_of_slot = torch.arange(n_slots, device=values.device) % n_places
     return values.new_zeros(shape).index_add(dim, place_of_slot, values)
+
+
+def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
+    """Average the slots that one row fills when fewer rows than slots are given.
+
+    Parameters
+    ----------
+    values : Tensor
+    n_places : int
+    dim : int, default=0
+        As for `slots_to_places`.
+
+    Returns
+    -------
+    Tensor
+        As `values`, with `n_places` entries along `dim`.
+    """
+    n_slots = values.shape[dim]
+    if n_places == n_slots:
+        return values
+    shape = [1] * values.ndim
+    shape[dim] = n_places
+    counts = slots_to_places(values.new_ones(n_slots), n_places).view(shape)
+    return slots_to_places(values, n_places, dim) / counts
 
 
 class Multiplexer(nn.Module):

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
-from muxlearn.nn.multiplex import Multiplexer
+from muxlearn.nn.multiplex import Multiplexer, slots_to_places
 from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
 
 __all__ = ["LexicalPath", "MuxTokenClassifier"]
@@ -158,10 +158,8 @@ class MuxTokenClassifier(MuxTextModule):
             )
             log_proba = logits.float().log_softmax(-1)
             total = total.index_copy(0, here, torch.logaddexp(total[here], log_proba))
-        n_slots = torch.bincount(
-            torch.arange(self.n_mux, device=wanted.device) % n_places, minlength=n_places
-        )
-        return total - n_slots[places].float().log()[:, None]
+        n_slots = slots_to_places(total.new_ones(self.n_mux), n_places)
+        return total - n_slots[places].log()[:, None]
 
     def _read(
         self,

@@ -18,6 +18,7 @@ from muxlearn.nn.multiplex import (
     Multiplexer,
     SubspaceMultiplexer,
     embed_and_multiplex,
+    slots_to_places,
 )
 
 __all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTextModule", "MuxTrainingOutput"]
@@ -298,5 +299,4 @@ def _average_slots(logits: Tensor, n_places: int) -> Tensor:
     spare = -n_slots % n_places
     log_proba = F.pad(log_proba, (0, 0, 0, spare), value=-math.inf)
     total = log_proba.unflatten(1, (-1, n_places)).logsumexp(1)  # (n_mixtures, n_places, classes)
-    places = torch.arange(n_slots, device=logits.device) % n_places
-    return total - torch.bincount(places, minlength=n_places).to(total).log()[:, None]
+    return total - slots_to_places(total.new_ones(n_slots), n_places).log()[:, None]

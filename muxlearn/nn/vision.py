@@ -23,7 +23,7 @@ from muxlearn.nn.image_multiplex import (
     LinearImageMultiplexer,
 )
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import slots_to_places
+from muxlearn.nn.multiplex import mean_over_slots, slots_to_places
 
 __all__ = ["FoldedLinear", "MuxVisionCNN", "MuxVisionMLP", "SlotHeads"]
 
@@ -55,10 +55,7 @@ class SlotHeads(nn.Module):
     def forward(self, mixed: Tensor, n_places: int) -> Tensor:
         """Map (n_mixtures, features) to (n_mixtures, n_places, n_classes)."""
         features = self.slots(mixed).tanh().unflatten(1, (self.n_mux, -1))
-        if n_places < self.n_mux:
-            n_slots = slots_to_places(features.new_ones(self.n_mux), n_places)
-            features = slots_to_places(features, n_places, dim=1) / n_slots[:, None]
-        return self.output(features)
+        return self.output(mean_over_slots(features, n_places, dim=1))
 
 
 class FoldedLinear(nn.Module):
