@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn.nn.multiplex import mean_over_slots, slots_to_places
+from muxlearn.nn.subnetworks import separate_slots, slots_of_units
 
 __all__ = [
     "BINDINGS",
@@ -160,7 +161,7 @@ class SubspaceBinding(Binding):
         super().__init__(n_mux, channels, learn_keys)
         if n_mux > channels:
             raise ValueError(f"{channels} channels hold at most {channels} slots, not {n_mux}")
-        slots = torch.arange(channels) * n_mux // channels
+        slots = slots_of_units(channels, n_mux)
         self.register_buffer("slot_of_channel", slots, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
@@ -218,6 +219,12 @@ class Unbinding(nn.Module):
         self.n_mux = n_mux
         self.linear = nn.Linear(features, n_mux * features)
         nn.init.kaiming_normal_(self.linear.weight, mode="fan_out", nonlinearity="relu")
+
+    def separate_slots(self) -> None:
+        """Start with each slot reading its own share of the features alone."""
+        features = self.linear.in_features
+        slot_of_output = torch.arange(self.n_mux).repeat_interleave(features)
+        separate_slots(self.linear.weight, slot_of_output, slots_of_units(features, self.n_mux))
 
     def forward(self, pooled: Tensor, n_places: int) -> Tensor:
         """Map (n_mixtures, features) to (n_mixtures, n_places, features)."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from muxlearn.nn.binding import BINDINGS, Binding, SubspaceBinding, Unbinding
 from muxlearn.nn.operating_points import OperatingPointModule
+from muxlearn.nn.subnetworks import separate_slots, slots_of_units
 from muxlearn.nn.wideresnet import (
     ACTIVATIONS,
     ConvNorm,
@@ -183,6 +184,18 @@ class MuxWideResNet(OperatingPointModule):
         if dirac_init:
             for conv in self.trunk.convolutions():
                 nn.init.dirac_(conv.weight)
+        elif isinstance(self.binding, SubspaceBinding):
+            self._separate_slots()
+
+    def _separate_slots(self) -> None:
+        convolutions = self.trunk.convolutions()
+        if self.n_mux > min(conv.out_channels for conv in convolutions):
+            return
+        for conv in convolutions:
+            slots = (slots_of_units(n, self.n_mux) for n in conv.weight.shape[:2])
+            separate_slots(conv.weight, *slots)
+        if self.unbinding is not None:
+            self.unbinding.separate_slots()
 
     def forward(self, images: Tensor, n_mux: int | None = None) -> Tensor:
         """Classify.

@@ -413,3 +413,32 @@ def test_gradients_are_clipped():
     norms = torch.stack([p.grad.norm() for p in model.parameters()])
     assert step.norm > 1e-3
     assert norms.norm().item() == pytest.approx(1e-3, rel=1e-3)
+
+
+# Subnetworks
+
+
+@pytest.mark.parametrize("n_places", [2, 4])
+def test_images_in_subspaces_do_not_interfere_before_the_training(n_places):
+    model = MuxWideResNet(3, 4, depth=10, width=1, initial_width=1, binding="subspace").eval()
+    images = images_for(n_places, n_mixtures=1)
+    others = images_for(n_places, n_mixtures=1)
+    others[0] = images[0]
+    assert_near(model(others, n_places)[0], model(images, n_places)[0])
+    assert not torch.allclose(model(others, n_places)[1], model(images, n_places)[1], atol=1e-3)
+
+
+def test_an_image_learns_what_the_channels_of_other_slots_tell():
+    model = MuxWideResNet(3, 2, depth=10, width=1, initial_width=1, binding="subspace")
+    model(images_for(2)).square().sum().backward()
+    for conv in model.trunk.convolutions():
+        closed = conv.weight == 0
+        assert closed.float().mean() == 0.5
+        assert conv.weight.grad[closed].abs().mean() > 0
+
+
+def test_more_slots_than_channels_of_a_stage_share_the_trunk_from_the_start():
+    model = MuxWideResNet(
+        3, 17, depth=10, width=1, initial_width=2, binding="subspace", n_stages=3
+    )
+    assert all((conv.weight != 0).all() for conv in model.trunk.convolutions())
