@@ -194,6 +194,16 @@ def test_a_network_of_torchvision_is_a_trunk(tmp_path):
     assert_array_equal(loaded.predict_proba(IMAGES[:5]), clf.predict_proba(IMAGES[:5]))
 
 
+def test_an_odd_stem_has_no_holographic_binding():
+    trunk = nn.Sequential(
+        nn.Conv2d(1, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 10)
+    )
+    clf = small(architecture=trunk, multiplexer="hrr", bind_after="0", unbind_before="3")
+    with pytest.raises(ValueError, match="multiplexer='hrr'.* even number of channels, not 7"):
+        clf.fit(IMAGES[:8], Y[:8])
+    assert not hasattr(clf, "classes_")
+
+
 def test_images_too_small_for_a_trunk_are_refused():
     clf = small(architecture="alexnet", max_epochs=0)
     with pytest.raises(ValueError, match=r"\(1, 8, 8\) .* do not fit `architecture`.*image_size"):

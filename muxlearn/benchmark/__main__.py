@@ -15,6 +15,7 @@ COMMANDS = {
     "retrieval": "tokens recovered after the warm-up",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
+    "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
     "parity": "errors against recorded outputs of the reference implementation",
 }
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from muxlearn.benchmark import _parity_mimoconv, _parity_text
+from muxlearn.benchmark import _parity_mimoconv, _parity_mimoformer, _parity_text
 from muxlearn.benchmark._parity_case import load_case
 
 __all__ = ["TOLERANCE", "add_arguments", "check_case", "load_case", "main", "run"]
@@ -22,7 +22,7 @@ TOLERANCE = 2e-5
 # What checks a kind of case: modules with ``covers(case: dict) -> bool``, which sees the json file
 # with the case's `name` added, ``errors(path) -> dict[str, float]`` and, where some quantities have
 # to be nearer than others, ``tolerance(quantity) -> float``.
-_KINDS = (_parity_text, _parity_mimoconv)
+_KINDS = (_parity_text, _parity_mimoconv, _parity_mimoformer)
 
 
 def run(golden: Path) -> list[dict[str, Any]]:

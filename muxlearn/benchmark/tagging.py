@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gzip
 import statistics
-import time
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
 from functools import partial
@@ -22,6 +21,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
+from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.metrics import token_accuracy_score
@@ -62,11 +62,13 @@ def main(args: Namespace) -> int:
         split = train_test_split(
             sentences, tags, train_size=args.n_train, test_size=args.n_test, random_state=seed
         )
-        models = {"most frequent tag": fitted(MostFrequentTag(), split)}
+        models = {"most frequent tag": fit(MostFrequentTag(), split[0], split[2])}
         for n_mux in args.n_mux:
-            models[f"n_mux={n_mux}"] = _load_or_fit(args, n_mux, seed, split)
-        for name, (model, fit_seconds) in models.items():
-            results.setdefault(name, []).append(_judge(model, fit_seconds, split))
+            folder = args.models and args.models / f"n_mux_{n_mux}_seed_{seed}"
+            model, taken = load_or_fit(build(args, n_mux, seed), split[0], split[2], folder)
+            models[f"n_mux={n_mux}"] = model.set_params(dtype=args.dtype), taken
+        for name, (model, taken) in models.items():
+            results.setdefault(name, []).append(_judge(model, taken, split))
             print(f"seed {seed}, {name}: {results[name][-1]}", flush=True)
     # The models of the last seed predict in turn.
     runs = {name: partial(model.predict, split[1]) for name, (model, _) in models.items()}
@@ -121,12 +123,6 @@ class MostFrequentTag(BaseEstimator):
         return [[self.tag_of_.get(token, self.default_) for token in row] for row in X]
 
 
-def fitted(model: Any, split: Split) -> tuple[Any, float]:
-    """Fit a model; returns it with the seconds that it took."""
-    start = time.perf_counter()
-    return model.fit(split[0], split[2]), time.perf_counter() - start
-
-
 def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
     """Build the tagger for one row of the table."""
     return MuxTokenTagger(
@@ -146,27 +142,13 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
     )
 
 
-def _load_or_fit(
-    args: Namespace, n_mux: int, seed: int, split: Split
-) -> tuple[MuxTokenTagger, float]:
-    folder = args.models and args.models / f"n_mux_{n_mux}_seed_{seed}"
-    if folder is not None and (folder / "fit_seconds").exists():
-        model = MuxTokenTagger.load(folder).set_params(dtype=args.dtype)
-        return model, float((folder / "fit_seconds").read_text())
-    model, seconds = fitted(build(args, n_mux, seed), split)
-    if folder is not None:
-        model.save(folder)
-        (folder / "fit_seconds").write_text(str(seconds))
-    return model, seconds
-
-
-def _judge(model: Any, fit_seconds: float, split: Split) -> dict[str, float]:
+def _judge(model: Any, taken: FitTime, split: Split) -> dict[str, float]:
     scores = {"accuracy": token_accuracy_score(split[3], model.predict(split[1]))}
     if isinstance(model, MuxTokenTagger):
         model.set_params(decode="viterbi", transitions="learned")
         scores["viterbi"] = token_accuracy_score(split[3], model.predict(split[1]))
         model.set_params(decode=None)
-    return {**scores, "fit_s": fit_seconds}
+    return {**scores, "fit_s": taken.seconds, "fit_cpu_s": taken.cpu_seconds}
 
 
 def _row(
@@ -188,6 +170,7 @@ def _row(
         "highest": max(accuracies),
         "viterbi": statistics.mean(decoded) if decoded else None,
         "fit_s": statistics.median(result["fit_s"] for result in results[name]),
+        "fit_cpu_s": statistics.median(result["fit_cpu_s"] for result in results[name]),
         "rows_per_s": n_rows / statistics.median(seconds[name]),
         "speed_up": median_ratio(twin, seconds[name]) if twin else None,
     }

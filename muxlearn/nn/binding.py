@@ -113,12 +113,22 @@ class HRRBinding(MatrixBinding):
 
     Of slot `s`, output channel `j` is ``sum_i k_s[(i - j - 1 + c // 2) mod c] x_s[i]`` with `c`
     channels, which is how the reference arranges a key. The keys start uniform within ±1/√c.
+
+    Raises
+    ------
+    ValueError
+        For an odd number of channels, for which that arrangement is not defined.
     """
 
     order: Tensor
 
     def __init__(self, n_mux: int, channels: int, learn_keys: bool = True) -> None:
         super().__init__(n_mux, channels, learn_keys)
+        if channels % 2:
+            raise ValueError(
+                f"multiplexer='hrr' convolves an even number of channels, not {channels}; 'mbat' "
+                "and 'subspace' take any number"
+            )
         bound = 1 / math.sqrt(channels)
         keys = torch.empty(n_mux, channels).uniform_(-bound, bound)
         self.keys = nn.Parameter(keys, requires_grad=learn_keys)

@@ -1,11 +1,14 @@
 """The benchmarks run and say what they ran; what they measure is not judged here."""
 
+import gzip
 import json
 
+import numpy as np
 import pytest
 
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
+from muxlearn.benchmark.image import read_mnist
 from muxlearn.benchmark.tagging import MostFrequentTag, read_tagged
 
 TINY = [
@@ -123,3 +126,66 @@ def test_ratio_is_the_median_over_pairs():
 
 def test_synthetic_texts_have_the_lengths_asked_for():
     assert {len(text.split()) for text in synthetic_texts(50, (3, 4))} == {3, 4}
+
+
+# Images
+
+
+def write_mnist(folder, n_train=96, n_test=20):
+    """Write bright squares on one half or the other, in MNIST's form and names."""
+    rng = np.random.default_rng(0)
+    for name, n in (("train", n_train), ("t10k", n_test)):
+        labels = rng.integers(0, 2, n).astype(np.uint8)
+        images = rng.integers(0, 30, (n, 28, 28)).astype(np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[10:18, 14 * label + 3 : 14 * label + 11] += 200
+        for kind, values, n_axes in (("images-idx3", images, 3), ("labels-idx1", labels, 1)):
+            header = bytes([0, 0, 8, n_axes]) + np.array(values.shape, ">i4").tobytes()
+            path = folder / f"{name}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + values.tobytes()))
+    return images, labels
+
+
+TINY_NETWORK = ["--depth", "10", "--width", "1", "--initial-width", "1", "--repeats", "1"]
+
+
+def test_image_speed_sets_bindings_beside_the_plain_network(tmp_path):
+    out = tmp_path / "speed.json"
+    sizes = ["--image-shape", "1", "8", "8", "--images", "8", "--mixtures", "1", "2"]
+    assert main(["image", *TINY_NETWORK, *sizes, "--n-mux", "2", "1", "--json", str(out)]) == 0
+    rows = read_rows(out)
+    assert {(row["network"], row["n_mux"]) for row in rows} == {
+        ("plain, initial_width=1", 1),
+        *((binding, n_mux) for binding in ("hrr", "mbat", "subspace") for n_mux in (1, 2)),
+    }
+    assert rows[0]["over_stem_1"] == 1.0
+
+
+def test_mnist_is_read_from_its_four_files(tmp_path):
+    images, labels = write_mnist(tmp_path)
+    split = read_mnist(tmp_path, 50)
+    assert split.X_train.shape == (50, 28, 28)
+    np.testing.assert_array_equal(split.X_test, images)
+    np.testing.assert_array_equal(split.y_test, labels)
+
+
+def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
+    write_mnist(tmp_path)
+    out, plot, models = tmp_path / "image.json", tmp_path / "plot.png", tmp_path / "models"
+    what = ["--n-mux", "1", "2", "--operating-points", "1", "2", "--epochs", "2"]
+    files = ["--json", str(out), "--plot", str(plot), "--models", str(models)]
+    command = ["image", "--data", str(tmp_path), *TINY_NETWORK, *what, *files, "--batch-size", "8"]
+    assert main(command) == 0
+    rows = read_rows(out)
+    assert [(row["model"], row["n_mux"]) for row in rows] == [
+        ("identity", 1),
+        ("auto", 2),
+        ("auto for 1, 2", 1),
+        ("auto for 1, 2", 2),
+    ]
+    assert float(rows[0]["drop"]) == 0
+    assert float(rows[0]["accuracy"]) > 0.8
+    assert plot.stat().st_size > 1000
+    # A second run takes the models as they are.
+    assert main(command) == 0
+    assert [row["fit_s"] for row in read_rows(out)] == [row["fit_s"] for row in rows]

@@ -197,6 +197,11 @@ def test_more_slots_than_channels_are_refused():
         SubspaceBinding(4, 3)
 
 
+def test_holographic_binding_of_an_odd_number_of_channels_is_refused():
+    with pytest.raises(ValueError, match="an even number of channels, not 7; 'mbat' and 'sub"):
+        HRRBinding(2, 7)
+
+
 # The way back
 
 

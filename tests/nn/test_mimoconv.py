@@ -438,7 +438,5 @@ def test_an_image_learns_what_the_channels_of_other_slots_tell():
 
 
 def test_more_slots_than_channels_of_a_stage_share_the_trunk_from_the_start():
-    model = MuxWideResNet(
-        3, 17, depth=10, width=1, initial_width=2, binding="subspace", n_stages=3
-    )
+    model = MuxWideResNet(3, 17, depth=10, width=1, initial_width=2, binding="subspace", n_stages=3)
     assert all((conv.weight != 0).all() for conv in model.trunk.convolutions())
