@@ -1,11 +1,20 @@
-"""Images: the forward pass against the plain network, and accuracy on MNIST.
+"""Images: the forward pass against the plain network, and accuracy on MNIST or CIFAR.
 
 Without ``--data`` the wide residual network alone is timed: images/s of each binding at the
-capacity and below, over the plain network of the same depth and width. With ``--data``, a folder
-of MNIST's four files, models are trained and judged: one for every `n_mux` and multiplexer, and
-with ``--operating-points`` one more that serves all of these, after twice as many steps. ``n_mux=1``
-is the plain twin in both. The same number of training steps of the same number of mixtures at
-every `n_mux`.
+capacity and below, over the plain network of the same depth and width.
+
+With ``--data``, a folder of MNIST's four files or of torchvision's CIFAR, models are trained and
+judged: one for every `n_mux` and multiplexer, and with ``--operating-points`` one more that serves
+all of these, after twice as many steps. ``n_mux=1`` is the plain twin in both. The same number of
+training steps of the same number of mixtures at every `n_mux`.
+
+On a GPU, the network and the sizes of MIMONets' main study on CIFAR-10 (Menet et al., NeurIPS 2023)
+by our optimiser, about 1200 epochs there::
+
+    python -m muxlearn.benchmark image --dataset cifar10 --data FOLDER --n-mux 1 2 4
+        --multiplexer hrr mbat subspace --depth 28 --width 10 --initial-width 4 --activation prelu
+        --augment crop-flip --mixup 1 --isometry-weight 1e-4 --batch-size 128 --epochs 1200
+        --dtype bfloat16 --models KEPT
 """
 
 from __future__ import annotations
@@ -31,17 +40,17 @@ _FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-la
 
 
 class Split(NamedTuple):
-    """Images of shape (n, 28, 28) and their labels, to learn from and to test."""
+    """Images, (n, height, width) or with channels last, and labels, to learn from and to test."""
 
     X_train: NDArray[np.uint8]
-    y_train: NDArray[np.uint8]
+    y_train: NDArray[np.integer]
     X_test: NDArray[np.uint8]
-    y_test: NDArray[np.uint8]
+    y_test: NDArray[np.integer]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--data", type=Path, default=None, help="folder of MNIST's four files")
+    parser.add_argument("--data", type=Path, default=None, help="folder of the images")
     parser.add_argument(
         "--n-mux",
         type=int,
@@ -64,6 +73,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     speed.add_argument("--images", type=int, default=128, help="images in a round")
     train = parser.add_argument_group("accuracy")
+    train.add_argument("--dataset", choices=["mnist", "cifar10", "cifar100"], default="mnist")
     train.add_argument("--operating-points", type=int, nargs="+", default=None)
     train.add_argument("--seeds", type=int, nargs="+", default=[0])
     train.add_argument("--n-train", type=int, default=60_000)
@@ -71,6 +81,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     train.add_argument("--batch-size", type=int, default=64)
     train.add_argument("--lr", default="auto")
     train.add_argument("--augment", default="none")
+    train.add_argument("--activation", default="relu")
+    train.add_argument("--mixup", type=float, default=0.0)
+    train.add_argument("--isometry-weight", type=float, default=0.0)
     train.add_argument("--dtype", default="float32", help="of the training")
     train.add_argument("--plot", type=Path, default=None, help="draw accuracy over n_mux there")
     train.add_argument(
@@ -154,7 +167,7 @@ def _classify(model: MuxWideResNet, images: torch.Tensor, n_mux: int, mixtures: 
 
 
 def _accuracy(args: Namespace) -> int:
-    split = read_mnist(args.data, args.n_train)
+    split = read_split(args.dataset, args.data, args.n_train)
     points = tuple(args.operating_points or ())
     scores: dict[tuple[str, int], list[float]] = {}
     fit_times: dict[tuple[str, int], list[FitTime]] = {}
@@ -187,7 +200,8 @@ def _accuracy(args: Namespace) -> int:
         }
         for name, values in scores.items()
     ]
-    report(f"MNIST, {args.architecture}, {args.n_train} images, {args.epochs} epochs", rows, args)
+    what = f"{args.dataset}, {args.architecture}, {len(split.X_train)} images"
+    report(f"{what}, {args.epochs} epochs", rows, args)
     if args.plot is not None:
         _plot(args.plot, scores)
     return 0
@@ -222,6 +236,9 @@ def build(
         batch_size=args.batch_size,
         lr=args.lr if args.lr == "auto" else float(args.lr),
         augment=args.augment,
+        activation=args.activation,
+        mixup=args.mixup,
+        isometry_weight=args.isometry_weight,
         dtype=args.dtype,
         random_state=seed,
         verbose=args.verbose,
@@ -241,6 +258,32 @@ def _load_or_fit(
     model = build(args, n_mux, multiplexer, points, seed)
     model, taken = load_or_fit(model, split.X_train, split.y_train, folder)
     return model.set_params(dtype="float32"), taken
+
+
+def read_split(dataset: str, folder: Path, n_train: int) -> Split:
+    """Read a data set.
+
+    Parameters
+    ----------
+    dataset : {"mnist", "cifar10", "cifar100"}
+    folder : Path
+        As for `read_mnist`, or what torchvision calls the root; CIFAR is downloaded where it is
+        not there.
+    n_train : int
+        How many images to learn from to take at most, the first.
+
+    Returns
+    -------
+    Split
+    """
+    if dataset == "mnist":
+        return read_mnist(folder, n_train)
+    from torchvision.datasets import CIFAR10, CIFAR100  # type: ignore[import-untyped]
+
+    cifar = CIFAR10 if dataset == "cifar10" else CIFAR100
+    train, test = (cifar(folder, train=train, download=True) for train in (True, False))
+    y_train, y_test = np.array(train.targets), np.array(test.targets)
+    return Split(train.data[:n_train], y_train[:n_train], test.data, y_test)
 
 
 def read_mnist(folder: Path, n_train: int | None = None) -> Split:
