@@ -3,7 +3,7 @@ Cross-talk in MIMOFormer: bounds and simulation
 ===============================================
 
 Compares how far superposed attention scores stray from the scores that they stand for with what
-the theory allows, on several grids. About fifteen seconds on one core.
+the theory allows, on several grids. About ten seconds on one core.
 """
 
 # %%
