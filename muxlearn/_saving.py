@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any, TypeVar
 
 import torch
@@ -73,8 +74,11 @@ class SavingMixin(FittingMixin):
             "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
             **self._reader_config(),
         }
+        once = _names(module)
         tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in module.state_dict().items()
+            if name in once
         }
         tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
         write_folder(folder, config, tensors, self._reader_files())
@@ -128,7 +132,9 @@ class SavingMixin(FittingMixin):
             for name in list(tensors)
             if name.startswith(_ARRAY)
         }
-        module.load_state_dict(tensors)
+        lost, unknown = module.load_state_dict(tensors, strict=False)
+        if odd := sorted({*lost} & _names(module)) + unknown:
+            raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
         net = estimator._compose_net(module, max_epochs=0)
         net.initialize()
         net.history = History(config["history"])
@@ -177,6 +183,11 @@ class SavingMixin(FittingMixin):
         super().__setstate__(state)
         if "net_" in state:
             self._settle_device()
+
+
+def _names(module: MuxModule) -> set[str]:
+    """Name each tensor of a module once, though parts may share it."""
+    return {name for name, _ in chain(module.named_parameters(), module.named_buffers())}
 
 
 def _epochs(history: Any) -> list[dict[str, Any]]:

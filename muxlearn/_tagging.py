@@ -257,6 +257,9 @@ class MuxTokenTagger(MuxTextEstimator):
     the tagger is not tagged as one. `cross_val_score`, `GridSearchCV`, `clone` and `Pipeline`
     work all the same; the splits are those of `KFold`.
 
+    `from_reference` loads a checkpoint that the authors of [1]_ or [2]_ have published; its tags
+    are taken to follow each other legally where their names mark entities.
+
     References
     ----------
     .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
@@ -275,6 +278,7 @@ class MuxTokenTagger(MuxTextEstimator):
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
 
+    _reference_task = "token"
     _structure_names: ClassVar[tuple[str, ...]] = (*STRUCTURE, "lexical_size")
     _window_rows = 2048
     _constraints: ClassVar[dict[str, Constraint]] = {
@@ -646,6 +650,23 @@ class MuxTokenTagger(MuxTextEstimator):
     def _prior(self) -> NDArray[np.float64] | float:
         # A step's score says how often a tag comes at all, as the network's answer does.
         return self._log_frequencies if self.transitions == "learned" else 0.0
+
+    # Published models
+
+    @classmethod
+    def _reference_params(cls) -> dict[str, Any]:
+        return {"lexical_size": 0}
+
+    def _complete_reference(self) -> None:
+        if self.transitions == "learned":
+            raise ValueError(
+                "`transitions` is 'learned', but a published model comes without the tags that it "
+                "was trained on; take 'legal'"
+            )
+        n_tags = len(self.classes_)
+        steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
+        regular = _scheme(self.classes_.tolist()) is not None
+        self._set_steps(steps, np.full(n_tags, -np.log(n_tags)), regular)
 
     # Saving
 

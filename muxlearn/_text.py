@@ -192,6 +192,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     Notes
     -----
+    `from_reference` loads a checkpoint that the authors of [1]_ or [2]_ have published.
+
     Two of scikit-learn's estimator checks, invariance to the order of the samples and to the
     size of the batch, do not hold for ``n_mux > 1``: a prediction depends on its companions.
 
@@ -213,6 +215,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     ['weather', 'sport']
     """
 
+    _reference_task = "sequence"
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         **MuxClassifierMixin._constraints,

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._estimator import MuxEstimator
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, PathName
+from muxlearn._reference import ReferenceMixin
 from muxlearn._texts import train_tokenizer
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS, Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, Multiplexer
+from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import TOKENIZER
 
@@ -44,8 +45,11 @@ STRUCTURE = (
 #: New parts learn this many times faster than a pre-trained encoder.
 _FRESH_LR_FACTOR = 5.0
 
+#: The learning rate of a published model that is trained further (DataMUX and MUX-PLMs).
+_REFERENCE_LR = 5e-5
 
-class MuxTextEstimator(MuxEstimator):
+
+class MuxTextEstimator(ReferenceMixin):
     """Base class of the estimators that read texts."""
 
     backbone: str | os.PathLike | None
@@ -56,7 +60,7 @@ class MuxTextEstimator(MuxEstimator):
     )
     _structure_names: ClassVar[tuple[str, ...]] = STRUCTURE
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxEstimator._constraints,
+        **ReferenceMixin._constraints,
         "architecture": Choice("tmux"),
         "multiplexer": Choice(*MULTIPLEXERS),
         "demultiplexer": Choice(*DEMULTIPLEXERS),
@@ -82,6 +86,8 @@ class MuxTextEstimator(MuxEstimator):
 
     def _lr(self) -> float:
         if self.lr == "auto":
+            if self.warm_start and self._is_reference:
+                return _REFERENCE_LR
             return 5e-4 if self.backbone is None else 1e-4
         return float(self.lr)
 
@@ -92,7 +98,7 @@ class MuxTextEstimator(MuxEstimator):
             groups.append(("encoder.*.bias", {"weight_decay": 0.0}))
             groups.append(("encoder.*[Nn]orm.weight", {"weight_decay": 0.0}))
             groups.append(("encoder.*", {}))
-        for pattern in ("*bias", "*norm.weight", "*norm_weight", "*keys", "*embedding.weight"):
+        for pattern in ("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight"):
             groups.append((pattern, {"weight_decay": 0.0, **fresh}))
         return [*groups, ("*", fresh)]
 
@@ -231,7 +237,7 @@ class MuxTextEstimator(MuxEstimator):
     # Fitted state
 
     @property
-    def module_(self) -> MuxTextModule:
+    def module_(self) -> MuxTextModule | ReferenceTextModule:
         """The fitted torch module."""
         return super().module_  # type: ignore[return-value]
 
@@ -248,6 +254,8 @@ class MuxTextEstimator(MuxEstimator):
         return self._warm_up_history
 
     def _reader_config(self) -> dict[str, Any]:
+        if isinstance(self.module_, ReferenceTextModule):
+            return {"reference": self.module_.setting}
         encoder = self.module_.encoder
         config: dict[str, Any] = {"vocab_size": encoder.embedding.num_embeddings}
         if isinstance(encoder, PretrainedEncoder):
@@ -263,7 +271,11 @@ class MuxTextEstimator(MuxEstimator):
 
         return Tokenizer.from_str(files[TOKENIZER])
 
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxTextModule:
+    def _rebuild(
+        self, config: dict[str, Any], n_classes: int
+    ) -> MuxTextModule | ReferenceTextModule:
+        if (setting := config.get("reference")) is not None:
+            return ReferenceTextModule.from_setting(setting)
         if config.get("backbone") is None:
             return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
         from muxlearn._backbone import encoder_from_config

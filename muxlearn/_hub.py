@@ -1,0 +1,210 @@
+"""Folders on the hub, and the tokenizers and weights in a folder that others wrote."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from muxlearn._backbone import _quiet_transformers
+from muxlearn.persistence import FormatError
+
+__all__ = ["TOKENIZER_FILES", "find_folder", "read_tokenizer", "read_weights"]
+
+#: What a tokenizer may be kept in; a folder with none of the first three has no tokenizer.
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+_SAFE, _PICKLED = "model.safetensors", "pytorch_model.bin"
+
+
+def find_folder(
+    name: str | os.PathLike,
+    files: Sequence[str],
+    *,
+    parameter: str,
+    weights: bool = False,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> Path:
+    """Find a folder, here or in the hub's cache, where it is brought if it is not there yet.
+
+    Parameters
+    ----------
+    name : str or path
+        A folder, or the name of a repository on the hub.
+    files : sequence of str
+        What to bring.
+    parameter : str
+        What to call `name` in an error.
+    weights : bool, default=False
+        Whether to bring the weights too, in one form if there are two.
+    revision, cache_dir, local_files_only
+        As for `huggingface_hub.snapshot_download`; not used for a folder.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        `name` can only be meant as a folder and is not one.
+    OSError
+        There is no such folder, neither here nor to be had from the hub.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise TypeError(
+            f"`{parameter}` has to be a folder or a name on the hub, got {name!r} "
+            f"({type(name).__name__})"
+        )
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if folder.is_file():
+        raise NotADirectoryError(
+            f"`{parameter}` {str(name)!r} is a file; give the folder that it is in"
+        )
+    if isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep)):
+        raise FileNotFoundError(f"`{parameter}`: there is no folder {str(name)!r}")
+    from huggingface_hub import constants, snapshot_download
+
+    cache = cache_dir or constants.HF_HUB_CACHE
+    wanted = [*files, _SAFE] if weights else list(files)
+    try:
+        found = _snapshot(snapshot_download, name, wanted, revision, cache, local_files_only)
+        if weights and not (found / _SAFE).is_file():
+            wanted[-1] = _PICKLED
+            found = _snapshot(snapshot_download, name, wanted, revision, cache, local_files_only)
+    except Exception as error:  # of the network, the hub and the cache: of many libraries
+        if constants.HF_HUB_OFFLINE:
+            reason = "HF_HUB_OFFLINE is set"
+        elif local_files_only:
+            reason = "`local_files_only` is True"
+        else:
+            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        at = "" if revision is None else f" at revision {revision!r}"
+        raise OSError(
+            f"`{parameter}` {name!r}{at} is neither a folder here nor to be had from the hub or "
+            f"its cache {str(cache)!r} ({reason}). With a network, leave HF_HUB_OFFLINE unset and "
+            "it is downloaded; without one, give a folder, or name a cache that holds it by "
+            "`cache_dir` or the environment variable HF_HOME"
+        ) from None
+    return found
+
+
+def _snapshot(
+    download: Any,
+    name: str,
+    files: list[str],
+    revision: str | None,
+    cache: str | os.PathLike,
+    local_files_only: bool,
+) -> Path:
+    return Path(
+        download(
+            name,
+            revision=revision,
+            cache_dir=cache,
+            local_files_only=local_files_only,
+            allow_patterns=files,
+        )
+    )
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read a checkpoint's tensors; nothing but tensors is unpickled.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``model.safetensors`` or, where that is not there, ``pytorch_model.bin``.
+
+    Returns
+    -------
+    dict of str to Tensor
+        On the CPU.
+
+    Raises
+    ------
+    muxlearn.persistence.FormatError
+        There is no such file, or it is not one of tensors by name.
+    """
+    file = next((folder / n for n in (_SAFE, _PICKLED) if (folder / n).is_file()), None)
+    if file is None:
+        there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise FormatError(
+            f"{str(folder)!r} has no weights: neither {_SAFE} nor {_PICKLED} is there, but {there}"
+        )
+    try:
+        if file.name == _SAFE:
+            from safetensors.torch import load_file
+
+            tensors = load_file(file)
+        else:
+            tensors = torch.load(file, map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged files make torch, zipfile and pickle raise their own
+        reason = str(error).partition("\n")[0]
+        raise FormatError(
+            f"{file.name} in {str(folder)!r} is damaged or no file of weights "
+            f"({type(error).__name__}: {reason}); no code in it was run"
+        ) from None
+    odd = (
+        [key for key, value in tensors.items() if not torch.is_tensor(value)]
+        if isinstance(tensors, dict)
+        else [type(tensors).__name__]
+    )
+    if odd:
+        raise FormatError(
+            f"{file.name} in {str(folder)!r} does not hold tensors by name, but {odd[0]!r}; save "
+            "the model's state_dict() alone"
+        )
+    return tensors
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """Read a folder's tokenizer.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    tokenizers.Tokenizer or None
+        None if there is none.
+
+    Raises
+    ------
+    muxlearn.persistence.FormatError
+        There is one that cannot be read, or that has no fast form.
+    """
+    from tokenizers import Tokenizer
+    from transformers import AutoTokenizer
+
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES[:3]):
+        return None
+    fast = folder / TOKENIZER_FILES[0]
+    try:
+        if fast.is_file():
+            return Tokenizer.from_file(str(fast))
+        with _quiet_transformers():
+            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        return tokenizer.backend_tokenizer
+    except Exception as error:  # tokenizers raises bare exceptions
+        reason = str(error).partition("\n")[0]
+        raise FormatError(
+            f"the tokenizer in {str(folder)!r} cannot be read ({type(error).__name__}: {reason})"
+        ) from None

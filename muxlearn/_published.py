@@ -1,0 +1,391 @@
+"""Checkpoints that the authors of DataMUX and MUX-PLMs have published, or in their layout."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from muxlearn._hub import TOKENIZER_FILES, find_folder, read_tokenizer, read_weights
+from muxlearn._texts import is_missing
+from muxlearn.nn.reference import (
+    MuxBertSequenceClassifier,
+    MuxBertTokenClassifier,
+    ReferenceModel,
+    ReferenceSequenceClassifier,
+    ReferenceTokenClassifier,
+)
+from muxlearn.nn.reference._loading import rename_duplicates, with_sizes
+from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.persistence import FormatError
+
+__all__ = ["Published", "load_published"]
+
+_CONFIG = "config.json"
+
+#: Tokens of a row, padding included, in all scripts of the authors.
+_LENGTH = 128
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What the checkpoints of one paper have in common."""
+
+    name: str
+    tokenizer: str
+    sequence: type[ReferenceModel]
+    token: type[ReferenceModel]
+
+
+_FAMILIES = {
+    "roberta.": _Family(
+        "DataMUX", "roberta-base", ReferenceSequenceClassifier, ReferenceTokenClassifier
+    ),
+    "bert.": _Family(
+        "MUX-BERT", "bert-base-uncased", MuxBertSequenceClassifier, MuxBertTokenClassifier
+    ),
+}
+_LOADERS = {"sequence": "MuxTextClassifier", "token": "MuxTokenTagger"}
+
+# Parts of the names of the reference's classes.
+_ARCHITECTURES = {
+    "SequenceClassification": "sequence",
+    "TokenClassification": "token",
+    "MaskedLM": "words",
+    "PreTraining": "words",
+}
+
+# The reference's names, and ours in the arguments of a model's class and of an estimator.
+_KEYS = {
+    "gaussian_hadamard": "vector",
+    "binary_hadamard": "vector",
+    "random_ortho": "matrix",
+    "random_ortho_low_rank": "matrix",
+    "gaussian_attention_v2": "contextual",
+}
+_MULTIPLEXERS = {"vector": "hadamard", "matrix": "orthogonal", "contextual": "hadamard"}
+_DEMULTIPLEXERS = {"index": "index", "mlp": "mlp", "index_pos": "rsa"}
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published model, ready for an estimator.
+
+    Parameters
+    ----------
+    module : ReferenceTextModule
+    tokenizer : tokenizers.Tokenizer
+        Cuts off what is too long.
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted as the module's outputs are.
+    params : dict
+        The estimator's parameters that describe the model.
+    """
+
+    module: ReferenceTextModule
+    tokenizer: Any
+    classes: NDArray
+    params: dict[str, Any]
+
+
+def load_published(
+    name: str | os.PathLike,
+    task: str,
+    *,
+    tokenizer: Any = None,
+    classes: Iterable[Any] | None = None,
+    max_length: int | None = None,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+) -> Published:
+    """Load a checkpoint of the reference.
+
+    Parameters
+    ----------
+    name : str or path
+        A folder, or a name on the hub.
+    task : {"sequence", "token"}
+        What is to be classified.
+    tokenizer : str, path, tokenizers.Tokenizer or tokenizer of transformers, default=None
+        None takes the folder's.
+    classes : sequence of labels, default=None
+        In the order of the checkpoint's outputs; None takes the configuration's.
+    max_length : int, default=None
+        Tokens that a row is cut off or padded to, 128 at most by default.
+    revision, cache_dir, local_files_only
+        As for `huggingface_hub.snapshot_download`.
+
+    Returns
+    -------
+    Published
+
+    Raises
+    ------
+    OSError
+        There is no such folder, neither here nor to be had from the hub.
+    ValueError
+        The folder holds no such checkpoint, or one whose files contradict each other.
+    """
+    hub: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
+    folder = find_folder(
+        name,
+        (_CONFIG, *TOKENIZER_FILES),
+        parameter="name_or_folder",
+        weights=True,
+        revision=revision,
+        **hub,
+    )
+    config = _read_config(folder)
+    tensors = read_weights(folder)
+    start, family = _family(folder, tensors)
+    _check_task(folder, config, tensors, task)
+    reader = _tokenizer(folder, tokenizer, family, hub)
+    model, config, kinds = _build(folder, config, tensors, start, family, task)
+    length = _checked_length(folder, model, max_length)
+    labels = _labels(folder, config, kinds["n_classes"], classes)
+    _fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
+    module = ReferenceTextModule(model, config, kinds, length)
+    order = np.argsort(labels, kind="stable")
+    module.order_classes(torch.from_numpy(order))
+    if config.get("task_loss_coeff") == 0:
+        warnings.warn(
+            f"{str(folder)!r} was trained with task_loss_coeff=0, on the retrieval task alone: "
+            "its classes mean nothing before `fit` with warm_start=True",
+            stacklevel=3,
+        )
+    return Published(module, reader, labels[order], _params(module, kinds))
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    file = folder / _CONFIG
+    if not file.is_file():
+        raise FormatError(f"{str(folder)!r} is no checkpoint: it has no {_CONFIG}")
+    try:
+        config = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: {error}") from None
+    if not isinstance(config, dict):
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: it holds no object")
+    if config.get("format") == "muxlearn":
+        raise FormatError(
+            f"{str(folder)!r} was saved by muxlearn; load it with "
+            f"{config.get('estimator', 'the estimator')}.load"
+        )
+    if "num_attention_heads" not in config:
+        # The only size that no tensor shows.
+        raise FormatError(f"{_CONFIG} in {str(folder)!r} lacks 'num_attention_heads'")
+    return config
+
+
+def _family(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family]:
+    """Return what the names of the backbone's tensors begin with, and whose checkpoint it is."""
+    start = next((s for s in _FAMILIES if any(name.startswith(s) for name in tensors)), None)
+    if start is not None and "instance_embedding" in tensors:
+        return start, _FAMILIES[start]
+    if any(name.startswith("electra.") for name in tensors):
+        what = "a MUX-ELECTRA" if "instance_embedding" in tensors else "an ELECTRA"
+        raise ValueError(
+            f"{str(folder)!r} holds {what} checkpoint, which cannot be loaded; DataMUX's and "
+            "MUX-BERT's can"
+        )
+    shown = ", ".join(list(tensors)[:3]) + (", …" if len(tensors) > 3 else "")
+    raise ValueError(
+        f"{str(folder)!r} holds no checkpoint of DataMUX or MUX-BERT, which has tensors "
+        f"instance_embedding and roberta.* or bert.*; here are {shown or 'none'}. An encoder of "
+        "transformers is given as `backbone`"
+    )
+
+
+def _check_task(
+    folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], task: str
+) -> None:
+    found = _task_of(config, tensors)
+    if found == "words":
+        raise ValueError(
+            f"{str(folder)!r} holds a masked language model, which has no classes; give a "
+            "checkpoint that is fine-tuned for a task"
+        )
+    if found is not None and found != task:
+        raise ValueError(
+            f"{str(folder)!r} holds a {found} classifier, not a {task} classifier; load it with "
+            f"{_LOADERS[found]}.from_reference"
+        )
+
+
+def _task_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+    """Return "sequence", "token" or "words", None where nothing tells."""
+    (architecture,) = (config.get("architectures") or [""])[:1]
+    # Classifiers of rows and of tokens may have tensors of the same names and shapes.
+    for mark, task in _ARCHITECTURES.items():
+        if mark in str(architecture):
+            return task
+    if "demultiplexer.decoder.weight" in tensors:
+        return "token"
+    has_head = "classifier.weight" in tensors or "demultiplexer.out_proj.weight" in tensors
+    return None if has_head else "words"
+
+
+def _build(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    start: str,
+    family: _Family,
+    task: str,
+) -> tuple[ReferenceModel, dict[str, Any], dict[str, Any]]:
+    """Return the model, its configuration, and what else its class takes."""
+    model_class = family.token if task == "token" else family.sequence
+    given, _ = rename_duplicates(tensors, model_class._duplicates)
+    kinds = model_class._read_kinds(given)
+    sizes = with_sizes({}, given, start)
+    problems = _contradictions(config, _shown(kinds) | sizes)
+    config = {**config, **sizes}
+    try:
+        model = model_class.from_state_dict(config, tensors)
+    except ValueError as error:
+        raise ValueError("\n  ".join([f"{str(folder)!r}: {error}", *problems])) from None
+    if problems:
+        raise ValueError("\n  ".join([f"{str(folder)!r} contradicts itself:", *problems]))
+    return model, config, kinds
+
+
+def _shown(kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what tensors show of a model under the names of a configuration."""
+    shown = {"num_instances": kinds["n_mux"], "demuxing_variant": kinds["demultiplexer"]}
+    if kinds["demultiplexer"] == "index_pos":
+        shown["num_hidden_demux_layers"] = kinds["n_demux_layers"]
+    return shown | {"muxing_variant": _kind_of_keys(kinds)}
+
+
+def _kind_of_keys(kinds: Mapping[str, Any]) -> str:
+    return kinds.get("multiplexer") or ("matrix" if kinds["orthogonal"] else "vector")
+
+
+def _contradictions(config: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:
+    """List where the configuration says what the tensors do not show."""
+    problems = []
+    for name, value in shown.items():
+        said = config.get(name)
+        if name == "muxing_variant":
+            # One kind of tensor may come of several variants; those unknown here are let pass.
+            value = [variant for variant, kind in _KEYS.items() if kind == value]
+            agrees = said in value or said not in _KEYS
+        else:
+            agrees = said is None or said == value
+        if not agrees:
+            problems.append(f"{_CONFIG}: {name} is {said!r}, the tensors show {value!r}")
+    return problems
+
+
+def _labels(
+    folder: Path, config: Mapping[str, Any], n_classes: int, classes: Iterable[Any] | None
+) -> NDArray:
+    """Return the labels in the order of the outputs."""
+    if n_classes == 1:
+        raise ValueError(
+            f"{str(folder)!r} holds a model with one output, a regression; only classes can be "
+            "predicted"
+        )
+    if classes is not None:
+        labels, source = list(classes), "`classes`"
+    else:
+        names = config.get("id2label")
+        if not names:
+            return np.arange(n_classes)
+        labels = [names[key] for key in sorted(names, key=int)]
+        source = f"id2label in {_CONFIG} of {str(folder)!r}"
+    if len(labels) != n_classes:
+        raise ValueError(
+            f"{source} has {len(labels)} labels, but the tensors show {n_classes} classes; give "
+            f"`classes`, {n_classes} labels in the order of the outputs"
+        )
+    if classes is None and labels == [f"LABEL_{i}" for i in range(n_classes)]:
+        return np.arange(n_classes)  # what transformers writes where nobody has said anything
+    if any(map(is_missing, labels)) or len({isinstance(label, str) for label in labels}) > 1:
+        raise TypeError(f"{source} has to be strings, or numbers, got {labels}")
+    if len(set(labels)) < n_classes:
+        raise ValueError(f"{source} holds a label twice: {labels}; give `classes`, all different")
+    return np.array(labels)
+
+
+def _tokenizer(folder: Path, tokenizer: Any, family: _Family, hub: dict[str, Any]) -> Any:
+    """Return a tokenizer of our own, to be changed."""
+    from tokenizers import Tokenizer
+
+    advice = (
+        f"the published {family.name} models were trained with that of {family.tokenizer}: give "
+        f"tokenizer={family.tokenizer!r}, a folder that holds it, or a tokenizers.Tokenizer"
+    )
+    if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
+        source = folder
+        if tokenizer is not None:
+            source = find_folder(
+                tokenizer, (_CONFIG, *TOKENIZER_FILES), parameter="tokenizer", **hub
+            )
+        found = read_tokenizer(source)
+        if found is None:
+            raise ValueError(
+                f"{str(source)!r} has no tokenizer (none of {', '.join(TOKENIZER_FILES[:3])}); "
+                f"{advice}"
+            )
+        return found
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if not isinstance(backend, Tokenizer):
+        raise TypeError(f"`tokenizer` is of type {type(tokenizer).__name__}; {advice}")
+    return Tokenizer.from_str(backend.to_str())
+
+
+def _fit_tokenizer(folder: Path, tokenizer: Any, vocab_size: int, max_length: int) -> None:
+    n_tokens = tokenizer.get_vocab_size()
+    if n_tokens > vocab_size:
+        raise ValueError(
+            f"the tokenizer has {n_tokens} tokens, but the model in {str(folder)!r} has vectors "
+            f"for {vocab_size}; they do not belong together"
+        )
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+
+
+def _checked_length(folder: Path, model: ReferenceModel, max_length: int | None) -> int:
+    available = model.max_length - model.n_prefix
+    if max_length is None:
+        return min(_LENGTH, available)
+    if max_length > available:
+        prefix = f", {model.n_prefix} of them for the prefix" if model.n_prefix else ""
+        raise ValueError(
+            f"`max_length` is {max_length}, but the model in {str(folder)!r} has "
+            f"{model.max_length} positions{prefix}; lower it to {available} or less"
+        )
+    return max_length
+
+
+def _params(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Say in an estimator's parameters what the model is, or what is nearest to it."""
+    multiplexer = _MULTIPLEXERS[_kind_of_keys(kinds)]
+    keys = module.model.get_parameter("multiplexer.keys")
+    if multiplexer == "hadamard" and bool(((keys == 0) | (keys == keys.max())).all()):
+        multiplexer = "binary"
+    backbone = module.model.backbone.config
+    return {
+        "n_mux": module.n_mux,
+        "multiplexer": multiplexer,
+        "demultiplexer": _DEMULTIPLEXERS[kinds["demultiplexer"]],
+        "learn_keys": module.model.multiplexer.learn_keys,
+        "hidden_size": backbone.hidden_size,
+        "num_hidden_layers": backbone.num_hidden_layers,
+        "num_attention_heads": backbone.num_attention_heads,
+        "intermediate_size": backbone.intermediate_size,
+        "vocab_size": backbone.vocab_size,
+        "max_length": module.length,
+        "dropout": backbone.hidden_dropout_prob,
+    }
