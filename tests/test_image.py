@@ -199,7 +199,7 @@ def test_an_odd_stem_has_no_holographic_binding():
         nn.Conv2d(1, 7, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(7, 10)
     )
     clf = small(architecture=trunk, multiplexer="hrr", bind_after="0", unbind_before="3")
-    with pytest.raises(ValueError, match="multiplexer='hrr'.* even number of channels, not 7"):
+    with pytest.raises(ValueError, match=r"multiplexer='hrr'.* even number of channels, not 7"):
         clf.fit(IMAGES[:8], Y[:8])
     assert not hasattr(clf, "classes_")
 

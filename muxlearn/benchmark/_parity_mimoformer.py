@@ -67,25 +67,29 @@ def _run(
     model: MIMOFormer, recorded: Tensors, n_mux: int | None, isometry_weight: float
 ) -> dict[str, Tensor]:
     """Return our values of what may be recorded."""
-    # A pair of texts has its ids and masks in two tensors each.
+    # A pair of texts has two tensors of each.
     ids, masks = (
         [tensor for name, tensor in sorted(recorded.items()) if name.startswith(starts)]
         for starts in (("input.ids", "input.input_ids"), "input.mask")
     )
-    tokens = [model.encode(i, m, n_mux)[0] for i, m in zip(ids, masks, strict=True)]
-    if len(ids) == 1:
-        values = {"tokens": tokens[0], "logits": model(ids[0], masks[0], n_mux)}
-    else:
-        values = {f"tokens_{i}": t for i, t in enumerate(tokens)}
-        values["logits"] = model(torch.stack(ids, 1), torch.stack(masks, 1), n_mux)
-    logits, labels = values["logits"], recorded["input.label"]
+    names = sorted(name for name in recorded if name.startswith("output.tokens"))
+    values = {
+        name.removeprefix("output."): model.encode(text, mask, n_mux)[0]
+        for name, text, mask in zip(names, ids, masks, strict=False)
+    }
+    logits, labels = model(_join(ids), _join(masks), n_mux), recorded["input.label"]
     isometry = model.isometry_regularizer()
     loss = F.cross_entropy(logits, labels, reduction="none")
     return values | {
+        "logits": logits,
         "loss_per_item": loss + isometry_weight * isometry,
         "accuracy_per_item": (logits.argmax(1) == labels).float(),
         "isometry_reg": isometry,
     }
+
+
+def _join(texts: list[Tensor]) -> Tensor:
+    return texts[0] if len(texts) == 1 else torch.stack(texts, 1)
 
 
 def _attention_errors(tensors: Tensors) -> dict[str, float]:
