@@ -69,7 +69,8 @@ class MuxImageClassifier(MuxClassifierMixin):
         How the images of a mixture are marked before they are added up. For "mimoconv" and the
         networks of torchvision:
 
-        - "subspace": every slot has feature maps of its own; costs nothing. What "auto" means.
+        - "subspace": every slot has feature maps of its own; costs nothing, and "mimoconv" starts
+          as one narrow network for each slot. What "auto" means. Our own.
         - "hrr": position-wise holographic reduced representations, a circular convolution of the
           channels with a key ([1]_).
         - "mbat": a matrix for each slot ([1]_).
