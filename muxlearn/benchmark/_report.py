@@ -1,4 +1,4 @@
-"""What the benchmarks share: paired timing, tables, the machine."""
+"""What the benchmarks share: ratios, tables, the machine."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 import os
 import platform
 import statistics
-import time
 from argparse import Namespace
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 
 import muxlearn
+from muxlearn._timing import paired_seconds
 
 __all__ = [
     "describe_machine",
@@ -26,38 +26,6 @@ __all__ = [
     "report",
     "synthetic_texts",
 ]
-
-Name = TypeVar("Name", bound=Hashable)
-
-
-def paired_seconds(
-    runs: Mapping[Name, Callable[[], Any]], repeats: int, warm_ups: int = 1
-) -> dict[Name, list[float]]:
-    """Time some functions in turn, A B C A B C …, so that a slow minute hits all of them.
-
-    Parameters
-    ----------
-    runs : dict of name to callable
-    repeats : int
-        Counted rounds.
-    warm_ups : int, default=1
-        Rounds before them.
-
-    Returns
-    -------
-    dict of name to list of float
-        Seconds of each counted round.
-    """
-    seconds: dict[Name, list[float]] = {name: [] for name in runs}
-    for round_number in range(warm_ups + repeats):
-        for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if round_number >= warm_ups:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
 
 
 def median_ratio(baseline: Sequence[float], other: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""Look at what a tagger says."""
+"""Sentences with their tags marked in colour."""
 
 from __future__ import annotations
 

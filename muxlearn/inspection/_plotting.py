@@ -1,0 +1,51 @@
+"""What the displays that draw have in common."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["PlotMixin", "check_matplotlib"]
+
+
+def check_matplotlib(display: str) -> None:
+    """Raise ImportError where there is nothing to draw with, before anything is computed.
+
+    Parameters
+    ----------
+    display : str
+        Who asks.
+    """
+    try:
+        import matplotlib.pyplot  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            f"{display} draws with matplotlib, which is not installed; install the extra: "
+            "pip install 'muxlearn[plot]'"
+        ) from error
+
+
+class PlotMixin:
+    """Keeps the axes that a display was drawn on.
+
+    Attributes
+    ----------
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+    """
+
+    ax_: Any
+    figure_: Any
+
+    def _start(self, ax: Axes | None) -> Any:
+        """Return the axes to draw on: those given, or new ones."""
+        check_matplotlib(type(self).__name__)
+        if ax is None:
+            from matplotlib import pyplot
+
+            _, ax = pyplot.subplots(layout="constrained")
+        self.ax_, self.figure_ = ax, ax.figure
+        ax.grid(alpha=0.3)
+        return ax

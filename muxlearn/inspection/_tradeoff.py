@@ -1,0 +1,227 @@
+"""Score against speed."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_classifier
+from sklearn.metrics import check_scoring
+from sklearn.utils.validation import _num_samples
+
+from muxlearn._params import Integer, check_parameters
+from muxlearn._tagging import MuxTokenTagger
+from muxlearn._timing import paired_seconds
+from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
+from muxlearn.inspection._points import OperatingPoint, multiplexed, operating_points
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["TradeoffDisplay"]
+
+_OTHER_MARKERS = "sD^vP*Xh"
+
+# Where the fastest is so many times faster than the slowest, a linear axis shows the fastest only.
+_LOG_FROM = 8
+
+
+class TradeoffDisplay(PlotMixin):
+    """Score against rows per second: an estimator's operating points, and others beside them.
+
+    Create it with `from_estimator`.
+
+    Parameters
+    ----------
+    n_mux : array-like of int, shape (n_points,)
+        Rows in a mixture.
+    scores : array-like of float, shape (n_points,)
+    rows_per_second : array-like of float, shape (n_points,)
+    others : dict of str to (float, float), default=None
+        Score and rows per second of other estimators.
+    score_name : str, default="score"
+        What the scores are.
+
+    Attributes
+    ----------
+    n_mux : ndarray of int64, shape (n_points,)
+    scores, rows_per_second : ndarray of float64, shape (n_points,)
+    others : dict of str to (float, float)
+    score_name : str
+    ax_ : matplotlib.axes.Axes
+    figure_ : matplotlib.figure.Figure
+
+    Examples
+    --------
+    >>> from muxlearn.inspection import TradeoffDisplay
+    >>> display = TradeoffDisplay([1, 5, 10], [0.97, 0.96, 0.94], [210.0, 960.0, 1840.0])
+    >>> display.plot().ax_.get_ylabel()
+    'score'
+    """
+
+    def __init__(
+        self,
+        n_mux: ArrayLike,
+        scores: ArrayLike,
+        rows_per_second: ArrayLike,
+        *,
+        others: Mapping[str, tuple[float, float]] | None = None,
+        score_name: str = "score",
+    ) -> None:
+        self.n_mux: NDArray[np.int64] = np.asarray(n_mux, np.int64)
+        self.scores: NDArray[np.float64] = np.asarray(scores, np.float64)
+        self.rows_per_second: NDArray[np.float64] = np.asarray(rows_per_second, np.float64)
+        self.others = dict(others or {})
+        self.score_name = score_name
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: Any,
+        *,
+        n_mux: int | Sequence[int] | None = None,
+        others: Mapping[str, Any] | None = None,
+        scoring: str | Callable[..., float] | None = None,
+        repeats: int = 5,
+        ax: Axes | None = None,
+    ) -> TradeoffDisplay:
+        """Score and time `predict` on some rows, and draw one against the other.
+
+        All estimators are timed in turn, again and again, so that a slow moment of the machine
+        hits all of them. Few rows fill few batches: give some thousand for speeds that hold.
+
+        Parameters
+        ----------
+        estimator : MuxTextClassifier, MuxImageClassifier or MuxTokenTagger
+            Fitted, or a fitted search for one.
+        X : sequence of length n_samples
+            Rows as `predict` takes them.
+        y : sequence of length n_samples
+            The true labels, or the tags of each sentence.
+        n_mux : int or tuple of int, default=None
+            The operating points. None stands for those that the estimator was trained at, or for
+            its capacity and the halves of it down to 1.
+        others : dict of str to estimator, default=None
+            Other fitted estimators for the same rows, by the name to show.
+        scoring : str or callable, default=None
+            As in `sklearn.metrics.check_scoring`; None stands for each estimator's own `score`.
+        repeats : int, default=5
+            Calls of `predict` whose median counts, after one that does not.
+        ax : matplotlib.axes.Axes, default=None
+            None makes new ones.
+
+        Returns
+        -------
+        TradeoffDisplay
+
+        Raises
+        ------
+        ImportError
+            matplotlib is not installed.
+        TypeError, ValueError
+            An argument is not what it has to be.
+        """
+        check_matplotlib(cls.__name__)
+        check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+        if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
+            raise TypeError(
+                "`scoring` has to be None, the name of a scorer or a callable, got an instance of "
+                f"{type(scoring).__name__}; a plot shows one score"
+            )
+        estimator = multiplexed(estimator)
+        beside = _check_others(others)
+        points = operating_points(estimator, n_mux)
+        models: dict[int | str, Any] = {point: OperatingPoint(estimator, point) for point in points}
+        models.update(beside)
+        scores = {
+            name: float(check_scoring(model, scoring)(model, X, y))
+            for name, model in models.items()
+        }
+        runs = {name: partial(model.predict, X) for name, model in models.items()}
+        seconds = paired_seconds(runs, repeats)
+        rates = {name: _num_samples(X) / statistics.median(s) for name, s in seconds.items()}
+        return cls(
+            points,
+            [scores[point] for point in points],
+            [rates[point] for point in points],
+            others={name: (scores[name], rates[name]) for name in beside},
+            score_name=_score_name(estimator, scoring),
+        ).plot(ax)
+
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> TradeoffDisplay:
+        """Draw the operating points as a line with their `n_mux`, and others as single points.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, default=None
+            None makes new ones.
+        **kwargs
+            For the `matplotlib.axes.Axes.plot` that draws the line.
+
+        Returns
+        -------
+        TradeoffDisplay
+        """
+        ax = self._start(ax)
+        style = {"marker": "o", "label": "multiplexed, by n_mux", **kwargs}
+        (line,) = ax.plot(self.rows_per_second, self.scores, **style)
+        for point, score, rate in zip(self.n_mux, self.scores, self.rows_per_second, strict=True):
+            ax.annotate(
+                str(point),
+                (rate, score),
+                xytext=(5, 4),  # mostly off the line, which falls to the right
+                textcoords="offset points",
+                color=line.get_color(),
+            )
+        for number, (name, (score, rate)) in enumerate(self.others.items()):
+            marker = _OTHER_MARKERS[number % len(_OTHER_MARKERS)]
+            ax.plot(rate, score, marker=marker, linestyle="none", label=name)
+        self._scale_speed(ax)
+        ax.margins(0.1)
+        ax.set(xlabel="rows per second", ylabel=self.score_name)
+        ax.legend()
+        return self
+
+    def _scale_speed(self, ax: Any) -> None:
+        from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+
+        rates = [*self.rows_per_second, *(rate for _, rate in self.others.values())]
+        spread = max(rates) / min(rates)
+        if spread >= _LOG_FROM:
+            ax.set_xscale("log")
+            steps = (1, 2, 5) if spread < 1000 else (1,)
+            ax.xaxis.set_major_locator(LogLocator(subs=steps))
+            ax.xaxis.set_minor_locator(NullLocator())
+        ax.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _check_others(others: Mapping[str, Any] | None) -> dict[str, Any]:
+    if others is None:
+        return {}
+    if not isinstance(others, Mapping):
+        raise TypeError(
+            "`others` has to be a dict from name to fitted estimator, got an instance of "
+            f"{type(others).__name__}"
+        )
+    for name, other in others.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the names in `others` have to be str, got {name!r}")
+        if not hasattr(other, "predict"):
+            raise TypeError(f"`others` holds {name!r}, which has no `predict`: {other!r}")
+    return dict(others)
+
+
+def _score_name(estimator: Any, scoring: str | Callable[..., float] | None) -> str:
+    if isinstance(scoring, str):
+        return scoring
+    if scoring is not None:
+        return getattr(scoring, "__name__", "score")
+    if isinstance(estimator, MuxTokenTagger):
+        return "F1 of entities" if estimator.scheme_ is not None else "accuracy of tokens"
+    return "accuracy" if is_classifier(estimator) else "score"
