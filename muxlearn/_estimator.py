@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from muxlearn._groups import check_groups, iterate_groups, stream_windows
 from muxlearn._params import Choice, Integer, check_parameters
-from muxlearn._saving import SavingMixin
+from muxlearn._sharing import SharingMixin
 from muxlearn._tables import RowTable, take_rows
 from muxlearn.mixtures import plan_mixtures
 
 __all__ = ["MuxEstimator"]
 
 
-class MuxEstimator(SavingMixin):
+class MuxEstimator(SharingMixin):
     """Base class of the estimators; see `MuxTextClassifier` for the parameters."""
 
     #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def find_folder(
     revision: str | None = None,
     cache_dir: str | os.PathLike | None = None,
     local_files_only: bool = False,
+    token: str | bool | None = None,
 ) -> Path:
     """Find a folder, here or in the hub's cache, where it is brought if it is not there yet.
 
@@ -51,7 +53,7 @@ def find_folder(
         What to call `name` in an error.
     weights : bool, default=False
         Whether to bring the weights too, in one form if there are two.
-    revision, cache_dir, local_files_only
+    revision, cache_dir, local_files_only, token
         As for `huggingface_hub.snapshot_download`; not used for a folder.
 
     Returns
@@ -83,11 +85,19 @@ def find_folder(
 
     cache = cache_dir or constants.HF_HUB_CACHE
     wanted = [*files, _SAFE] if weights else list(files)
+    download = partial(
+        snapshot_download,
+        name,
+        revision=revision,
+        cache_dir=cache,
+        local_files_only=local_files_only,
+        token=token,
+    )
     try:
-        found = _snapshot(snapshot_download, name, wanted, revision, cache, local_files_only)
+        found = Path(download(allow_patterns=wanted))
         if weights and not (found / _SAFE).is_file():
             wanted[-1] = _PICKLED
-            found = _snapshot(snapshot_download, name, wanted, revision, cache, local_files_only)
+            found = Path(download(allow_patterns=wanted))
     except Exception as error:  # of the network, the hub and the cache: of many libraries
         if constants.HF_HUB_OFFLINE:
             reason = "HF_HUB_OFFLINE is set"
@@ -103,25 +113,6 @@ def find_folder(
             "`cache_dir` or the environment variable HF_HOME"
         ) from None
     return found
-
-
-def _snapshot(
-    download: Any,
-    name: str,
-    files: list[str],
-    revision: str | None,
-    cache: str | os.PathLike,
-    local_files_only: bool,
-) -> Path:
-    return Path(
-        download(
-            name,
-            revision=revision,
-            cache_dir=cache,
-            local_files_only=local_files_only,
-            allow_patterns=files,
-        )
-    )
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

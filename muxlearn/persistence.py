@@ -17,7 +17,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["FORMAT_VERSION", "TOKENIZER", "FormatError", "read_folder", "write_folder"]
+__all__ = [
+    "CONFIG",
+    "FILES",
+    "FORMAT_VERSION",
+    "TOKENIZER",
+    "FormatError",
+    "read_config",
+    "read_folder",
+    "write_folder",
+]
 
 #: Raised by one whenever older versions of the library could not read what is written.
 FORMAT_VERSION = 1
@@ -25,7 +34,13 @@ FORMAT_VERSION = 1
 #: The name of the file that holds a tokenizer as JSON.
 TOKENIZER = "tokenizer.json"
 
-_CONFIG, _WEIGHTS = "config.json", "model.safetensors"
+#: The name of the file that says what the others hold.
+CONFIG = "config.json"
+
+_WEIGHTS = "model.safetensors"
+
+#: The names of all files that a saved model may have.
+FILES = (CONFIG, _WEIGHTS, TOKENIZER)
 
 
 class FormatError(ValueError):
@@ -63,7 +78,7 @@ def write_folder(
         **config,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
     }
-    contents[_CONFIG] = json.dumps(config, indent=1, default=_plain).encode()
+    contents[CONFIG] = json.dumps(config, indent=1, default=_plain).encode()
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in contents.items():
         part = folder / f".{name}.part"
@@ -105,12 +120,7 @@ def read_folder(
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {str(folder)!r}")
-    config = _read_config(folder)
-    if config["estimator"] != estimator:
-        raise FormatError(
-            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
-            f"{config['estimator']}.load"
-        )
+    config = read_config(folder, estimator)
     # No name is taken from the configuration, which could name files outside of the folder.
     names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
     contents = {}
@@ -131,22 +141,41 @@ def read_folder(
     return config, tensors, {name: data.decode() for name, data in contents.items()}
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    file = folder / _CONFIG
+def read_config(folder: Path, estimator: str) -> dict[str, Any]:
+    """Read what `write_folder` wrote about a model, and nothing else.
+
+    Parameters
+    ----------
+    folder : Path
+    estimator : str
+        Name of the class that asks.
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    FormatError
+        The folder holds something else, a newer format, another estimator, or a damaged
+        configuration.
+    """
+    file = folder / CONFIG
     if not file.is_file():
-        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {_CONFIG}")
+        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
     try:
         config = json.loads(file.read_bytes())
     except ValueError as error:
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: {error}") from error
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
     if not isinstance(config, dict) or config.get("format") != "muxlearn":
         raise FormatError(
-            f"{str(folder)!r} is not a model saved by muxlearn: its {_CONFIG} is of another "
-            "library; a transformers encoder is given as `backbone`"
+            f"{str(folder)!r} is not a model saved by muxlearn: its {CONFIG} is of another "
+            "library; a transformers encoder is given as `backbone`, and a model that the authors "
+            "of DataMUX or MUX-PLMs have published to `from_reference`"
         )
     version = config.get("format_version")
     if type(version) is not int or version < 1:
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: its format is {version!r}")
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: its format is {version!r}")
     if version > FORMAT_VERSION:
         raise FormatError(
             f"{str(folder)!r} is of format {version}, written by a newer muxlearn "
@@ -155,7 +184,12 @@ def _read_config(folder: Path) -> dict[str, Any]:
     kinds = {"estimator": str, "params": dict, "sha256": dict}
     absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if absent:
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
+    if config["estimator"] != estimator:
+        raise FormatError(
+            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
+            f"{config['estimator']}.load or .from_pretrained"
+        )
     return config
 
 

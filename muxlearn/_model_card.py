@@ -1,0 +1,445 @@
+"""The model card of a fitted estimator: what the hub shows, and indexes, of a model."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import platform
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import sklearn
+import torch
+from numpy.typing import NDArray
+
+import muxlearn
+from muxlearn._params import Instance, Integer, Number
+from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult, ModelCard
+
+    from muxlearn._sharing import SharingMixin
+
+__all__ = ["CARD", "Scores", "is_generated", "model_card"]
+
+
+@runtime_checkable
+class _Tradeoff(Protocol):
+    """What `muxlearn.inspection.TradeoffDisplay` has measured."""
+
+    n_mux: NDArray[np.int64]
+    scores: NDArray[np.float64]
+    rows_per_second: NDArray[np.float64]
+    score_name: str
+
+
+#: What is given as scores: by `n_mux` and name, or as a display has them.
+Scores = Mapping[int, Mapping[str, float]] | _Tradeoff
+
+#: The name of the file that holds a card.
+CARD = "README.md"
+
+#: Stands in a card as long as nobody has made it their own.
+_MARK = "<!-- Written by muxlearn, which replaces this file. Without this line it is kept. -->"
+
+#: Labels that a card names.
+_SHOWN_LABELS = 20
+
+#: Characters of a parameter's value that a card shows.
+_SHOWN_CHARACTERS = 200
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What cards say of one of the estimators."""
+
+    pipeline_tag: str
+    task: str
+    rows: str
+    example: str
+    remark: str
+
+
+_KINDS = {
+    "MuxTextClassifier": _Kind(
+        "text-classification",
+        "one label for each text, or pair of texts",
+        "texts",
+        '["a text", "another one"]',
+        "Of a text the first {max_length} tokens are read.",
+    ),
+    "MuxTokenTagger": _Kind(
+        "token-classification",
+        "one tag for each token of a sentence",
+        "sentences",
+        '[["One", "sentence"], ["and", "another", "one"]]',
+        "Sentences of more than {max_length} tokens are read in overlapping windows.",
+    ),
+    "MuxImageClassifier": _Kind(
+        "image-classification",
+        "one label for each image",
+        "images",
+        "images",
+        "Images are given in the same range of pixel values as in training.",
+    ),
+}
+
+#: Of a text classifier that reads no texts.
+_SEQUENCES = _Kind(
+    "other",
+    "one label for each sequence of integers",
+    "sequences",
+    "[[3, 1, 4], [1, 5]]",
+    "Of a sequence the first {max_length} integers are read.",
+)
+
+# The names that the hub's pages of metrics have, https://hf.co/metrics, for names of scores.
+_HUB_METRICS = {
+    "accuracy": "accuracy",
+    "f1": "f1",
+    "f1_macro": "f1",
+    "f1_micro": "f1",
+    "f1_weighted": "f1",
+    "precision": "precision",
+    "recall": "recall",
+    "roc_auc": "roc_auc",
+    "matthews_corrcoef": "matthews_correlation",
+    "entity_f1": "f1",
+    "entity_precision": "precision",
+    "entity_recall": "recall",
+    "token_accuracy": "accuracy",
+    # As a display calls a tagger's own score.
+    "F1 of entities": "f1",
+    "accuracy of tokens": "accuracy",
+}
+_SPEEDS = ("rows_per_second", "rows_per_s")
+
+
+def model_card(
+    estimator: SharingMixin,
+    name: str,
+    *,
+    scores: Scores | None = None,
+    dataset: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> ModelCard:
+    """Describe a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Fitted.
+    name : str
+        What it is loaded by: the name of a repository on the hub, or of a folder.
+    scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
+        By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``.
+    dataset : str, default=None
+        What the scores were measured on, best by its name on the hub.
+    metadata : mapping of str to object, default=None
+        More entries of the front matter, such as ``{"license": "mit", "language": "en"}``. They
+        replace entries of the same name, but tags are added.
+
+    Returns
+    -------
+    huggingface_hub.ModelCard
+
+    Raises
+    ------
+    TypeError, ValueError
+        Scores are not by `n_mux` and name, or not finite numbers; or an argument is of the wrong
+        type.
+    """
+    from huggingface_hub import ModelCard, ModelCardData
+
+    scores = _check_scores(scores, estimator.module_.n_mux)
+    given = dict(_checked("metadata", metadata, Mapping, "a mapping") or {})
+    _checked("dataset", dataset, str, "the name of a dataset")
+    kind = _kind(estimator)
+    results = _eval_results(scores, dataset, kind.pipeline_tag)
+    data = ModelCardData(
+        **{
+            "library_name": "muxlearn",
+            "pipeline_tag": kind.pipeline_tag,
+            "base_model": _base_model(estimator),
+            "metrics": _hub_metrics(scores) or None,
+            "model_name": name.rpartition("/")[2] if results else None,
+            "eval_results": results or None,
+            **given,
+            "tags": ["multiplexing", "scikit-learn", *_listed(given.get("tags"))],
+        }
+    )
+    parts = [
+        f"---\n{data.to_yaml()}\n---",
+        _MARK,
+        f"# {name}",
+        *_model(estimator, kind),
+        *_table(scores, dataset),
+        *_use(estimator, kind, name),
+        *_limits(estimator, kind, name),
+        *_origin(estimator),
+    ]
+    return ModelCard("\n\n".join(parts) + "\n")
+
+
+def is_generated(file: Path) -> bool:
+    """Whether a card is one that `model_card` has made and nobody has made their own.
+
+    Parameters
+    ----------
+    file : Path
+
+    Returns
+    -------
+    bool
+    """
+    return _MARK in file.read_text(encoding="utf-8", errors="replace")
+
+
+# What is given
+
+
+def _checked(name: str, value: Any, kind: type, description: str) -> Any:
+    constraint = Instance((kind,), description)
+    if value is not None and not constraint.accepts(value):
+        raise constraint.complain(name, value)
+    return value
+
+
+def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, float]]:
+    """Return scores as plain numbers, by falling `n_mux`."""
+    form = "a mapping of `n_mux` to scores by name, such as {10: {'accuracy': 0.91}}"
+    if isinstance(scores, _Tradeoff):
+        figures = zip(scores.n_mux, scores.scores, scores.rows_per_second, strict=True)
+        scores = {n: {scores.score_name: score, _SPEEDS[0]: speed} for n, score, speed in figures}
+    points, number = Integer(1, capacity), Number()
+    checked: dict[int, dict[str, float]] = {}
+    for n_mux, row in (_checked("scores", scores, Mapping, form) or {}).items():
+        if not points.accepts(n_mux):
+            error = points.complain("n_mux", n_mux)
+            raise type(error)(f"`scores` is {form}: {error}")
+        if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
+            raise TypeError(f"`scores` has to be {form}, got {row!r} for {n_mux}")
+        for column, value in row.items():
+            if not number.accepts(value):
+                raise number.complain(f"scores[{n_mux}][{column!r}]", value)
+        checked[int(n_mux)] = {column: float(value) for column, value in row.items()}
+    return dict(sorted(checked.items(), reverse=True))
+
+
+def _listed(tags: Any) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags or [])
+
+
+# The front matter
+
+
+def _kind(estimator: SharingMixin) -> _Kind:
+    names = (base.__name__ for base in type(estimator).__mro__)
+    kind = next(_KINDS[name] for name in names if name in _KINDS)
+    reads_integers = kind.rows == "texts" and TOKENIZER not in estimator._reader_files()
+    return _SEQUENCES if reads_integers else kind
+
+
+def _base_model(estimator: SharingMixin) -> str | None:
+    """Return the backbone where it is one of the hub's."""
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    backbone = estimator._structure.get("backbone")
+    if not isinstance(backbone, str) or _is_local(backbone):
+        return None
+    try:
+        validate_repo_id(backbone)
+    except HFValidationError:
+        return None
+    return backbone
+
+
+def _is_local(name: str) -> bool:
+    return name.startswith((".", "~")) or os.path.isabs(name) or Path(name).is_dir()
+
+
+def _hub_metrics(scores: dict[int, dict[str, float]]) -> list[str]:
+    columns = [_HUB_METRICS.get(column) for row in scores.values() for column in row]
+    return list(dict.fromkeys(metric for metric in columns if metric is not None))
+
+
+def _eval_results(
+    scores: dict[int, dict[str, float]], dataset: str | None, task: str
+) -> list[EvalResult]:
+    """Return what the hub's index of models takes; a score without a dataset is none."""
+    from huggingface_hub import EvalResult
+
+    if dataset is None:
+        return []
+    return [
+        EvalResult(
+            task_type=task,
+            dataset_type=dataset,
+            dataset_name=dataset,
+            metric_type=_HUB_METRICS[column],
+            metric_value=value,
+            metric_name=f"{column} at n_mux={n_mux}",
+            metric_args={"n_mux": n_mux},
+        )
+        for n_mux, row in scores.items()
+        for column, value in row.items()
+        if column in _HUB_METRICS
+    ]
+
+
+# The text
+
+
+def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
+    module, capacity = estimator.module_, estimator.module_.n_mux
+    structure = estimator._structure
+    network = f"`architecture` {_code(repr(structure['architecture']))}"
+    if isinstance(module, ReferenceTextModule):
+        network += ", computed as by the code of its authors (DataMUX, MUX-PLMs)"
+    elif structure.get("backbone") is not None:
+        network += f" around {_code(_public(structure['backbone']))}"
+    trained = estimator.operating_points or (capacity,)
+    n_weights = sum(weights.numel() for weights in module.parameters())
+    return [
+        f"A multiplexed network: it folds up to {capacity} {kind.rows} into one pass and gives "
+        "each its own prediction."
+        if capacity > 1
+        else f"A network that reads {kind.rows} one by one (`n_mux` is 1).",
+        "\n".join(
+            [
+                f"- Task: {kind.task}",
+                f"- Estimator: `{type(estimator).__name__}` of muxlearn",
+                f"- Network: {network}; {n_weights:,} weights",
+                f"- `n_mux`, {kind.rows} in one pass: 1 to {capacity}; trained at "
+                + ", ".join(map(str, sorted(trained))),
+                f"- Labels: {_labels(estimator)}",
+            ]
+        ),
+    ]
+
+
+def _labels(estimator: SharingMixin) -> str:
+    labels = estimator.classes_.tolist()
+    shown = ", ".join(_code(_cut(repr(label))) for label in labels[:_SHOWN_LABELS])
+    more = len(labels) - _SHOWN_LABELS
+    return f"{len(labels)}, {shown}" + (f" and {more} more" if more > 0 else "")
+
+
+def _table(scores: dict[int, dict[str, float]], dataset: str | None) -> list[str]:
+    if not scores:
+        return []
+    columns = list(dict.fromkeys(column for row in scores.values() for column in row))
+    heads = ["`n_mux`", *(_cell("rows/s" if column in _SPEEDS else column) for column in columns)]
+    rows = [
+        [str(n_mux), *(_figure(row[column]) if column in row else "" for column in columns)]
+        for n_mux, row in scores.items()
+    ]
+    lines = [heads, ["---:"] * len(heads), *rows]
+    where = "" if dataset is None else f", measured on {_code(dataset)}"
+    machine = " Speed depends on the machine." if set(columns) & set(_SPEEDS) else ""
+    return [
+        "## Scores",
+        f"By the number of rows in one pass{where}.{machine}",
+        "\n".join(f"| {' | '.join(line)} |" for line in lines),
+    ]
+
+
+def _use(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
+    cls = type(estimator)
+    smaller = (
+        f"model.predict({kind.example}, n_mux=1)  # one by one: slower, more accurate\n"
+        if estimator.module_.n_mux > 1
+        else ""
+    )
+    return [
+        "## Use",
+        f"```python\nfrom {_importable(cls)} import {cls.__name__}\n\n"
+        f"model = {cls.__name__}.from_pretrained({name!r})\n"
+        f"model.predict({kind.example})\n{smaller}```",
+        "The files are data: loading them runs no code of theirs.",
+    ]
+
+
+def _importable(cls: type) -> str:
+    """Return where a class is imported from; of ours, the front door."""
+    module = cls.__module__
+    return "muxlearn" if module.startswith("muxlearn.") else module
+
+
+def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
+    limits = []
+    if estimator.module_.n_mux > 1:
+        limits = [
+            f"A prediction depends on the other {kind.rows} of its mixture. The same row can get "
+            "another answer among others, and what one row says can touch what is said of another.",
+            "`groups=` keeps rows of different groups (tenants, say) out of each other's "
+            "mixtures, `n_mux=1` reads each row alone, and `n_passes=` averages over several "
+            "mixtures.",
+            "More rows in a mixture are faster and less accurate. Compare the values of `n_mux` on "
+            "rows of your own before you choose one.",
+        ]
+    limits += [
+        "It knows its labels alone and gives one of them to any row.",
+        kind.remark.format(**estimator._structure),
+        "What it was trained on is not in its files.",
+    ]
+    return ["## Limits", "\n".join(f"- {limit}" for limit in limits)]
+
+
+def _origin(estimator: SharingMixin) -> list[str]:
+    cls = type(estimator)
+    params = decode_params(encode_params(estimator.get_params(deep=False)))
+    if params.get("backbone") is not None:
+        params["backbone"] = _public(params["backbone"])
+    lines = [
+        f"    {name}={_cut(repr(params[name]))},\n"
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name in params and repr(params[name]) != repr(parameter.default)
+    ]
+    call = f"{cls.__name__}(\n{''.join(lines)})" if lines else f"{cls.__name__}()"
+    return [
+        "## Parameters",
+        "Those that are not the defaults:",
+        f"```python\n{call}\n```",
+        "## Versions",
+        f"muxlearn {muxlearn.__version__} (format {FORMAT_VERSION}), "
+        f"Python {platform.python_version()}, torch {torch.__version__}, "
+        f"scikit-learn {sklearn.__version__}",
+    ]
+
+
+# Small print
+
+
+def _public(backbone: str | os.PathLike) -> str:
+    """Name a backbone on a page for everyone: without the folders of a machine."""
+    name = str(backbone)
+    return f"…/{Path(name).name}" if _is_local(name) else name
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
+
+
+def _code(text: str) -> str:
+    """Set text as code in Markdown, whatever it holds."""
+    text = " ".join(text.split())
+    runs = re.findall("`+", text)
+    fence = "`" * (1 + max(map(len, runs), default=0))
+    space = " " if runs else ""
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", r"\|")
+
+
+def _figure(value: float) -> str:
+    size = abs(value)
+    return f"{value:.3f}" if size <= 1 else f"{value:.1f}" if size < 100 else f"{value:,.0f}"
