@@ -3,20 +3,43 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator, Mapping
+from inspect import signature
+from itertools import chain
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._params import Constraint
+from muxlearn._sequences import IntegerReader, check_rows, holds_integers
 from muxlearn._tables import RowTable
-from muxlearn._text_base import MuxTextEstimator
-from muxlearn._texts import check_texts, iterate_rows, tokenize
+from muxlearn._text_base import STRUCTURE, MuxTextEstimator
+from muxlearn._text_modules import (
+    MIMO_CONSTRAINTS,
+    MIMO_STRUCTURE,
+    build_mimoformer,
+    check_architecture,
+    choose_warm_up,
+    round_n_mux,
+)
+from muxlearn._texts import PairTable, iterate_rows, tokenize
+from muxlearn._tokenizers import (
+    TOKENIZERS,
+    TokenizerChoice,
+    copy_tokenizer,
+    fingerprint,
+    make_tokenizer,
+)
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.mimoformer import MIMOFormer
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.text import MuxSequenceClassifier
+
+if TYPE_CHECKING:
+    from muxlearn._net import MixtureData, MuxNet
 
 __all__ = ["MuxTextClassifier"]
 
@@ -36,12 +59,19 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         Number of texts in a mixture: the slots of the model, its capacity. 1 is the plain
         encoder without multiplexer and demultiplexer.
 
-    architecture : {"tmux"}, default="tmux"
-        The multiplexed Transformer of [1]_.
+    architecture : {"tmux", "mimoformer"}, default="tmux"
+        The network.
+
+        - "tmux": the multiplexed Transformer of [1]_: texts are added up before the encoder.
+        - "mimoformer": a Transformer for long texts, whose attention runs on texts in superposition
+          and takes time in proportion to their length ([3]_). At ``n_mux=1`` it is a Performer.
+
+        A choice that the network does not have, such as a `multiplexer` with "mimoformer", is an
+        error; numbers that it has no use for are ignored.
 
     multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
             default="subspace"
-        How the texts of a mixture are marked before they are added up.
+        How the texts of a mixture are marked before they are added up by "tmux".
 
         - "subspace": every slot writes into dimensions of its own through a learned projection;
           costs nothing at prediction.
@@ -51,7 +81,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - "identity": no mark at all, the ablation.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
-        How a slot's vector is recovered.
+        How "tmux" recovers a slot's vector.
 
         - "rsa": a network shared by all slots that is given a learned key of the slot ([2]_).
         - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
@@ -59,46 +89,94 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+        Whether the multiplexer is trained or stays as drawn; keys of "mimoformer" always do.
+
+    mux_grid : (int, int), default=None
+        Rows and columns of the grid on which the texts of a mixture stand in "mimoformer": M and N
+        of [3]_, `n_mux` together. None is the most square grid, with more rows than columns.
+
+    mimo_variant : {"att", "att+mlp"}, default="att"
+        What of "mimoformer" runs in superposition: attention, or the feed-forward networks too,
+        over the rows of the grid, which is faster and less accurate.
+
+    attention : {"favor", "softmax"}, default="favor"
+        Of "mimoformer": attention by random features, or the usual one, which needs ``n_mux=1``.
+
+    attention_kernel : {"relu", "exp"}, default="relu"
+        What makes random features of projections.
+
+    n_features : int, default=256
+        Random features of a head.
+
+    head_dim : int, default=64
+        Size of the queries and keys of a head of "mimoformer", whatever `hidden_size` is. Texts in
+        superposition disturb each other the less the larger it is.
+
+    positions : {"learned", "sinusoidal"}, default="learned"
+        How "mimoformer" tells places in a text.
+
+    pooling : {"mean", "cls"}, default="mean"
+        Whether "mimoformer" reads a text off the mean of its tokens, or off a mark in front.
+
+    tied_layers : bool, default=False
+        Whether all layers of "mimoformer" share their weights.
 
     backbone : str or path, default=None
         The encoder. None builds a compact one of the sizes below, trained from nothing with a
         tokenizer trained on the texts. A folder, or a name on the hub, is an encoder of the
         `transformers` library with its tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM,
-        ModernBERT, …).
+        ModernBERT, …). "mimoformer" has none.
+
+    tokenizer : {"byte", "char", "word"} or tokenizers.Tokenizer, default=None
+        What the tokens of a text are, without a `backbone`.
+
+        - None: pieces of words, learnt from the texts. Rows may be sequences of integers as well.
+        - "byte": the bytes of UTF-8.
+        - "char": characters, the most frequent `vocab_size` of the training; others are unknown.
+        - "word": words and punctuation, likewise.
+        - A tokenizer of the `tokenizers` library, which is used as it is.
 
     hidden_size : int, default=256
-        Width of the compact encoder; as the other sizes ignored with a `backbone`.
+        Width of the compact encoder or of "mimoformer"; as the other sizes ignored with a
+        `backbone`.
 
     num_hidden_layers : int, default=4
-        Layers of the compact encoder.
+        Its layers.
 
     num_attention_heads : int, default=4
-        Attention heads of the compact encoder; has to divide `hidden_size`.
+        Its attention heads; has to divide `hidden_size` for "tmux".
 
     intermediate_size : int, default=None
         Width of its feed-forward layers, None for ``4 * hidden_size``.
 
     vocab_size : int, default=8000
-        Size of the vocabulary that is trained for the compact encoder, at least 259 (the bytes
-        and three special tokens).
+        Size of the vocabulary that is learnt, at least 259 (the bytes and three special tokens).
 
     max_length : int, default=128
-        Tokens of a text, or of a pair together, that are read; the rest is cut off.
+        Tokens of a text, or of a pair together, that are read; the rest is cut off. "mimoformer"
+        reads as many of each text of a pair.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and of the classification head; attention
-        weights are not dropped.
+        weights are not dropped, but for those of "softmax".
 
-    warm_up : {"retrieval", None}, default="retrieval"
-        Training before the task: recover the tokens of single texts from the mixture ([1]_,
-        eq. 3). Not done at ``n_mux=1``, where nothing has to be told apart.
+    warm_up : {"auto", "retrieval", "grid", None}, default="auto"
+        Training before the task. "auto" is "retrieval" for "tmux" and "grid" for "mimoformer",
+        which have no other. Not done at ``n_mux=1``, where nothing has to be told apart.
+
+        - "retrieval": recover the tokens of single texts from the mixture ([1]_, eq. 3).
+        - "grid": the task itself, with mixtures on half of the grid's rows and columns ([3]_);
+          where that does not divide the grid, on the next smaller part that does.
 
     warm_up_epochs : int, default=5
         Epochs of the warm-up.
 
+    isometry_weight : float, default=0.0
+        Weight of the regulariser that keeps the linear layers of "mimoformer" near isometries
+        ([3]_).
+
     retrieval_weight : float, default=0.1
-        Weight of the retrieval loss beside the task's ([1]_, eq. 4).
+        Weight of the retrieval loss beside the task's ([1]_, eq. 4); of "tmux".
 
     retrieval_samples : int, default=32
         Tokens of each mixture that the retrieval loss looks at in a step, at least one a slot.
@@ -106,7 +184,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     operating_points : tuple of int, default=None
         Values of `n_mux` that the model is trained for, each in its share of the steps, so that
         one model serves all of them. None trains at `n_mux` alone. `predict` takes any value up
-        to `n_mux` all the same.
+        to `n_mux` all the same. "mimoformer" runs on parts of its grid that divide it, so that
+        (4, 4) has 1, 2, 4, 8 and 16; `predict` takes the next lower one for any other.
 
     max_epochs : int, default=10
         Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
@@ -175,13 +254,13 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         returns their logits in the same order.
 
     tokenizer_ : tokenizers.Tokenizer
-        The tokenizer.
+        The tokenizer; for sequences of integers what stands in its place.
 
     history_ : skorch.history.History
         Losses of the training, epoch by epoch.
 
     warm_up_history_ : skorch.history.History or None
-        Losses and retrieval accuracy of the warm-up.
+        Losses of the warm-up, and its retrieval accuracy.
 
     n_iter_ : int
         Epochs of training, the warm-up not counted.
@@ -203,6 +282,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
        Neural Networks", NeurIPS 2022.
     .. [2] V. Murahari et al., "MUX-PLMs: Pre-training Language Models with Data Multiplexing",
        Findings of ACL 2023.
+    .. [3] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
+       Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
+       NeurIPS 2023, section 4.
 
     Examples
     --------
@@ -216,9 +298,12 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     """
 
     _reference_task = "sequence"
+    _structure_names: ClassVar[tuple[str, ...]] = (*STRUCTURE, "tokenizer", *MIMO_STRUCTURE)
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         **MuxClassifierMixin._constraints,
+        **MIMO_CONSTRAINTS,
+        "tokenizer": TokenizerChoice,
     }
 
     def __init__(
@@ -229,7 +314,17 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
         learn_keys: bool = True,
+        mux_grid: tuple[int, int] | None = None,
+        mimo_variant: str = "att",
+        attention: str = "favor",
+        attention_kernel: str = "relu",
+        n_features: int = 256,
+        head_dim: int = 64,
+        positions: str = "learned",
+        pooling: str = "mean",
+        tied_layers: bool = False,
         backbone: str | os.PathLike | None = None,
+        tokenizer: Any = None,
         hidden_size: int = 256,
         num_hidden_layers: int = 4,
         num_attention_heads: int = 4,
@@ -237,8 +332,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         vocab_size: int = 8000,
         max_length: int = 128,
         dropout: float = 0.1,
-        warm_up: str | None = "retrieval",
+        warm_up: str | None = "auto",
         warm_up_epochs: int = 5,
+        isometry_weight: float = 0.0,
         retrieval_weight: float = 0.1,
         retrieval_samples: int = 32,
         operating_points: tuple[int, ...] | None = None,
@@ -263,7 +359,17 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
         self.learn_keys = learn_keys
+        self.mux_grid = mux_grid
+        self.mimo_variant = mimo_variant
+        self.attention = attention
+        self.attention_kernel = attention_kernel
+        self.n_features = n_features
+        self.head_dim = head_dim
+        self.positions = positions
+        self.pooling = pooling
+        self.tied_layers = tied_layers
         self.backbone = backbone
+        self.tokenizer = tokenizer
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -273,6 +379,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         self.dropout = dropout
         self.warm_up = warm_up
         self.warm_up_epochs = warm_up_epochs
+        self.isometry_weight = isometry_weight
         self.retrieval_weight = retrieval_weight
         self.retrieval_samples = retrieval_samples
         self.operating_points = operating_points
@@ -303,9 +410,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
         Parameters
         ----------
-        X : sequence of str or of (str, str) pairs, length n_samples
+        X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
             List, array, `pandas.Series`, `datasets` column; pairs may come as a two-column
-            frame.
+            frame. Integers from 0 on, in lists or an array of shape (n_samples, length), are
+            tokens as they are; they need ``tokenizer=None``.
 
         y : array-like of shape (n_samples,)
             The labels, of any type.
@@ -313,8 +421,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the texts in the loss.
 
-        unlabeled : sequence of str, default=None
-            Texts for the warm-up, and for the tokenizer if one is trained; None stands for `X`.
+        unlabeled : sequence of str or of sequences of int, default=None
+            Rows for the retrieval warm-up, and for the tokenizer if one is trained; None stands
+            for `X`.
 
         Returns
         -------
@@ -330,19 +439,85 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        rows = check_texts(X)
-        extra = rows if unlabeled is None else check_texts(unlabeled, name="unlabeled")
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        rows = self._check_rows(X) if continued else check_rows(X)
+        extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
+        self._check_integers(rows, extra)
         self._fit_labels(rows, extra, y, sample_weight)
         return self
+
+    # Parameters
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        parameters = signature(MuxTextClassifier).parameters.items()
+        defaults = {name: parameter.default for name, parameter in parameters}
+        check_architecture(self.get_params(deep=False), defaults)
+
+    def _check_integers(self, rows: Any, extra: Any) -> None:
+        numbers = holds_integers(rows)
+        if numbers != holds_integers(extra):
+            raise TypeError(
+                "`X` and `unlabeled` have to be of one kind, texts or sequences of integers"
+            )
+        for name in ("tokenizer", "backbone"):
+            if numbers and getattr(self, name) is not None:
+                raise ValueError(
+                    f"`{name}` reads texts, but `X` holds sequences of integers; set {name}=None"
+                )
+
+    def _structure_params(self) -> dict[str, Any]:
+        return super()._structure_params() | {"tokenizer": fingerprint(self.tokenizer)}
+
+    @property
+    def _is_mimoformer(self) -> bool:
+        return self.architecture == "mimoformer"
+
+    # Rows
 
     def _iterate_rows(self, X: Any) -> Iterator[Any]:
         return iterate_rows(X)
 
-    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
-        return check_texts(X, first_row=first_row)
+    def _check_rows(self, X: Any, *, first_row: int = 0) -> Any:
+        reader = self._reader
+        numbers = isinstance(reader, IntegerReader)
+        vocab_size = reader.vocab_size if numbers else None
+        rows = check_rows(X, first_row=first_row, vocab_size=vocab_size)
+        if holds_integers(rows) != numbers:
+            kinds = "texts", "sequences of integers"
+            raise TypeError(f"`X` holds {kinds[not numbers]}, but `fit` was given {kinds[numbers]}")
+        module = self.module_
+        if isinstance(module, MIMOFormer) and isinstance(rows[0], tuple) != (module.n_texts == 2):
+            kinds = "single texts", "pairs of texts"
+            paired = module.n_texts == 2
+            raise ValueError(f"`X` holds {kinds[not paired]}, but `fit` was given {kinds[paired]}")
+        return rows
 
-    def _table(self, tokenizer: Any, rows: list[Any]) -> RowTable:
+    def _table(self, tokenizer: Any, rows: Any) -> RowTable:
+        if isinstance(tokenizer, IntegerReader):
+            return tokenizer.table(rows)
+        if self._is_mimoformer and isinstance(rows[0], tuple):
+            return PairTable.from_pairs(tokenizer, rows)
         return tokenize(tokenizer, rows)
+
+    def _learn_reader(self, rows: Any, extra: Any) -> Any:
+        parts = [rows] if extra is rows else [rows, extra]
+        if holds_integers(rows):
+            return IntegerReader.learn(parts, self.max_length)
+        if self.tokenizer is None:
+            return super()._learn_reader(rows, extra)
+        corpus = chain.from_iterable(parts)
+        return self._cutting(make_tokenizer(self.tokenizer, corpus, self.vocab_size))
+
+    # The network
+
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:
+        if not self._is_mimoformer:
+            return super()._build(rows, extra, n_classes)
+        reader = self._learn_reader(rows, extra)
+        n_texts = 2 if isinstance(rows[0], tuple) else 1
+        params = self.get_params(deep=False)
+        return reader, build_mimoformer(params, reader.get_vocab_size(), n_classes, n_texts)
 
     def _module(
         self,
@@ -352,3 +527,92 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         n_classes: int,
     ) -> MuxSequenceClassifier:
         return MuxSequenceClassifier(encoder, multiplexer, demultiplexer, n_classes, self.dropout)
+
+    def _predict_n_mux(self, n_mux: int | None) -> int:
+        return round_n_mux(self.module_, super()._predict_n_mux(n_mux))
+
+    # Training
+
+    def _net_class(self) -> type[MuxNet]:
+        if not self._is_mimoformer:
+            return super()._net_class()
+        from muxlearn._mimo_net import MIMOFormerNet
+
+        return MIMOFormerNet
+
+    def _net_options(self) -> dict[str, Any]:
+        if self._is_mimoformer:
+            return {"isometry_weight": self.isometry_weight}
+        return super()._net_options()
+
+    def _warm_up(self, reader: Any, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
+        # That on the grid needs labels, and comes with the training.
+        if choose_warm_up(self.get_params(deep=False)) != "retrieval":
+            return None, False
+        return super()._warm_up(reader, module, rows, seed)
+
+    def _train(
+        self,
+        module: MuxModule,
+        data: MixtureData,
+        valid: MixtureData | None,
+        *,
+        seed: int,
+        max_epochs: int,
+        **options: Any,
+    ) -> MuxNet:
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        if continued or choose_warm_up(self.get_params(deep=False)) != "grid":
+            return super()._train(module, data, valid, seed=seed, max_epochs=max_epochs, **options)
+        assert isinstance(module, MIMOFormer)
+        warm_up = super()._train(
+            module,
+            data,
+            None,
+            seed=seed - 1,
+            max_epochs=self.warm_up_epochs,
+            description="warm-up",
+            warm_up_n_mux=round_n_mux(module, module.warm_up_n_mux),
+            **self._net_options(),
+        )
+        max_epochs = 0 if warm_up.interrupted_ else max_epochs
+        net = super()._train(module, data, valid, seed=seed, max_epochs=max_epochs, **options)
+        net.warm_up_history_ = warm_up.history
+        return net
+
+    def _set_fitted(self, *, net: Any, warm_up_history: Any, **state: Any) -> None:
+        history = getattr(net, "warm_up_history_", warm_up_history)
+        super()._set_fitted(net=net, warm_up_history=history, **state)
+
+    # Saving
+
+    def _reader_config(self) -> dict[str, Any]:
+        module = self.module_
+        if isinstance(module, MIMOFormer):
+            config = {"vocab_size": self._reader.get_vocab_size(), "n_texts": module.n_texts}
+        else:
+            config = super()._reader_config()
+        if isinstance(self._reader, IntegerReader):
+            config["max_integers"] = self._reader.max_length
+        return config
+
+    def _reader_files(self) -> dict[str, str]:
+        return {} if isinstance(self._reader, IntegerReader) else super()._reader_files()
+
+    @classmethod
+    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> Any:
+        if (max_length := config.get("max_integers")) is not None:
+            return IntegerReader(config["vocab_size"], max_length)
+        return super()._load_reader(config, files)
+
+    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
+        super()._set_arrays(arrays)
+        if self._structure.get("tokenizer") not in (None, *TOKENIZERS):
+            # The parameter was an object, which a configuration cannot hold.
+            self.tokenizer = copy_tokenizer(self._reader)
+
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
+        if not self._is_mimoformer:
+            return super()._rebuild(config, n_classes)
+        sizes = config["vocab_size"], n_classes, config["n_texts"]
+        return build_mimoformer(self.get_params(deep=False), *sizes)

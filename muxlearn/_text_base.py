@@ -98,7 +98,8 @@ class MuxTextEstimator(ReferenceMixin):
             groups.append(("encoder.*.bias", {"weight_decay": 0.0}))
             groups.append(("encoder.*[Nn]orm.weight", {"weight_decay": 0.0}))
             groups.append(("encoder.*", {}))
-        for pattern in ("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight"):
+        names = ("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight")
+        for pattern in (*names, "*position_table"):
             groups.append((pattern, {"weight_decay": 0.0, **fresh}))
         return [*groups, ("*", fresh)]
 
@@ -117,25 +118,29 @@ class MuxTextEstimator(ReferenceMixin):
         """Return rows as the texts that a tokenizer is trained on."""
         return rows
 
-    def _build(
-        self, rows: list[Any], extra: list[Any], n_classes: int
-    ) -> tuple[Any, MuxTextModule]:
+    def _build(self, rows: list[Any], extra: list[Any], n_classes: int) -> tuple[Any, MuxModule]:
         """Build tokenizer and module."""
         if self.backbone is None:
             self._check_sizes()
-            corpus = rows if extra is rows else [*rows, *extra]
-            tokenizer = train_tokenizer(self._corpus(corpus), self.vocab_size)
-            encoder: CompactEncoder | PretrainedEncoder = self._compact_encoder(
-                tokenizer.get_vocab_size()
-            )
-        else:
-            from muxlearn._backbone import load_backbone
+            reader = self._learn_reader(rows, extra)
+            encoder = self._compact_encoder(reader.get_vocab_size())
+            return reader, self._assemble(encoder, n_classes)
+        from muxlearn._backbone import load_backbone
 
-            encoder, tokenizer = load_backbone(self.backbone, self.dropout)
-        module = self._assemble(encoder, n_classes)
+        pretrained, tokenizer = load_backbone(self.backbone, self.dropout)
+        module = self._assemble(pretrained, n_classes)
+        return self._cutting(tokenizer), module
+
+    def _learn_reader(self, rows: list[Any], extra: list[Any]) -> Any:
+        """Learn the tokenizer of a model without a `backbone`."""
+        corpus = rows if extra is rows else [*rows, *extra]
+        return self._cutting(train_tokenizer(self._corpus(corpus), self.vocab_size))
+
+    def _cutting(self, tokenizer: Any) -> Any:
+        """Let a tokenizer cut off what is longer than `max_length`."""
         tokenizer.no_padding()
         tokenizer.enable_truncation(self.max_length)
-        return tokenizer, module
+        return tokenizer
 
     def _assemble(
         self, encoder: CompactEncoder | PretrainedEncoder, n_classes: int
@@ -237,11 +242,6 @@ class MuxTextEstimator(ReferenceMixin):
     # Fitted state
 
     @property
-    def module_(self) -> MuxTextModule | ReferenceTextModule:
-        """The fitted torch module."""
-        return super().module_  # type: ignore[return-value]
-
-    @property
     def tokenizer_(self) -> Any:
         """The tokenizer."""
         check_is_fitted(self)
@@ -254,9 +254,11 @@ class MuxTextEstimator(ReferenceMixin):
         return self._warm_up_history
 
     def _reader_config(self) -> dict[str, Any]:
-        if isinstance(self.module_, ReferenceTextModule):
-            return {"reference": self.module_.setting}
-        encoder = self.module_.encoder
+        module = self.module_
+        if isinstance(module, ReferenceTextModule):
+            return {"reference": module.setting}
+        assert isinstance(module, MuxTextModule)
+        encoder = module.encoder
         config: dict[str, Any] = {"vocab_size": encoder.embedding.num_embeddings}
         if isinstance(encoder, PretrainedEncoder):
             config["backbone"] = encoder.model.config.to_dict()
@@ -271,9 +273,7 @@ class MuxTextEstimator(ReferenceMixin):
 
         return Tokenizer.from_str(files[TOKENIZER])
 
-    def _rebuild(
-        self, config: dict[str, Any], n_classes: int
-    ) -> MuxTextModule | ReferenceTextModule:
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if (setting := config.get("reference")) is not None:
             return ReferenceTextModule.from_setting(setting)
         if config.get("backbone") is None:

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = [
+    "SPECIAL_TOKENS",
+    "PairTable",
+    "Text",
     "TokenTable",
     "check_text",
     "check_texts",
     "is_missing",
     "iterate_rows",
     "ranges",
+    "split_pairs",
     "tokenize",
     "train_tokenizer",
 ]
@@ -243,6 +247,31 @@ class TokenTable(RowTable):
         return {"input_ids": ids, "attention_mask": mask}
 
 
+class PairTable(RowTable):
+    """The tokens of pairs of texts that are read apart, each of its own length.
+
+    Parameters
+    ----------
+    halves : TokenTable
+        Of the first text of row 0, the second one, the first text of row 1, …
+    """
+
+    def __init__(self, halves: TokenTable) -> None:
+        self.lengths = halves.lengths.reshape(-1, 2).max(1)
+        self._halves = halves
+
+    @classmethod
+    def from_pairs(cls, tokenizer: Tokenizer, rows: Sequence[tuple[str, str]]) -> PairTable:
+        """Tokenize pairs; the tokenizer's own truncation applies to each text."""
+        return cls(tokenize(tokenizer, list(split_pairs(rows))))
+
+    def inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        # (n_mixtures, n_mux, 2, length)
+        return self._halves.inputs(2 * rows[..., None] + np.arange(2))
+
+
 def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return ``start, start + 1, …`` of each length, one range after the other.
 
@@ -271,11 +300,25 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
     TokenTable
     """
     if rows and isinstance(rows[0], tuple):
-        halves = _shorten(tokenizer, [half for row in rows for half in row])
+        halves = _shorten(tokenizer, list(split_pairs(rows)))
         rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
     # Without special tokens, a tokenizer makes nothing of an empty text.
     return TokenTable.from_rows([encoding.ids or [0] for encoding in encodings])
+
+
+def split_pairs(rows: Iterable[Text]) -> Iterator[str]:
+    """Iterate over the texts of rows: of a pair the first one, then the second.
+
+    Parameters
+    ----------
+    rows : iterable of str or of (str, str)
+
+    Returns
+    -------
+    iterator of str
+    """
+    return (part for row in rows for part in ([row] if isinstance(row, str) else row))
 
 
 def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
@@ -330,8 +373,8 @@ def train_tokenizer(rows: Iterable[Text], vocab_size: int) -> Tokenizer:
         initial_alphabet=byte_level.alphabet(),
         show_progress=False,
     )
-    texts = (part for row in rows for part in ([row] if isinstance(row, str) else row))
-    tokenizer.train_from_iterator(chain.from_iterable(map(_cut_endless, texts)), trainer)
+    texts = chain.from_iterable(map(_cut_endless, split_pairs(rows)))
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[CLS] $A",
         pair="[CLS] $A [SEP] $B",

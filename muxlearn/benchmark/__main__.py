@@ -16,6 +16,7 @@ COMMANDS = {
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
+    "lra": "Long Range Arena: accuracy and rows/s of MIMOFormers beside their Performer",
     "parity": "errors against recorded outputs of the reference implementation",
 }
 
