@@ -15,6 +15,7 @@ from torch import nn
 
 from muxlearn import MuxTextClassifier
 from muxlearn._text_modules import build_mimoformer, round_n_mux
+from muxlearn.metrics import retrieval_score
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer_layers import SoftmaxAttention
 
@@ -364,3 +365,8 @@ def test_sizes_of_the_other_architecture_are_ignored(tiny):
 def test_a_mark_is_a_token_of_its_own(tiny):
     params = tiny(pooling="cls").get_params()
     assert build_mimoformer(params, 10, 2, 1).embedding.num_embeddings == 11
+
+
+def test_there_is_nothing_to_retrieve(untrained):
+    with pytest.raises(TypeError, match="MIMOFormer has no retrieval task"):
+        retrieval_score(untrained(), TEXTS)

@@ -11,7 +11,7 @@ INVARIANCE = {
 }
 
 
-def tiny(n_mux):
+def tiny(n_mux, **params):
     return MuxTextClassifier(
         n_mux=n_mux,
         hidden_size=16,
@@ -21,11 +21,12 @@ def tiny(n_mux):
         max_epochs=1,
         warm_up=None,
         random_state=0,
+        **params,
     )
 
 
 @parametrize_with_text_checks(
-    [tiny(1), tiny(2)],
+    [tiny(1), tiny(2), tiny(4, architecture="mimoformer", head_dim=8, n_features=16)],
     expected_failed_checks=lambda estimator: {} if estimator.n_mux == 1 else INVARIANCE,
 )
 def test_scikit_learn_api(estimator, check):

@@ -9,6 +9,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn.mixtures import plan_mixtures
+from muxlearn.nn.text import MuxTextModule
 
 __all__ = ["retrieval_score"]
 
@@ -30,8 +31,18 @@ def retrieval_score(estimator: Any, X: Iterable[Any]) -> float:
     -------
     float
         Between 0 and 1. Special tokens count, padding and fillers do not.
+
+    Raises
+    ------
+    TypeError
+        The estimator's model has no retrieval task: images, "mimoformer", and published models.
     """
     check_is_fitted(estimator)
+    if not isinstance(estimator.module_, MuxTextModule):
+        raise TypeError(
+            f"{type(estimator.module_).__name__} has no retrieval task; give a MuxTextClassifier "
+            "or MuxTokenTagger with architecture='tmux' that was fitted here"
+        )
     tokens = estimator._table(estimator.tokenizer_, estimator._check_rows(X))
     module = estimator.module_.eval()
     device = next(module.parameters()).device
