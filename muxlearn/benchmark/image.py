@@ -315,23 +315,25 @@ def read_mnist(folder: Path, n_train: int | None = None) -> Split:
 
 def _plot(path: Path, scores: dict[tuple[str, int], list[float]]) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import PercentFormatter, ScalarFormatter
+    from matplotlib.ticker import NullLocator, PercentFormatter
 
-    figure = Figure(figsize=(6, 4), layout="constrained")
+    figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
     names = list(dict.fromkeys(name for name, n_mux in scores if n_mux > 1))
-    alone = {key: values for key, values in scores.items() if key[1] == 1}
+    twin = {key: values for key, values in scores.items() if key == ("identity", 1)}
     for name in names:
-        line = alone | {key: values for key, values in scores.items() if key[0] == name}
+        line = twin | {key: values for key, values in scores.items() if key[0] == name}
         by_n_mux = dict(sorted((n_mux, values) for (_, n_mux), values in line.items()))
         means = [statistics.mean(values) for values in by_n_mux.values()]
         low = [mean - min(values) for mean, values in zip(means, by_n_mux.values(), strict=True)]
         high = [max(values) - mean for mean, values in zip(means, by_n_mux.values(), strict=True)]
         axes.errorbar(list(by_n_mux), means, [low, high], marker="o", capsize=3, label=name)
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter(ScalarFormatter())
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_locator(NullLocator())
+    ticks = sorted({n_mux for _, n_mux in scores})
+    axes.set_xticks(ticks, labels=map(str, ticks))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set(xlabel="images in a mixture (n_mux)", ylabel="test accuracy")
     axes.grid(alpha=0.3)
-    axes.legend(frameon=False, title="multiplexer")
+    figure.legend(loc="outside right upper", frameon=False, title="multiplexer")
     figure.savefig(path, dpi=150)
