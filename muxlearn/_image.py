@@ -23,7 +23,9 @@ from muxlearn._images import (
     collect_images,
     iterate_images,
     learn_reader,
+    training_order,
 )
+from muxlearn._labels import check_labels, check_weights
 from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Number, OneOf
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
@@ -389,7 +391,8 @@ class MuxImageClassifier(MuxClassifierMixin):
             The labels, of any type. None takes those of the dataset.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the images in the loss.
+            Weights of the images. One of weight 2 counts as two copies of it, and one of weight
+            0 as none; weights that are not whole numbers, or above 10 on average, weigh the loss.
 
         Returns
         -------
@@ -410,7 +413,8 @@ class MuxImageClassifier(MuxClassifierMixin):
                 "MuxImageClassifier requires y to be passed, but the target y is None: give one "
                 "label for each image, or a dataset of (image, label) pairs as `X`"
             )
-        if self.warm_start and self.__sklearn_is_fitted__():
+        continued = self.warm_start and self.__sklearn_is_fitted__()
+        if continued:
             reader, rows = self._reader, self._reader.read(images)
         else:
             reader, rows = learn_reader(
@@ -420,7 +424,12 @@ class MuxImageClassifier(MuxClassifierMixin):
                 channels=self.channels,
                 feature_names=_get_feature_names(X),
             )
-        self._fit_labels(rows, reader, y, sample_weight)
+        classes, targets = check_labels(y, len(rows))
+        order, weights = training_order(rows, targets, check_weights(sample_weight, len(rows)))
+        rows = rows[order]
+        if not continued:
+            reader = reader.with_statistics(rows)
+        self._fit_labels(rows, reader, classes[targets[order]], weights)
         return self
 
     @property

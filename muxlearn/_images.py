@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,20 @@ from sklearn.utils import check_array
 
 from muxlearn._tables import RowTable
 
-__all__ = ["ImageReader", "ImageTable", "collect_images", "iterate_images", "learn_reader"]
+__all__ = [
+    "ImageReader",
+    "ImageTable",
+    "collect_images",
+    "iterate_images",
+    "learn_reader",
+    "training_order",
+]
 
 # A longer row of pixels is a picture whose shape somebody has forgotten to tell.
 _MAX_ROW_OF_PIXELS = 256
 _USUAL_CHANNELS = (1, 3, 4)
+# Copies for one image, on average, that stand for weights.
+_MOST_COPIES = 10
 _AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}
 _AXES["last"] = "(height, width, channels)"
 
@@ -96,6 +106,21 @@ class ImageReader:
         """Bring pixels of shape (..., channels, height, width) to mean 0 and variance 1."""
         mean, std = (np.array(v, np.float32)[:, None, None] for v in (self.mean, self.std))
         return (images - mean) / std
+
+    def with_statistics(self, rows: NDArray[Any]) -> ImageReader:
+        """Return a reader that has learned of training images what to normalise by.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (n_rows, channels, height, width)
+            As `read` returns them.
+
+        Returns
+        -------
+        ImageReader
+        """
+        mean, std = _statistics(rows)
+        return replace(self, highest=float(rows.max()), mean=mean, std=std)
 
     def to_config(self) -> dict[str, Any]:
         """Return what JSON can keep."""
@@ -192,19 +217,39 @@ def learn_reader(
         layout, (moved.shape[1], *size), given, flat, resized=image_size is not None
     )
     rows = plain.read(images)
-    mean, std = _statistics(rows)
-    reader = ImageReader(
-        plain.layout,
-        plain.shape,
-        given,
-        flat,
-        plain.resized,
-        float(rows.max()),
-        mean,
-        std,
-        None if feature_names is None else tuple(feature_names),
-    )
-    return reader, rows
+    names = None if feature_names is None else tuple(feature_names)
+    return replace(plain, feature_names=names).with_statistics(rows), rows
+
+
+def training_order(
+    rows: NDArray[Any], targets: NDArray[np.int64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Order training images by what they hold, each as often as its weight says.
+
+    The same images in another order, or copied in the place of weighted, are then the same
+    training, which is what scikit-learn asks of weights.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_rows, channels, height, width)
+    targets : ndarray of int64, shape (n_rows,)
+        Their labels.
+    weights : ndarray of float64, shape (n_rows,)
+
+    Returns
+    -------
+    order : ndarray of int64, shape (n_copies,)
+        Numbers of rows.
+    weights : ndarray of float64, shape (n_copies,), or None
+        What is left to weigh: None where weights are whole numbers, and not so large that copies
+        would be many times the images.
+    """
+    digests = [blake2b(np.ascontiguousarray(row)).digest() for row in rows]
+    order = np.array(sorted(range(len(rows)), key=lambda row: (digests[row], targets[row])))
+    weights = weights[order]
+    if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * len(weights):
+        return order, weights
+    return np.repeat(order, weights.astype(np.int64)), None
 
 
 def _given_shape(
