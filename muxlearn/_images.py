@@ -244,7 +244,7 @@ def training_order(
         What is left to weigh: None where weights are whole numbers, and not so large that copies
         would be many times the images.
     """
-    digests = [blake2b(np.ascontiguousarray(row)).digest() for row in rows]
+    digests = [blake2b(row.tobytes()).digest() for row in rows]
     order = np.array(sorted(range(len(rows)), key=lambda row: (digests[row], targets[row])))
     weights = weights[order]
     if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * len(weights):
