@@ -15,7 +15,7 @@ from muxlearn._groups import check_groups, iterate_groups, stream_windows
 from muxlearn._params import Choice, Integer, check_parameters
 from muxlearn._sharing import SharingMixin
 from muxlearn._tables import RowTable, take_rows
-from muxlearn.mixtures import plan_mixtures
+from muxlearn.mixtures import MixturePlan, plan_mixtures
 
 __all__ = ["MuxEstimator"]
 
@@ -148,9 +148,7 @@ class MuxEstimator(SharingMixin):
         from muxlearn._net import progress_bar
 
         check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
-        model = self._runner.model(
-            self.module_, self._inference_dtype(), self._device(), self.compile
-        )
+        model = self._inference_model()
         with progress_bar(total, "predict", show=bool(self.verbose)) as bar:
             for rows, codes in windows:
                 table = self._table(self._reader, rows)
@@ -165,6 +163,24 @@ class MuxEstimator(SharingMixin):
                     mean = np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes)
                     yield self._per_row(rows, mean)
 
+    def _inference_model(self) -> nn.Module:
+        """Return the module as it predicts."""
+        return self._runner.model(
+            self.module_, self._inference_dtype(), self._device(), self.compile
+        )
+
+    def _plan(
+        self, table: RowTable, n_mux: int, groups: NDArray[np.int64] | None, regrouping: int
+    ) -> MixturePlan:
+        """Decide which rows of a table share mixtures in one pass of a prediction."""
+        return plan_mixtures(
+            table.lengths,
+            n_mux,
+            groups=table.row_groups(groups),
+            seed=self._plan_seed,
+            regrouping=regrouping,
+        )
+
     def _log_proba_pass(
         self,
         model: nn.Module,
@@ -175,13 +191,7 @@ class MuxEstimator(SharingMixin):
     ) -> NDArray[np.float64]:
         if not len(table):
             return np.empty((0, len(self.classes_)))
-        plan = plan_mixtures(
-            table.lengths,
-            n_mux,
-            groups=table.row_groups(groups),
-            seed=self._plan_seed,
-            regrouping=regrouping,
-        )
+        plan = self._plan(table, n_mux, groups, regrouping)
         weights = next(model.parameters())
         parts = []
         with torch.inference_mode(), self._explain_out_of_memory():

@@ -8,12 +8,11 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from muxlearn._estimator import MuxEstimator
 from muxlearn._params import check_parameters
 from muxlearn._tables import RowTable
-from muxlearn.mixtures import MixturePlan
+from muxlearn.mixtures import MixturePlan, plan_mixtures
 from muxlearn.nn.reference.module import ReferenceTextModule
 
 __all__ = ["ReferenceMixin"]
@@ -153,42 +152,18 @@ class ReferenceMixin(MuxEstimator):
         # The rows of a window fill its mixtures, or those that follow would be cut otherwise.
         return size + -size % n_mux if self._is_reference else size
 
-    def _log_proba_pass(
-        self,
-        model: nn.Module,
-        table: RowTable,
-        n_mux: int,
-        groups: NDArray[np.int64] | None,
-        regrouping: int,
-    ) -> NDArray[np.float64]:
-        if self._is_reference:
-            table = _InOrder(table)
-        return super()._log_proba_pass(model, table, n_mux, groups, regrouping)
-
-
-class _InOrder(RowTable):
-    """The rows of a table, to be mixed in the order in which they come.
-
-    Lengths, which decide that elsewhere, fall from row to row by so little that in a regrouping
-    chance outweighs them. Nothing is lost: rows are padded to one length in any case.
-    """
-
-    def __init__(self, table: RowTable) -> None:
-        self._table = table
-        self.lengths = 2**40 - np.arange(len(table))
-
-    def inputs(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
-    ) -> dict[str, NDArray[Any]]:
-        return self._table.inputs(rows, counted)
-
-    def answers(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        return self._table.answers(rows, counted)
-
-    def unmix(self, plan: MixturePlan, log_proba: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._table.unmix(plan, log_proba)
-
-    def row_groups(self, groups: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
-        return self._table.row_groups(groups)
+    def _plan(
+        self, table: RowTable, n_mux: int, groups: NDArray[np.int64] | None, regrouping: int
+    ) -> MixturePlan:
+        if not self._is_reference:
+            return super()._plan(table, n_mux, groups, regrouping)
+        # In the order in which rows come, which is that of falling lengths where lengths fall by
+        # so little from row to row that in a regrouping chance outweighs them. Rows are padded to
+        # one length in any case.
+        return plan_mixtures(
+            2**40 - np.arange(len(table)),
+            n_mux,
+            groups=table.row_groups(groups),
+            seed=self._plan_seed,
+            regrouping=regrouping,
+        )

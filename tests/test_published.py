@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.benchmark.parity import load_case
+from muxlearn.inspection._points import predict_regrouped
 from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
@@ -305,6 +306,13 @@ def test_rows_share_mixtures_in_their_order(folder_of):
     for rows in (slice(0, 3), slice(3, 6)):
         np.testing.assert_allclose(clf.predict_proba(TEXTS[rows]), proba[rows], atol=1e-6)
     assert np.abs(clf.predict_proba(TEXTS[1:4]) - proba[1:4]).max() > 1e-4
+
+
+def test_displays_see_rows_where_they_stand(folder_of):
+    clf = MuxTextClassifier.from_reference(folder_of("index"))
+    labels, places = predict_regrouped(clf, TEXTS[:6], 3, 1)
+    assert places.tolist() == [[0, 1, 2, 0, 1, 2]]
+    assert labels[0].tolist() == clf.predict(TEXTS[:6]).tolist()
 
 
 def test_windows_hold_whole_mixtures(folder_of, monkeypatch):

@@ -16,7 +16,6 @@ from muxlearn._groups import stream_windows
 from muxlearn._params import Integer, IntegerTuple, OneOf, check_parameters
 from muxlearn._tables import RowTable
 from muxlearn._tagging import MuxTokenTagger
-from muxlearn.mixtures import plan_mixtures
 
 __all__ = ["OperatingPoint", "multiplexed", "operating_points", "predict_regrouped"]
 
@@ -125,9 +124,7 @@ def predict_regrouped(
     places : ndarray of int64, the same shape
         The place in the mixture, from 0, of the row that each label belongs to.
     """
-    model = estimator._runner.model(
-        estimator.module_, estimator._inference_dtype(), estimator._device(), estimator.compile
-    )
+    model = estimator._inference_model()
     # The windows of `predict`: mixtures are planned inside one.
     windows = stream_windows(
         estimator._iterate_rows(X), None, estimator._window_size(n_mux), estimator._check_rows
@@ -141,18 +138,18 @@ def predict_regrouped(
             if isinstance(estimator, MuxTokenTagger):
                 said = list(chain.from_iterable(said))
             labels.append(np.asarray(said))
-            places.append(_places(table, estimator._plan_seed, n_mux, regrouping, len(said)))
+            places.append(_places(estimator, table, n_mux, regrouping, len(said)))
     return _join(labels, n_regroupings), _join(places, n_regroupings)
 
 
 def _places(
-    table: RowTable, seed: int, n_mux: int, regrouping: int, n_targets: int
+    estimator: MuxEstimator, table: RowTable, n_mux: int, regrouping: int, n_targets: int
 ) -> NDArray[np.int64]:
     """Say at which place of its mixture each target of a table was predicted."""
     places = np.zeros(n_targets, np.int64)
     if not n_targets:
         return places
-    plan = plan_mixtures(table.lengths, n_mux, seed=seed, regrouping=regrouping)
+    plan = estimator._plan(table, n_mux, None, regrouping)
     for place in range(n_mux):
         targets, kept = table.answers(plan.rows[:, [place]], plan.counted[:, [place]])
         places[targets[kept]] = place
