@@ -113,6 +113,8 @@ def _kind(X: Any) -> str:
 def _are_numbers(rows: list[Any]) -> bool:
     """Whether the first row that is not empty is a sequence of numbers."""
     first: Any = next((row for row in rows if not _is_sequence(row) or len(row)), None)
+    if first is None:
+        return bool(rows)
     if not _is_sequence(first):
         return False
     values = first.tolist() if hasattr(first, "tolist") else first

@@ -235,6 +235,7 @@ def test_texts_are_not_integers(X):
         (np.zeros((2, 3)), TypeError, r"array of float64; .* \.astype\(int\)"),
         (np.zeros((0, 3), int), ValueError, "`X` has 0 rows"),
         (np.zeros((2, 0), int), ValueError, "row 0 of `X` is empty"),
+        ([[], []], ValueError, "row 0 of `X` is empty"),
         (np.arange(3), TypeError, "row 0 of `X` is of type int64, not str"),
         (pd.DataFrame({"a": [1, 2]}), TypeError, "row 0 of `X` is of type int, not str"),
     ],

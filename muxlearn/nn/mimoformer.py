@@ -20,6 +20,7 @@ from muxlearn.nn.mimoformer_layers import (
 )
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference._loading import copy_tensors, count_layers
+from muxlearn.nn.regularize import isometry_regularizer
 
 __all__ = ["MIMOFormer"]
 
@@ -333,11 +334,8 @@ class MIMOFormer(MuxModule):
         Tensor of shape ()
             Of double precision.
         """
-        weights = [m.weight for m in self.layers.modules() if isinstance(m, nn.Linear)]
-        wide = (w.T if w.shape[0] > w.shape[1] else w for w in weights)
-        errors = [w @ w.T - torch.eye(len(w), device=w.device) for w in wide]
-        total = torch.stack([error.double().square().sum() for error in errors]).sum()
-        return total * (self.num_hidden_layers // len(self.layers)) / 2
+        linear = (m for m in self.layers.modules() if isinstance(m, nn.Linear))
+        return isometry_regularizer(linear) * (self.num_hidden_layers // len(self.layers))
 
     def for_inference(self, dtype: torch.dtype | None = None) -> MIMOFormer:
         """Return a copy that predicts only: keys within the linear layers, in `dtype`.

@@ -37,8 +37,8 @@ def binding_regularizer(binding: Binding) -> Tensor:
     return cosines.square().sum() / n_pairs + (lengths - 1).square().mean()
 
 
-def isometry_regularizer(convolutions: Iterable[nn.Conv2d]) -> Tensor:
-    """Measure how far convolutions are from keeping lengths and angles.
+def isometry_regularizer(layers: Iterable[nn.Conv2d | nn.Linear]) -> Tensor:
+    """Measure how far convolutions and linear layers are from keeping lengths and angles.
 
     Half the squared distance between the products of all pairs of filters, at all shifts that
     the stride allows, and those of an isometry: 1 for a filter with itself unshifted, else 0
@@ -47,18 +47,22 @@ def isometry_regularizer(convolutions: Iterable[nn.Conv2d]) -> Tensor:
 
     Parameters
     ----------
-    convolutions : iterable of nn.Conv2d
-        With square kernels and strides, not grouped.
+    layers : iterable of nn.Conv2d and nn.Linear
+        Convolutions with square kernels and strides, not grouped. A linear layer is one of a
+        single position.
 
     Returns
     -------
     Tensor of shape ()
-        The sum over the convolutions, of double precision. Its first derivative is right, its
+        The sum over the layers, of double precision. Its first derivative is right, its
         second is not.
     """
     total = torch.zeros((), dtype=torch.float64)
-    for conv in convolutions:
-        total = total + _isometry_error(conv.weight, conv.stride[0])
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            total = total + _isometry_error(layer.weight[:, :, None, None], 1)
+        else:
+            total = total + _isometry_error(layer.weight, layer.stride[0])
     return total
 
 
