@@ -205,11 +205,13 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Without callbacks, functions, modules and random number generators, which are not data, and
-        without tensors, which the file of the weights holds.
+        without tensors and tokenizers, which have files of their own.
     """
     encoded = {}
     for name, value in params.items():
         if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
+            continue
+        if hasattr(value, "encode_batch"):
             continue
         if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
             continue

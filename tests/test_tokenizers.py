@@ -1,5 +1,6 @@
 """Tokens other than word pieces, and sequences of integers, in the text classifier."""
 
+import json
 import pickle
 import re
 from functools import partial
@@ -134,6 +135,12 @@ def test_every_kind_is_saved_with_the_model(tiny, architecture, kind, tmp_path):
         assert fingerprint(other.tokenizer) == fingerprint(tokenizer)
         assert other.tokenizer_.to_str() == clf.tokenizer_.to_str()
         other.set_params(warm_start=True).fit(TEXTS, LABELS)
+
+
+def test_a_tokenizer_object_is_saved_once(tiny, tmp_path):
+    tiny(tokenizer=given_tokenizer(), max_epochs=0).fit(TEXTS, LABELS).save(tmp_path)
+    params = json.loads((tmp_path / "config.json").read_text())["params"]
+    assert "tokenizer" not in params
 
 
 def test_max_length_bytes_are_read(tiny):

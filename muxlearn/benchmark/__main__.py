@@ -10,6 +10,7 @@ from pathlib import Path
 COMMANDS = {
     "speed": "speed-up of the forward pass and of predict over n_mux=1",
     "multiplexing": "cost of folding texts into mixtures beside embedding one",
+    "mimoformer": "speed-up of a layer of MIMOFormer over the Performer's",
     "memory": "peak memory of a batch against n_mux=1",
     "pipeline": "predict at n_mux=1 against transformers.pipeline",
     "retrieval": "tokens recovered after the warm-up",

@@ -128,6 +128,17 @@ def test_synthetic_texts_have_the_lengths_asked_for():
     assert {len(text.split()) for text in synthetic_texts(50, (3, 4))} == {3, 4}
 
 
+def test_mimoformer_sets_grids_beside_the_performer(tmp_path):
+    out = tmp_path / "mimoformer.json"
+    sizes = ["--length", "8", "--width", "8", "--mlp", "8", "--heads", "1", "--head-dim", "4"]
+    options = ["--features", "8", "--rows", "4", "--sides", "2", "--repeats", "1"]
+    assert main(["mimoformer", *sizes, *options, "--shortest", "3", "--json", str(out)]) == 0
+    rows = read_rows(out)
+    names = [(row["variant"], row["grid"]) for row in rows]
+    assert names == [("performer", "1x1"), ("att", "2x2"), ("att+mlp", "2x2")]
+    assert rows[0]["speed_up"] == 1.0
+
+
 # Images
 
 

@@ -1,0 +1,79 @@
+"""Speed of a MIMOFormer layer over the Performer's, at the sizes of MIMONets' Long Range Arena.
+
+The whole layer, attention and feed-forward network, as it predicts. The Performer is the same
+class on a grid of one row, with every trick of the others.
+"""
+
+from __future__ import annotations
+
+import statistics
+from argparse import ArgumentParser, Namespace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from muxlearn.benchmark._report import median_ratio, paired_seconds, report
+from muxlearn.nn.favor import GridAttention
+from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
+
+_VARIANTS = ("att", "att+mlp")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--sides", type=int, nargs="+", default=[2, 4], help="of square grids")
+    parser.add_argument("--length", type=int, default=1024)
+    parser.add_argument("--shortest", type=int, default=None, help="draw lengths from here on")
+    parser.add_argument("--width", type=int, default=64)
+    parser.add_argument("--mlp", type=int, default=128)
+    parser.add_argument("--heads", type=int, default=4)
+    parser.add_argument("--head-dim", type=int, default=64)
+    parser.add_argument("--features", type=int, default=256)
+    parser.add_argument("--rows", type=int, default=16, help="a multiple of all grids' sizes")
+    parser.add_argument("--repeats", type=int, default=15)
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    grids = [("performer", 1), *((variant, m) for m in args.sides for variant in _VARIANTS)]
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(args.rows, args.length, args.width, generator=generator)
+    shortest = args.shortest or args.length
+    lengths = torch.randint(shortest, args.length + 1, (args.rows, 1), generator=generator)
+    mask = (torch.arange(args.length) < lengths).float()
+    runs = {name: partial(_run, build(args, *name), x, mask, (name[1], name[1])) for name in grids}
+    seconds = paired_seconds(runs, args.repeats)
+    twin = seconds[grids[0]]
+    rows = []
+    for name in grids:
+        ratios = [t / s for t, s in zip(twin, seconds[name], strict=True)]
+        rows.append(
+            {
+                "variant": name[0],
+                "grid": f"{name[1]}x{name[1]}",
+                "rows_per_s": args.rows / statistics.median(seconds[name]),
+                "speed_up": median_ratio(twin, seconds[name]),
+                "lowest": min(ratios),
+                "highest": max(ratios),
+            }
+        )
+    sizes = f"width {args.width}, {args.heads} heads of {args.head_dim}, {args.features} features"
+    report(f"one layer, {shortest} to {args.length} tokens, {sizes}", rows, args)
+    return 0
+
+
+def build(args: Namespace, variant: str, side: int) -> MIMOFormerLayer:
+    """Build one layer, ready to predict."""
+    grid, merge = (side, side), variant == "att+mlp"
+    attention = GridAttention(
+        args.width, args.heads, args.head_dim, grid, args.features, merge=merge
+    )
+    layer = MIMOFormerLayer(args.width, attention, args.mlp, grid if merge else None)
+    attention.fold()
+    return layer.eval().requires_grad_(False)
+
+
+@torch.inference_mode()
+def _run(layer: MIMOFormerLayer, x: Tensor, mask: Tensor, grid: tuple[int, int]) -> None:
+    layer(x, mask, grid)
