@@ -11,8 +11,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
 from muxlearn._estimator import MuxEstimator
-from muxlearn._labels import check_labels, row_weights
+from muxlearn._labels import check_labels, check_weights, row_weights, training_order
 from muxlearn._params import Choice, Constraint, Instance, OneOf
+from muxlearn._tables import take_rows
 
 __all__ = ["MuxClassifierMixin"]
 
@@ -32,14 +33,18 @@ class MuxClassifierMixin(ClassifierMixin, MuxEstimator):
         self, rows: Any, extra: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
     ) -> None:
         """Fit to checked rows, and to labels and weights that are not checked yet."""
-        classes, targets = check_labels(y, len(rows))
+        labels, targets = check_labels(y, len(rows))
+        order, weights = training_order(rows, targets, check_weights(sample_weight, len(rows)))
+        # A label whose rows all weigh nothing is none.
+        classes, targets = check_labels(labels[targets[order]], len(order))
+        arranged = take_rows(rows, order)
         self._fit(
-            rows,
-            extra,
+            arranged,
+            arranged if extra is rows else extra,
             classes=classes,
             targets=targets,
-            weights=row_weights(sample_weight, self.class_weight, classes, targets),
-            n_targets=np.ones(len(rows), np.int64),
+            weights=row_weights(weights, self.class_weight, classes, targets),
+            n_targets=np.ones(len(order), np.int64),
             strata=targets,
         )
 

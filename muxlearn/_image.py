@@ -23,9 +23,7 @@ from muxlearn._images import (
     collect_images,
     iterate_images,
     learn_reader,
-    training_order,
 )
-from muxlearn._labels import check_labels, check_weights
 from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Number, OneOf
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
@@ -413,8 +411,7 @@ class MuxImageClassifier(MuxClassifierMixin):
                 "MuxImageClassifier requires y to be passed, but the target y is None: give one "
                 "label for each image, or a dataset of (image, label) pairs as `X`"
             )
-        continued = self.warm_start and self.__sklearn_is_fitted__()
-        if continued:
+        if self.warm_start and self.__sklearn_is_fitted__():
             reader, rows = self._reader, self._reader.read(images)
         else:
             reader, rows = learn_reader(
@@ -424,12 +421,7 @@ class MuxImageClassifier(MuxClassifierMixin):
                 channels=self.channels,
                 feature_names=_get_feature_names(X),
             )
-        classes, targets = check_labels(y, len(rows))
-        order, weights = training_order(rows, targets, check_weights(sample_weight, len(rows)))
-        rows = rows[order]
-        if not continued:
-            reader = reader.with_statistics(rows)
-        self._fit_labels(rows, reader, classes[targets[order]], weights)
+        self._fit_labels(rows, reader, y, sample_weight)
         return self
 
     @property
@@ -502,7 +494,8 @@ class MuxImageClassifier(MuxClassifierMixin):
     def _build(
         self, rows: NDArray[Any], extra: ImageReader, n_classes: int
     ) -> tuple[ImageReader, MuxModule]:
-        return extra, build_module(self.get_params(deep=False), extra.shape, n_classes)
+        reader = extra.with_statistics(rows)
+        return reader, build_module(self.get_params(deep=False), reader.shape, n_classes)
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         shape = ImageReader.from_config(config["reader"]).shape

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -21,14 +20,11 @@ __all__ = [
     "collect_images",
     "iterate_images",
     "learn_reader",
-    "training_order",
 ]
 
 # A longer row of pixels is a picture whose shape somebody has forgotten to tell.
 _MAX_ROW_OF_PIXELS = 256
 _USUAL_CHANNELS = (1, 3, 4)
-# Copies for one image, on average, that stand for weights.
-_MOST_COPIES = 10
 _AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}
 _AXES["last"] = "(height, width, channels)"
 
@@ -181,7 +177,7 @@ def learn_reader(
     channels: str | None = None,
     feature_names: Sequence[str] | None = None,
 ) -> tuple[ImageReader, NDArray[Any]]:
-    """Learn what there is to know of training images, and read them.
+    """Learn what training images look like, and read them.
 
     Parameters
     ----------
@@ -199,6 +195,7 @@ def learn_reader(
     Returns
     -------
     reader : ImageReader
+        Without statistics; see `ImageReader.with_statistics`.
     rows : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
 
     Raises
@@ -218,38 +215,7 @@ def learn_reader(
     )
     rows = plain.read(images)
     names = None if feature_names is None else tuple(feature_names)
-    return replace(plain, feature_names=names).with_statistics(rows), rows
-
-
-def training_order(
-    rows: NDArray[Any], targets: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
-    """Order training images by what they hold, each as often as its weight says.
-
-    The same images in another order, or copied in the place of weighted, are then the same
-    training, which is what scikit-learn asks of weights.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, channels, height, width)
-    targets : ndarray of int64, shape (n_rows,)
-        Their labels.
-    weights : ndarray of float64, shape (n_rows,)
-
-    Returns
-    -------
-    order : ndarray of int64, shape (n_copies,)
-        Numbers of rows.
-    weights : ndarray of float64, shape (n_copies,), or None
-        What is left to weigh: None where weights are whole numbers, and not so large that copies
-        would be many times the images.
-    """
-    digests = [blake2b(row.tobytes()).digest() for row in rows]
-    order = np.array(sorted(range(len(rows)), key=lambda row: (digests[row], targets[row])))
-    weights = weights[order]
-    if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * len(weights):
-        return order, weights
-    return np.repeat(order, weights.astype(np.int64)), None
+    return replace(plain, feature_names=names), rows
 
 
 def _given_shape(

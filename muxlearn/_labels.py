@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from muxlearn._params import Number
 from muxlearn._texts import is_missing
 
-__all__ = ["check_labels", "check_weights", "row_weights", "split_rows"]
+__all__ = ["check_labels", "check_weights", "row_weights", "split_rows", "training_order"]
+
+# Copies for one row, on average, that stand for weights.
+_MOST_COPIES = 10
 
 
 def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
@@ -121,6 +125,45 @@ def _check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None
     for label, weight in class_weight.items():
         if not Number(0).accepts(weight):
             raise Number(0).complain(f"class_weight[{label!r}]", weight)
+
+
+def training_order(
+    rows: Sequence[Any] | NDArray[Any],
+    answers: Sequence[Any] | NDArray[Any],
+    weights: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """Order training rows by what they hold, each as often as its weight says.
+
+    The same rows in another order, or copied in the place of weighted, are then the same
+    training, which is what scikit-learn asks of weights.
+
+    Parameters
+    ----------
+    rows : sequence of length n_rows
+        Checked: texts, pairs, sentences or arrays.
+    answers : sequence of length n_rows
+        What belongs to them: labels, tags.
+    weights : ndarray of float64, shape (n_rows,)
+
+    Returns
+    -------
+    order : ndarray of int64, shape (n_copies,)
+        Numbers of rows.
+    weights : ndarray of float64, shape (n_copies,), or None
+        What is left to weigh: None where weights are whole numbers, and not so large that copies
+        would be many times the rows.
+    """
+    digests = list(map(_digest, rows, answers))
+    order = np.array(sorted(range(len(rows)), key=digests.__getitem__))
+    weights = weights[order]
+    if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * len(weights):
+        return order, weights
+    return np.repeat(order, weights.astype(np.int64)), None
+
+
+def _digest(row: Any, answer: Any) -> bytes:
+    content = row.tobytes() if isinstance(row, np.ndarray) else repr(row).encode()
+    return blake2b(content + repr(answer).encode()).digest()
 
 
 def split_rows(

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._labels import check_weights, row_weights
+from muxlearn._labels import check_weights, row_weights, training_order
 from muxlearn._params import Choice, Constraint, Instance, Integer, OneOf
 from muxlearn._sentences import (
     check_sentences,
@@ -23,7 +23,7 @@ from muxlearn._sentences import (
     iterate_sentences,
     number_tags,
 )
-from muxlearn._tables import RowTable
+from muxlearn._tables import RowTable, take_rows
 from muxlearn._tags import (
     check_sequences,
     check_tags_fit,
@@ -396,7 +396,9 @@ class MuxTokenTagger(MuxTextEstimator):
             One tag for each token: strings, numbers or bools.
 
         sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences' tokens in the loss.
+            Weights of the sentences. One of weight 2 counts as two copies of it, and one of
+            weight 0 as none; weights that are not whole numbers, or above 10 on average, weigh
+            the loss of their tokens.
 
         unlabeled : sequence of sequences of str, default=None
             Sentences for the warm-up, and for the tokenizer if one is trained; None stands for
@@ -419,9 +421,11 @@ class MuxTokenTagger(MuxTextEstimator):
         self._check_parameters()
         rows = check_sentences(X)
         tags = check_tags(y, rows)
+        order, left = training_order(rows, tags, check_weights(sample_weight, len(rows)))
+        rows, tags = take_rows(rows, order), take_rows(tags, order)
+        of_rows = check_weights(left, len(rows))
         classes, targets = number_tags(tags)
         n_words = np.fromiter(map(len, rows), np.int64, len(rows))
-        of_rows = check_weights(sample_weight, len(rows))
         weights = row_weights(np.repeat(of_rows, n_words), self.class_weight, classes, targets)
         # An empty sentence teaches nothing, and there is no window of it.
         full = np.flatnonzero(n_words)

@@ -419,7 +419,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
             The labels, of any type.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the texts in the loss.
+            Weights of the texts. One of weight 2 counts as two copies of it, and one of weight
+            0 as none; weights that are not whole numbers, or above 10 on average, weigh the loss.
 
         unlabeled : sequence of str or of sequences of int, default=None
             Rows for the retrieval warm-up, and for the tokenizer if one is trained; None stands

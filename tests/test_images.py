@@ -14,7 +14,6 @@ from muxlearn._images import (
     collect_images,
     iterate_images,
     learn_reader,
-    training_order,
 )
 
 RNG = np.random.default_rng(0)
@@ -37,7 +36,8 @@ class Column(Sequence):
 
 
 def learn(X, **options):
-    return learn_reader(collect_images(X)[0], **options)
+    reader, rows = learn_reader(collect_images(X)[0], **options)
+    return reader.with_statistics(rows), rows
 
 
 def read(reader, X, first_row=0):
@@ -296,37 +296,3 @@ def test_a_transform_that_returns_something_else_is_refused(transform):
         table.training_inputs,
         np.zeros((1, 1), int),
     )
-
-
-# The order of the training
-
-
-def ordered(rows, targets, weights):
-    order, left = training_order(rows, np.array(targets), np.array(weights, float))
-    return rows[order], np.array(targets)[order], left
-
-
-def test_neither_order_nor_copies_in_the_place_of_weights_change_the_training():
-    rows = np.random.default_rng(0).integers(0, 255, (6, 1, 2, 2)).astype(np.uint8)
-    targets, weights = np.array([0, 1, 0, 1, 2, 2]), np.array([2, 0, 1, 3, 1, 1])
-    shuffled = np.array([3, 1, 5, 0, 4, 2])
-    weighted = ordered(rows[shuffled], targets[shuffled], weights[shuffled])
-    copied = ordered(rows.repeat(weights, 0), targets.repeat(weights), np.ones(8))
-    assert_array_equal(weighted[0], copied[0])
-    assert_array_equal(weighted[1], copied[1])
-    assert weighted[2] is None
-    assert copied[2] is None
-
-
-@pytest.mark.parametrize("weights", [[0.5, 1.0, 2.0], [1000.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
-def test_other_weights_weigh_the_loss(weights):
-    rows = np.arange(12, dtype=np.float32).reshape(3, 1, 2, 2)
-    X, _, left = ordered(rows, [0, 1, 2], weights)
-    assert sorted(zip(X[:, 0, 0, 0], left, strict=True)) == list(
-        zip((0, 4, 8), weights, strict=True)
-    )
-
-
-def test_the_same_image_with_two_labels_has_one_order():
-    rows = np.zeros((2, 1, 2, 2), np.uint8)
-    assert ordered(rows, [1, 0], [1, 1])[1].tolist() == [0, 1]

@@ -84,6 +84,27 @@ def check_sample_weights_not_overwritten(
     np.testing.assert_array_equal(weights, _uneven(len(X)), f"{name}.fit modifies sample_weight")
 
 
+def check_sample_weight_equivalence(
+    name: str, estimator_orig: BaseEstimator, X: Any, y: Any
+) -> None:
+    """Weights are numbers of copies, 0 is none, and the order of rows does not matter."""
+    counts = np.arange(len(X)) % 3
+    copies = np.repeat(np.arange(len(X)), counts)
+    shuffled = np.random.default_rng(0).permutation(len(X))
+    estimator = fresh(estimator_orig)
+    if "class_weight" in estimator.get_params():
+        estimator.set_params(class_weight=None)  # "balanced" may count rows or their weights
+    weighted = fitted(
+        estimator,
+        [X[row] for row in shuffled],
+        [y[row] for row in shuffled],
+        sample_weight=counts[shuffled].astype(float),
+    )
+    copied = fitted(estimator, [X[row] for row in copies], [y[row] for row in copies])
+    what = f"{name} fitted with weights, beside copies of rows"
+    assert_same(outputs(weighted, X), outputs(copied, X), what)
+
+
 CHECKS = (
     check_sample_weights_list,
     check_sample_weights_pandas_series,
@@ -91,4 +112,5 @@ CHECKS = (
     check_sample_weights_shape,
     check_all_zero_sample_weights_error,
     check_sample_weights_not_overwritten,
+    check_sample_weight_equivalence,
 )

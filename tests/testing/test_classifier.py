@@ -481,7 +481,7 @@ class LooksUpWeights(LetterBayes):
         return super().check_weights(sample_weight, labels)
 
 
-@fails("check_sample_weights_used")
+@fails("check_sample_weights_used", "check_sample_weight_equivalence")
 class IgnoresWeights(LetterBayes):
     def check_weights(self, sample_weight, labels):
         weights = super().check_weights(sample_weight, labels)
