@@ -315,7 +315,9 @@ def read_mnist(folder: Path, n_train: int | None = None) -> Split:
 
 def _plot(path: Path, scores: dict[tuple[str, int], list[float]]) -> None:
     from matplotlib.figure import Figure
-    from matplotlib.ticker import NullLocator, PercentFormatter
+    from matplotlib.ticker import PercentFormatter
+
+    from muxlearn.inspection._plotting import scale_n_mux
 
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()
@@ -328,12 +330,9 @@ def _plot(path: Path, scores: dict[tuple[str, int], list[float]]) -> None:
         low = [mean - min(values) for mean, values in zip(means, by_n_mux.values(), strict=True)]
         high = [max(values) - mean for mean, values in zip(means, by_n_mux.values(), strict=True)]
         axes.errorbar(list(by_n_mux), means, [low, high], marker="o", capsize=3, label=name)
-    axes.set_xscale("log")
-    axes.xaxis.set_minor_locator(NullLocator())
-    ticks = sorted({n_mux for _, n_mux in scores})
-    axes.set_xticks(ticks, labels=map(str, ticks))
+    scale_n_mux(axes, sorted({n_mux for _, n_mux in scores}))
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set(xlabel="images in a mixture (n_mux)", ylabel="test accuracy")
+    axes.set_ylabel("test accuracy")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False, title="multiplexer")
     figure.savefig(path, dpi=150)

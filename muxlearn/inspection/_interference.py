@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._params import Integer, check_parameters
-from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
+from muxlearn.inspection._plotting import PlotMixin, check_matplotlib, scale_n_mux
 from muxlearn.inspection._points import multiplexed, operating_points, predict_regrouped
 
 if TYPE_CHECKING:
@@ -143,18 +143,13 @@ class InterferenceDisplay(PlotMixin):
         InterferenceDisplay
         """
         ax = self._start(ax)
-        from matplotlib.ticker import NullLocator, PercentFormatter
+        from matplotlib.ticker import PercentFormatter
 
         means = self.changed.mean(1)
         bars = [means - self.changed.min(1), self.changed.max(1) - means]
         ax.errorbar(self.n_mux, means, bars, **{"fmt": "o-", "capsize": 3, **kwargs})
-        ax.set_xscale("log", base=2)
-        ax.set_xticks(self.n_mux, [str(point) for point in self.n_mux])
-        ax.xaxis.set_minor_locator(NullLocator())
+        scale_n_mux(ax, self.n_mux.tolist())
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set_ylim(0, max(0.01, 1.1 * self.changed.max()))
-        ax.set(
-            xlabel="rows in a mixture (n_mux)",
-            ylabel="predictions that change with companions",
-        )
+        ax.set_ylabel("predictions that change with companions")
         return self

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PlotMixin", "check_matplotlib"]
+__all__ = ["PlotMixin", "check_matplotlib", "scale_n_mux"]
 
 
 def check_matplotlib(display: str) -> None:
@@ -25,6 +26,22 @@ def check_matplotlib(display: str) -> None:
             f"{display} draws with matplotlib, which is not installed; install the extra: "
             "pip install 'muxlearn[plot]'"
         ) from error
+
+
+def scale_n_mux(ax: Axes, points: Sequence[int]) -> None:
+    """Let an axis of `n_mux` be logarithmic, with a tick at each point.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    points : sequence of int
+    """
+    from matplotlib.ticker import NullLocator
+
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(points, [str(point) for point in points])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlabel("rows in a mixture (n_mux)")
 
 
 class PlotMixin:
