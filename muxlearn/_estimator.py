@@ -160,8 +160,7 @@ class MuxEstimator(SharingMixin):
                 if n_passes == 1:  # as it is: a tagger's arrays are large
                     yield self._per_row(rows, log_proba[0])
                 else:
-                    mean = np.logaddexp.reduce(log_proba, axis=0) - np.log(n_passes)
-                    yield self._per_row(rows, mean)
+                    yield self._per_row(rows, self._merge_passes(log_proba))
 
     def _inference_model(self) -> nn.Module:
         """Return the module as it predicts."""
@@ -205,8 +204,16 @@ class MuxEstimator(SharingMixin):
                     n_mux=n_mux,
                 )
                 parts.append(logits.float().cpu())
-            log_proba = torch.cat(parts).double().log_softmax(-1).numpy()
-        return table.unmix(plan, log_proba)
+            answers = self._answers(torch.cat(parts))
+        return table.unmix(plan, answers)
+
+    def _answers(self, outputs: Tensor) -> NDArray[np.float64]:
+        """Return what the module's outputs say: log-probabilities."""
+        return outputs.double().log_softmax(-1).numpy()
+
+    def _merge_passes(self, answers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Return the answer of several passes together: here, the mean of the probabilities."""
+        return np.logaddexp.reduce(answers, axis=0) - np.log(len(answers))
 
 
 def _like(values: Tensor, weights: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -100,7 +100,7 @@ class FittingMixin(DeviceMixin):
         """Return the class of the skorch net."""
         raise NotImplementedError
 
-    def _net_options(self) -> dict[str, Any]:
+    def _net_options(self, module: MuxModule) -> dict[str, Any]:
         """Return what the net takes for the training of the task."""
         return {}
 
@@ -175,7 +175,7 @@ class FittingMixin(DeviceMixin):
                 max_epochs=0 if interrupted else self.max_epochs,
                 # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
                 callbacks=copy.deepcopy(list(self.callbacks or ())),
-                **self._net_options(),
+                **self._net_options(module),
             )
             if net.history:
                 self._complete(net.module_, training_data)
@@ -214,28 +214,31 @@ class FittingMixin(DeviceMixin):
         seed: int,
         description: str,
         max_epochs: int,
+        first_epoch: int = 0,
+        schedule: Callable[[int], float] | None = None,
         callbacks: Sequence[Any] = (),
         **options: Any,
     ) -> MuxNet:
         """Compose a skorch net around `module` and fit it; returns the net."""
+        if schedule is None:
+            from muxlearn._net import LinearSchedule
+
+            schedule = LinearSchedule(max(1, max_epochs * -(-len(data) // self.batch_size)))
         net = self._compose_net(
             module,
             seed=seed,
             max_epochs=max_epochs,
-            callbacks=[
-                *self._callbacks(len(data), max_epochs, valid is not None, description),
-                *callbacks,
-            ],
+            callbacks=[*self._callbacks(schedule, valid is not None, description), *callbacks],
             **options,
         )
         net.initialize()
-        if max_epochs == 0:
+        if max_epochs <= first_epoch:
             return net
         from skorch.helper import predefined_split
 
         net.train_split = predefined_split(valid) if valid is not None else None
         with self._explain_out_of_memory():
-            net.partial_fit(data, y=None)
+            net.partial_fit(data, y=None, epochs=max_epochs - first_epoch)
         net.train_split = None  # or a pickle would carry the validation rows
         net.optimizer_.state.clear()  # as large as two more models, and of no use any more
         dict(net.callbacks_)["schedule"].lr_scheduler_ = None  # holds the weights once more
@@ -266,20 +269,19 @@ class FittingMixin(DeviceMixin):
         )
 
     def _callbacks(
-        self, n_rows: int, max_epochs: int, validated: bool, description: str
+        self, schedule: Callable[[int], float], validated: bool, description: str
     ) -> list[Any]:
         from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
 
-        from muxlearn._net import LinearSchedule, RowProgress
+        from muxlearn._net import RowProgress
 
-        n_steps = max(1, max_epochs * -(-n_rows // self.batch_size))
         callbacks: list[Any] = [
             ("gradient_clipping", GradientNormClipping(1.0)),
             (
                 "schedule",
                 LRScheduler(
                     torch.optim.lr_scheduler.LambdaLR,
-                    lr_lambda=LinearSchedule(n_steps),
+                    lr_lambda=schedule,
                     step_every="batch",
                     event_name=None,
                 ),
@@ -309,7 +311,7 @@ class FittingMixin(DeviceMixin):
         *,
         reader: Any,
         net: Any,
-        classes: NDArray,
+        classes: NDArray | None,
         history: Any,
         warm_up_history: Any,
         plan_seed: int,
@@ -317,7 +319,8 @@ class FittingMixin(DeviceMixin):
     ) -> None:
         """Set all that `fit` and `load` leave behind, at once."""
         net.module_.eval()
-        self.classes_ = classes
+        if classes is not None:
+            self.classes_ = classes
         self.net_ = net
         self.history_ = history
         self.n_iter_ = len(history)

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 import muxlearn
 from muxlearn._params import Instance, Integer, Number
+from muxlearn._pretrained import SCRATCH
 from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
 
 if TYPE_CHECKING:
@@ -80,6 +82,13 @@ _KINDS = {
         "sentences",
         '[["One", "sentence"], ["and", "another", "one"]]',
         "Sentences of more than {max_length} tokens are read in overlapping windows.",
+    ),
+    "MuxTextPretrainer": _Kind(
+        "feature-extraction",
+        "one vector for each text",
+        "texts",
+        '["a text", "another one"]',
+        "Of a text the first {max_length} tokens are read.",
     ),
     "MuxImageClassifier": _Kind(
         "image-classification",
@@ -251,7 +260,7 @@ def _base_model(estimator: SharingMixin) -> str | None:
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
     backbone = estimator._structure.get("backbone")
-    if not isinstance(backbone, str) or _is_local(backbone):
+    if not isinstance(backbone, str) or backbone == SCRATCH or _is_local(backbone):
         return None
     try:
         validate_repo_id(backbone)
@@ -302,7 +311,9 @@ def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
     network = f"`architecture` {_code(repr(structure['architecture']))}"
     if isinstance(module, ReferenceTextModule):
         network += ", computed as by the code of its authors (DataMUX, MUX-PLMs)"
-    elif structure.get("backbone") is not None:
+    elif isinstance(module, MuxTextModule) and structure.get("backbone") is None:
+        network += " around the encoder that comes with muxlearn"
+    elif structure.get("backbone") not in (None, SCRATCH):
         network += f" around {_code(_public(structure['backbone']))}"
     trained = estimator.operating_points or (capacity,)
     n_weights = sum(weights.numel() for weights in module.parameters())

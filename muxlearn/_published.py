@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muxlearn._hub import TOKENIZER_FILES, find_folder, read_tokenizer, read_weights
+from muxlearn._pretrained import SCRATCH
 from muxlearn._texts import is_missing
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
@@ -381,6 +382,7 @@ def _params(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, 
         "multiplexer": multiplexer,
         "demultiplexer": _DEMULTIPLEXERS[kinds["demultiplexer"]],
         "learn_keys": module.model.multiplexer.learn_keys,
+        "backbone": SCRATCH,
         "hidden_size": backbone.hidden_size,
         "num_hidden_layers": backbone.num_hidden_layers,
         "num_attention_heads": backbone.num_attention_heads,

@@ -68,7 +68,7 @@ class SavingMixin(FittingMixin):
             "muxlearn_version": muxlearn.__version__,
             "params": encode_params(self.get_params(deep=False)),
             "structure": structure,
-            "labels": encode_labels(self.classes_),
+            "labels": encode_labels(self.classes_) if hasattr(self, "classes_") else None,
             "plan_seed": self._plan_seed,
             "history": _epochs(self.history_),
             "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
@@ -124,9 +124,10 @@ class SavingMixin(FittingMixin):
         estimator = cls(**decode_params(config["params"]))
         estimator._settle_device()
         structure = decode_params(config["structure"])
-        classes = decode_labels(config["labels"])
+        labels = config["labels"]
+        classes = None if labels is None else decode_labels(labels)
         with seeded(0, torch.device("cpu")):
-            module = cls(**structure)._rebuild(config, len(classes))
+            module = cls(**structure)._rebuild(config, 0 if classes is None else len(classes))
         arrays = {
             name.removeprefix(_ARRAY): tensors.pop(name).numpy()
             for name in list(tensors)

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,6 +40,9 @@ from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.tagging import MuxTokenClassifier
+
+if TYPE_CHECKING:
+    from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["MuxTokenTagger"]
 
@@ -98,14 +101,20 @@ class MuxTokenTagger(MuxTextEstimator):
     learn_keys : bool, default=True
         Whether the multiplexer is trained or stays as drawn.
 
-    backbone : str or path, default=None
-        The encoder. None builds a compact one of the sizes below, trained from nothing with a
-        tokenizer trained on the sentences. A folder, or a name on the hub, is an encoder of the
-        `transformers` library with its tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM,
-        ModernBERT, …).
+    backbone : str, path or MuxTextPretrainer, default=None
+        The encoder.
+
+        - None: the packaged one, English, warmed up for mixtures of up to 20 sentences (see
+          `muxlearn.box`). It does not tell upper case from lower.
+        - "scratch": a compact one of the sizes below, trained from nothing with a tokenizer
+          trained on the sentences.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Within
+          `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
+        - A folder, or a name on the hub, of an encoder of the `transformers` library with its
+          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
 
     hidden_size : int, default=256
-        Width of the compact encoder; as the other sizes ignored with a `backbone`.
+        Width of the encoder for ``backbone="scratch"``. Any other has sizes of its own.
 
     num_hidden_layers : int, default=4
         Layers of the compact encoder.
@@ -147,15 +156,17 @@ class MuxTokenTagger(MuxTextEstimator):
         Dropout of the encoder's hidden vectors and before the last layer; attention weights
         are not dropped.
 
-    warm_up : {"retrieval", None}, default="retrieval"
-        Training before the task: recover the pieces of single sentences from the mixture ([1]_,
-        eq. 3). Not done at ``n_mux=1``, where nothing has to be told apart.
+    warm_up : {"auto", "retrieval", None}, default="auto"
+        Training before the task. "retrieval": recover the pieces of single sentences from the
+        mixture ([1]_, eq. 3). "auto" is the same, and nothing where `backbone` comes warmed up.
+        Not done at ``n_mux=1``, where nothing has to be told apart.
 
     warm_up_epochs : int, default=5
         Epochs of the warm-up.
 
-    retrieval_weight : float, default=0.1
-        Weight of the retrieval loss beside the task's ([1]_, eq. 4).
+    retrieval_weight : float or "auto", default="auto"
+        Weight of the retrieval loss beside the task's ([1]_, eq. 4). "auto" is 0.1, and 0 where
+        `backbone` comes warmed up.
 
     retrieval_samples : int, default=32
         Pieces of each mixture that the retrieval loss looks at in a step, at least one a slot.
@@ -176,8 +187,8 @@ class MuxTokenTagger(MuxTextEstimator):
 
     lr : float or "auto", default="auto"
         Peak learning rate of AdamW, reached after a tenth of the steps; falls linearly to 0.
-        "auto" is 5e-4 for the compact encoder and 1e-4 with a `backbone`, whose new parts then
-        train at five times that rate.
+        "auto" is 5e-4 for an encoder from nothing or of this library and 1e-4 for one of
+        `transformers`. What is new then trains at five times the rate of what is not.
 
     weight_decay : float, default=0.01
         Decay of weight matrices.
@@ -272,8 +283,7 @@ class MuxTokenTagger(MuxTextEstimator):
     >>> from muxlearn import MuxTokenTagger
     >>> X = [["Ada", "lives", "in", "Paris"], ["Bo", "saw", "Rome"], ["It", "rained"]] * 8
     >>> y = [["B-PER", "O", "O", "B-LOC"], ["B-PER", "O", "B-LOC"], ["O", "O"]] * 8
-    >>> tagger = MuxTokenTagger(n_mux=2, hidden_size=32, num_hidden_layers=1, vocab_size=300,
-    ...                         max_epochs=40, batch_size=8, random_state=0).fit(X, y)
+    >>> tagger = MuxTokenTagger(n_mux=2, batch_size=8, random_state=0).fit(X, y)
     >>> tagger.predict([["Bo", "lives", "in", "Paris"], []])
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
@@ -300,7 +310,7 @@ class MuxTokenTagger(MuxTextEstimator):
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
         learn_keys: bool = True,
-        backbone: str | os.PathLike | None = None,
+        backbone: str | os.PathLike | MuxTextPretrainer | None = None,
         hidden_size: int = 256,
         num_hidden_layers: int = 4,
         num_attention_heads: int = 4,
@@ -312,9 +322,9 @@ class MuxTokenTagger(MuxTextEstimator):
         decode: str | None = None,
         transitions: str = "legal",
         dropout: float = 0.1,
-        warm_up: str | None = "retrieval",
+        warm_up: str | None = "auto",
         warm_up_epochs: int = 5,
-        retrieval_weight: float = 0.1,
+        retrieval_weight: float | str = "auto",
         retrieval_samples: int = 32,
         operating_points: tuple[int, ...] | None = None,
         max_epochs: int = 10,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._classifier import MuxClassifierMixin
-from muxlearn._params import Constraint
+from muxlearn._params import Boolean, Constraint
 from muxlearn._sequences import IntegerReader, check_rows, holds_integers
 from muxlearn._tables import RowTable
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
@@ -31,7 +31,7 @@ from muxlearn._tokenizers import (
     fingerprint,
     make_tokenizer,
 )
-from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
@@ -40,6 +40,7 @@ from muxlearn.nn.text import MuxSequenceClassifier
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet
+    from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["MuxTextClassifier"]
 
@@ -121,14 +122,23 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     tied_layers : bool, default=False
         Whether all layers of "mimoformer" share their weights.
 
-    backbone : str or path, default=None
-        The encoder. None builds a compact one of the sizes below, trained from nothing with a
-        tokenizer trained on the texts. A folder, or a name on the hub, is an encoder of the
-        `transformers` library with its tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM,
-        ModernBERT, …). "mimoformer" has none.
+    backbone : str, path or MuxTextPretrainer, default=None
+        The encoder of "tmux".
+
+        - None: the packaged one, English, warmed up for mixtures of up to 20 texts (see
+          `muxlearn.box`). With the default `multiplexer` and `demultiplexer` these start from
+          there, too, and no warm-up is needed.
+        - "scratch": a compact one of the sizes below, trained from nothing with a tokenizer
+          trained on the texts.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Within
+          `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
+        - A folder, or a name on the hub, of an encoder of the `transformers` library with its
+          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
+
+        "mimoformer" is always trained from nothing.
 
     tokenizer : {"byte", "char", "word"} or tokenizers.Tokenizer, default=None
-        What the tokens of a text are, without a `backbone`.
+        What the tokens of a text are, for ``backbone="scratch"`` and for "mimoformer".
 
         - None: pieces of words, learnt from the texts. Rows may be sequences of integers as well.
         - "byte": the bytes of UTF-8.
@@ -137,8 +147,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - A tokenizer of the `tokenizers` library, which is used as it is.
 
     hidden_size : int, default=256
-        Width of the compact encoder or of "mimoformer"; as the other sizes ignored with a
-        `backbone`.
+        Width of the encoder for ``backbone="scratch"``, or of "mimoformer". Any other `backbone`
+        has sizes of its own.
 
     num_hidden_layers : int, default=4
         Its layers.
@@ -154,7 +164,13 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     max_length : int, default=128
         Tokens of a text, or of a pair together, that are read; the rest is cut off. "mimoformer"
-        reads as many of each text of a pair.
+        reads as many of each text of a pair. The packaged encoder reads 128 at most.
+
+    lexical_path : bool, default=True
+        Whether a text's own words reach its prediction past the mixture, too, as the weighted mean
+        of their vectors: next to nothing beside the encoder, and most of what a higher `n_mux`
+        would lose. Not in [1]_; False is the network of the paper. Of "tmux"; an encoder that is
+        not warmed up has none at ``n_mux=1``.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and of the classification head; attention
@@ -162,7 +178,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     warm_up : {"auto", "retrieval", "grid", None}, default="auto"
         Training before the task. "auto" is "retrieval" for "tmux" and "grid" for "mimoformer",
-        which have no other. Not done at ``n_mux=1``, where nothing has to be told apart.
+        which have no other, and nothing where `backbone` comes warmed up. Not done at
+        ``n_mux=1``, where nothing has to be told apart.
 
         - "retrieval": recover the tokens of single texts from the mixture ([1]_, eq. 3).
         - "grid": the task itself, with mixtures on half of the grid's rows and columns ([3]_);
@@ -175,8 +192,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         Weight of the regulariser that keeps the linear layers of "mimoformer" near isometries
         ([3]_).
 
-    retrieval_weight : float, default=0.1
-        Weight of the retrieval loss beside the task's ([1]_, eq. 4); of "tmux".
+    retrieval_weight : float or "auto", default="auto"
+        Weight of the retrieval loss beside the task's ([1]_, eq. 4); of "tmux". "auto" is 0.1, and
+        0 where `backbone` comes warmed up.
 
     retrieval_samples : int, default=32
         Tokens of each mixture that the retrieval loss looks at in a step, at least one a slot.
@@ -198,8 +216,8 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     lr : float or "auto", default="auto"
         Peak learning rate of AdamW, reached after a tenth of the steps; falls linearly to 0.
-        "auto" is 5e-4 for the compact encoder and 1e-4 with a `backbone`, whose new parts then
-        train at five times that rate.
+        "auto" is 5e-4 for an encoder from nothing or of this library and 1e-4 for one of
+        `transformers`. What is new then trains at five times the rate of what is not.
 
     weight_decay : float, default=0.01
         Decay of weight matrices.
@@ -291,19 +309,24 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     >>> from muxlearn import MuxTextClassifier
     >>> X = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 8
     >>> y = ["weather", "sport", "weather", "sport"] * 8
-    >>> clf = MuxTextClassifier(n_mux=2, hidden_size=32, num_hidden_layers=1, vocab_size=300,
-    ...                         max_epochs=40, batch_size=8, random_state=0).fit(X, y)
+    >>> clf = MuxTextClassifier(n_mux=2, batch_size=8, random_state=0).fit(X, y)
     >>> clf.predict(["rain and wind", "a late equaliser"]).tolist()
     ['weather', 'sport']
     """
 
     _reference_task = "sequence"
-    _structure_names: ClassVar[tuple[str, ...]] = (*STRUCTURE, "tokenizer", *MIMO_STRUCTURE)
+    _structure_names: ClassVar[tuple[str, ...]] = (
+        *STRUCTURE,
+        "tokenizer",
+        "lexical_path",
+        *MIMO_STRUCTURE,
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         **MuxClassifierMixin._constraints,
         **MIMO_CONSTRAINTS,
         "tokenizer": TokenizerChoice,
+        "lexical_path": Boolean(),
     }
 
     def __init__(
@@ -323,7 +346,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         positions: str = "learned",
         pooling: str = "mean",
         tied_layers: bool = False,
-        backbone: str | os.PathLike | None = None,
+        backbone: str | os.PathLike | MuxTextPretrainer | None = None,
         tokenizer: Any = None,
         hidden_size: int = 256,
         num_hidden_layers: int = 4,
@@ -331,11 +354,12 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         intermediate_size: int | None = None,
         vocab_size: int = 8000,
         max_length: int = 128,
+        lexical_path: bool = True,
         dropout: float = 0.1,
         warm_up: str | None = "auto",
         warm_up_epochs: int = 5,
         isometry_weight: float = 0.0,
-        retrieval_weight: float = 0.1,
+        retrieval_weight: float | str = "auto",
         retrieval_samples: int = 32,
         operating_points: tuple[int, ...] | None = None,
         max_epochs: int = 10,
@@ -376,6 +400,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         self.intermediate_size = intermediate_size
         self.vocab_size = vocab_size
         self.max_length = max_length
+        self.lexical_path = lexical_path
         self.dropout = dropout
         self.warm_up = warm_up
         self.warm_up_epochs = warm_up_epochs
@@ -461,11 +486,15 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
             raise TypeError(
                 "`X` and `unlabeled` have to be of one kind, texts or sequences of integers"
             )
-        for name in ("tokenizer", "backbone"):
-            if numbers and getattr(self, name) is not None:
-                raise ValueError(
-                    f"`{name}` reads texts, but `X` holds sequences of integers; set {name}=None"
-                )
+        if numbers and self.tokenizer is not None:
+            raise ValueError(
+                "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
+            )
+        if numbers and not self._is_from_nothing:
+            raise ValueError(
+                f"{self._backbone_name} reads texts, but `X` holds sequences of integers; set "
+                "backbone='scratch'"
+            )
 
     def _structure_params(self) -> dict[str, Any]:
         return super()._structure_params() | {"tokenizer": fingerprint(self.tokenizer)}
@@ -473,6 +502,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     @property
     def _is_mimoformer(self) -> bool:
         return self.architecture == "mimoformer"
+
+    @property
+    def _is_from_nothing(self) -> bool:
+        return self._is_mimoformer or super()._is_from_nothing
 
     # Rows
 
@@ -527,7 +560,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         demultiplexer: Demultiplexer,
         n_classes: int,
     ) -> MuxSequenceClassifier:
-        return MuxSequenceClassifier(encoder, multiplexer, demultiplexer, n_classes, self.dropout)
+        lexical = bool(self.lexical_path) and not isinstance(demultiplexer, IdentityDemultiplexer)
+        return MuxSequenceClassifier(
+            encoder, multiplexer, demultiplexer, n_classes, self.dropout, lexical
+        )
 
     def _predict_n_mux(self, n_mux: int | None) -> int:
         return round_n_mux(self.module_, super()._predict_n_mux(n_mux))
@@ -541,10 +577,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
         return MIMOFormerNet
 
-    def _net_options(self) -> dict[str, Any]:
+    def _net_options(self, module: MuxModule) -> dict[str, Any]:
         if self._is_mimoformer:
             return {"isometry_weight": self.isometry_weight}
-        return super()._net_options()
+        return super()._net_options(module)
 
     def _warm_up(self, reader: Any, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
         # That on the grid needs labels, and comes with the training.
@@ -574,7 +610,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
             max_epochs=self.warm_up_epochs,
             description="warm-up",
             warm_up_n_mux=round_n_mux(module, module.warm_up_n_mux),
-            **self._net_options(),
+            **self._net_options(module),
         )
         max_epochs = 0 if warm_up.interrupted_ else max_epochs
         net = super()._train(module, data, valid, seed=seed, max_epochs=max_epochs, **options)

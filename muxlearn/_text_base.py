@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, PathName
+from muxlearn._pretrained import SCRATCH, Pretrained, find_pretrained, is_pretrainer
 from muxlearn._reference import ReferenceMixin
 from muxlearn._texts import train_tokenizer
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, Demultiplexer, IdentityDemultiplexer
+from muxlearn.nn.demultiplex import (
+    DEMULTIPLEXERS,
+    Demultiplexer,
+    IdentityDemultiplexer,
+    RSADemultiplexer,
+)
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, Multiplexer
+from muxlearn.nn.multiplex import (
+    MULTIPLEXERS,
+    IdentityMultiplexer,
+    Multiplexer,
+    SubspaceMultiplexer,
+)
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import TOKENIZER
@@ -42,6 +53,12 @@ STRUCTURE = (
     "dropout",
 )
 
+#: The sizes that a packaged encoder has already.
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+    "vocab_size",
+)
+
 #: New parts learn this many times faster than a pre-trained encoder.
 _FRESH_LR_FACTOR = 5.0
 
@@ -49,10 +66,23 @@ _FRESH_LR_FACTOR = 5.0
 _REFERENCE_LR = 5e-5
 
 
+class _PretrainerObject:
+    """A `MuxTextPretrainer`, as it is or frozen."""
+
+    def accepts(self, value: object) -> bool:
+        return is_pretrainer(value)
+
+    def complain(self, name: str, value: object) -> Exception:
+        return TypeError(f"`{name}` has to be {self}, got an instance of {type(value).__name__}")
+
+    def __str__(self) -> str:
+        return "a MuxTextPretrainer"
+
+
 class MuxTextEstimator(ReferenceMixin):
     """Base class of the estimators that read texts."""
 
-    backbone: str | os.PathLike | None
+    backbone: Any
 
     _memory_advice: ClassVar[str] = (
         "lower `batch_size` (mixtures in a batch), `max_length` or, in training, "
@@ -64,7 +94,7 @@ class MuxTextEstimator(ReferenceMixin):
         "architecture": Choice("tmux"),
         "multiplexer": Choice(*MULTIPLEXERS),
         "demultiplexer": Choice(*DEMULTIPLEXERS),
-        "backbone": OneOf(None, PathName()),
+        "backbone": OneOf(None, PathName(), _PretrainerObject()),
         "hidden_size": Integer(1),
         "num_hidden_layers": Integer(1),
         "num_attention_heads": Integer(1),
@@ -72,9 +102,9 @@ class MuxTextEstimator(ReferenceMixin):
         "vocab_size": Integer(259),
         "max_length": Integer(4),
         "dropout": Number(0, 1, open_high=True),
-        "warm_up": Choice("retrieval", None),
+        "warm_up": Choice("auto", "retrieval", None),
         "warm_up_epochs": Integer(0),
-        "retrieval_weight": Number(0),
+        "retrieval_weight": OneOf(Choice("auto"), Number(0)),
         "retrieval_samples": Integer(1),
     }
 
@@ -84,33 +114,69 @@ class MuxTextEstimator(ReferenceMixin):
         tags.input_tags.two_d_array = False
         return tags
 
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self._is_from_nothing:
+            return
+        hint = "; set backbone='scratch' to train an encoder from nothing, or leave it out"
+        if getattr(self, "tokenizer", None) is not None:
+            raise ValueError(
+                f"`tokenizer` is given, but {self._backbone_name} comes with its own{hint}"
+            )
+        defaults = signature(type(self)).parameters
+        for name in _SIZES if self.backbone is None else ():
+            if (value := getattr(self, name)) != defaults[name].default:
+                raise ValueError(
+                    f"`{name}` is {value!r}, but {self._backbone_name} has a size of its own{hint}"
+                )
+
     def _lr(self) -> float:
-        if self.lr == "auto":
-            if self.warm_start and self._is_reference:
-                return _REFERENCE_LR
-            return 5e-4 if self.backbone is None else 1e-4
-        return float(self.lr)
+        if self.lr != "auto":
+            return float(self.lr)
+        if self.warm_start and self._is_reference:
+            return _REFERENCE_LR
+        return 5e-4 if self.backbone is None or self._is_from_nothing else 1e-4
+
+    @property
+    def _is_from_nothing(self) -> bool:
+        """Whether the encoder starts at random."""
+        return isinstance(self.backbone, str) and self.backbone == SCRATCH
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        fresh = {} if self.backbone is None else {"lr": _FRESH_LR_FACTOR * self._lr()}
+        fresh = {} if self._is_from_nothing else {"lr": _FRESH_LR_FACTOR * self._lr()}
         groups: list[tuple[str, dict[str, float]]] = []
-        if self.backbone is not None:
-            groups.append(("encoder.*.bias", {"weight_decay": 0.0}))
-            groups.append(("encoder.*[Nn]orm.weight", {"weight_decay": 0.0}))
-            groups.append(("encoder.*", {}))
+        if not self._is_from_nothing:
+            trained = ["encoder"]
+            if isinstance(module, MuxTextModule) and module.warmed_up:
+                trained += ["multiplexer", "demultiplexer", "lexical"]
+            for part in trained:
+                for name in ("*bias", "*[Nn]orm.weight", "*keys", "*embedding.weight"):
+                    groups.append((f"{part}.{name}", {"weight_decay": 0.0}))
+                groups.append((f"{part}.*", {}))
         names = ("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight")
         for pattern in (*names, "*position_table"):
             groups.append((pattern, {"weight_decay": 0.0, **fresh}))
         return [*groups, ("*", fresh)]
+
+    def _structure_params(self) -> dict[str, Any]:
+        params = super()._structure_params()
+        if "backbone" in params and is_pretrainer(self.backbone):
+            # A folder cannot hold the object, and has no need to.
+            params["backbone"] = "a MuxTextPretrainer"
+        return params
 
     def _net_class(self) -> type[MuxNet]:
         from muxlearn._text_net import MuxTextNet
 
         return MuxTextNet
 
-    def _net_options(self) -> dict[str, Any]:
+    def _net_options(self, module: MuxModule) -> dict[str, Any]:
+        weight = self.retrieval_weight
+        if weight == "auto":
+            # A head that nothing has trained would cost more than it brings.
+            weight = 0.0 if isinstance(module, MuxTextModule) and module.warmed_up else 0.1
         return {
-            "retrieval_weight": self.retrieval_weight if self.n_mux > 1 else 0.0,
+            "retrieval_weight": weight if self.n_mux > 1 else 0.0,
             "retrieval_samples": self.retrieval_samples,
         }
 
@@ -120,16 +186,32 @@ class MuxTextEstimator(ReferenceMixin):
 
     def _build(self, rows: list[Any], extra: list[Any], n_classes: int) -> tuple[Any, MuxModule]:
         """Build tokenizer and module."""
-        if self.backbone is None:
+        if self._is_from_nothing:
             self._check_sizes()
             reader = self._learn_reader(rows, extra)
             encoder = self._compact_encoder(reader.get_vocab_size())
             return reader, self._assemble(encoder, n_classes)
+        start = find_pretrained(self.backbone)
+        if start is not None:
+            return self._build_from(start, n_classes)
         from muxlearn._backbone import load_backbone
 
+        assert self.backbone is not None
         pretrained, tokenizer = load_backbone(self.backbone, self.dropout)
         module = self._assemble(pretrained, n_classes)
         return self._cutting(tokenizer), module
+
+    def _build_from(self, start: Pretrained, n_classes: int) -> tuple[Any, MuxModule]:
+        """Build tokenizer and module out of what a warm-up has left."""
+        from tokenizers import Tokenizer
+
+        fits = start.fits(self.n_mux, self.multiplexer, self.demultiplexer)
+        n_blocks = start.n_mux if fits and start.has_blocks else None
+        module = self._assemble(start.encoder(self.dropout), n_classes, n_blocks)
+        if fits:
+            start.load_into(module)
+            module.warmed_up = True
+        return self._cutting(Tokenizer.from_str(start.tokenizer)), module
 
     def _learn_reader(self, rows: list[Any], extra: list[Any]) -> Any:
         """Learn the tokenizer of a model without a `backbone`."""
@@ -143,22 +225,29 @@ class MuxTextEstimator(ReferenceMixin):
         return tokenizer
 
     def _assemble(
-        self, encoder: CompactEncoder | PretrainedEncoder, n_classes: int
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        n_classes: int,
+        n_blocks: int | None = None,
     ) -> MuxTextModule:
-        """Put the parts of a model together around an encoder."""
+        """Put the parts of a model together around an encoder.
+
+        With `n_blocks`, rows share the blocks of the mixture, and each is read from all of its own.
+        """
         self._check_fits(encoder)
-        width, hidden_size = encoder.embedding_size, encoder.hidden_size
-        multiplexing = self.n_mux > 1
-        multiplexer = MULTIPLEXERS[self.multiplexer] if multiplexing else IdentityMultiplexer
-        demultiplexer = (
-            DEMULTIPLEXERS[self.demultiplexer] if multiplexing else IdentityDemultiplexer
-        )
-        return self._module(
-            encoder,
-            multiplexer(self.n_mux, width, bool(self.learn_keys)),
-            demultiplexer(self.n_mux, hidden_size),
-            n_classes,
-        )
+        sizes = self.n_mux, encoder.embedding_size, bool(self.learn_keys)
+        multiplexer: Multiplexer
+        demultiplexer: Demultiplexer
+        if n_blocks is not None:
+            multiplexer = SubspaceMultiplexer(*sizes, n_blocks)
+            demultiplexer = RSADemultiplexer(self.n_mux, encoder.hidden_size, n_blocks)
+        elif self.n_mux > 1:
+            multiplexer = MULTIPLEXERS[self.multiplexer](*sizes)
+            demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
+        else:
+            multiplexer = IdentityMultiplexer(*sizes)
+            demultiplexer = IdentityDemultiplexer(self.n_mux, encoder.hidden_size)
+        return self._module(encoder, multiplexer, demultiplexer, n_classes)
 
     def _module(
         self,
@@ -194,9 +283,18 @@ class MuxTextEstimator(ReferenceMixin):
             )
         self._check_width(self.hidden_size)
 
+    @property
+    def _backbone_name(self) -> str:
+        """What to call the encoder in an error."""
+        if self.backbone is None:
+            return "the packaged encoder"
+        if is_pretrainer(self.backbone):
+            return "`backbone`"
+        return f"`backbone` {str(self.backbone)!r}"
+
     def _check_width(self, width: int) -> None:
         if self.n_mux > width:
-            wider = "raise `hidden_size`" if self.backbone is None else "take a wider `backbone`"
+            wider = "raise `hidden_size`" if self._is_from_nothing else "take a wider `backbone`"
             raise ValueError(
                 f"`n_mux` is {self.n_mux}, but token vectors of width {width} hold at most "
                 f"{width} slots; lower `n_mux` or {wider}"
@@ -205,16 +303,17 @@ class MuxTextEstimator(ReferenceMixin):
     def _check_fits(self, encoder: CompactEncoder | PretrainedEncoder) -> None:
         self._check_width(encoder.embedding_size)
         if isinstance(encoder, CompactEncoder):
-            return
-        from muxlearn._backbone import max_positions
+            positions: int | None = encoder.position_embedding.num_embeddings
+        else:
+            from muxlearn._backbone import max_positions
 
-        positions = max_positions(encoder)
+            positions = max_positions(encoder)
         needed = self.max_length + self._n_prefix()
         if positions is not None and needed > positions:
             prefix = f" and a prefix of {self._n_prefix()}" if self._n_prefix() else ""
             raise ValueError(
-                f"`max_length` {self.max_length}{prefix} takes {needed} positions, but `backbone` "
-                f"{str(self.backbone)!r} has {positions}; lower `max_length` to "
+                f"`max_length` {self.max_length}{prefix} takes {needed} positions, but "
+                f"{self._backbone_name} has {positions}; lower `max_length` to "
                 f"{positions - self._n_prefix()} or less"
             )
 
@@ -223,6 +322,9 @@ class MuxTextEstimator(ReferenceMixin):
     ) -> tuple[Any, bool]:
         """Train the retrieval task alone; returns its history and whether it was interrupted."""
         if self.warm_up is None or self.n_mux == 1 or self.warm_up_epochs == 0:
+            return None, False
+        assert isinstance(module, MuxTextModule)
+        if self.warm_up == "auto" and module.warmed_up:
             return None, False
         from muxlearn._net import MixtureData
 
@@ -262,6 +364,10 @@ class MuxTextEstimator(ReferenceMixin):
         config: dict[str, Any] = {"vocab_size": encoder.embedding.num_embeddings}
         if isinstance(encoder, PretrainedEncoder):
             config["backbone"] = encoder.model.config.to_dict()
+        else:
+            config["encoder"] = encoder.sizes
+        if module.demultiplexer.by_place:
+            config["n_blocks"] = module.multiplexer.n_blocks
         return config
 
     def _reader_files(self) -> dict[str, str]:
@@ -276,8 +382,11 @@ class MuxTextEstimator(ReferenceMixin):
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if (setting := config.get("reference")) is not None:
             return ReferenceTextModule.from_setting(setting)
-        if config.get("backbone") is None:
-            return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
-        from muxlearn._backbone import encoder_from_config
+        if config.get("backbone") is not None:
+            from muxlearn._backbone import encoder_from_config
 
-        return self._assemble(encoder_from_config(config["backbone"]), n_classes)
+            return self._assemble(encoder_from_config(config["backbone"]), n_classes)
+        if (sizes := config.get("encoder")) is None:  # saved before there were any but one's own
+            return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
+        encoder = CompactEncoder(**sizes, dropout=self.dropout)
+        return self._assemble(encoder, n_classes, config.get("n_blocks"))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from muxlearn._params import Boolean, Choice, Constraint, Integer, IntegerTuple, Number, OneOf
+from muxlearn._pretrained import SCRATCH
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 
@@ -88,7 +89,7 @@ def check_architecture(params: Mapping[str, Any], defaults: Mapping[str, Any]) -
     """
     architecture = params["architecture"]
     for other, names in _CHOICES.items():
-        strange = [name for name in names if params[name] != defaults[name]]
+        strange = [name for name in names if not _is_default(name, params, defaults)]
         if other != architecture and strange:
             raise ValueError(
                 f"`{strange[0]}` is {params[strange[0]]!r}, but architecture={architecture!r} has "
@@ -99,13 +100,14 @@ def check_architecture(params: Mapping[str, Any], defaults: Mapping[str, Any]) -
     if not allowed.accepts(params["warm_up"]):
         error = allowed.complain("warm_up", params["warm_up"])
         raise type(error)(f"{error}, for architecture={architecture!r}")
-    if params["tokenizer"] is not None and params["backbone"] is not None:
-        raise ValueError(
-            f"`tokenizer` is given, but `backbone` {str(params['backbone'])!r} comes with its own; "
-            "leave one of them out"
-        )
     if architecture == "mimoformer":
         _check_mimoformer(params)
+
+
+def _is_default(name: str, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
+    value = params[name]
+    # What "mimoformer" does anyway.
+    return value == defaults[name] or (name == "backbone" and value == SCRATCH)
 
 
 def _check_mimoformer(params: Mapping[str, Any]) -> None:

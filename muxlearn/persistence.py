@@ -205,13 +205,13 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Without callbacks, functions, modules and random number generators, which are not data, and
-        without tensors and tokenizers, which have files of their own.
+        without tensors and tokenizers, which have files of their own, and other estimators.
     """
     encoded = {}
     for name, value in params.items():
         if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
             continue
-        if hasattr(value, "encode_batch"):
+        if hasattr(value, "encode_batch") or hasattr(value, "get_params"):
             continue
         if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
             continue

@@ -15,6 +15,7 @@ torch.set_num_threads(1)
 
 TINY = {
     "n_mux": 2,
+    "backbone": "scratch",
     "hidden_size": 16,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,

@@ -34,6 +34,8 @@ class Demultiplexer(nn.Module):
 
     #: Positions that the demultiplexer needs in front of the mixture, one for each slot.
     uses_prefix = False
+    #: Whether a row that fills several slots is read once, from all of them together.
+    by_place = False
 
     def __init__(self, n_mux: int, hidden_size: int) -> None:
         super().__init__()
@@ -55,21 +57,37 @@ class Demultiplexer(nn.Module):
         """Units of the hidden layer."""
         return self.hidden_size
 
+    def n_reads(self, n_places: int) -> int:
+        """Return how many vectors are read off a mixture of `n_places` rows.
+
+        Parameters
+        ----------
+        n_places : int
+
+        Returns
+        -------
+        int
+            `n_mux`, one for each slot; with `by_place` one for each row.
+        """
+        return n_places if self.by_place else self.n_mux
+
     def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:
         """Demultiplex the same number of positions for every slot.
 
         Parameters
         ----------
-        h : Tensor of shape (n_mixtures, n_mux, n_positions, hidden_size)
-            The mixture's vectors, those that are to be read for each slot.
+        h : Tensor of shape (n_mixtures, n_reads, n_positions, hidden_size)
+            The mixture's vectors, those that are to be read for each slot, or with `by_place` for
+            each row.
         prefix : Tensor of shape (n_mixtures, n_mux, hidden_size), default=None
             The backbone's output at the prefix, for the demultiplexer that has one.
 
         Returns
         -------
-        Tensor of shape (n_mixtures, n_mux, n_positions, hidden_size)
+        Tensor of shape (n_mixtures, n_reads, n_positions, hidden_size)
         """
-        return self._read_out(self._of_mixture(h) + self._of_slots(prefix)[..., None, :])
+        of_slots = self._of_slots(prefix, h.shape[1])
+        return self._read_out(self._of_mixture(h) + of_slots[..., None, :])
 
     def gather(
         self,
@@ -78,6 +96,7 @@ class Demultiplexer(nn.Module):
         slots: Tensor,
         positions: Tensor,
         extra: Tensor | None = None,
+        n_places: int | None = None,
     ) -> Tensor:
         """Demultiplex any positions for any slots.
 
@@ -94,13 +113,16 @@ class Demultiplexer(nn.Module):
             Where each is read, ``mixture * length + position``.
         extra : Tensor of shape (n_read, size), default=None
             What `add_input` has made room for.
+        n_places : int, default=None
+            Rows in a mixture, `n_mux` if None; of account with `by_place` alone, where `slots` are
+            the rows' places.
 
         Returns
         -------
         Tensor of shape (n_read, hidden_size)
         """
         of_mixture = self._of_mixture(h).flatten(0, 1)
-        of_slots = self._of_slots(prefix)
+        of_slots = self._of_slots(prefix, n_places or self.n_mux)
         if of_slots.ndim == 3:
             slots = positions // h.shape[1] * self.n_mux + slots
             of_slots = of_slots.flatten(0, 1)
@@ -121,8 +143,8 @@ class Demultiplexer(nn.Module):
         """Return what the mixture adds to the hidden layer, (..., inner_size)."""
         raise NotImplementedError
 
-    def _of_slots(self, prefix: Tensor | None) -> Tensor:
-        """Return what a slot adds there, (n_mux, inner_size) or (n_mixtures, n_mux, inner_size)."""
+    def _of_slots(self, prefix: Tensor | None, n_places: int) -> Tensor:
+        """Return what a read adds there, (n_reads, inner_size) or (n_mixtures, n_reads, …)."""
         raise NotImplementedError
 
     def _read_out(self, x: Tensor) -> Tensor:
@@ -159,6 +181,7 @@ class IdentityDemultiplexer(Demultiplexer):
         slots: Tensor,
         positions: Tensor,
         extra: Tensor | None = None,
+        n_places: int | None = None,
     ) -> Tensor:
         return h.flatten(0, 1).index_select(0, positions)
 
@@ -173,21 +196,33 @@ class RSADemultiplexer(Demultiplexer):
     A slot starts with its own share of the hidden units open and the others closed: its key puts
     them where GELU is flat. A network that begins with all of them open has to find a way to
     tell the slots apart first, and most of a short training goes by until it does.
+
+    Parameters
+    ----------
+    n_mux : int
+    hidden_size : int
+        As in `Demultiplexer`.
+    n_blocks : int, default=None
+        Keys, one for each block of a `SubspaceMultiplexer` with as many. A row is then read once
+        from all of its blocks together: what opens a unit for one of them opens it for the row.
+        None: a key for each slot, and a row in several slots is read once for each.
     """
 
     #: How far below zero a closed unit starts.
     closed = 5.0
 
-    def __init__(self, n_mux: int, hidden_size: int) -> None:
+    def __init__(self, n_mux: int, hidden_size: int, n_blocks: int | None = None) -> None:
         super().__init__(n_mux, hidden_size)
+        self.by_place = n_blocks is not None
+        n_keys = n_mux if n_blocks is None else n_blocks
         inner = 2 * hidden_size
-        self.keys = nn.Parameter(nn.init.orthogonal_(torch.empty(n_mux, hidden_size)))
+        self.keys = nn.Parameter(nn.init.orthogonal_(torch.empty(n_keys, hidden_size)))
         self.key_in = nn.Linear(hidden_size, inner, bias=False)
         self.mixture_in = nn.Linear(hidden_size, inner)
         self.out = nn.Linear(inner, hidden_size)
         self.norm = nn.LayerNorm(hidden_size)
-        share = inner // n_mux
-        gates = torch.full((n_mux, inner), -self.closed)
+        share = inner // n_keys
+        gates = torch.full((n_keys, inner), -self.closed)
         for slot, gate in enumerate(gates):
             gate[slot * share : (slot + 1) * share] = 0.0
         with torch.no_grad():
@@ -207,10 +242,10 @@ class RSADemultiplexer(Demultiplexer):
         multiplexer : SubspaceMultiplexer
             As wide as the hidden vectors here.
         """
-        width = multiplexer.slot_width
+        width = multiplexer.block_width
         eye = torch.eye(width)
         signs = torch.cat([eye, -eye])  # (2 * width, width)
-        share = 2 * self.hidden_size // self.n_mux
+        share = 2 * self.hidden_size // len(self.keys)
         for module in (self.mixture_in, self.out):
             nn.init.zeros_(module.bias)
         for slot, key in enumerate(multiplexer.keys):
@@ -218,7 +253,7 @@ class RSADemultiplexer(Demultiplexer):
             coordinates = slice(slot * width, (slot + 1) * width)
             self.mixture_in.weight[units] = 0.0
             self.mixture_in.weight[units, coordinates] = signs
-            self.out.weight[:, units] = key @ signs.T / math.sqrt(self.n_mux)
+            self.out.weight[:, units] = key @ signs.T / math.sqrt(len(self.keys))
 
     @property
     def inner_size(self) -> int:  # noqa: D102
@@ -227,8 +262,13 @@ class RSADemultiplexer(Demultiplexer):
     def _of_mixture(self, h: Tensor) -> Tensor:
         return self.mixture_in(h)
 
-    def _of_slots(self, prefix: Tensor | None) -> Tensor:
-        return self.key_in(self.keys)
+    def _of_slots(self, prefix: Tensor | None, n_places: int) -> Tensor:
+        of_keys = self.key_in(self.keys)
+        if not self.by_place:
+            return of_keys
+        spare = -len(of_keys) % n_places
+        of_keys = F.pad(of_keys, (0, 0, 0, spare), value=-math.inf)
+        return of_keys.unflatten(0, (-1, n_places)).amax(0)
 
     def _read_out(self, x: Tensor) -> Tensor:
         return self.norm(self.out(F.gelu(x)))
@@ -251,7 +291,7 @@ class IndexDemultiplexer(Demultiplexer):
     def _of_mixture(self, h: Tensor) -> Tensor:
         return F.linear(h, self.dense.weight[:, self.hidden_size :])
 
-    def _of_slots(self, prefix: Tensor | None) -> Tensor:
+    def _of_slots(self, prefix: Tensor | None, n_places: int) -> Tensor:
         assert prefix is not None
         return F.linear(prefix, self.dense.weight[:, : self.hidden_size], self.dense.bias)
 
@@ -284,6 +324,7 @@ class MLPDemultiplexer(Demultiplexer):
         slots: Tensor,
         positions: Tensor,
         extra: Tensor | None = None,
+        n_places: int | None = None,
     ) -> Tensor:
         # Slot by slot, since each has a matrix of its own; `order` leads back.
         order = slots.argsort(stable=True)

@@ -70,6 +70,19 @@ class CompactEncoder(nn.Module):
         """Width of an output vector."""
         return self.norm.normalized_shape[0]
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """What an encoder of the same sizes is built with; the prefix counts as `max_length`."""
+        layer = cast(_Layer, self.layers[0])
+        return {
+            "vocab_size": self.embedding.num_embeddings,
+            "hidden_size": self.hidden_size,
+            "num_hidden_layers": len(self.layers),
+            "num_attention_heads": layer.num_heads,
+            "intermediate_size": layer.mlp_in.out_features,
+            "max_length": self.position_embedding.num_embeddings,
+        }
+
     def drop_embedding(self) -> None:
         """Free the token table, for a model that has folded it into others."""
         self.embedding = nn.Embedding(0, self.embedding_size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["retrieval_loss", "weighted_cross_entropy"]
+__all__ = ["contrastive_logits", "cosine_loss", "retrieval_loss", "weighted_cross_entropy"]
 
 
 def weighted_cross_entropy(logits: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
@@ -40,3 +40,35 @@ def retrieval_loss(logits: Tensor, targets: Tensor) -> Tensor:
     Tensor of shape ()
     """
     return F.cross_entropy(logits.float().flatten(0, -2), targets.flatten())
+
+
+def cosine_loss(vectors: Tensor, targets: Tensor) -> Tensor:
+    """Mean of one minus the cosine between each vector and its target.
+
+    Parameters
+    ----------
+    vectors, targets : Tensor of shape (..., size)
+
+    Returns
+    -------
+    Tensor of shape ()
+    """
+    return 1 - F.cosine_similarity(vectors.float(), targets.float(), dim=-1).mean()
+
+
+def contrastive_logits(vectors: Tensor, targets: Tensor, temperature: float = 0.05) -> Tensor:
+    """Similarities of every vector to the targets of all rows (InfoNCE, van den Oord et al. 2018).
+
+    Parameters
+    ----------
+    vectors, targets : Tensor of shape (n_rows, size)
+    temperature : float, default=0.05
+        Divides the cosines.
+
+    Returns
+    -------
+    Tensor of shape (n_rows, n_rows)
+        Row `i` is to choose column `i`.
+    """
+    vectors = F.normalize(vectors.float(), dim=-1)
+    return vectors @ F.normalize(targets.float(), dim=-1).T / temperature

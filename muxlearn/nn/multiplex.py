@@ -190,37 +190,80 @@ class SubspaceMultiplexer(Multiplexer):
     ``(width, width // n_mux)``, so that nothing interferes before the backbone. This multiplexer
     is our own; `init_from_embeddings` lets each slot start from the leading principal components
     of the token embeddings.
+
+    Parameters
+    ----------
+    n_mux : int
+    width : int
+    learn_keys : bool, default=True
+        As in `Multiplexer`.
+    n_blocks : int, default=None
+        Blocks of coordinates, at least `n_mux`; None stands for `n_mux`. With `n_places` rows in
+        a mixture, row `p` writes into the blocks ``p, p + n_places, …``: of fewer rows each gets
+        more of the mixture.
     """
 
-    def __init__(self, n_mux: int, width: int, learn_keys: bool = True) -> None:
+    def __init__(
+        self, n_mux: int, width: int, learn_keys: bool = True, n_blocks: int | None = None
+    ) -> None:
         super().__init__(n_mux, width, learn_keys)
-        self.slot_width = width // n_mux
-        frames = [nn.init.orthogonal_(torch.empty(width, self.slot_width)) for _ in range(n_mux)]
-        # (n_mux, width, slot_width); a mixture of such keys is as long as one of its rows
+        self.n_blocks = n_mux if n_blocks is None else n_blocks
+        if not n_mux <= self.n_blocks <= width:
+            raise ValueError(
+                f"n_blocks={n_blocks} has to be between n_mux={n_mux} and the width, {width}"
+            )
+        self.block_width = width // self.n_blocks
+        shape = width, self.block_width
+        frames = [nn.init.orthogonal_(torch.empty(shape)) for _ in range(self.n_blocks)]
+        # (n_blocks, width, block_width); a mixture of such keys is as long as one of its rows
         self.keys = nn.Parameter(torch.stack(frames), requires_grad=learn_keys)
 
     @torch.no_grad()
-    def init_from_embeddings(self, table: Tensor) -> None:
-        """Start every slot from the leading principal components of a table.
+    def init_from_embeddings(self, table: Tensor, own_share: float = 0.0) -> None:
+        """Start every block from principal components of a table.
 
         Parameters
         ----------
         table : Tensor of shape (vocab_size, width)
-            Token embeddings. Each slot gets the components in a random rotation of its own.
+            Token embeddings.
+        own_share : float, default=0.0
+            The part of a block's dimensions that goes to components which no other block starts
+            from, so that a row in several blocks is seen more fully. The rest takes the leading
+            components, in a random rotation of the block's own.
         """
         table = table.float()
         _, vectors = torch.linalg.eigh(torch.cov(table.T))
-        components = vectors.flip(1)[:, : self.slot_width]
-        kept = (table @ components).square().sum()
-        scale = math.sqrt(table.square().sum().item() / (self.n_mux * kept.item()))
-        for key in self.keys:
-            rotation = nn.init.orthogonal_(torch.empty(self.slot_width, self.slot_width))
-            key.copy_(components @ rotation.to(components) * scale)
+        vectors = vectors.flip(1)
+        n_own = round(own_share * self.block_width)
+        leading = vectors[:, : self.block_width - n_own]
+        others = vectors[:, self.block_width - n_own :]
+        for number, key in enumerate(self.keys):
+            own = others[:, number * n_own : (number + 1) * n_own]
+            components = torch.cat([leading, own], 1)
+            kept = (table @ components).square().sum()
+            scale = math.sqrt(table.square().sum().item() / (self.n_blocks * kept.item()))
+            rotation = nn.init.orthogonal_(torch.empty(self.block_width, self.block_width))
+            key.copy_(components @ rotation.to(components)[: components.shape[1]] * scale)
+
+    def fold(self, vectors: Tensor) -> Tensor:
+        """Say what each of some vectors adds to each block.
+
+        Parameters
+        ----------
+        vectors : Tensor of shape (n_vectors, width)
+
+        Returns
+        -------
+        Tensor of shape (n_blocks * n_vectors + 1, block_width)
+            Block by block; the last row is zero.
+        """
+        narrow = torch.einsum("vd,sdw->svw", vectors, self.keys.to(vectors.dtype))
+        return F.pad(narrow.flatten(0, 1), (0, 0, 0, 1))
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        place_of_slot = torch.arange(self.n_mux, device=x.device) % x.shape[1]
-        blocks = torch.einsum("bsld,sdw->blsw", x[:, place_of_slot], self.keys)
-        return F.pad(blocks.flatten(2), (0, self.width - self.n_mux * self.slot_width))
+        place_of_block = torch.arange(self.n_blocks, device=x.device) % x.shape[1]
+        blocks = torch.einsum("bsld,sdw->blsw", x[:, place_of_block], self.keys)
+        return F.pad(blocks.flatten(2), (0, self.width - self.n_blocks * self.block_width))
 
 
 MULTIPLEXERS: dict[str, type[Multiplexer]] = {
@@ -254,6 +297,10 @@ def embed_and_multiplex(
     -------
     Tensor of shape (n_mixtures, length, width)
     """
+    if isinstance(multiplexer, SubspaceMultiplexer):
+        # Each token of the batch is folded once, however often it occurs.
+        tokens, local_ids = input_ids.unique(return_inverse=True)
+        return _look_up(multiplexer.fold(embedding(tokens)), multiplexer, local_ids, mask)
 
     def mix(input_ids: Tensor, mask: Tensor) -> Tensor:
         x = embedding(input_ids)
@@ -266,11 +313,25 @@ def embed_and_multiplex(
     return torch.cat([mix(*part) for part in parts])
 
 
-class FoldedSubspaces(nn.Module):
-    """A token table and a subspace multiplexer as one table of narrow vectors for each slot.
+def _look_up(
+    table: Tensor, multiplexer: SubspaceMultiplexer | FoldedSubspaces, ids: Tensor, mask: Tensor
+) -> Tensor:
+    """Mix by looking up: ids of shape (n_mixtures, n_places, length), a row of `table` each."""
+    n_mixtures, n_places, length = ids.shape
+    blocks = torch.arange(multiplexer.n_blocks, device=ids.device)
+    nothing = len(table) - 1  # what padding adds
+    offsets = (nothing // multiplexer.n_blocks * blocks)[:, None]
+    places = blocks % n_places
+    rows = torch.where(mask[:, places], ids[:, places] + offsets, nothing)
+    mixed = F.embedding(rows.transpose(1, 2), table).view(n_mixtures, length, -1)
+    return F.pad(mixed, (0, multiplexer.width - mixed.shape[-1]))
 
-    Mixing is looking up: `n_mux` vectors of width ``width // n_mux`` a position, as much memory
-    as embedding a single row reads.
+
+class FoldedSubspaces(nn.Module):
+    """A token table and a subspace multiplexer as one table of narrow vectors for each block.
+
+    Mixing is looking up: `n_blocks` vectors of width ``width // n_blocks`` a position, as much
+    memory as embedding a single row reads.
 
     Parameters
     ----------
@@ -282,20 +343,11 @@ class FoldedSubspaces(nn.Module):
 
     def __init__(self, embedding: nn.Embedding, multiplexer: SubspaceMultiplexer) -> None:
         super().__init__()
-        self.n_mux = multiplexer.n_mux
+        self.n_blocks = multiplexer.n_blocks
         self.width = multiplexer.width
-        self.vocab_size = embedding.num_embeddings
         with torch.no_grad():
-            table = torch.einsum("vd,sdw->svw", embedding.weight, multiplexer.keys).flatten(0, 1)
-            # The last row is what padding adds: nothing.
-            self.register_buffer("table", F.pad(table, (0, 0, 0, 1)))
+            self.register_buffer("table", multiplexer.fold(embedding.weight))
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Do what `embed_and_multiplex` does, with the same arguments."""
-        n_mixtures, n_places, length = input_ids.shape
-        slots = torch.arange(self.n_mux, device=input_ids.device)
-        offsets = (self.vocab_size * slots)[:, None]
-        places = slots % n_places
-        ids = torch.where(mask[:, places], input_ids[:, places] + offsets, len(self.table) - 1)
-        mixed = F.embedding(ids.transpose(1, 2), self.table).view(n_mixtures, length, -1)
-        return F.pad(mixed, (0, self.width - mixed.shape[-1]))
+        return _look_up(self.table, self, input_ids, mask)

@@ -143,8 +143,8 @@ class MuxTokenClassifier(MuxTextModule):
         mixtures, places, steps = wanted.nonzero(as_tuple=True)
         positions = mixtures * hidden.shape[1] + steps
         n_places = wanted.shape[1]
-        if n_places == self.n_mux:
-            return self._read(hidden, prefix, places, positions, extra)
+        if n_places == self.n_mux or self.demultiplexer.by_place:
+            return self._read(hidden, prefix, places, positions, extra, n_places)
         total = hidden.new_full((len(places), self.n_classes), -math.inf).float()
         for first in range(0, self.n_mux, n_places):
             # The last round of slots may be too short for all places.
@@ -168,5 +168,7 @@ class MuxTokenClassifier(MuxTextModule):
         slots: Tensor,
         positions: Tensor,
         extra: Tensor | None,
+        n_places: int | None = None,
     ) -> Tensor:
-        return self.head(self.demultiplexer.gather(hidden, prefix, slots, positions, extra))
+        read = self.demultiplexer.gather(hidden, prefix, slots, positions, extra, n_places)
+        return self.head(read)

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     FoldedSubspaces,
@@ -24,6 +25,10 @@ from muxlearn.nn.multiplex import (
 __all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTextModule", "MuxTrainingOutput"]
 
 Self = TypeVar("Self", bound="MuxTextModule")
+
+#: Where a row may fill several blocks, this part of a block starts from components that no other
+#: block has: at `n_mux=1` a row is seen whole.
+_OWN_SHARE = 1 / 3
 
 
 class MuxTrainingOutput(NamedTuple):
@@ -89,7 +94,14 @@ class MuxTextModule(MuxModule):
         As wide as the encoder's output.
     head : torch.nn.Module
         Maps demultiplexed vectors to logits.
+
+    Attributes
+    ----------
+    warmed_up : bool
+        Whether multiplexer and demultiplexer come from an earlier training.
     """
+
+    warmed_up = False
 
     def __init__(
         self,
@@ -105,13 +117,15 @@ class MuxTextModule(MuxModule):
         self.demultiplexer = demultiplexer
         self.head = head
         self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
+        self.lexical: LexicalMean | None = None
         self.folded: FoldedSubspaces | None = None
         if demultiplexer.uses_prefix:
             # One row for each slot and, last, what all other rows hold there.
             self.prefix_embedding = nn.Embedding(self.n_mux + 1, multiplexer.width)
             nn.init.normal_(self.prefix_embedding.weight, std=1 / math.sqrt(multiplexer.width))
         if isinstance(multiplexer, SubspaceMultiplexer):
-            multiplexer.init_from_embeddings(encoder.embedding.weight)
+            own_share = _OWN_SHARE if demultiplexer.by_place else 0.0
+            multiplexer.init_from_embeddings(encoder.embedding.weight, own_share)
             if isinstance(demultiplexer, RSADemultiplexer) and isinstance(encoder, CompactEncoder):
                 demultiplexer.init_from_subspaces(multiplexer)
 
@@ -160,18 +174,47 @@ class MuxTextModule(MuxModule):
         self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, mask: Tensor, n_samples: int
     ) -> tuple[Tensor, Tensor]:
         assert self.retrieval is not None
-        places = self._place_of_slot(mask)
-        lengths = mask.sum(2)[:, places, None]
-        n_each = max(1, round(n_samples / self.n_mux))
-        drawn = torch.rand(*lengths.shape[:2], n_each, device=hidden.device)
-        positions = (drawn * lengths).long()  # (n_mixtures, n_mux, n_each)
-        mixtures = torch.arange(len(hidden), device=hidden.device)[:, None, None]
-        recovered = self.demultiplexer(hidden[mixtures, positions], prefix)
+        places = self._place_of_read(mask)
+        recovered, positions = self._read_samples(hidden, prefix, mask, n_samples)
         logits = self.retrieval(recovered, self.encoder.embedding.weight)
         return logits, ids[:, places].gather(2, positions)
 
-    def _place_of_slot(self, mask: Tensor) -> Tensor:
-        return torch.arange(self.n_mux, device=mask.device) % mask.shape[1]
+    def _read_samples(
+        self, hidden: Tensor, prefix: Tensor | None, mask: Tensor, n_samples: int
+    ) -> tuple[Tensor, Tensor]:
+        """Demultiplex tokens drawn at random: vectors, and where each stands in its row.
+
+        Both of shape (n_mixtures, n_reads, n_each, ...), `n_samples` of a mixture together.
+        """
+        places = self._place_of_read(mask)
+        lengths = mask.sum(2)[:, places, None]
+        n_each = max(1, round(n_samples / len(places)))
+        drawn = torch.rand(*lengths.shape[:2], n_each, device=hidden.device)
+        positions = (drawn * lengths).long()
+        mixtures = torch.arange(len(hidden), device=hidden.device)[:, None, None]
+        return self.demultiplexer(hidden[mixtures, positions], prefix), positions
+
+    def _place_of_read(self, mask: Tensor) -> Tensor:
+        """Say which row of a mixture each vector that is read off it belongs to."""
+        n_places = mask.shape[1]
+        n_reads = self.demultiplexer.n_reads(n_places)
+        return torch.arange(n_reads, device=mask.device) % n_places
+
+    def _read_rows(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
+        """Demultiplex the mean of each row's positions: (n_mixtures, n_reads, hidden_size)."""
+        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
+        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
+        pooled = pooled[:, self._place_of_read(mask)]
+        return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
+
+    def _add_lexical(self, rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
+        """Add what the rows' own words say to vectors of shape (n_mixtures, n_reads, hidden)."""
+        if self.lexical is None:
+            return rows
+        table = self.encoder.embedding.weight
+        own = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1), table)
+        own = own.unflatten(0, ids.shape[:2])
+        return rows + own[:, self._place_of_read(mask)]
 
     def retrieve(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Recover all tokens of all rows, for evaluation.
@@ -211,6 +254,8 @@ class MuxTextModule(MuxModule):
         """
         model = copy.deepcopy(self).eval().requires_grad_(False)
         model.retrieval = None
+        if model.lexical is not None:
+            model.lexical.fold(model.encoder.embedding.weight)
         if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
             model.encoder.drop_embedding()
@@ -232,6 +277,8 @@ class MuxSequenceClassifier(MuxTextModule):
     n_classes : int
     dropout : float, default=0.1
         Dropout in the head.
+    lexical_path : bool, default=False
+        Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector.
     """
 
     def __init__(
@@ -241,9 +288,12 @@ class MuxSequenceClassifier(MuxTextModule):
         demultiplexer: Demultiplexer,
         n_classes: int,
         dropout: float = 0.1,
+        lexical_path: bool = False,
     ) -> None:
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head)
+        if lexical_path:
+            self.lexical = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
 
     def forward(
         self,
@@ -274,7 +324,8 @@ class MuxSequenceClassifier(MuxTextModule):
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
-        logits = self.head(self._read_slots(hidden, prefix, mask))  # (n_mixtures, n_mux, classes)
+        rows = self._add_lexical(self._read_rows(hidden, prefix, mask), ids, mask)
+        logits = self.head(rows)  # (n_mixtures, n_reads, classes)
         logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
         if not retrieval_samples:
             return logits
@@ -282,16 +333,9 @@ class MuxSequenceClassifier(MuxTextModule):
             logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
         )
 
-    def _read_slots(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
-        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
-        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
-        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
-        pooled = pooled[:, self._place_of_slot(mask)]
-        return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
-
 
 def _average_slots(logits: Tensor, n_places: int) -> Tensor:
-    """Average the probabilities of the slots of each place; logits in, log-probabilities out."""
+    """Average the probabilities of the slots of each place; log-probabilities then come out."""
     n_slots = logits.shape[1]
     if n_places == n_slots:
         return logits

@@ -122,11 +122,11 @@ def test_a_row_moves_its_own_slot_most():
     model = make()
     ids, mask = random_rows(16 * N_MUX, shortest=LENGTH)
     ids, mask = ids.view(16, N_MUX, LENGTH), mask.view(16, N_MUX, LENGTH).bool()
-    before = model._read_slots(*model.encode(ids, mask), mask)
+    before = model._read_rows(*model.encode(ids, mask), mask)
     for slot in range(N_MUX):
         other = ids.clone()
         other[:, slot] = (ids[:, slot] + 1 + torch.randint(VOCAB - 1, (16, LENGTH))) % VOCAB
-        moved = model._read_slots(*model.encode(other, mask), mask) - before
+        moved = model._read_rows(*model.encode(other, mask), mask) - before
         assert moved.norm(dim=-1).mean(0).argmax().item() == slot
 
 

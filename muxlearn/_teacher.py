@@ -1,0 +1,156 @@
+"""What a teacher encoder says of texts, computed once and kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from muxlearn._net import progress_bar
+from muxlearn._texts import TokenTable, tokenize
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+    from muxlearn.nn.encoder import PretrainedEncoder
+
+__all__ = ["TeacherAnswers", "ask_teacher"]
+
+_BATCH_TOKENS = 4096
+
+
+@dataclass(eq=False)
+class TeacherAnswers:
+    """The directions in which a teacher sees texts and their tokens.
+
+    Attributes
+    ----------
+    rows : ndarray of float16, shape (n_rows, teacher_size)
+        The mean of a text's last hidden states, brought to length 1.
+    tokens : ndarray of float16, shape (n_tokens, teacher_size), or None
+        The last hidden states, brought to length 1, one text after the other.
+    starts : ndarray of int64, shape (n_rows,)
+        Where the tokens of each text begin.
+    """
+
+    rows: NDArray[np.float16]
+    tokens: NDArray[np.float16] | None
+    starts: NDArray[np.int64]
+
+
+def ask_teacher(
+    teacher: PretrainedEncoder,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    *,
+    with_tokens: bool,
+    cache: str | os.PathLike | None = None,
+    device: torch.device | str = "cpu",
+    verbose: int = 0,
+) -> tuple[TokenTable, TeacherAnswers]:
+    """Let a teacher read texts, each alone.
+
+    Parameters
+    ----------
+    teacher : PretrainedEncoder
+    tokenizer : tokenizers.Tokenizer
+        The teacher's, which cuts texts off where it does.
+    texts : sequence of str
+    with_tokens : bool
+        Whether to keep what it says of each token, too.
+    cache : str or path, default=None
+        A folder that keeps the answers. Those that it has, to the same texts and of the same
+        teacher, are read from the disk as they are needed. None keeps them in memory.
+    device : torch.device or str, default="cpu"
+    verbose : int, default=0
+        1 shows a progress bar.
+
+    Returns
+    -------
+    table : TokenTable
+        The texts' tokens.
+    answers : TeacherAnswers
+    """
+    table = tokenize(tokenizer, texts)
+    starts = np.cumsum(table.lengths) - table.lengths
+    n_tokens, size = int(table.lengths.sum()), teacher.hidden_size
+    if cache is None:
+        rows = np.empty((len(table), size), np.float16)
+        tokens = np.empty((n_tokens, size), np.float16) if with_tokens else None
+        _fill(teacher, table, starts, rows, tokens, device, verbose)
+        return table, TeacherAnswers(rows, tokens, starts)
+    folder = Path(cache) / _fingerprint(teacher, table)
+    files = {"rows": (len(table), size), "tokens": (n_tokens, size)}
+    if not with_tokens:
+        del files["tokens"]
+    if not all((folder / f"{name}.npy").exists() for name in files):
+        folder.mkdir(parents=True, exist_ok=True)
+        parts = {
+            name: np.lib.format.open_memmap(folder / f"{name}.part", "w+", np.float16, shape)
+            for name, shape in files.items()
+        }
+        _fill(teacher, table, starts, parts["rows"], parts.get("tokens"), device, verbose)
+        for name, part in parts.items():
+            part.flush()
+            (folder / f"{name}.part").replace(folder / f"{name}.npy")
+    kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in files}
+    return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts)
+
+
+@torch.inference_mode()
+def _fill(
+    teacher: PretrainedEncoder,
+    table: TokenTable,
+    starts: NDArray[np.int64],
+    rows: NDArray[np.float16],
+    tokens: NDArray[np.float16] | None,
+    device: torch.device | str,
+    verbose: int,
+) -> None:
+    teacher.eval().to(device)
+    with progress_bar(len(table), "teacher", show=bool(verbose)) as bar:
+        for batch in _batches(table.lengths):
+            ids, mask = (torch.from_numpy(a).to(device) for a in table.gather(batch))
+            hidden = teacher(teacher.embedding(ids), mask)
+            mean = (hidden * mask[..., None]).sum(1)
+            rows[batch] = F.normalize(mean, dim=-1).half().cpu().numpy()
+            if tokens is not None:
+                states = F.normalize(hidden[mask], dim=-1).half().cpu().numpy()
+                lengths = table.lengths[batch]
+                ends = np.cumsum(lengths)
+                for start, end, length in zip(starts[batch], ends, lengths, strict=True):
+                    tokens[start : start + length] = states[end - length : end]
+            bar.update(len(batch))
+
+
+def _batches(lengths: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
+    """Yield rows of similar length, about `_BATCH_TOKENS` tokens at a time, longest first."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + max(1, _BATCH_TOKENS // int(lengths[order[start]]))
+        yield order[start:end]
+        start = end
+
+
+def _fingerprint(teacher: PretrainedEncoder, table: TokenTable) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(teacher.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest.update(table.lengths.tobytes())
+    digest.update(table.flatten(np.arange(len(table))).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def as_float(values: NDArray[Any]) -> torch.Tensor:
+    """Return stored directions as a tensor to compute with."""
+    return torch.from_numpy(np.asarray(values, dtype=np.float32))

@@ -1,0 +1,10 @@
+"""The encoder in the box: what `backbone=None` means.
+
+A compact English encoder of this library, distilled from a sentence encoder and warmed up for
+mixtures of 1 to 20 texts. MODEL_CARD.md, in this folder, says what it is and how it was made;
+``python -m muxlearn.box`` makes it again.
+"""
+
+from muxlearn.box._files import load_box, pack
+
+__all__ = ["load_box", "pack"]

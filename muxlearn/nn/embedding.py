@@ -1,0 +1,111 @@
+"""A model that embeds the rows of a mixture as a teacher embeds each of them alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.lexical import LexicalMean
+from muxlearn.nn.multiplex import Multiplexer, mean_over_slots
+from muxlearn.nn.text import MuxTextModule
+
+__all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
+
+
+class EmbeddingTrainingOutput(NamedTuple):
+    """What distillation needs of one pass.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n_mixtures * n_mux, teacher_size)
+        The rows' vectors, not brought to length 1.
+    mixed_rows : Tensor of the same shape
+        The same without what the lexical path adds.
+    tokens : (Tensor, Tensor) or None
+        Vectors of some tokens, (n_mixtures, n_reads, n_each, teacher_size), and where each of
+        them stands in its row, (n_mixtures, n_reads, n_each).
+    retrieval : (Tensor, Tensor) or None
+        Logits and targets of the retrieval task.
+    """
+
+    rows: Tensor
+    mixed_rows: Tensor
+    tokens: tuple[Tensor, Tensor] | None
+    retrieval: tuple[Tensor, Tensor] | None
+
+
+class MuxSequenceEmbedder(MuxTextModule):
+    """Embed the rows of mixtures; what a warm-up by distillation trains.
+
+    Parameters
+    ----------
+    encoder : CompactEncoder or PretrainedEncoder
+    multiplexer : Multiplexer
+    demultiplexer : Demultiplexer
+        As in `MuxTextModule`.
+    teacher_size : int
+        Size of the teacher's vectors.
+    lexical_path : bool, default=True
+        As in `MuxSequenceClassifier`.
+    """
+
+    def __init__(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        teacher_size: int,
+        lexical_path: bool = True,
+    ) -> None:
+        head = nn.Linear(encoder.hidden_size, teacher_size)
+        super().__init__(encoder, multiplexer, demultiplexer, head)
+        self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
+        if lexical_path:
+            self.lexical = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        n_mux: int | None = None,
+        token_samples: int = 0,
+        retrieval_samples: int = 0,
+    ) -> Tensor | EmbeddingTrainingOutput:
+        """Embed.
+
+        Parameters
+        ----------
+        input_ids : Tensor of int, shape (n_mixtures * n_mux, length)
+            Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
+        attention_mask : Tensor, shape of `input_ids`, default=None
+            0 or False at padding.
+        n_mux : int, default=None
+            Rows in a mixture, at most the capacity, which None stands for.
+        token_samples, retrieval_samples : int, default=0
+            For training: how many tokens of each mixture are embedded, and recovered, at least
+            one for each row if not 0.
+
+        Returns
+        -------
+        Tensor of shape (n_mixtures * n_mux, teacher_size) or EmbeddingTrainingOutput
+            The rows' vectors, of length 1; in training with samples what a loss needs.
+        """
+        ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        hidden, prefix = self.encode(ids, mask)
+        mixed = self._read_rows(hidden, prefix, mask)
+        rows = self.head(self._add_lexical(mixed, ids, mask))
+        rows = mean_over_slots(rows, ids.shape[1], dim=1).flatten(0, 1)
+        if not token_samples and not retrieval_samples:
+            return F.normalize(rows.float(), dim=-1)
+        mixed = mean_over_slots(self.head(mixed), ids.shape[1], dim=1).flatten(0, 1)
+        tokens = retrieval = None
+        if token_samples:
+            vectors, positions = self._read_samples(hidden, prefix, mask, token_samples)
+            tokens = self.token_head(vectors), positions
+        if retrieval_samples:
+            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
+        return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval)

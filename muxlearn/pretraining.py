@@ -1,0 +1,522 @@
+"""Training before a task, on texts without labels."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import TransformerMixin
+from sklearn.utils import check_random_state
+from torch import nn
+
+from muxlearn._backbone import load_backbone
+from muxlearn._device import seeded
+from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf, PathName
+from muxlearn._pretrained import SCRATCH, Pretrained
+from muxlearn._teacher import TeacherAnswers, ask_teacher
+from muxlearn._text_base import STRUCTURE, MuxTextEstimator
+from muxlearn._texts import check_texts, iterate_rows, tokenize
+from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.embedding import MuxSequenceEmbedder
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.multiplex import Multiplexer
+from muxlearn.persistence import encode_params
+
+if TYPE_CHECKING:
+    from muxlearn._net import MuxNet
+    from muxlearn._tables import RowTable
+
+__all__ = ["MuxTextPretrainer"]
+
+#: Tokens that stand in the table of the encoder learn this much slower than the rest.
+_TABLE_LR_FACTOR = 0.3
+
+
+class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
+    """Warm a multiplexed text encoder up, on texts without labels.
+
+    A network that has never seen a mixture has to learn to keep its rows apart before it can
+    learn anything else. This is that training, done once; what comes out is the `backbone` of
+    any number of classifiers and taggers. With a teacher, every row's vector is pulled to what the
+    teacher says of that row alone (distillation), so that the network learns to read as well.
+
+    Parameters
+    ----------
+    n_mux : int, default=10
+        Texts in a mixture: the slots of the encoder, its capacity.
+
+    objective : {"distillation", "retrieval", "both"}, default="distillation"
+        What is learnt.
+
+        - "distillation": the teacher's vector of each text and of each token. The losses are one
+          minus the cosine, and for texts the choice of the right one among all of a batch.
+        - "retrieval": the tokens of single texts, from the mixture (DataMUX [1]_, eq. 3).
+        - "both".
+
+    teacher : str or path, default=None
+        A folder, or a name on the hub, of an encoder of the `transformers` library, for
+        distillation. A text's vector is the mean of its tokens'. The encoder takes over the
+        teacher's tokenizer, and its token table starts from the principal components of the
+        teacher's.
+
+    multiplexer, demultiplexer, learn_keys
+        As in `MuxTextClassifier`. With "subspace" and "rsa" a row that fills several slots is
+        read from all of them at once, and sees more of the mixture the fewer rows there are.
+
+    lexical_path : bool, default=True
+        As in `MuxTextClassifier`.
+
+    hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
+        Sizes of the encoder, as in `MuxTextClassifier`.
+
+    vocab_size : int, default=8000
+        Size of the vocabulary that is learnt where there is no teacher.
+
+    max_length : int, default=128
+        Tokens of a text that are read; the rest is cut off.
+
+    dropout : float, default=0.0
+        Dropout of the encoder's hidden vectors.
+
+    operating_points : tuple of int, default=None
+        Values of `n_mux` that the encoder is trained for, each in its share of the steps. None
+        trains at `n_mux` alone.
+
+    contrast_weight : float, default=0.3
+        Weight of choosing a text's own vector among all of the batch, beside that of the cosine.
+
+    mixed_weight : float, default=0.5
+        Weight of the cosine without the lexical path, which keeps the encoder learning what the
+        words say as well.
+
+    token_weight : float, default=1.0
+        Weight of the tokens' cosine.
+
+    token_samples : int, default=32
+        Tokens of each mixture that it looks at in a step, at least one a text.
+
+    retrieval_weight : float, default=0.1
+        Weight of the retrieval loss with the objective "both".
+
+    retrieval_samples : int, default=32
+        As in `MuxTextClassifier`.
+
+    max_epochs : int, default=10
+        Epochs, of ``n_samples / batch_size`` steps each. More of them later go on where the
+        `checkpoint` ends.
+
+    batch_size : int, default=64
+        Mixtures in a batch.
+
+    lr : float, default=1e-3
+        Peak learning rate of AdamW, reached after 200 steps; falls linearly to 0 over the last
+        three tenths of the steps.
+
+    weight_decay : float, default=0.01
+        Decay of weight matrices.
+
+    cache : str or path, default=None
+        A folder that keeps what the teacher says, so that another training on the same texts need
+        not ask again. None keeps it in memory.
+
+    checkpoint : str or path, default=None
+        A folder that keeps the state of the training. `fit` goes on from what it finds there.
+
+    checkpoint_minutes : float, default=10
+        Time between two states.
+
+    dtype, device, compile, callbacks, random_state, verbose
+        As in `MuxTextClassifier`.
+
+    Attributes
+    ----------
+    net_ : skorch.NeuralNet
+        The skorch net that was trained.
+
+    module_ : torch.nn.Module
+        The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
+        returns their vectors in the same order.
+
+    tokenizer_ : tokenizers.Tokenizer
+        The tokenizer.
+
+    history_ : skorch.history.History
+        Epoch by epoch: `train_loss`, the cosine to the teacher of texts (`cosine`, without the
+        lexical path `mixed_cosine`) and of tokens (`token_cosine`), how often a text's own vector
+        is the nearest of its batch (`chosen_acc`), and the tokens recovered (`retrieval_acc`).
+
+    n_iter_ : int
+        Epochs of training.
+
+    References
+    ----------
+    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
+       Neural Networks", NeurIPS 2022.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.pretraining import MuxTextPretrainer
+    >>> texts = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 8
+    >>> pretrainer = MuxTextPretrainer(n_mux=2, objective="retrieval", hidden_size=32,
+    ...                                num_hidden_layers=1, vocab_size=300, max_epochs=2,
+    ...                                batch_size=8, random_state=0).fit(texts)
+    >>> pretrainer.transform(texts[:3]).shape
+    (3, 32)
+    >>> clf = MuxTextClassifier(n_mux=2, backbone=pretrainer, max_epochs=40, batch_size=8,
+    ...                         random_state=0).fit(texts, ["weather", "sport"] * 16)
+    >>> clf.predict(["rain and wind", "a late equaliser"]).tolist()
+    ['weather', 'sport']
+    """
+
+    _structure_names: ClassVar[tuple[str, ...]] = (
+        *(name for name in STRUCTURE if name not in ("architecture", "backbone")),
+        "lexical_path",
+    )
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **MuxTextEstimator._constraints,
+        "objective": Choice("distillation", "retrieval", "both"),
+        "teacher": OneOf(None, PathName()),
+        "lexical_path": Boolean(),
+        "contrast_weight": Number(0),
+        "mixed_weight": Number(0),
+        "token_weight": Number(0),
+        "token_samples": Integer(1),
+        "lr": Number(0, open_low=True),
+        "cache": OneOf(None, PathName()),
+        "checkpoint": OneOf(None, PathName()),
+        "checkpoint_minutes": Number(0),
+    }
+    # What `MuxTextEstimator` has and this one does not.
+    for _name in ("architecture", "backbone", "warm_up", "warm_up_epochs", "early_stopping"):
+        _constraints.pop(_name)
+    for _name in ("validation_fraction", "n_iter_no_change", "warm_start"):
+        _constraints.pop(_name)
+    del _name
+
+    backbone = SCRATCH
+    warm_start = False
+
+    def __init__(
+        self,
+        n_mux: int = 10,
+        *,
+        objective: str = "distillation",
+        teacher: str | os.PathLike | None = None,
+        multiplexer: str = "subspace",
+        demultiplexer: str = "rsa",
+        learn_keys: bool = True,
+        lexical_path: bool = True,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 4,
+        num_attention_heads: int = 4,
+        intermediate_size: int | None = None,
+        vocab_size: int = 8000,
+        max_length: int = 128,
+        dropout: float = 0.0,
+        operating_points: tuple[int, ...] | None = None,
+        contrast_weight: float = 0.3,
+        mixed_weight: float = 0.5,
+        token_weight: float = 1.0,
+        token_samples: int = 32,
+        retrieval_weight: float = 0.1,
+        retrieval_samples: int = 32,
+        max_epochs: int = 10,
+        batch_size: int = 64,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        cache: str | os.PathLike | None = None,
+        checkpoint: str | os.PathLike | None = None,
+        checkpoint_minutes: float = 10,
+        dtype: str = "auto",
+        device: Any = "auto",
+        compile: bool = False,
+        callbacks: list | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_mux = n_mux
+        self.objective = objective
+        self.teacher = teacher
+        self.multiplexer = multiplexer
+        self.demultiplexer = demultiplexer
+        self.learn_keys = learn_keys
+        self.lexical_path = lexical_path
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.vocab_size = vocab_size
+        self.max_length = max_length
+        self.dropout = dropout
+        self.operating_points = operating_points
+        self.contrast_weight = contrast_weight
+        self.mixed_weight = mixed_weight
+        self.token_weight = token_weight
+        self.token_samples = token_samples
+        self.retrieval_weight = retrieval_weight
+        self.retrieval_samples = retrieval_samples
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.cache = cache
+        self.checkpoint = checkpoint
+        self.checkpoint_minutes = checkpoint_minutes
+        self.dtype = dtype
+        self.device = device
+        self.compile = compile
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Iterable[str], y: Any = None) -> MuxTextPretrainer:
+        """Learn from texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples
+            List, array, `pandas.Series` or `datasets` column.
+
+        y : Ignored
+            For pipelines.
+
+        Returns
+        -------
+        MuxTextPretrainer
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
+            been learned so far.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter or a text is not what it has to be; the checkpoint is of another training.
+        OSError
+            `teacher` cannot be loaded.
+        """
+        self._check_parameters()
+        rows = self._check_rows(X)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with seeded(seed, self._device()):
+            reader, module, table, answers = self._prepare(rows)
+            net = self._pretrain(module, table, answers, seed)
+        self._set_fitted(
+            reader=reader,
+            net=net,
+            classes=None,
+            history=net.history,
+            warm_up_history=None,
+            plan_seed=seed,
+            structure=self._structure_params(),
+        )
+        return self
+
+    def transform(
+        self,
+        X: Iterable[str],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> NDArray[np.float64]:
+        """Embed texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples
+        n_mux, groups, n_passes
+            As in `MuxTextClassifier.predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, teacher_size)
+            Vectors of length 1, after several passes their mean. Without a teacher they have
+            `hidden_size` dimensions.
+        """
+        parts = list(self._log_proba_parts(X, n_mux, groups, n_passes))
+        numbers = np.concatenate([rows for rows, _ in parts])
+        vectors = np.concatenate([values for _, values in parts])
+        out = np.empty_like(vectors)
+        out[numbers] = vectors
+        return out
+
+    # Parameters
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        if self.objective != "retrieval" and self.teacher is None:
+            raise ValueError(
+                f"`objective` {self.objective!r} needs a `teacher`: give the folder or name of an "
+                "encoder, or take objective='retrieval'"
+            )
+        if self.objective == "retrieval" and self.teacher is not None:
+            raise ValueError(
+                f"`teacher` is {str(self.teacher)!r}, but objective='retrieval' has none; take "
+                "objective='both', or teacher=None"
+            )
+        self._check_sizes()
+
+    # Rows
+
+    def _iterate_rows(self, X: Any) -> Iterator[Any]:
+        return iterate_rows(X)
+
+    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
+        rows = check_texts(X, first_row=first_row)
+        if isinstance(rows[0], tuple):
+            raise ValueError("`X` holds pairs of texts; give single texts")
+        return rows
+
+    def _table(self, reader: Any, rows: Any) -> RowTable:
+        return tokenize(reader, rows)
+
+    # The network
+
+    def _prepare(self, rows: list[str]) -> tuple[Any, MuxModule, RowTable, TeacherAnswers | None]:
+        """Build tokenizer and module, and ask the teacher."""
+        if self.teacher is None:
+            reader = self._learn_reader(rows, rows)
+            encoder = self._compact_encoder(reader.get_vocab_size())
+            module = self._assemble(encoder, self.hidden_size, self._n_blocks())
+            return reader, module, self._table(reader, rows), None
+        teacher, tokenizer = load_backbone(self.teacher, dropout=0.0)
+        reader = self._cutting(tokenizer)
+        encoder = self._compact_encoder(teacher.embedding.num_embeddings)
+        _start_from(encoder.embedding, teacher.embedding.weight)
+        module = self._assemble(encoder, teacher.hidden_size, self._n_blocks())
+        table, answers = ask_teacher(
+            teacher,
+            reader,
+            rows,
+            with_tokens=self.token_weight > 0,
+            cache=self.cache,
+            device=self._device(),
+            verbose=self.verbose,
+        )
+        return reader, module, table, answers
+
+    def _n_blocks(self) -> int | None:
+        blocks = self.multiplexer == "subspace" and self.demultiplexer == "rsa" and self.n_mux > 1
+        return self.n_mux if blocks else None
+
+    def _module(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        multiplexer: Multiplexer,
+        demultiplexer: Demultiplexer,
+        n_classes: int,
+    ) -> MuxSequenceEmbedder:
+        lexical = bool(self.lexical_path)
+        module = MuxSequenceEmbedder(encoder, multiplexer, demultiplexer, n_classes, lexical)
+        if self.objective == "distillation":
+            module.retrieval = None
+        return module
+
+    # Training
+
+    def _pretrain(
+        self, module: MuxModule, table: RowTable, answers: TeacherAnswers | None, seed: int
+    ) -> MuxNet:
+        from muxlearn._net import MixtureData
+        from muxlearn._pretraining_net import Checkpoint, TrapezoidSchedule, read_checkpoint
+
+        rows = np.arange(len(table))
+        fingerprint = self._fingerprint(table)
+        state = read_checkpoint(self.checkpoint, fingerprint)
+        first_step = 0
+        if state is not None:
+            first_step = state["step"]
+            module.load_state_dict(state["module"])
+        callbacks = copy.deepcopy(list(self.callbacks or ()))
+        if self.checkpoint is not None:
+            folder, minutes = self.checkpoint, self.checkpoint_minutes
+            callbacks.append(("checkpoint", Checkpoint(folder, minutes, fingerprint, state)))
+        steps_per_epoch = -(-len(rows) // self.batch_size)
+        retrieval = {"distillation": 0.0, "retrieval": 1.0, "both": self.retrieval_weight}
+        weights = ("contrast_weight", "mixed_weight", "token_weight")
+        samples = ("token_samples", "retrieval_samples")
+        return self._train(
+            module,
+            MixtureData(table, rows, np.ones(len(rows), np.float32)),
+            None,
+            seed=seed,
+            description="pre-training",
+            max_epochs=self.max_epochs,
+            first_epoch=first_step // steps_per_epoch,
+            schedule=TrapezoidSchedule(self.max_epochs * steps_per_epoch, first_step),
+            callbacks=callbacks,
+            answers=answers,
+            first_step=first_step,
+            retrieval_weight=retrieval[self.objective],
+            **{name: getattr(self, name) for name in (*weights, *samples)},
+        )
+
+    def _net_class(self) -> type[MuxNet]:
+        from muxlearn._pretraining_net import PretrainingNet
+
+        return PretrainingNet
+
+    def _lr(self) -> float:
+        return float(self.lr)
+
+    def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
+        slower = {"lr": _TABLE_LR_FACTOR * self._lr()} if self.teacher is not None else {}
+        table = ("encoder.embedding.weight", {"weight_decay": 0.0, **slower})
+        return [table, *super()._param_groups(module)]
+
+    def _fingerprint(self, table: RowTable) -> str:
+        """Say which training this is; how long it takes is not part of that."""
+        free = (
+            *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
+            *("callbacks", "compile", "device", "verbose"),
+        )
+        params = self.get_params(deep=False)
+        kept = {name: str(value) for name, value in params.items() if name not in free}
+        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+        digest.update(np.ascontiguousarray(table.lengths).tobytes())
+        return digest.hexdigest()[:16]
+
+    # Prediction
+
+    def _answers(self, outputs: torch.Tensor) -> NDArray[np.float64]:
+        return outputs.double().numpy()
+
+    def _merge_passes(self, answers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
+        mean = np.mean(answers, axis=0)
+        return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+
+    def _as_pretrained(self) -> Pretrained:
+        """Return what this leaves to others."""
+        return Pretrained.from_saved(
+            "`backbone`",
+            {"structure": encode_params(self._structure), **self._reader_config()},
+            {name: t.detach().cpu() for name, t in self.module_.state_dict().items()},
+            self.tokenizer_.to_str(),
+        )
+
+    # Saving
+
+    def _reader_config(self) -> dict[str, Any]:
+        return {**super()._reader_config(), "vector_size": self.module_.head.out_features}
+
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
+        encoder = self._compact_encoder(config["vocab_size"])
+        return self._assemble(encoder, config["vector_size"], config.get("n_blocks"))
+
+
+@torch.no_grad()
+def _start_from(embedding: nn.Embedding, table: torch.Tensor) -> None:
+    """Start a token table from the leading principal components of another."""
+    table = table.float()
+    _, vectors = torch.linalg.eigh(torch.cov(table.T))
+    width = min(embedding.embedding_dim, table.shape[1])
+    components = table @ vectors.flip(1)[:, :width]
+    components /= components.square().sum(1).mean().sqrt()
+    embedding.weight[:, :width] = components
