@@ -308,10 +308,10 @@ def _eval_results(
 def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
     module, capacity = estimator.module_, estimator.module_.n_mux
     structure = estimator._structure
-    network = f"`architecture` {_code(repr(structure['architecture']))}"
+    network = f"`architecture` {_code(repr(structure.get('architecture', 'tmux')))}"
     if isinstance(module, ReferenceTextModule):
         network += ", computed as by the code of its authors (DataMUX, MUX-PLMs)"
-    elif isinstance(module, MuxTextModule) and structure.get("backbone") is None:
+    elif isinstance(module, MuxTextModule) and structure.get("backbone", SCRATCH) is None:
         network += " around the encoder that comes with muxlearn"
     elif structure.get("backbone") not in (None, SCRATCH):
         network += f" around {_code(_public(structure['backbone']))}"
@@ -329,7 +329,7 @@ def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
                 f"- Network: {network}; {n_weights:,} weights",
                 f"- `n_mux`, {kind.rows} in one pass: 1 to {capacity}; trained at "
                 + ", ".join(map(str, sorted(trained))),
-                f"- Labels: {_labels(estimator)}",
+                *([f"- Labels: {_labels(estimator)}"] if hasattr(estimator, "classes_") else []),
             ]
         ),
     ]

@@ -118,7 +118,7 @@ class Pretrained:
         ----------
         module : MuxTextModule
         """
-        parts = ("multiplexer.", "demultiplexer.", "prefix_embedding.", "lexical.", "retrieval.")
+        parts = ("multiplexer.", "demultiplexer.", "prefix_embedding.", "lexical_mean.", "retrieval.")
         known = module.state_dict()
         tensors = {
             name: tensor

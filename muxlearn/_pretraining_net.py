@@ -82,13 +82,13 @@ class PretrainingNet(MuxNet):
         return _ResumableBatches(dataset, points, size, self.seed, self.first_step)
 
     def _run(self, inputs: dict[str, Tensor], n_mux: int) -> Any:
-        training = self.module_.training
-        wants_tokens = self.answers is not None and self.token_weight > 0
+        tokens = self.token_samples if self.answers is not None and self.token_weight else 0
         return self.module_(
             **inputs,
             n_mux=n_mux,
-            token_samples=self.token_samples if training and wants_tokens else 0,
-            retrieval_samples=self.retrieval_samples if training and self.retrieval_weight else 0,
+            in_parts=True,
+            token_samples=tokens,
+            retrieval_samples=self.retrieval_samples if self.retrieval_weight else 0,
         )
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:

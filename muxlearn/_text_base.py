@@ -148,7 +148,7 @@ class MuxTextEstimator(ReferenceMixin):
         if not self._is_from_nothing:
             trained = ["encoder"]
             if isinstance(module, MuxTextModule) and module.warmed_up:
-                trained += ["multiplexer", "demultiplexer", "lexical"]
+                trained += ["multiplexer", "demultiplexer", "lexical_mean"]
             for part in trained:
                 for name in ("*bias", "*[Nn]orm.weight", "*keys", "*embedding.weight"):
                     groups.append((f"{part}.{name}", {"weight_decay": 0.0}))

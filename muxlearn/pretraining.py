@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
+from skorch.history import History
 from torch import nn
 
 from muxlearn._backbone import load_backbone
@@ -436,13 +437,14 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             module.load_state_dict(state["module"])
         callbacks = copy.deepcopy(list(self.callbacks or ()))
         if self.checkpoint is not None:
-            folder, minutes = self.checkpoint, self.checkpoint_minutes
-            callbacks.append(("checkpoint", Checkpoint(folder, minutes, fingerprint, state)))
+            # The first: it counts a step before another callback can interrupt the training.
+            keep = Checkpoint(self.checkpoint, self.checkpoint_minutes, fingerprint, state)
+            callbacks.insert(0, ("checkpoint", keep))
         steps_per_epoch = -(-len(rows) // self.batch_size)
         retrieval = {"distillation": 0.0, "retrieval": 1.0, "both": self.retrieval_weight}
         weights = ("contrast_weight", "mixed_weight", "token_weight")
         samples = ("token_samples", "retrieval_samples")
-        return self._train(
+        net = self._train(
             module,
             MixtureData(table, rows, np.ones(len(rows), np.float32)),
             None,
@@ -457,6 +459,9 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             retrieval_weight=retrieval[self.objective],
             **{name: getattr(self, name) for name in (*weights, *samples)},
         )
+        if state is not None and not net.history:  # there was nothing left to do
+            net.history = History(json.loads(state["history"]))
+        return net
 
     def _net_class(self) -> type[MuxNet]:
         from muxlearn._pretraining_net import PretrainingNet

@@ -5,6 +5,7 @@ import torch
 from hypothesis import settings
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn._texts import train_tokenizer
 
 # The same examples on every machine, and no verdict that hangs on its speed.
 settings.register_profile("muxlearn", deadline=None, derandomize=True, max_examples=50)
@@ -43,3 +44,54 @@ def tiny_classifier():
 def tiny_tagger():
     """Make a token tagger of the least size; other parameters as given."""
     return partial(MuxTokenTagger, lexical_size=8, **TINY)
+
+
+@pytest.fixture(scope="session")
+def write_tokenizer():
+    """Write a tokenizer of 300 tokens, as transformers saves it, to a folder."""
+
+    def write(folder):
+        from transformers import PreTrainedTokenizerFast
+
+        subjects = "the cat", "my old dog", "it"
+        texts = [f"{subject} {verb}" for subject in subjects for verb in "abcdefgh"]
+        PreTrainedTokenizerFast(
+            tokenizer_object=train_tokenizer(texts, 300),
+            pad_token="[PAD]",
+            cls_token="[CLS]",
+            sep_token="[SEP]",
+        ).save_pretrained(folder)
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_backbone(write_tokenizer):
+    """Write an encoder of a configuration, with a tokenizer, to a folder; returns the folder."""
+
+    def write(folder, config):
+        from transformers import AutoModel, logging
+
+        logging.disable_progress_bar()
+        AutoModel.from_config(config).save_pretrained(folder)
+        write_tokenizer(folder)
+        logging.enable_progress_bar()
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def bert(tmp_path_factory, write_backbone):
+    """The folder of a BERT of the least size."""
+    from transformers import BertConfig
+
+    config = BertConfig(
+        vocab_size=300,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=40,
+    )
+    return write_backbone(tmp_path_factory.mktemp("bert"), config)

@@ -5,11 +5,9 @@ import numpy as np
 import pytest
 import transformers
 from tokenizers import Tokenizer
-from transformers import AutoModel, PreTrainedTokenizerFast
 
 from muxlearn import MuxTextClassifier
 from muxlearn._backbone import load_backbone, max_positions
-from muxlearn._texts import train_tokenizer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -48,31 +46,11 @@ def tiny(tiny_classifier):
     return lambda backbone, **params: tiny_classifier(backbone=backbone, **params)
 
 
-def write_tokenizer(folder):
-    PreTrainedTokenizerFast(
-        tokenizer_object=train_tokenizer(TEXTS, 300),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-
-
-def write_backbone(folder, config):
-    AutoModel.from_config(config).save_pretrained(folder)
-    write_tokenizer(folder)
-    return folder
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _no_progress_bars():
     transformers.logging.disable_progress_bar()
     yield
     transformers.logging.enable_progress_bar()
-
-
-@pytest.fixture(scope="module")
-def bert(tmp_path_factory):
-    return write_backbone(tmp_path_factory.mktemp("bert"), FAMILIES["BERT"])
 
 
 @pytest.fixture
@@ -89,7 +67,7 @@ def edit_config(folder, **changes):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_is_trained_saved_and_loaded(tiny, family, tmp_path):
+def test_every_family_is_trained_saved_and_loaded(tiny, write_backbone, family, tmp_path):
     folder = write_backbone(tmp_path / "backbone", FAMILIES[family])
     untrained = tiny(folder, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     clf = tiny(folder).fit(TEXTS, LABELS)
@@ -102,7 +80,7 @@ def test_every_family_is_trained_saved_and_loaded(tiny, family, tmp_path):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_texts_may_fill_all_positions_and_no_more(tiny, family, tmp_path):
+def test_texts_may_fill_all_positions_and_no_more(tiny, write_backbone, family, tmp_path):
     folder = write_backbone(tmp_path, FAMILIES[family])
     n_positions = POSITIONS[family]
     assert max_positions(load_backbone(folder, 0.1)[0]) == n_positions
@@ -197,14 +175,14 @@ def test_the_real_minilm_is_loaded_and_predicts(tiny):
     ],
     ids=["GPT-2", "Llama", "BERT as decoder", "T5", "BART", "ViT"],
 )
-def test_other_kinds_of_model_are_refused(tiny, config, problem, tmp_path):
+def test_other_kinds_of_model_are_refused(tiny, write_tokenizer, config, problem, tmp_path):
     config.save_pretrained(tmp_path)
     write_tokenizer(tmp_path)
     with pytest.raises(ValueError, match=f"`backbone` {str(tmp_path)!r} is {problem}"):
         tiny(tmp_path).fit(TEXTS, LABELS)
 
 
-def test_an_encoder_that_ignores_padding_is_refused(tiny, tmp_path):
+def test_an_encoder_that_ignores_padding_is_refused(tiny, write_backbone, tmp_path):
     config = transformers.FNetConfig(vocab_size=300, hidden_size=16, num_hidden_layers=1)
     write_backbone(tmp_path, config)
     with pytest.raises(ValueError, match="does not take token vectors and an attention mask"):

@@ -65,13 +65,14 @@ class MuxSequenceEmbedder(MuxTextModule):
         super().__init__(encoder, multiplexer, demultiplexer, head)
         self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
-            self.lexical = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
+            self.lexical_mean = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
 
     def forward(
         self,
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         n_mux: int | None = None,
+        in_parts: bool = False,
         token_samples: int = 0,
         retrieval_samples: int = 0,
     ) -> Tensor | EmbeddingTrainingOutput:
@@ -85,6 +86,8 @@ class MuxSequenceEmbedder(MuxTextModule):
             0 or False at padding.
         n_mux : int, default=None
             Rows in a mixture, at most the capacity, which None stands for.
+        in_parts : bool, default=False
+            Whether to return all that training needs.
         token_samples, retrieval_samples : int, default=0
             For training: how many tokens of each mixture are embedded, and recovered, at least
             one for each row if not 0.
@@ -92,14 +95,14 @@ class MuxSequenceEmbedder(MuxTextModule):
         Returns
         -------
         Tensor of shape (n_mixtures * n_mux, teacher_size) or EmbeddingTrainingOutput
-            The rows' vectors, of length 1; in training with samples what a loss needs.
+            The rows' vectors, of length 1, or `in_parts` what a loss needs.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         hidden, prefix = self.encode(ids, mask)
         mixed = self._read_rows(hidden, prefix, mask)
         rows = self.head(self._add_lexical(mixed, ids, mask))
         rows = mean_over_slots(rows, ids.shape[1], dim=1).flatten(0, 1)
-        if not token_samples and not retrieval_samples:
+        if not in_parts:
             return F.normalize(rows.float(), dim=-1)
         mixed = mean_over_slots(self.head(mixed), ids.shape[1], dim=1).flatten(0, 1)
         tokens = retrieval = None

@@ -117,7 +117,7 @@ class MuxTextModule(MuxModule):
         self.demultiplexer = demultiplexer
         self.head = head
         self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
-        self.lexical: LexicalMean | None = None
+        self.lexical_mean: LexicalMean | None = None
         self.folded: FoldedSubspaces | None = None
         if demultiplexer.uses_prefix:
             # One row for each slot and, last, what all other rows hold there.
@@ -209,10 +209,10 @@ class MuxTextModule(MuxModule):
 
     def _add_lexical(self, rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
         """Add what the rows' own words say to vectors of shape (n_mixtures, n_reads, hidden)."""
-        if self.lexical is None:
+        if self.lexical_mean is None:
             return rows
         table = self.encoder.embedding.weight
-        own = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1), table)
+        own = self.lexical_mean(ids.flatten(0, 1), mask.flatten(0, 1), table)
         own = own.unflatten(0, ids.shape[:2])
         return rows + own[:, self._place_of_read(mask)]
 
@@ -254,8 +254,8 @@ class MuxTextModule(MuxModule):
         """
         model = copy.deepcopy(self).eval().requires_grad_(False)
         model.retrieval = None
-        if model.lexical is not None:
-            model.lexical.fold(model.encoder.embedding.weight)
+        if model.lexical_mean is not None:
+            model.lexical_mean.fold(model.encoder.embedding.weight)
         if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
             model.encoder.drop_embedding()
@@ -293,7 +293,7 @@ class MuxSequenceClassifier(MuxTextModule):
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head)
         if lexical_path:
-            self.lexical = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
+            self.lexical_mean = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
 
     def forward(
         self,

@@ -96,3 +96,35 @@ def test_rsa_reads_back_what_subspaces_wrote():
     demux.init_from_subspaces(mux)
     h = mux(x)[:, None].expand(-1, N_MUX, -1, -1)
     torch.testing.assert_close(demux(h), demux.norm(x), atol=0.01, rtol=0)
+
+
+# Rows that are read from all of their blocks at once
+
+
+def by_place(n_mux=N_MUX, n_blocks=8):
+    return RSADemultiplexer(n_mux, HIDDEN, n_blocks=n_blocks)
+
+
+@pytest.mark.parametrize("n_places", [1, 2, 3, 4])
+def test_a_row_in_several_blocks_is_read_once(n_places):
+    demux = by_place()
+    assert demux.n_reads(n_places) == n_places
+    assert demux(torch.randn(2, n_places, 5, HIDDEN)).shape == (2, n_places, 5, HIDDEN)
+
+
+@pytest.mark.parametrize("n_places", [1, 3, 4])
+def test_what_opens_a_unit_for_one_block_opens_it_for_the_row(n_places):
+    demux = by_place()
+    of_blocks = demux.key_in(demux.keys)
+    of_rows = demux._of_slots(None, n_places)
+    for place, row in enumerate(of_rows):
+        torch.testing.assert_close(row, of_blocks[place::n_places].amax(0))
+
+
+def test_gathering_reads_what_forward_reads_with_blocks_too():
+    demux, h = by_place(), torch.randn(2, 5, HIDDEN)
+    full = demux(h[:, None].expand(-1, 3, -1, -1))
+    places, steps = torch.tensor([0, 2, 1]), torch.tensor([4, 0, 3])
+    mixtures = torch.tensor([1, 0, 1])
+    read = demux.gather(h, None, places, mixtures * 5 + steps, n_places=3)
+    torch.testing.assert_close(read, full[mixtures, places, steps])

@@ -2,7 +2,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from muxlearn.nn.losses import retrieval_loss, weighted_cross_entropy
+from muxlearn.nn.losses import (
+    contrastive_logits,
+    cosine_loss,
+    retrieval_loss,
+    weighted_cross_entropy,
+)
 
 
 def random_rows(n_rows=6, n_classes=3):
@@ -54,3 +59,16 @@ def test_losses_are_computed_in_full_precision(dtype):
     logits, targets = torch.randn(6, 3).to(dtype), torch.randint(3, (6,))
     assert weighted_cross_entropy(logits, targets, torch.ones(6)).dtype == torch.float32
     assert retrieval_loss(logits, targets).dtype == torch.float32
+
+
+def test_the_cosine_loss_looks_at_directions_alone():
+    vectors = torch.randn(4, 5)
+    torch.testing.assert_close(cosine_loss(3 * vectors, vectors), torch.zeros(()))
+    torch.testing.assert_close(cosine_loss(-vectors, vectors), torch.tensor(2.0))
+
+
+def test_contrastive_logits_are_cosines_by_the_temperature():
+    vectors, targets = torch.randn(3, 5), torch.randn(4, 5)
+    logits = contrastive_logits(vectors, targets, temperature=0.5)
+    expected = F.cosine_similarity(vectors[:, None], targets[None], dim=-1) / 0.5
+    torch.testing.assert_close(logits, expected)

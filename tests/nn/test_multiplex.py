@@ -245,3 +245,39 @@ def test_folded_tables_are_no_larger_than_the_token_table():
     padding_row = WIDTH // N_MUX
     folded = FoldedSubspaces(embedding, mux)
     assert folded.table.numel() <= embedding.weight.numel() + padding_row
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("n_places", [1, 2, 3])
+def test_a_row_writes_into_all_blocks_of_its_place(n_places):
+    mux = SubspaceMultiplexer(3, 24, n_blocks=6)
+    x = torch.randn(2, n_places, 5, 24)
+    mixed = mux(x).unflatten(-1, (6, 4))
+    for block, key in enumerate(mux.keys):
+        torch.testing.assert_close(mixed[:, :, block], x[:, block % n_places] @ key)
+
+
+@pytest.mark.parametrize("n_places", [1, 2, 3])
+def test_looking_up_is_mixing_with_blocks_too(n_places):
+    embedding, mux = nn.Embedding(30, 26), SubspaceMultiplexer(3, 26, n_blocks=6)
+    ids, mask = random_tokens(n_places=n_places)
+    x = embedding(ids) * mask[..., None]
+    torch.testing.assert_close(embed_and_multiplex(embedding, mux, ids, mask), mux(x))
+    torch.testing.assert_close(FoldedSubspaces(embedding, mux)(ids, mask), mux(x))
+
+
+def test_blocks_start_from_components_of_their_own_too():
+    table = torch.randn(500, 24) * torch.linspace(3, 0.1, 24)
+    mux = SubspaceMultiplexer(4, 24, n_blocks=4)
+    mux.init_from_embeddings(table)
+    assert torch.linalg.matrix_rank(mux.keys.transpose(1, 2).flatten(0, 1)) == 6
+    mux.init_from_embeddings(table, own_share=0.5)
+    assert torch.linalg.matrix_rank(mux.keys.transpose(1, 2).flatten(0, 1)) == 3 + 4 * 3
+
+
+@pytest.mark.parametrize("n_blocks", [2, 25])
+def test_there_are_as_many_blocks_as_slots_at_least_and_as_dimensions_at_most(n_blocks):
+    with pytest.raises(ValueError, match=f"n_blocks={n_blocks} has to be between"):
+        SubspaceMultiplexer(3, 24, n_blocks=n_blocks)

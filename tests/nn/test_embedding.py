@@ -1,0 +1,68 @@
+import pytest
+import torch
+
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS, RSADemultiplexer
+from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
+from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.multiplex import MULTIPLEXERS, SubspaceMultiplexer
+
+N_MUX, HIDDEN, VOCAB, TEACHER, LENGTH = 4, 16, 30, 12, 6
+
+
+def make_encoder():
+    return CompactEncoder(VOCAB, HIDDEN, 1, 2, 32, max_length=16)
+
+
+@pytest.fixture
+def model():
+    mux = SubspaceMultiplexer(N_MUX, HIDDEN, n_blocks=N_MUX)
+    demux = RSADemultiplexer(N_MUX, HIDDEN, n_blocks=N_MUX)
+    return MuxSequenceEmbedder(make_encoder(), mux, demux, TEACHER).eval()
+
+
+@pytest.fixture
+def rows():
+    ids = torch.randint(VOCAB, (12, LENGTH))
+    lengths = torch.arange(12)[:, None] % LENGTH + 1
+    return ids, (torch.arange(LENGTH) < lengths).long()
+
+
+@pytest.mark.parametrize("n_mux", [1, 2, 3, 4])
+def test_every_row_gets_a_vector_of_length_one(model, rows, n_mux):
+    vectors = model(*rows, n_mux=n_mux)
+    assert vectors.shape == (12, TEACHER)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(12))
+
+
+@pytest.mark.parametrize("n_mux", [1, 2, 4])
+def test_the_copy_for_inference_says_the_same(model, rows, n_mux):
+    torch.testing.assert_close(model.for_inference()(*rows, n_mux=n_mux), model(*rows, n_mux=n_mux))
+
+
+def test_padding_does_not_speak(model, rows):
+    ids, mask = (torch.nn.functional.pad(t, (0, 3)) for t in rows)
+    torch.testing.assert_close(model(ids, mask), model(*rows))
+
+
+@pytest.mark.parametrize("demux", [name for name, cls in DEMULTIPLEXERS.items() if name != "index"])
+def test_slots_of_a_row_are_averaged_where_each_is_read_alone(rows, demux):
+    parts = MULTIPLEXERS["hadamard"](N_MUX, HIDDEN), DEMULTIPLEXERS[demux](N_MUX, HIDDEN)
+    model = MuxSequenceEmbedder(make_encoder(), *parts, TEACHER).eval()
+    ids, mask = (t[:2] for t in rows)
+    ids_in_slots, mask_in_slots = (t[torch.tensor([0, 1, 0, 1])] for t in (ids, mask))
+    of_slots = model(ids_in_slots, mask_in_slots, in_parts=True).rows
+    mean = of_slots.view(2, 2, TEACHER).mean(0)
+    expected = torch.nn.functional.normalize(mean, dim=-1)
+    torch.testing.assert_close(model(ids, mask, n_mux=2), expected)
+
+
+def test_training_gets_rows_with_and_without_the_lexical_path_and_tokens(model, rows):
+    output = model(*rows, n_mux=2, in_parts=True, token_samples=8)
+    assert isinstance(output, EmbeddingTrainingOutput)
+    assert output.rows.shape == output.mixed_rows.shape == (12, TEACHER)
+    assert (output.rows - output.mixed_rows).abs().max() > 0.01
+    vectors, positions = output.tokens
+    assert vectors.shape == (6, 2, 4, TEACHER)
+    lengths = rows[1].sum(1).view(6, 2, 1)
+    assert (positions < lengths).all()
+    assert output.retrieval is None

@@ -1,0 +1,329 @@
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from skorch.callbacks import Callback
+
+from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn.persistence import FormatError
+from muxlearn.pretraining import MuxTextPretrainer
+
+SUBJECTS = ["the cat", "my old dog", "it"]
+TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
+LABELS = [index % 3 for index in range(len(TEXTS))]
+TINY = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "max_length": 16,
+    "max_epochs": 2,
+    "batch_size": 8,
+    "random_state": 0,
+}
+
+
+def distiller(teacher, **params):
+    return MuxTextPretrainer(**{**TINY, "n_mux": 4, "teacher": teacher, **params})
+
+
+@pytest.fixture(scope="module")
+def distilled(bert):
+    return distiller(bert, operating_points=(1, 2, 4)).fit(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def retrieved():
+    return MuxTextPretrainer(
+        **TINY, n_mux=2, objective="retrieval", demultiplexer="index", vocab_size=300
+    ).fit(TEXTS)
+
+
+@pytest.fixture
+def folder(distilled, tmp_path):
+    distilled.save(tmp_path / "warm")
+    return tmp_path / "warm"
+
+
+# Training
+
+
+def test_rows_come_nearer_to_what_the_teacher_says(bert):
+    history = distiller(bert, max_epochs=30, lr=3e-3).fit(TEXTS).history_
+    for name in ("cosine", "mixed_cosine", "token_cosine"):
+        assert history[-1, name] > history[0, name] + 0.1
+
+
+def test_tokens_are_recovered_ever_more_often():
+    params = {**TINY, "max_epochs": 30, "lr": 3e-3}
+    pretrainer = MuxTextPretrainer(**params, n_mux=2, objective="retrieval", vocab_size=300)
+    history = pretrainer.fit(TEXTS).history_
+    assert history[-1, "retrieval_acc"] > history[0, "retrieval_acc"] + 0.1
+
+
+def test_both_objectives_at_once(bert):
+    history = distiller(bert, objective="both").fit(TEXTS).history_
+    assert {"cosine", "retrieval_acc"} <= set(history[-1])
+
+
+def test_the_token_table_starts_from_the_teacher_s(bert):
+    module = distiller(bert, max_epochs=0).fit(TEXTS).module_
+    from transformers import AutoModel
+
+    theirs = AutoModel.from_pretrained(bert).get_input_embeddings().weight.detach()
+    # Of the same width, the components are a rotation: angles stay as they are.
+    ours = module.encoder.embedding.weight.detach()
+    scale = ours.norm() / theirs.norm()
+    torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T * scale**2, atol=1e-4, rtol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_vectors(bert, distilled):
+    again = distiller(bert, operating_points=(1, 2, 4)).fit(TEXTS)
+    np.testing.assert_array_equal(again.transform(TEXTS), distilled.transform(TEXTS))
+
+
+@pytest.mark.parametrize("params", [{"token_weight": 0.0}, {"lexical_path": False}])
+def test_parts_of_the_loss_can_be_left_out(bert, params):
+    assert distiller(bert, **params).fit(TEXTS).transform(TEXTS).shape == (len(TEXTS), 16)
+
+
+# Vectors
+
+
+@pytest.mark.parametrize("n_mux", [1, 2, 3, 4, None])
+@pytest.mark.parametrize("n_rows", [1, 5, 7])
+def test_every_text_gets_a_vector_of_length_one(distilled, n_mux, n_rows):
+    vectors = distilled.transform(TEXTS[:n_rows], n_mux=n_mux)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(n_rows), rtol=1e-5)
+
+
+def test_several_passes_are_averaged_and_brought_to_length_one(distilled):
+    vectors = distilled.transform(TEXTS, n_passes=3)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), np.ones(len(TEXTS)), rtol=1e-5)
+    assert np.abs(vectors - distilled.transform(TEXTS)).max() > 1e-4
+
+
+def test_vectors_come_in_the_order_of_the_texts(distilled):
+    vectors = distilled.transform(TEXTS, n_mux=1)
+    np.testing.assert_allclose(distilled.transform(TEXTS[::-1], n_mux=1), vectors[::-1], atol=1e-5)
+
+
+def test_it_is_a_step_of_a_pipeline(bert):
+    pipeline = make_pipeline(distiller(bert), LogisticRegression()).fit(TEXTS, LABELS)
+    assert pipeline.predict(TEXTS[:3]).shape == (3,)
+
+
+# Taking a training up again
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(bert, tmp_path):
+    whole = distiller(bert, max_epochs=4).fit(TEXTS)
+    # Of a schedule that would fall at the end of two epochs, stop before it does.
+    stop = _StopAfter(n_steps=9)
+    parts = {"max_epochs": 4, "checkpoint": tmp_path}
+    distiller(bert, **parts, callbacks=[stop]).fit(TEXTS)
+    resumed = distiller(bert, **parts).fit(TEXTS)
+    np.testing.assert_allclose(resumed.transform(TEXTS), whole.transform(TEXTS), atol=1e-5)
+
+
+def test_a_finished_training_is_read_and_not_repeated(bert, tmp_path):
+    first = distiller(bert, checkpoint=tmp_path).fit(TEXTS)
+    second = distiller(bert, checkpoint=tmp_path, callbacks=[_StopAfter(0)]).fit(TEXTS)
+    np.testing.assert_array_equal(first.transform(TEXTS), second.transform(TEXTS))
+
+
+def test_a_training_can_be_made_longer(bert, tmp_path):
+    distiller(bert, checkpoint=tmp_path).fit(TEXTS)
+    longer = distiller(bert, checkpoint=tmp_path, max_epochs=3).fit(TEXTS)
+    assert [epoch["epoch"] for epoch in longer.history_] == [1, 2, 3]
+
+
+def test_the_state_of_another_training_is_refused(bert, tmp_path):
+    distiller(bert, checkpoint=tmp_path).fit(TEXTS)
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other texts"):
+        distiller(bert, checkpoint=tmp_path, lr=0.5).fit(TEXTS)
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other texts"):
+        distiller(bert, checkpoint=tmp_path).fit(TEXTS[:20])
+
+
+class _StopAfter(Callback):
+    """Interrupts a training, as Ctrl-C does."""
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+
+    def initialize(self):
+        self.n_left_ = self.n_steps
+        return self
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.n_left_ -= training
+        if self.n_left_ <= 0:
+            raise KeyboardInterrupt
+
+
+# As the start of others
+
+
+def test_a_classifier_starts_from_its_weights(distilled):
+    clf = MuxTextClassifier(n_mux=4, backbone=distilled, max_length=16, max_epochs=0)
+    module = clf.fit(TEXTS, LABELS).module_
+    state, start = module.state_dict(), distilled.module_.state_dict()
+    same = [name for name in state if name in start]
+    assert {name.partition(".")[0] for name in same} >= {
+        *("encoder", "multiplexer", "demultiplexer", "lexical_mean")
+    }
+    for name in same:
+        if not name.startswith(("head.", "retrieval.")):
+            torch.testing.assert_close(state[name], start[name])
+
+
+@pytest.mark.parametrize("n_mux", [1, 2, 3])
+def test_rows_share_the_blocks_of_an_encoder_for_more(distilled, n_mux):
+    clf = MuxTextClassifier(n_mux=n_mux, backbone=distilled, max_length=16, max_epochs=1)
+    clf.fit(TEXTS, LABELS)
+    assert clf.module_.n_mux == n_mux
+    assert clf.module_.multiplexer.n_blocks == 4
+    assert len(clf.predict(TEXTS[:7])) == 7
+
+
+@pytest.mark.parametrize(
+    "params", [{"n_mux": 5}, {"n_mux": 4, "multiplexer": "hadamard"}, {"demultiplexer": "mlp"}]
+)
+def test_of_another_network_the_encoder_alone_starts_from_it(distilled, params):
+    clf = MuxTextClassifier(**params, backbone=distilled, max_length=16, max_epochs=0)
+    clf.set_params(warm_up=None).fit(TEXTS, LABELS)
+    assert not clf.module_.warmed_up
+    weights = distilled.module_.encoder.layers[0].qkv.weight
+    torch.testing.assert_close(clf.module_.encoder.layers[0].qkv.weight, weights)
+
+
+def test_no_second_warm_up_unless_it_is_asked_for(distilled):
+    params = {"n_mux": 2, "backbone": distilled, "max_length": 16, "max_epochs": 1}
+    assert MuxTextClassifier(**params).fit(TEXTS, LABELS).warm_up_history_ is None
+    again = MuxTextClassifier(**params, warm_up="retrieval", warm_up_epochs=1).fit(TEXTS, LABELS)
+    assert len(again.warm_up_history_) == 1
+
+
+def test_a_tagger_starts_from_it(distilled):
+    sentences = [text.split() for text in TEXTS]
+    tags = [["x" if len(token) > 1 else "y" for token in sentence] for sentence in sentences]
+    tagger = MuxTokenTagger(n_mux=2, backbone=distilled, max_length=16, max_epochs=2)
+    assert tagger.fit(sentences, tags).module_.warmed_up
+    assert list(map(len, tagger.predict(sentences))) == list(map(len, sentences))
+
+
+def test_prefixes_of_index_embeddings_are_taken_over(retrieved):
+    clf = MuxTextClassifier(
+        n_mux=2, demultiplexer="index", backbone=retrieved, max_length=16, max_epochs=0
+    ).fit(TEXTS, LABELS)
+    torch.testing.assert_close(
+        clf.module_.prefix_embedding.weight, retrieved.module_.prefix_embedding.weight
+    )
+
+
+def test_what_started_from_it_is_saved_without_it(distilled, tmp_path):
+    clf = MuxTextClassifier(n_mux=3, backbone=distilled, max_length=16, max_epochs=1)
+    clf.fit(TEXTS, LABELS).save(tmp_path)
+    loaded = MuxTextClassifier.load(tmp_path)
+    assert loaded.backbone is None
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
+
+
+def test_a_saved_one_is_a_backbone(distilled, folder):
+    params = {"n_mux": 2, "max_length": 16, "max_epochs": 1, "random_state": 0}
+    of_folder = MuxTextClassifier(backbone=folder, **params).fit(TEXTS, LABELS)
+    of_object = MuxTextClassifier(backbone=distilled, **params).fit(TEXTS, LABELS)
+    np.testing.assert_array_equal(of_folder.predict_proba(TEXTS), of_object.predict_proba(TEXTS))
+
+
+def test_a_frozen_one_survives_a_search(distilled):
+    clf = MuxTextClassifier(
+        backbone=FrozenEstimator(distilled), max_length=16, max_epochs=1, random_state=0
+    )
+    search = GridSearchCV(clf, {"n_mux": [1, 2]}, cv=2).fit(TEXTS, LABELS)
+    assert search.best_estimator_.module_.warmed_up
+
+
+def test_a_clone_of_one_is_told_from_a_fitted_one(distilled):
+    clf = clone(MuxTextClassifier(backbone=distilled, max_length=16))
+    with pytest.raises(NotFittedError, match=r"give FrozenEstimator\(pretrainer\)"):
+        clf.fit(TEXTS, LABELS)
+
+
+def test_longer_texts_than_it_has_positions_for_are_refused(folder):
+    clf = MuxTextClassifier(backbone=folder, max_length=17)
+    with pytest.raises(ValueError, match=r"`max_length` 17 takes 17 positions, but .* has 16"):
+        clf.fit(TEXTS, LABELS)
+
+
+def test_a_folder_of_something_else_is_refused(distilled, tmp_path):
+    clf = MuxTextClassifier(n_mux=2, backbone=distilled, max_length=16, max_epochs=0)
+    clf.fit(TEXTS, LABELS).save(tmp_path)
+    with pytest.raises(FormatError, match="holds a MuxTextClassifier, not a MuxTextPretrainer"):
+        MuxTextClassifier(backbone=tmp_path).fit(TEXTS, LABELS)
+
+
+# Saving
+
+
+def test_a_saved_one_embeds_alike(distilled, folder):
+    loaded = MuxTextPretrainer.load(folder)
+    np.testing.assert_array_equal(loaded.transform(TEXTS), distilled.transform(TEXTS))
+    assert not hasattr(loaded, "classes_")
+
+
+def test_a_pickle_holds_nothing_of_the_teacher_s_answers(distilled):
+    data = pickle.dumps(distilled)
+    loaded = pickle.loads(data)
+    assert loaded.net_.answers is None
+    np.testing.assert_array_equal(loaded.transform(TEXTS), distilled.transform(TEXTS))
+
+
+def test_it_gets_a_model_card(distilled, tmp_path):
+    distilled.save_pretrained(tmp_path)
+    assert "feature-extraction" in (tmp_path / "README.md").read_text()
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("params", "problem"),
+    [
+        ({}, "`objective` 'distillation' needs a `teacher`"),
+        ({"objective": "both"}, "`objective` 'both' needs a `teacher`"),
+        ({"objective": "retrieval", "teacher": "x"}, "`teacher` is 'x', but objective='retrieval'"),
+        ({"objective": "retreival"}, r"did you mean 'retrieval'\?"),
+        ({"teacher": "x", "operating_points": (20,)}, "`operating_points` holds 20"),
+        ({"teacher": "x", "token_weight": -1}, "`token_weight` has to be a number of at least 0"),
+        ({"teacher": "x", "num_attention_heads": 3}, "cannot be divided by `num_attention_heads`"),
+    ],
+)
+def test_wrong_parameters_are_named(params, problem):
+    with pytest.raises(ValueError, match=problem):
+        MuxTextPretrainer(**params).fit(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ([], "`X` has 0 rows"),
+        (["a", None], "row 1 of `X` is missing"),
+        ([("a", "b")], "`X` holds pairs of texts; give single texts"),
+    ],
+)
+def test_rows_that_are_no_texts_are_named(bert, texts, problem):
+    with pytest.raises(ValueError, match=problem):
+        distiller(bert).fit(texts)
+
+
+def test_an_estimator_that_is_no_pretrainer_is_refused():
+    with pytest.raises(TypeError, match=r"`backbone` has to be .* a MuxTextPretrainer"):
+        MuxTextClassifier(backbone=MuxImageClassifier()).fit(TEXTS, LABELS)
