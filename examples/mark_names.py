@@ -41,6 +41,7 @@ tagger = MuxTokenTagger(
     n_mux=4,
     decode="viterbi",
     transitions="learned",
+    backbone="scratch",  # the encoder that comes with muxlearn reads English
     hidden_size=192,
     num_hidden_layers=3,
     num_attention_heads=6,

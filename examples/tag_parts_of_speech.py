@@ -43,6 +43,7 @@ for n_mux, max_epochs in epochs.items():
     start = time.perf_counter()
     taggers[n_mux] = MuxTokenTagger(
         n_mux=n_mux,
+        backbone="scratch",  # the encoder that comes with muxlearn reads English
         hidden_size=192,
         num_hidden_layers=3,
         num_attention_heads=6,

@@ -220,6 +220,7 @@ class Checkpoint(Callback):
         if self.state is not None:
             net.optimizer_.load_state_dict(self.state["optimizer"])
             net.history = History(json.loads(self.state["history"]))
+            torch.set_rng_state(self.state["rng_state"])
             self.state = None
         self.saved_ = time.monotonic()
 
@@ -243,6 +244,7 @@ class Checkpoint(Callback):
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
             "history": json.dumps(epochs, default=float),
+            "rng_state": torch.get_rng_state(),
         }
         part = folder / f".{_CHECKPOINT}.part"
         torch.save(state, part)

@@ -37,6 +37,7 @@ def warmed_up(**params):
     """The warm-up alone, of a word-level vocabulary."""
     defaults = {
         "n_mux": 2,
+        "backbone": "scratch",
         "hidden_size": 32,
         "num_hidden_layers": 1,
         "num_attention_heads": 2,

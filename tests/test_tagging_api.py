@@ -38,6 +38,7 @@ def tagger_to_check(n_mux):
     """As the fixture `tiny_tagger`, which is not there yet when the checks are listed."""
     return MuxTokenTagger(
         n_mux=n_mux,
+        backbone="scratch",
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,

@@ -14,6 +14,7 @@ INVARIANCE = {
 def tiny(n_mux, **params):
     return MuxTextClassifier(
         n_mux=n_mux,
+        backbone="scratch",
         hidden_size=16,
         num_hidden_layers=1,
         num_attention_heads=2,

@@ -42,6 +42,7 @@ def main(args: Namespace) -> int:
                         n_mux=n_mux,
                         multiplexer=multiplexer,
                         demultiplexer=demultiplexer,
+                        backbone="scratch",
                         warm_up_epochs=args.epochs,
                         max_epochs=0,
                         dtype=args.dtype,

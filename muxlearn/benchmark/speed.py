@@ -90,6 +90,7 @@ def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier | 
         "n_mux": n_mux,
         "multiplexer": args.multiplexer,
         "demultiplexer": args.demultiplexer,
+        "backbone": "scratch",
         "hidden_size": args.width,
         "num_hidden_layers": args.layers,
         "num_attention_heads": args.heads,

@@ -39,7 +39,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--backbone",
         default=None,
-        help="folder of an encoder, or 'scratch' for the compact one; default MiniLM",
+        help="folder of an encoder, 'minilm', or 'scratch' for none; default the packaged one",
     )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--lexical-size", type=int, default=64)
@@ -127,7 +127,7 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
     """Build the tagger for one row of the table."""
     return MuxTokenTagger(
         n_mux=n_mux,
-        backbone=None if args.backbone == "scratch" else args.backbone or packaged_minilm(),
+        backbone=packaged_minilm() if args.backbone == "minilm" else args.backbone,
         multiplexer=args.multiplexer,
         lexical_size=args.lexical_size,
         warm_up=None,

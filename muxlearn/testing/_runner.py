@@ -131,7 +131,7 @@ def check_text_estimator(
     --------
     >>> from muxlearn import MuxTextClassifier
     >>> from muxlearn.testing import check_text_estimator
-    >>> clf = MuxTextClassifier(n_mux=1, hidden_size=16, max_epochs=1)
+    >>> clf = MuxTextClassifier(n_mux=1, backbone="scratch", hidden_size=16, max_epochs=1)
     >>> results = check_text_estimator(clf)  # doctest: +SKIP
     """
     if on_fail not in ("raise", "warn", None):
