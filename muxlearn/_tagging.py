@@ -79,7 +79,7 @@ class MuxTokenTagger(MuxTextEstimator):
     architecture : {"tmux"}, default="tmux"
         The multiplexed Transformer of [1]_.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
+    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the sentences of a mixture are marked before they are added up.
 
@@ -89,6 +89,10 @@ class MuxTokenTagger(MuxTextEstimator):
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
         - "identity": no mark at all, the ablation.
+        - "contextual": attention over the tokens of each sentence, a Gaussian key, and attention over
+          the slots at each position ([2]_, section 3). Its first layer runs on all sentences, its
+          second on all slots, so that a mixture costs `n_mux` times two layers of the width of the
+          token vectors, whatever the encoder saves; worth it for deep encoders only.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How a slot's vector is recovered.
@@ -98,8 +102,13 @@ class MuxTokenTagger(MuxTextEstimator):
           section 3.3); slower, since sequences grow by `n_mux`.
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
+    demux_layers : int, default=1
+        Hidden layers of "rsa"; of no use to the other demultiplexers. More than one start as if
+        they were one, and take time for each slot that is read.
+
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+        Whether the multiplexer is trained or stays as drawn. The layers of "contextual" are trained
+        in any case.
 
     backbone : str, path or MuxTextPretrainer, default=None
         The encoder.
@@ -309,6 +318,7 @@ class MuxTokenTagger(MuxTextEstimator):
         architecture: str = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
+        demux_layers: int = 1,
         learn_keys: bool = True,
         backbone: str | os.PathLike | MuxTextPretrainer | None = None,
         hidden_size: int = 256,
@@ -347,6 +357,7 @@ class MuxTokenTagger(MuxTextEstimator):
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
+        self.demux_layers = demux_layers
         self.learn_keys = learn_keys
         self.backbone = backbone
         self.hidden_size = hidden_size

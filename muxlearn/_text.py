@@ -70,7 +70,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         A choice that the network does not have, such as a `multiplexer` with "mimoformer", is an
         error; numbers that it has no use for are ignored.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
+    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the texts of a mixture are marked before they are added up by "tmux".
 
@@ -80,6 +80,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
         - "identity": no mark at all, the ablation.
+        - "contextual": attention over the tokens of each text, a Gaussian key, and attention over
+          the slots at each position ([2]_, section 3). Its first layer runs on all texts, its
+          second on all slots, so that a mixture costs `n_mux` times two layers of the width of the
+          token vectors, whatever the encoder saves; worth it for deep encoders only.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How "tmux" recovers a slot's vector.
@@ -89,8 +93,13 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
           section 3.3); slower, since sequences grow by `n_mux`.
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
+    demux_layers : int, default=1
+        Hidden layers of "rsa"; of no use to the other demultiplexers. More than one start as if
+        they were one, and take time for each slot that is read.
+
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn; keys of "mimoformer" always do.
+        Whether the multiplexer is trained or stays as drawn; keys of "mimoformer" always do. The
+        layers of "contextual" are trained in any case.
 
     mux_grid : (int, int), default=None
         Rows and columns of the grid on which the texts of a mixture stand in "mimoformer": M and N
@@ -336,6 +345,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         architecture: str = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
+        demux_layers: int = 1,
         learn_keys: bool = True,
         mux_grid: tuple[int, int] | None = None,
         mimo_variant: str = "att",
@@ -382,6 +392,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
+        self.demux_layers = demux_layers
         self.learn_keys = learn_keys
         self.mux_grid = mux_grid
         self.mimo_variant = mimo_variant

@@ -23,6 +23,7 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     MULTIPLEXERS,
+    ContextualMultiplexer,
     IdentityMultiplexer,
     Multiplexer,
     SubspaceMultiplexer,
@@ -42,6 +43,7 @@ STRUCTURE = (
     "architecture",
     "multiplexer",
     "demultiplexer",
+    "demux_layers",
     "learn_keys",
     "backbone",
     "hidden_size",
@@ -94,6 +96,7 @@ class MuxTextEstimator(ReferenceMixin):
         "architecture": Choice("tmux"),
         "multiplexer": Choice(*MULTIPLEXERS),
         "demultiplexer": Choice(*DEMULTIPLEXERS),
+        "demux_layers": Integer(1),
         "backbone": OneOf(None, PathName(), _PretrainerObject()),
         "hidden_size": Integer(1),
         "num_hidden_layers": Integer(1),
@@ -240,13 +243,20 @@ class MuxTextEstimator(ReferenceMixin):
         demultiplexer: Demultiplexer
         if n_blocks is not None:
             multiplexer = SubspaceMultiplexer(*sizes, n_blocks)
-            demultiplexer = RSADemultiplexer(self.n_mux, encoder.hidden_size, n_blocks)
-        elif self.n_mux > 1:
-            multiplexer = MULTIPLEXERS[self.multiplexer](*sizes)
-            demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
-        else:
+        elif self.n_mux == 1:
             multiplexer = IdentityMultiplexer(*sizes)
+        elif self.multiplexer == "contextual":
+            multiplexer = ContextualMultiplexer(*sizes, self.dropout)
+        else:
+            multiplexer = MULTIPLEXERS[self.multiplexer](*sizes)
+        if n_blocks is None and self.n_mux == 1:
             demultiplexer = IdentityDemultiplexer(self.n_mux, encoder.hidden_size)
+        elif n_blocks is not None or self.demultiplexer == "rsa":
+            demultiplexer = RSADemultiplexer(
+                self.n_mux, encoder.hidden_size, n_blocks, int(self.demux_layers)
+            )
+        else:
+            demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
         return self._module(encoder, multiplexer, demultiplexer, n_classes)
 
     def _module(
