@@ -469,11 +469,11 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
 
         return PretrainingNet
 
-    def _lr(self) -> float:
+    def _lr(self, module: MuxModule) -> float:
         return float(self.lr)
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        slower = {"lr": _TABLE_LR_FACTOR * self._lr()} if self.teacher is not None else {}
+        slower = {"lr": _TABLE_LR_FACTOR * self._lr(module)} if self.teacher is not None else {}
         table = ("encoder.embedding.weight", {"weight_decay": 0.0, **slower})
         return [table, *super()._param_groups(module)]
 
