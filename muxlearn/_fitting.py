@@ -104,8 +104,8 @@ class FittingMixin(DeviceMixin):
         """Return what the net takes for the training of the task."""
         return {}
 
-    def _lr(self) -> float:
-        """Return the peak learning rate."""
+    def _lr(self, module: MuxModule) -> float:
+        """Return the peak learning rate for a module."""
         raise NotImplementedError
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
@@ -256,7 +256,7 @@ class FittingMixin(DeviceMixin):
             optimizer__fused=self._device().type in ("cpu", "cuda"),
             optimizer__weight_decay=self.weight_decay,
             optimizer__param_groups=self._param_groups(module),
-            lr=self._lr(),
+            lr=self._lr(module),
             batch_size=self.batch_size,
             train_split=None,
             callbacks=callbacks,

@@ -14,7 +14,7 @@ from torch import Tensor
 from muxlearn._backbone import _quiet_transformers
 from muxlearn.persistence import FormatError
 
-__all__ = ["TOKENIZER_FILES", "find_folder", "read_tokenizer", "read_weights"]
+__all__ = ["TOKENIZER_FILES", "find_folder", "read_names", "read_tokenizer", "read_weights"]
 
 #: What a tokenizer may be kept in; a folder with none of the first three has no tokenizer.
 TOKENIZER_FILES = (
@@ -35,6 +35,7 @@ def find_folder(
     files: Sequence[str],
     *,
     parameter: str,
+    settings: str = "`cache_dir` or the environment variable HF_HOME",
     weights: bool = False,
     revision: str | None = None,
     cache_dir: str | os.PathLike | None = None,
@@ -51,6 +52,8 @@ def find_folder(
         What to bring.
     parameter : str
         What to call `name` in an error.
+    settings : str
+        What there names another cache.
     weights : bool, default=False
         Whether to bring the weights too, in one form if there are two.
     revision, cache_dir, local_files_only, token
@@ -110,9 +113,40 @@ def find_folder(
             f"`{parameter}` {name!r}{at} is neither a folder here nor to be had from the hub or "
             f"its cache {str(cache)!r} ({reason}). With a network, leave HF_HUB_OFFLINE unset and "
             "it is downloaded; without one, give a folder, or name a cache that holds it by "
-            "`cache_dir` or the environment variable HF_HOME"
+            f"{settings}"
         ) from None
     return found
+
+
+def read_names(folder: Path) -> set[str]:
+    """Read the names of a checkpoint's tensors, and no tensor.
+
+    Parameters
+    ----------
+    folder : Path
+        As for `read_weights`.
+
+    Returns
+    -------
+    set of str
+        Empty where there is no file of weights that can be read.
+    """
+    file = _weights_file(folder)
+    if file is None:
+        return set()
+    try:
+        if file.name == _SAFE:
+            from safetensors import safe_open
+
+            with safe_open(file, "pt") as tensors:
+                return set(tensors.keys())
+        return set(torch.load(file, map_location="meta", weights_only=True))
+    except Exception:  # the one who reads the file as what it should be says what is wrong
+        return set()
+
+
+def _weights_file(folder: Path) -> Path | None:
+    return next((folder / n for n in (_SAFE, _PICKLED) if (folder / n).is_file()), None)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
@@ -133,7 +167,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     muxlearn.persistence.FormatError
         There is no such file, or it is not one of tensors by name.
     """
-    file = next((folder / n for n in (_SAFE, _PICKLED) if (folder / n).is_file()), None)
+    file = _weights_file(folder)
     if file is None:
         there = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
         raise FormatError(

@@ -526,7 +526,7 @@ class MuxImageClassifier(MuxClassifierMixin):
             "binding_weight": self.binding_weight,
         }
 
-    def _lr(self) -> float:
+    def _lr(self, module: MuxModule) -> float:
         if self.lr != "auto":
             return float(self.lr)
         if isinstance(self.architecture, str) and self.architecture in _LR:

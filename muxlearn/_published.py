@@ -73,7 +73,7 @@ _KEYS = {
     "random_ortho_low_rank": "matrix",
     "gaussian_attention_v2": "contextual",
 }
-_MULTIPLEXERS = {"vector": "hadamard", "matrix": "orthogonal", "contextual": "hadamard"}
+_MULTIPLEXERS = {"vector": "hadamard", "matrix": "orthogonal", "contextual": "contextual"}
 _DEMULTIPLEXERS = {"index": "index", "mlp": "mlp", "index_pos": "rsa"}
 
 
@@ -150,7 +150,10 @@ def load_published(
     tensors = read_weights(folder)
     start, family = _family(folder, tensors)
     _check_task(folder, config, tensors, task)
-    reader = _tokenizer(folder, tokenizer, family, hub)
+    advice = (
+        f"give tokenizer={family.tokenizer!r}, a folder that holds it, or a tokenizers.Tokenizer"
+    )
+    reader = _tokenizer(folder, tokenizer, family, advice, hub)
     model, config, kinds = _build(folder, config, tensors, start, family, task)
     length = _checked_length(folder, model, max_length)
     labels = _labels(folder, config, kinds["n_classes"], classes)
@@ -213,8 +216,8 @@ def _check_task(
     found = _task_of(config, tensors)
     if found == "words":
         raise ValueError(
-            f"{str(folder)!r} holds a masked language model, which has no classes; give a "
-            "checkpoint that is fine-tuned for a task"
+            f"{str(folder)!r} holds a masked language model, which has no classes; give it as "
+            "`backbone` to train it for a task, or a checkpoint that is fine-tuned for one here"
         )
     if found is not None and found != task:
         raise ValueError(
@@ -243,16 +246,20 @@ def _build(
     start: str,
     family: _Family,
     task: str,
+    n_classes: int | None = None,
 ) -> tuple[ReferenceModel, dict[str, Any], dict[str, Any]]:
-    """Return the model, its configuration, and what else its class takes."""
+    """Return the model, its configuration, and what else its class takes.
+
+    `n_classes` asks for a new head.
+    """
     model_class = family.token if task == "token" else family.sequence
     given, _ = rename_duplicates(tensors, model_class._duplicates)
-    kinds = model_class._read_kinds(given)
+    kinds = model_class._read_kinds(given, n_classes)
     sizes = with_sizes({}, given, start)
     problems = _contradictions(config, _shown(kinds) | sizes)
     config = {**config, **sizes}
     try:
-        model = model_class.from_state_dict(config, tensors)
+        model = model_class.from_state_dict(config, tensors, n_classes)
     except ValueError as error:
         raise ValueError("\n  ".join([f"{str(folder)!r}: {error}", *problems])) from None
     if problems:
@@ -319,13 +326,14 @@ def _labels(
     return np.array(labels)
 
 
-def _tokenizer(folder: Path, tokenizer: Any, family: _Family, hub: dict[str, Any]) -> Any:
+def _tokenizer(
+    folder: Path, tokenizer: Any, family: _Family, advice: str, hub: dict[str, Any]
+) -> Any:
     """Return a tokenizer of our own, to be changed."""
     from tokenizers import Tokenizer
 
     advice = (
-        f"the published {family.name} models were trained with that of {family.tokenizer}: give "
-        f"tokenizer={family.tokenizer!r}, a folder that holds it, or a tokenizers.Tokenizer"
+        f"the published {family.name} models were trained with that of {family.tokenizer}: {advice}"
     )
     if tokenizer is None or isinstance(tokenizer, str | os.PathLike):
         source = folder
@@ -381,6 +389,8 @@ def _params(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, 
         "n_mux": module.n_mux,
         "multiplexer": multiplexer,
         "demultiplexer": _DEMULTIPLEXERS[kinds["demultiplexer"]],
+        # Of its hidden layers the reference's task leaves out the last.
+        "demux_layers": max(1, kinds.get("n_demux_layers", 0) - 1),
         "learn_keys": module.model.multiplexer.learn_keys,
         "backbone": SCRATCH,
         "hidden_size": backbone.hidden_size,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -23,7 +24,12 @@ Self = TypeVar("Self", bound="ReferenceMixin")
 class ReferenceMixin(MuxEstimator):
     """`from_reference`, and what a model from there asks for."""
 
-    warm_start: bool
+    backbone: str | os.PathLike
+    learn_keys: bool
+    max_length: int
+    dropout: float
+    #: Of those that have no such parameter.
+    tokenizer: Any = None
 
     #: What a published model has to classify: "sequence" or "token".
     _reference_task: ClassVar[str]
@@ -141,6 +147,31 @@ class ReferenceMixin(MuxEstimator):
 
     def _complete_reference(self) -> None:
         """Set what `fit` leaves behind besides."""
+
+    def _start_from_published(self, n_classes: int) -> tuple[Any, ReferenceTextModule] | None:
+        """Build tokenizer and module where `backbone` is a published model, None elsewhere."""
+        from muxlearn._published_backbone import find_published, start_from_published
+
+        if (folder := find_published(self.backbone)) is None:
+            return None
+        reader, module, described = start_from_published(
+            folder,
+            self._reference_task,
+            n_classes=n_classes,
+            n_mux=int(self.n_mux),
+            tokenizer=self.tokenizer,
+            max_length=int(self.max_length),
+            dropout=self.dropout,
+            learn_keys=bool(self.learn_keys),
+        )
+        for name in ("multiplexer", "demultiplexer"):
+            value, default = getattr(self, name), signature(type(self)).parameters[name].default
+            if value not in (default, described[name]):
+                raise ValueError(
+                    f"`{name}` is {value!r}, but `backbone` {str(self.backbone)!r} comes with its "
+                    f"own, {described[name]!r}; leave it out"
+                )
+        return reader, module
 
     @property
     def _is_reference(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from inspect import signature
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -123,7 +124,10 @@ class SavingMixin(FittingMixin):
 
         estimator = cls(**decode_params(config["params"]))
         estimator._settle_device()
-        structure = decode_params(config["structure"])
+        # A folder of an earlier version lacks parameters that have come since.
+        defaults = {name: p.default for name, p in signature(cls).parameters.items()}
+        structure = {name: defaults[name] for name in cls._structure_names}
+        structure |= decode_params(config["structure"])
         labels = config["labels"]
         classes = None if labels is None else decode_labels(labels)
         with seeded(0, torch.device("cpu")):

@@ -79,7 +79,7 @@ class MuxTokenTagger(MuxTextEstimator):
     architecture : {"tmux"}, default="tmux"
         The multiplexed Transformer of [1]_.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
+    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the sentences of a mixture are marked before they are added up.
 
@@ -89,6 +89,10 @@ class MuxTokenTagger(MuxTextEstimator):
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
         - "identity": no mark at all, the ablation.
+        - "contextual": attention over the tokens of each sentence, a Gaussian key, and attention
+          over the slots at each position ([2]_, section 3). Both layers run on every slot and
+          not once for the mixture, so that the speed-up stays below half the number of the
+          encoder's layers at any `n_mux`.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How a slot's vector is recovered.
@@ -98,8 +102,13 @@ class MuxTokenTagger(MuxTextEstimator):
           section 3.3); slower, since sequences grow by `n_mux`.
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
+    demux_layers : int, default=1
+        Hidden layers of "rsa"; of no use to the other demultiplexers. More than one start as if
+        they were one, and take time for each slot that is read.
+
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+        Whether the multiplexer is trained or stays as drawn. The layers of "contextual" are trained
+        in any case.
 
     backbone : str, path or MuxTextPretrainer, default=None
         The encoder.
@@ -112,6 +121,9 @@ class MuxTokenTagger(MuxTextEstimator):
           `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
           tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
+        - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
+          (MUX-BERT) have pre-trained on mixtures. It is known by its tensors, and brings its
+          multiplexer and demultiplexer along; see the notes.
 
     hidden_size : int, default=256
         Width of the encoder for ``backbone="scratch"``. Any other has sizes of its own.
@@ -268,8 +280,20 @@ class MuxTokenTagger(MuxTextEstimator):
     the tagger is not tagged as one. `cross_val_score`, `GridSearchCV`, `clone` and `Pipeline`
     work all the same; the splits are those of `KFold`.
 
-    `from_reference` loads a checkpoint that the authors of [1]_ or [2]_ have published; its tags
-    are taken to follow each other legally where their names mark entities.
+    `from_reference` loads a tagger that the authors of [1]_ or [2]_ have published; its tags are
+    taken to follow each other legally where their names mark entities.
+
+    A `backbone` of theirs is the start of one: encoder, multiplexer and demultiplexer go on from
+    its weights, with its authors' arithmetic (see `from_reference`), below a new last layer.
+    `n_mux` has to be that of the weights; `multiplexer`, `demultiplexer`, `demux_layers` and all
+    sizes are theirs, there is no lexical path, and `warm_up` "auto" is none. Every sentence is
+    padded to `max_length`: lower it for short ones. `lr` "auto" is 5e-5, as the authors chose it,
+    and five times that for the last layer.
+
+    Ensembling, as in [2]_, is a choice of the prediction. ``n_mux=1`` puts a sentence into every
+    slot of a mixture of its own and averages the probabilities that the slots give its tokens.
+    ``n_passes=k`` averages those of `k` passes in full mixtures, each time among other companions
+    and in another slot, as their code does with `k` copies that it spreads over a batch.
 
     References
     ----------
@@ -309,6 +333,7 @@ class MuxTokenTagger(MuxTextEstimator):
         architecture: str = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
+        demux_layers: int = 1,
         learn_keys: bool = True,
         backbone: str | os.PathLike | MuxTextPretrainer | None = None,
         hidden_size: int = 256,
@@ -347,6 +372,7 @@ class MuxTokenTagger(MuxTextEstimator):
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
+        self.demux_layers = demux_layers
         self.learn_keys = learn_keys
         self.backbone = backbone
         self.hidden_size = hidden_size

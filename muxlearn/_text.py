@@ -70,7 +70,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         A choice that the network does not have, such as a `multiplexer` with "mimoformer", is an
         error; numbers that it has no use for are ignored.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity"}, \
+    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the texts of a mixture are marked before they are added up by "tmux".
 
@@ -80,6 +80,10 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
         - "identity": no mark at all, the ablation.
+        - "contextual": attention over the tokens of each text, a Gaussian key, and attention over
+          the slots at each position ([2]_, section 3). Both layers run on every slot and not once
+          for the mixture, so that the speed-up stays below half the number of the encoder's
+          layers at any `n_mux`.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How "tmux" recovers a slot's vector.
@@ -89,8 +93,13 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
           section 3.3); slower, since sequences grow by `n_mux`.
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
+    demux_layers : int, default=1
+        Hidden layers of "rsa"; of no use to the other demultiplexers. More than one start as if
+        they were one, and take time for each slot that is read.
+
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn; keys of "mimoformer" always do.
+        Whether the multiplexer is trained or stays as drawn; keys of "mimoformer" always do. The
+        layers of "contextual" are trained in any case.
 
     mux_grid : (int, int), default=None
         Rows and columns of the grid on which the texts of a mixture stand in "mimoformer": M and N
@@ -134,6 +143,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
           `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
           tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
+        - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
+          (MUX-BERT) have pre-trained on mixtures. It is known by its tensors, and brings its
+          multiplexer and demultiplexer along; see the notes.
 
         "mimoformer" is always trained from nothing.
 
@@ -144,7 +156,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         - "byte": the bytes of UTF-8.
         - "char": characters, the most frequent `vocab_size` of the training; others are unknown.
         - "word": words and punctuation, likewise.
-        - A tokenizer of the `tokenizers` library, which is used as it is.
+        - A tokenizer of the `tokenizers` library, which is used as it is. It may also come beside
+          a `backbone` that was multiplexed in its pre-training, such as
+          ``tokenizers.Tokenizer.from_pretrained("bert-base-uncased")``.
 
     hidden_size : int, default=256
         Width of the encoder for ``backbone="scratch"``, or of "mimoformer". Any other `backbone`
@@ -289,7 +303,19 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     Notes
     -----
-    `from_reference` loads a checkpoint that the authors of [1]_ or [2]_ have published.
+    `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
+
+    A `backbone` of theirs is the start of one: encoder, multiplexer and demultiplexer go on from
+    its weights, with its authors' arithmetic (see `from_reference`), below a new head. `n_mux` has
+    to be that of the weights; `multiplexer`, `demultiplexer`, `demux_layers` and all sizes are
+    theirs, there is no lexical path, and `warm_up` "auto" is none. Every text is padded to
+    `max_length`: lower it for short ones. `lr` "auto" is 5e-5, as the authors chose it, and five
+    times that for the head.
+
+    Ensembling, as in [2]_, is a choice of the prediction. ``n_mux=1`` puts a text into every slot
+    of a mixture of its own and averages the probabilities that the slots give it. ``n_passes=k``
+    averages those of `k` passes in full mixtures, each time among other companions and in
+    another slot, as their code does with `k` copies that it spreads over a batch.
 
     Two of scikit-learn's estimator checks, invariance to the order of the samples and to the
     size of the batch, do not hold for ``n_mux > 1``: a prediction depends on its companions.
@@ -336,6 +362,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         architecture: str = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
+        demux_layers: int = 1,
         learn_keys: bool = True,
         mux_grid: tuple[int, int] | None = None,
         mimo_variant: str = "att",
@@ -382,6 +409,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
+        self.demux_layers = demux_layers
         self.learn_keys = learn_keys
         self.mux_grid = mux_grid
         self.mimo_variant = mimo_variant

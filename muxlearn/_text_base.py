@@ -23,6 +23,7 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     MULTIPLEXERS,
+    ContextualMultiplexer,
     IdentityMultiplexer,
     Multiplexer,
     SubspaceMultiplexer,
@@ -42,6 +43,7 @@ STRUCTURE = (
     "architecture",
     "multiplexer",
     "demultiplexer",
+    "demux_layers",
     "learn_keys",
     "backbone",
     "hidden_size",
@@ -61,6 +63,9 @@ _SIZES = (
 
 #: New parts learn this many times faster than a pre-trained encoder.
 _FRESH_LR_FACTOR = 5.0
+
+#: What to do where an encoder has already what is given.
+_HINT = "; set backbone='scratch' to train an encoder from nothing, or leave it out"
 
 #: The learning rate of a published model that is trained further (DataMUX and MUX-PLMs).
 _REFERENCE_LR = 5e-5
@@ -94,6 +99,7 @@ class MuxTextEstimator(ReferenceMixin):
         "architecture": Choice("tmux"),
         "multiplexer": Choice(*MULTIPLEXERS),
         "demultiplexer": Choice(*DEMULTIPLEXERS),
+        "demux_layers": Integer(1),
         "backbone": OneOf(None, PathName(), _PretrainerObject()),
         "hidden_size": Integer(1),
         "num_hidden_layers": Integer(1),
@@ -118,22 +124,27 @@ class MuxTextEstimator(ReferenceMixin):
         super()._check_parameters()
         if self._is_from_nothing:
             return
-        hint = "; set backbone='scratch' to train an encoder from nothing, or leave it out"
-        if getattr(self, "tokenizer", None) is not None:
-            raise ValueError(
-                f"`tokenizer` is given, but {self._backbone_name} comes with its own{hint}"
-            )
+        # A tokenizer object may belong to a published multiplexed model, which often has none.
+        by_name = self.backbone is not None and not is_pretrainer(self.backbone)
+        if isinstance(self.tokenizer, str) or not by_name:
+            self._refuse_tokenizer()
         defaults = signature(type(self)).parameters
         for name in _SIZES if self.backbone is None else ():
             if (value := getattr(self, name)) != defaults[name].default:
                 raise ValueError(
-                    f"`{name}` is {value!r}, but {self._backbone_name} has a size of its own{hint}"
+                    f"`{name}` is {value!r}, but {self._backbone_name} has a size of its own{_HINT}"
                 )
 
-    def _lr(self) -> float:
+    def _refuse_tokenizer(self) -> None:
+        if self.tokenizer is not None:
+            raise ValueError(
+                f"`tokenizer` is given, but {self._backbone_name} comes with its own{_HINT}"
+            )
+
+    def _lr(self, module: MuxModule) -> float:
         if self.lr != "auto":
             return float(self.lr)
-        if self.warm_start and self._is_reference:
+        if isinstance(module, ReferenceTextModule):
             return _REFERENCE_LR
         return 5e-4 if self.backbone is None or self._is_from_nothing else 1e-4
 
@@ -143,9 +154,13 @@ class MuxTextEstimator(ReferenceMixin):
         return isinstance(self.backbone, str) and self.backbone == SCRATCH
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        fresh = {} if self._is_from_nothing else {"lr": _FRESH_LR_FACTOR * self._lr()}
+        fresh = {} if self._is_from_nothing else {"lr": _FRESH_LR_FACTOR * self._lr(module)}
         groups: list[tuple[str, dict[str, float]]] = []
-        if not self._is_from_nothing:
+        if isinstance(module, ReferenceTextModule):
+            groups.append(("model.head.*bias", {"weight_decay": 0.0, **fresh}))
+            groups.append(("model.head.*", fresh))
+            fresh = {}
+        elif not self._is_from_nothing:
             trained = ["encoder"]
             if isinstance(module, MuxTextModule) and module.warmed_up:
                 trained += ["multiplexer", "demultiplexer", "lexical_mean"]
@@ -194,6 +209,10 @@ class MuxTextEstimator(ReferenceMixin):
         start = find_pretrained(self.backbone)
         if start is not None:
             return self._build_from(start, n_classes)
+        published = self._start_from_published(n_classes)
+        if published is not None:
+            return published
+        self._refuse_tokenizer()
         from muxlearn._backbone import load_backbone
 
         assert self.backbone is not None
@@ -240,13 +259,20 @@ class MuxTextEstimator(ReferenceMixin):
         demultiplexer: Demultiplexer
         if n_blocks is not None:
             multiplexer = SubspaceMultiplexer(*sizes, n_blocks)
-            demultiplexer = RSADemultiplexer(self.n_mux, encoder.hidden_size, n_blocks)
-        elif self.n_mux > 1:
-            multiplexer = MULTIPLEXERS[self.multiplexer](*sizes)
-            demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
-        else:
+        elif self.n_mux == 1:
             multiplexer = IdentityMultiplexer(*sizes)
+        elif self.multiplexer == "contextual":
+            multiplexer = ContextualMultiplexer(*sizes, self.dropout)
+        else:
+            multiplexer = MULTIPLEXERS[self.multiplexer](*sizes)
+        if n_blocks is None and self.n_mux == 1:
             demultiplexer = IdentityDemultiplexer(self.n_mux, encoder.hidden_size)
+        elif n_blocks is not None or self.demultiplexer == "rsa":
+            demultiplexer = RSADemultiplexer(
+                self.n_mux, encoder.hidden_size, n_blocks, int(self.demux_layers)
+            )
+        else:
+            demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
         return self._module(encoder, multiplexer, demultiplexer, n_classes)
 
     def _module(
@@ -323,8 +349,8 @@ class MuxTextEstimator(ReferenceMixin):
         """Train the retrieval task alone; returns its history and whether it was interrupted."""
         if self.warm_up is None or self.n_mux == 1 or self.warm_up_epochs == 0:
             return None, False
-        assert isinstance(module, MuxTextModule)
-        if self.warm_up == "auto" and module.warmed_up:
+        is_published = isinstance(module, ReferenceTextModule)
+        if self.warm_up == "auto" and (is_published or getattr(module, "warmed_up", False)):
             return None, False
         from muxlearn._net import MixtureData
 

@@ -179,7 +179,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     """
 
     _structure_names: ClassVar[tuple[str, ...]] = (
-        *(name for name in STRUCTURE if name not in ("architecture", "backbone")),
+        *(name for name in STRUCTURE if name not in ("architecture", "backbone", "demux_layers")),
         "lexical_path",
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
@@ -199,11 +199,12 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     # What `MuxTextEstimator` has and this one does not.
     for _name in ("architecture", "backbone", "warm_up", "warm_up_epochs", "early_stopping"):
         _constraints.pop(_name)
-    for _name in ("validation_fraction", "n_iter_no_change", "warm_start"):
+    for _name in ("validation_fraction", "n_iter_no_change", "warm_start", "demux_layers"):
         _constraints.pop(_name)
     del _name
 
     backbone = SCRATCH
+    demux_layers = 1  # further ones start at zero in who goes on from here
     warm_start = False
 
     def __init__(
@@ -468,11 +469,11 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
 
         return PretrainingNet
 
-    def _lr(self) -> float:
+    def _lr(self, module: MuxModule) -> float:
         return float(self.lr)
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        slower = {"lr": _TABLE_LR_FACTOR * self._lr()} if self.teacher is not None else {}
+        slower = {"lr": _TABLE_LR_FACTOR * self._lr(module)} if self.teacher is not None else {}
         table = ("encoder.embedding.weight", {"weight_decay": 0.0, **slower})
         return [table, *super()._param_groups(module)]
 

@@ -205,7 +205,7 @@ def test_a_folder_that_is_not_there_is_refused_without_asking_the_hub(tiny, tmp_
 
 def test_a_name_that_neither_the_hub_nor_the_cache_knows_is_refused(tiny, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(OSError, match="'no/such-model' is not a folder here, and no model of"):
+    with pytest.raises(OSError, match="`backbone` 'no/such-model' is neither a folder"):
         tiny("no/such-model").fit(TEXTS, LABELS)
 
 

@@ -100,7 +100,7 @@ def test_saving_replaces_the_model_in_the_folder(untrained, folder):
 
 @pytest.mark.parametrize("demultiplexer", ["rsa", "index", "mlp"])
 @pytest.mark.parametrize(
-    "multiplexer", ["subspace", "hadamard", "orthogonal", "binary", "identity"]
+    "multiplexer", ["subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"]
 )
 def test_every_pair_of_multiplexer_and_demultiplexer_comes_back(
     untrained, multiplexer, demultiplexer, tmp_path
@@ -123,6 +123,7 @@ def test_every_pair_of_multiplexer_and_demultiplexer_comes_back(
         ("warm_up", None),
         ("lr", 1e-3),
         ("dropout", 0),
+        ("demux_layers", 3),
         ("learn_keys", False),
         ("random_state", None),
     ],
@@ -181,6 +182,18 @@ def test_labels_come_back_with_their_dtype(untrained, labels, tmp_path):
     assert loaded.classes_.dtype == clf.classes_.dtype
     assert loaded.classes_.tolist() == clf.classes_.tolist()
     assert list(map(type, loaded.classes_)) == list(map(type, clf.classes_))
+
+
+def test_a_folder_from_before_a_parameter_was_there_goes_on_with_its_default(fitted, folder):
+    def forget(config):
+        del config["params"]["demux_layers"], config["structure"]["demux_layers"]
+
+    edit_config(folder, forget)
+    loaded = MuxTextClassifier.load(folder)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
+    assert loaded.get_params()["demux_layers"] == 1
+    loaded.set_params(warm_start=True).fit(TEXTS, LABELS)
+    assert loaded.n_iter_ == 2 * fitted.n_iter_
 
 
 def test_labels_that_are_no_json_are_refused_and_nothing_is_written(untrained, tmp_path):

@@ -197,6 +197,9 @@ class RSADemultiplexer(Demultiplexer):
     them where GELU is flat. A network that begins with all of them open has to find a way to
     tell the slots apart first, and most of a short training goes by until it does.
 
+    Further layers, ``z + gelu(D z)`` as in the reference, follow before the LayerNorm. They start
+    at zero, so that a deeper network begins as the one with a single hidden layer.
+
     Parameters
     ----------
     n_mux : int
@@ -206,15 +209,23 @@ class RSADemultiplexer(Demultiplexer):
         Keys, one for each block of a `SubspaceMultiplexer` with as many. A row is then read once
         from all of its blocks together: what opens a unit for one of them opens it for the row.
         None: a key for each slot, and a row in several slots is read once for each.
+    n_layers : int, default=1
+        Hidden layers.
     """
 
     #: How far below zero a closed unit starts.
     closed = 5.0
 
-    def __init__(self, n_mux: int, hidden_size: int, n_blocks: int | None = None) -> None:
+    def __init__(
+        self, n_mux: int, hidden_size: int, n_blocks: int | None = None, n_layers: int = 1
+    ) -> None:
         super().__init__(n_mux, hidden_size)
         self.by_place = n_blocks is not None
         n_keys = n_mux if n_blocks is None else n_blocks
+        layers = (nn.Linear(hidden_size, hidden_size) for _ in range(n_layers - 1))
+        self.hidden = nn.ModuleList(layers)
+        for parameter in self.hidden.parameters():
+            nn.init.zeros_(parameter)
         inner = 2 * hidden_size
         self.keys = nn.Parameter(nn.init.orthogonal_(torch.empty(n_keys, hidden_size)))
         self.key_in = nn.Linear(hidden_size, inner, bias=False)
@@ -271,7 +282,10 @@ class RSADemultiplexer(Demultiplexer):
         return of_keys.unflatten(0, (-1, n_places)).amax(0)
 
     def _read_out(self, x: Tensor) -> Tensor:
-        return self.norm(self.out(F.gelu(x)))
+        z = self.out(F.gelu(x))
+        for layer in self.hidden:
+            z = z + F.gelu(layer(z))
+        return self.norm(z)
 
 
 class IndexDemultiplexer(Demultiplexer):

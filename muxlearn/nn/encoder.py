@@ -11,7 +11,7 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["CompactEncoder", "PretrainedEncoder"]
+__all__ = ["CompactEncoder", "EncoderLayer", "PretrainedEncoder"]
 
 
 class CompactEncoder(nn.Module):
@@ -55,7 +55,7 @@ class CompactEncoder(nn.Module):
         self.embedding_norm = nn.LayerNorm(hidden_size)
         self.dropout = nn.Dropout(dropout)
         self.layers = nn.ModuleList(
-            _Layer(hidden_size, num_attention_heads, intermediate_size, dropout)
+            EncoderLayer(hidden_size, num_attention_heads, intermediate_size, dropout)
             for _ in range(num_hidden_layers)
         )
         self.norm = nn.LayerNorm(hidden_size)
@@ -73,7 +73,7 @@ class CompactEncoder(nn.Module):
     @property
     def sizes(self) -> dict[str, int]:
         """What an encoder of the same sizes is built with; the prefix counts as `max_length`."""
-        layer = cast(_Layer, self.layers[0])
+        layer = cast(EncoderLayer, self.layers[0])
         return {
             "vocab_size": self.embedding.num_embeddings,
             "hidden_size": self.hidden_size,
@@ -142,7 +142,20 @@ class PretrainedEncoder(nn.Module):
         return self.model(inputs_embeds=x, attention_mask=mask.long()).last_hidden_state
 
 
-class _Layer(nn.Module):
+class EncoderLayer(nn.Module):
+    """A pre-norm Transformer layer.
+
+    Parameters
+    ----------
+    hidden_size : int
+    num_heads : int
+        Has to divide `hidden_size`.
+    inner : int
+        Width of the feed-forward part.
+    dropout : float
+        On what either part adds.
+    """
+
     def __init__(self, hidden_size: int, num_heads: int, inner: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
@@ -154,9 +167,26 @@ class _Layer(nn.Module):
         self.mlp_out = nn.Linear(inner, hidden_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor, positions: Tensor | None = None) -> Tensor:
+        """Attend and transform.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_rows, length, hidden_size)
+        mask : Tensor of bool, shape (n_rows, 1, 1, length)
+            False at what is not attended to.
+        positions : Tensor of shape (length, hidden_size), default=None
+            What attention sees of the order, beside `x`.
+
+        Returns
+        -------
+        Tensor of shape (n_rows, length, hidden_size)
+        """
         n_rows, length, hidden_size = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(n_rows, length, 3, self.num_heads, -1)
+        normed = self.attention_norm(x)
+        if positions is not None:
+            normed = normed + positions
+        qkv = self.qkv(normed).view(n_rows, length, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         attended = attended.transpose(1, 2).reshape(n_rows, length, hidden_size)

@@ -13,7 +13,9 @@ from muxlearn.nn.favor import GridAttention, draw_signs
 __all__ = ["MIMOFormerLayer", "SoftmaxAttention", "sinusoidal_positions"]
 
 
-def sinusoidal_positions(length: int, hidden_size: int) -> Tensor:
+def sinusoidal_positions(
+    length: int, hidden_size: int, device: torch.device | None = None
+) -> Tensor:
     """Return sines and cosines of positions, in turns (Vaswani et al., NeurIPS 2017, section 3.5).
 
     Parameters
@@ -21,13 +23,16 @@ def sinusoidal_positions(length: int, hidden_size: int) -> Tensor:
     length : int
     hidden_size : int
         Even.
+    device : torch.device, default=None
+        Where to compute them, None for the CPU.
 
     Returns
     -------
     Tensor of shape (length, hidden_size)
     """
-    rates = torch.exp(torch.arange(0, hidden_size, 2) * (-math.log(10_000.0) / hidden_size))
-    angles = torch.arange(length)[:, None] * rates
+    steps = torch.arange(0, hidden_size, 2, device=device)
+    rates = torch.exp(steps * (-math.log(10_000.0) / hidden_size))
+    angles = torch.arange(length, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], 2).flatten(1)
 
 

@@ -15,6 +15,7 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
+    ContextualMultiplexer,
     FoldedSubspaces,
     Multiplexer,
     SubspaceMultiplexer,
@@ -123,6 +124,8 @@ class MuxTextModule(MuxModule):
             # One row for each slot and, last, what all other rows hold there.
             self.prefix_embedding = nn.Embedding(self.n_mux + 1, multiplexer.width)
             nn.init.normal_(self.prefix_embedding.weight, std=1 / math.sqrt(multiplexer.width))
+        if isinstance(multiplexer, ContextualMultiplexer):
+            multiplexer.init_from_embeddings(encoder.embedding.weight)
         if isinstance(multiplexer, SubspaceMultiplexer):
             own_share = _OWN_SHARE if demultiplexer.by_place else 0.0
             multiplexer.init_from_embeddings(encoder.embedding.weight, own_share)
@@ -164,7 +167,10 @@ class MuxTextModule(MuxModule):
         return hidden[:, self.n_mux :], hidden[:, : self.n_mux]
 
     def _mixed_prefix(self) -> Tensor:
-        """Mix the rows' prefixes, which are the same for every mixture: (1, n_mux, width)."""
+        """Mix the rows' prefixes, which are the same for every mixture: (1, n_mux, width).
+
+        They are mixed apart from the texts, whose tokens a contextual multiplexer lets see none.
+        """
         slots = torch.arange(self.n_mux, device=self.prefix_embedding.weight.device)
         tokens = torch.full((1, self.n_mux, self.n_mux), self.n_mux, device=slots.device)
         tokens[0, slots, slots] = slots

@@ -78,6 +78,41 @@ def test_rsa_is_a_network_of_the_mixture_beside_the_key():
     torch.testing.assert_close(demux(h), demux.norm(demux.out(F.gelu(inner))), atol=1e-5, rtol=0)
 
 
+def random_layers(demux):
+    for layer in demux.hidden:
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+
+
+def test_rsa_with_more_layers_adds_what_each_makes_of_the_last():
+    demux = RSADemultiplexer(N_MUX, HIDDEN, n_layers=3)
+    random_layers(demux)
+    h, _ = random_mixture()
+    z = demux.out(F.gelu(demux.mixture_in(h) + demux.key_in(demux.keys)[:, None]))
+    for layer in demux.hidden:
+        z = z + F.gelu(layer(z))
+    assert len(demux.hidden) == 2
+    torch.testing.assert_close(demux(h), demux.norm(z), atol=1e-5, rtol=0)
+
+
+def test_more_layers_of_rsa_start_as_one():
+    deep, flat = RSADemultiplexer(N_MUX, HIDDEN, n_layers=3), RSADemultiplexer(N_MUX, HIDDEN)
+    deep.load_state_dict(flat.state_dict(), strict=False)
+    h, _ = random_mixture()
+    assert torch.equal(deep(h), flat(h))
+    deep(h).sum().backward()
+    assert all(parameter.grad.any() for parameter in deep.hidden[0].parameters())
+
+
+def test_gathered_vectors_pass_all_layers_of_rsa():
+    demux = RSADemultiplexer(N_MUX, HIDDEN, n_layers=3)
+    random_layers(demux)
+    h = torch.randn(3, 6, HIDDEN)
+    slots, positions = torch.tensor([0, 3, 3]), torch.tensor([0, 7, 17])
+    expected = demux(h[:, None].expand(-1, N_MUX, -1, -1))[[0, 1, 2], slots, [0, 1, 5]]
+    torch.testing.assert_close(demux.gather(h, None, slots, positions), expected)
+
+
 def test_an_rsa_slot_starts_with_its_share_of_the_units_open():
     demux = RSADemultiplexer(N_MUX, HIDDEN)
     gates = demux.key_in(demux.keys)

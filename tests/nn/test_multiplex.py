@@ -5,11 +5,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn import functional as F
 
 from muxlearn.nn import multiplex
+from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 from muxlearn.nn.multiplex import (
     MULTIPLEXERS,
     BinaryMultiplexer,
+    ContextualMultiplexer,
     FoldedSubspaces,
     HadamardMultiplexer,
     IdentityMultiplexer,
@@ -21,6 +24,7 @@ from muxlearn.nn.multiplex import (
 
 N_MUX, WIDTH = 5, 22  # the width is no multiple of the slots
 every_multiplexer = pytest.mark.parametrize("name", MULTIPLEXERS)
+every_linear = pytest.mark.parametrize("name", sorted(MULTIPLEXERS.keys() - {"contextual"}))
 every_n_places = pytest.mark.parametrize("n_places", range(1, N_MUX + 1))
 
 
@@ -66,8 +70,8 @@ def test_a_mixture_has_the_shape_of_one_row(name):
     assert make(name)(torch.randn(3, N_MUX, 7, WIDTH)).shape == (3, 7, WIDTH)
 
 
-@every_multiplexer
-def test_every_multiplexer_is_linear(name):
+@every_linear
+def test_every_multiplexer_but_the_contextual_is_linear(name):
     mux = make(name)
     x, y = torch.randn(2, 3, N_MUX, 7, WIDTH)
     torch.testing.assert_close(mux(2 * x - 3 * y), 2 * mux(x) - 3 * mux(y), atol=1e-5, rtol=1e-5)
@@ -98,7 +102,9 @@ def test_a_mixture_is_as_long_as_one_of_its_rows(name):
 @every_multiplexer
 def test_keys_that_are_not_learned_have_no_gradient(name):
     mux = MULTIPLEXERS[name](N_MUX, WIDTH, learn_keys=False)
-    assert not any(p.requires_grad for p in mux.parameters())
+    layers = ("within_rows.", "across_slots.")
+    learned = [name for name, p in mux.named_parameters() if p.requires_grad]
+    assert all(name.startswith(layers) for name in learned)
 
 
 @every_multiplexer
@@ -189,6 +195,107 @@ def test_slots_start_from_different_rotations():
     mux = SubspaceMultiplexer(N_MUX, WIDTH)
     mux.init_from_embeddings(table_of_low_rank())
     assert (mux.keys[0] - mux.keys[1]).abs().max() > 0.1
+
+
+# The contextual multiplexer
+
+
+def random_vectors(n_places=N_MUX):
+    mask = random_tokens(3, n_places)[1]
+    return torch.randn(3, n_places, 7, WIDTH), mask
+
+
+def literal_layer(layer, x, positions=0.0):
+    """A pre-norm layer with one head over (length, width), nothing masked."""
+    q, k, v = layer.qkv(layer.attention_norm(x) + positions).chunk(3, -1)
+    attended = (q @ k.T / math.sqrt(WIDTH)).softmax(-1) @ v
+    x = x + layer.attention_out(attended)
+    return x + layer.mlp_out(F.gelu(layer.mlp_in(layer.mlp_norm(x))))
+
+
+def test_contextual_follows_its_formula():
+    mux = ContextualMultiplexer(N_MUX, WIDTH)
+    mux.scale.fill_(0.3)
+    x, mask = random_vectors()
+    positions = sinusoidal_positions(7, WIDTH)
+    mixed = mux.mix(x, mask)
+    for mixture in range(3):
+        marked = [
+            mux.keys[i] * literal_layer(mux.within_rows, row[m] / 0.3, positions[m])
+            for i, (row, m) in enumerate(zip(x[mixture], mask[mixture], strict=True))
+        ]
+        for at in range(7):
+            present = [g[at] for g in marked if len(g) > at]
+            expected = torch.zeros(WIDTH)
+            if present:
+                seen = literal_layer(mux.across_slots, torch.stack(present))
+                expected = seen.sum(0) * 0.3 / math.sqrt(N_MUX)
+            torch.testing.assert_close(mixed[mixture, at], expected, atol=1e-5, rtol=1e-5)
+
+
+def changed_positions(mux, x, mask, slot, at):
+    """Where a mixture changes with one vector of one row."""
+    other = x.clone()
+    other[0, slot, at, 0] += 1.0  # a shift of all would be normalised away
+    difference = (mux.mix(x, mask) - mux.mix(other, mask))[0].abs().amax(-1)
+    return difference.gt(1e-6).tolist()
+
+
+def test_a_token_is_seen_from_all_positions_of_its_row():
+    mux, mask = make("contextual"), torch.ones(1, N_MUX, 7, dtype=torch.bool)
+    mask[0, 2, 5:] = False
+    seen = changed_positions(mux, torch.randn(1, N_MUX, 7, WIDTH), mask, slot=2, at=1)
+    assert seen == [True] * 5 + [False] * 2
+
+
+def test_padding_is_seen_from_nowhere():
+    mux, mask = make("contextual"), torch.ones(1, N_MUX, 7, dtype=torch.bool)
+    mask[0, 2, 5:] = False
+    assert not any(changed_positions(mux, torch.randn(1, N_MUX, 7, WIDTH), mask, slot=2, at=6))
+
+
+def test_slots_see_each_other_at_a_position():
+    mux = make("contextual")
+    x, mask = torch.randn(1, N_MUX, 1, WIDTH), torch.ones(1, N_MUX, 1, dtype=torch.bool)
+    alone = torch.zeros_like(mask)
+    alone[0, 2] = True
+    rest = mux.mix(x, mask & ~alone)
+    assert (mux.mix(x, mask) - mux.mix(x, alone) - rest).abs().max() > 1e-3
+
+
+def test_a_row_without_tokens_leaves_numbers():
+    mux, (x, mask) = make("contextual"), random_vectors()
+    mask[0, 1] = False
+    mask[1] = False
+    mixed = mux.mix(x.requires_grad_(), mask)
+    mixed.sum().backward()
+    assert mixed.isfinite().all()
+    assert x.grad.isfinite().all()
+    assert not mixed[1].any()
+
+
+def test_contextual_sees_the_order_of_tokens():
+    mux, x = make("contextual"), torch.randn(1, N_MUX, 7, WIDTH)
+    assert (mux(x).flip(1) - mux(x.flip(2))).abs().max() > 1e-3
+
+
+def test_a_contextual_mixture_begins_near_the_hadamard_one():
+    contextual, hadamard = make("contextual", width=128), make("hadamard", width=128)
+    table = 0.02 * torch.randn(100, 128)
+    contextual.init_from_embeddings(table)
+    with torch.no_grad():
+        hadamard.keys.copy_(contextual.keys)
+    x = table[torch.randint(100, (3, N_MUX, 7))]
+    expected = hadamard(x)
+    off = (contextual(x) - expected).square().mean() / expected.square().mean()
+    assert off < 0.2
+
+
+@pytest.mark.parametrize(("width", "n_heads"), [(22, 1), (33, 1), (256, 4), (384, 6), (200, 2)])
+def test_heads_divide_any_width(width, n_heads):
+    mux = ContextualMultiplexer(2, width)
+    assert mux.within_rows.num_heads == n_heads
+    assert mux(torch.randn(1, 2, 3, width)).shape == (1, 3, width)
 
 
 # Embedding and multiplexing in one

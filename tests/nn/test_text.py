@@ -8,7 +8,7 @@ from transformers import BertConfig, BertModel
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.losses import retrieval_loss
-from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer
+from muxlearn.nn.multiplex import MULTIPLEXERS, ContextualMultiplexer, IdentityMultiplexer
 from muxlearn.nn.text import ClassificationHead, MuxSequenceClassifier
 
 N_MUX, HIDDEN, VOCAB, CLASSES, LENGTH = 5, 20, 30, 3, 7
@@ -59,12 +59,16 @@ def literal_logits(model, ids, mask):
     """One mixture, written out slot by slot: ids and mask of shape (n_mux, length)."""
     x = model.encoder.embedding(ids) * mask[..., None]
     present = mask.any(0)
+    mixed = model.multiplexer.mix(x[None], mask[None].bool())
     if model.demultiplexer.uses_prefix:
         tokens = torch.full((N_MUX, N_MUX), N_MUX)  # the filler everywhere …
         tokens.fill_diagonal_(0).add_(torch.diag(torch.arange(N_MUX)))  # … but at the own slot
-        x = torch.cat([model.prefix_embedding(tokens), x], 1)
+        prefix = model.prefix_embedding(tokens)
+        mixed = torch.cat([model.multiplexer(prefix[None]), mixed], 1)
+        if not isinstance(model.multiplexer, ContextualMultiplexer):
+            mixed = model.multiplexer(torch.cat([prefix, x], 1)[None])
         present = F.pad(present, (N_MUX, 0), value=True)
-    hidden = model.encoder(model.multiplexer(x[None]), present[None])[0]
+    hidden = model.encoder(mixed, present[None])[0]
     prefix = hidden[None, :N_MUX] if model.demultiplexer.uses_prefix else None
     pooled = [hidden[-LENGTH:][m.bool()].mean(0) for m in mask]
     return model.head(model.demultiplexer(torch.stack(pooled)[None, :, None], prefix)[0, :, 0])

@@ -86,6 +86,8 @@ class ReferenceModel(nn.Module):
     # Of the first slot's token in the prefix; the next slots' count down.
     _slot_id: int
     _backbone_name: ClassVar[str]
+    # What the names of the tensors that give the logits begin with, in any model of the family.
+    _head_names: ClassVar[tuple[str, ...]]
     _duplicates: ClassVar[Mapping[str, str]]
 
     def __init__(
@@ -119,9 +121,13 @@ class ReferenceModel(nn.Module):
 
     @classmethod
     def from_state_dict(
-        cls: type[_Model], config: Config, state_dict: Mapping[str, Tensor], **options: Any
+        cls: type[_Model],
+        config: Config,
+        state_dict: Mapping[str, Tensor],
+        n_classes: int | None = None,
+        **options: Any,
     ) -> _Model:
-        """Build the model that a checkpoint of the reference holds.
+        """Build the model that a checkpoint of the reference holds, or one that starts from it.
 
         The number of slots, the kinds of multiplexer and demultiplexer and all sizes but the
         number of attention heads are read from the tensors; `config` gives the rest.
@@ -132,6 +138,9 @@ class ReferenceModel(nn.Module):
             The checkpoint's ``config.json``.
         state_dict : Mapping of str to Tensor
             Under the reference's names. Not modified.
+        n_classes : int, default=None
+            Classes of a new head, drawn at random; the checkpoint may be of another model of the
+            family then. None takes the checkpoint's head.
         **options
             What the class takes besides: `legacy_mask` of MUX-BERT's.
 
@@ -146,19 +155,29 @@ class ReferenceModel(nn.Module):
             If the tensors are those of another model; lists them.
         """
         given, problems = rename_duplicates(state_dict, cls._duplicates)
-        kinds = cls._read_kinds(given)
+        kinds = cls._read_kinds(given, n_classes)
         model = cls(with_sizes(config, given, cls._backbone_name), **kinds, **options)
         names = model._names() | {"backbone.": cls._backbone_name}
         what = f"a model of {model.n_mux} slots (instance_embedding)"
-        copy_tensors(rename_parameters(model, names), given, problems, what)
+        expected = rename_parameters(model, names)
+        if n_classes is not None:
+            for tensors in (expected, given):
+                for name in [name for name in tensors if name.startswith(cls._head_names)]:
+                    del tensors[name]
+        copy_tensors(expected, given, problems, what)
         if isinstance(model.multiplexer, HadamardMultiplexer):
             # The reference divides by n_mux here and by its root for matrices; we by the root.
             model.multiplexer.keys.data.div_(math.sqrt(model.n_mux))
         return model.eval()
 
     @classmethod
-    def _read_kinds(cls, given: Mapping[str, Tensor]) -> dict[str, Any]:
-        """Read the arguments of the class, but `config`, off the tensors."""
+    def _read_kinds(
+        cls, given: Mapping[str, Tensor], n_classes: int | None = None
+    ) -> dict[str, Any]:
+        """Read the arguments of the class, but `config`, off the tensors.
+
+        `n_classes`, where it is given, stands for what the tensors say of the head.
+        """
         raise NotImplementedError
 
     def _names(self) -> dict[str, str]:

@@ -50,6 +50,12 @@ class _DataMux(ReferenceModel):
     _filler_id = 50000
     _summary_id = 49923
     _backbone_name = "roberta."
+    _head_names = (
+        "demultiplexer.decoder.",
+        "demultiplexer.dense_before_out_proj.",
+        "demultiplexer.layernorm_presoftmax.",
+        "demultiplexer.out_proj.",
+    )
     _duplicates: ClassVar[Mapping[str, str]] = {
         "retrieval_head.bias": "retrieval_head.decoder.bias",
         "demultiplexer.bias": "demultiplexer.decoder.bias",
@@ -93,16 +99,18 @@ class _DataMux(ReferenceModel):
         raise NotImplementedError
 
     @classmethod
-    def _read_kinds(cls, given: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _read_kinds(
+        cls, given: Mapping[str, Tensor], n_classes: int | None = None
+    ) -> dict[str, Any]:
         mlp = any(name.startswith("demultiplexer.demux_module.") for name in given)
         decodes = cls.per_token and not mlp
         out_name = "demultiplexer.decoder.weight" if decodes else "demultiplexer.out_proj.weight"
         level = "token" if cls.per_token else "sequence"
-        axes = {"instance_embedding": (2, 3), out_name: (2,)}
-        keys, out = require_axes(given, f"DataMUX {level} classifier", axes)
+        axes = {"instance_embedding": (2, 3)} | ({out_name: (2,)} if n_classes is None else {})
+        keys, *out = require_axes(given, f"DataMUX {level} classifier", axes)
         return {
             "n_mux": len(keys),
-            "n_classes": len(out),
+            "n_classes": n_classes or len(out[0]),
             "demultiplexer": "mlp" if mlp else "index",
             "orthogonal": keys.ndim == 3,
         }

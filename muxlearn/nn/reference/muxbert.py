@@ -58,6 +58,7 @@ class _MuxBert(ReferenceModel):
     _slot_id = 678
     _summary_id = 101
     _backbone_name = "bert."
+    _head_names = ("classifier.",)
     _duplicates: ClassVar[Mapping[str, str]] = {
         "demultiplexer.demux_module.": "demux_module.",
         "retrieval_head.demux_module.": "demux_module.",
@@ -107,7 +108,9 @@ class _MuxBert(ReferenceModel):
         )
 
     @classmethod
-    def _read_kinds(cls, given: Mapping[str, Tensor]) -> dict[str, Any]:
+    def _read_kinds(
+        cls, given: Mapping[str, Tensor], n_classes: int | None = None
+    ) -> dict[str, Any]:
         n_layers = count_layers(given, "demux_module.dense_{}.weight", 1)
         rsa = any(name.startswith("demux_module.") for name in given)
         (keys,) = require_axes(given, "MUX-BERT model", {"instance_embedding": (2, 3)})
@@ -119,7 +122,7 @@ class _MuxBert(ReferenceModel):
             "demultiplexer": "index_pos" if rsa else "index",
             "multiplexer": multiplexer,
             "n_demux_layers": n_layers,
-            "n_classes": cls._count_classes(given),
+            "n_classes": n_classes or cls._count_classes(given),
         }
 
     @classmethod
