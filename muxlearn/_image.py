@@ -519,7 +519,7 @@ class MuxImageClassifier(MuxClassifierMixin):
 
         return MuxImageNet
 
-    def _net_options(self) -> dict[str, Any]:
+    def _net_options(self, module: MuxModule) -> dict[str, Any]:
         return {
             "mixup": self.mixup,
             "isometry_weight": self.isometry_weight,

@@ -118,7 +118,10 @@ class Pretrained:
         ----------
         module : MuxTextModule
         """
-        parts = ("multiplexer.", "demultiplexer.", "prefix_embedding.", "lexical_mean.", "retrieval.")
+        parts = (
+            *("multiplexer.", "demultiplexer.", "prefix_embedding."),
+            *("lexical_mean.", "retrieval."),
+        )
         known = module.state_dict()
         tensors = {
             name: tensor
