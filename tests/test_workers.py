@@ -13,19 +13,18 @@ def test_the_main_process_is_no_worker():
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_of_joblib_have_numbers_that_share_out_two_devices():
+    def slow_number():  # not of this module, which a worker cannot import
+        import time
+
+        from muxlearn._workers import worker_number
+
+        time.sleep(0.2)
+        return worker_number()
+
     with joblib.parallel_config("loky", n_jobs=2):
-        numbers = joblib.Parallel()(joblib.delayed(_slow_number)() for _ in range(8))
+        numbers = joblib.Parallel()(joblib.delayed(slow_number)() for _ in range(8))
     assert None not in numbers
     assert {share_of(number, 2) for number in numbers} == {0, 1}
-
-
-def _slow_number():
-    import time
-
-    from muxlearn._workers import worker_number
-
-    time.sleep(0.2)
-    return worker_number()
 
 
 def test_workers_take_turns():

@@ -11,9 +11,10 @@ from sklearn.model_selection import GridSearchCV
 
 from muxlearn.distributed import predict_ray
 
+# Ray warns of its own options when it makes a context of defaults.
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:`use_push_based_shuffle` is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings(r"ignore:.*deprecated::ray\..*"),
 ]
 
 ray = pytest.importorskip("ray")
