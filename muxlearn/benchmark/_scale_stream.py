@@ -111,7 +111,7 @@ def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]]
     n_done = 0
     check_rows = model._check_rows
 
-    def count(rows: Any, *, first_row: int) -> Any:
+    def count(rows: Any, *, first_row: int = 0) -> Any:
         nonlocal n_done
         n_done = first_row + len(rows)
         return check_rows(rows, first_row=first_row)
