@@ -116,7 +116,7 @@ def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]]
         n_done = first_row + len(rows)
         return check_rows(rows, first_row=first_row)
 
-    model._check_rows = count  # type: ignore[method-assign]
+    model._check_rows = count  # type: ignore[assignment,method-assign]
     done = threading.Event()
 
     def watch() -> None:
