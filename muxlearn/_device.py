@@ -11,6 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from muxlearn._params import Choice, Constraint
+from muxlearn._workers import share_of, worker_number
 
 __all__ = ["DeviceMixin", "seeded"]
 
@@ -36,7 +37,7 @@ class DeviceMixin(BaseEstimator):
 
     def _device(self) -> torch.device:
         if isinstance(self.device, str) and self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+            return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
         if not isinstance(self.device, str | torch.device):
             raise TypeError(
                 "`device` has to be 'auto', the name of a torch device or a torch.device, got "
@@ -98,6 +99,12 @@ class DeviceMixin(BaseEstimator):
             raise torch.OutOfMemoryError(
                 f"the GPU has not enough memory for a batch; {self._memory_advice}. ({error})"
             ) from error
+
+
+def _own_gpu() -> torch.device:
+    """Return the GPU that is left to torch's choice, or in one of several workers its share."""
+    index = share_of(worker_number(), torch.cuda.device_count())
+    return torch.device("cuda") if index is None else torch.device("cuda", index)
 
 
 @contextlib.contextmanager

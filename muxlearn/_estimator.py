@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -11,7 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from muxlearn._groups import check_groups, iterate_groups, stream_windows
+from muxlearn._ahead import prepare_ahead
+from muxlearn._groups import check_groups, group_windows, iterate_groups, stream_windows
 from muxlearn._params import Choice, Integer, check_parameters
 from muxlearn._sharing import SharingMixin
 from muxlearn._tables import RowTable, take_rows
@@ -58,13 +61,16 @@ class MuxEstimator(SharingMixin):
         Parameters
         ----------
         X : iterable
-            Rows as in `fit`; read as results are asked for, some thousand rows ahead.
+            Rows as in `fit`; read as results are asked for, two windows of some thousand rows
+            ahead. Mixtures are planned inside a window.
 
         n_mux, n_passes
             As in `predict`.
 
         groups : iterable, default=None
-            As in `predict`, one for each row.
+            As in `predict`, one for each row. What shares a window with whom depends on the order
+            of the stream, so that other groups' rows may change a group's companions, which are
+            still its own.
 
         method : {"predict", "predict_proba"}, default="predict"
             What to yield.
@@ -86,6 +92,100 @@ class MuxEstimator(SharingMixin):
         results = self._log_proba_windows(windows, n_mux=n_mux, n_passes=n_passes)
         finish = self._labels if method == "predict" else self._probabilities
         return (result for log_proba in results for result in finish(log_proba))
+
+    def predict_dataset(
+        self,
+        dataset: Any,
+        output: str | os.PathLike,
+        *,
+        column: str | tuple[str, str] | None = None,
+        groups: str | None = None,
+        keep: Sequence[str] = (),
+        n_mux: int | None = None,
+        n_passes: int = 1,
+        method: Literal["predict", "predict_proba"] = "predict",
+        form: Literal["parquet", "csv"] = "parquet",
+        rows_per_part: int = 100_000,
+    ) -> Path:
+        """Predict a data set larger than the memory into a folder, and go on after a kill.
+
+        Parameters
+        ----------
+        dataset : datasets.Dataset, path, or list of paths
+            A `datasets.Dataset`, which stays on the disk; or Parquet files, or CSV files with a
+            line of names, as one file, a folder or a list. All columns of a CSV file are read as
+            text.
+
+        output : str or path
+            The folder of the results, made if it is not there: ``part-000000.parquet`` and so on,
+            in the order of the rows, in the columns `keep` and "prediction" or "probabilities".
+            ``pandas.read_parquet(output)`` reads it back.
+
+        column : str or (str, str), default=None
+            The column of the rows, two for pairs of texts. None takes the only one there is, or
+            "text".
+
+        groups : str, default=None
+            The column of the groups; rows of different groups never share a mixture.
+
+        keep : sequence of str, default=()
+            Columns that go on to the output, such as the key of a row.
+
+        n_mux, n_passes
+            As in `predict`.
+
+        method : {"predict", "predict_proba"}, default="predict"
+            What to write. Probabilities are lists in the order of `classes_`, of a tagger a list of
+            such for each sentence.
+
+        form : {"parquet", "csv"}, default="parquet"
+            What to write it as. CSV has no lists, and takes labels of classifiers alone.
+
+        rows_per_part : int, default=100000
+            Rows of a part, raised to a multiple of a window's, inside of which mixtures are
+            planned. A kill loses the work of one part at most.
+
+        Returns
+        -------
+        Path
+            `output`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter, a column or a row is not what it has to be; the files differ in their
+            columns; or the parts in `output` were made of other data, by another model or with
+            other arguments.
+        FileExistsError
+            `output` holds other files.
+        OSError
+            The disk is full, for example. As after a kill, the same call goes on from the last
+            whole part, and gives what it would have given at once.
+
+        Examples
+        --------
+        >>> clf.predict_dataset("texts.parquet", "labels", keep=["id"])  # doctest: +SKIP
+        >>> pandas.read_parquet("labels")  # doctest: +SKIP
+        """
+        from muxlearn._streams import predict_dataset
+
+        return predict_dataset(
+            self,
+            dataset,
+            output,
+            column=column,
+            groups=groups,
+            keep=keep,
+            n_mux=n_mux,
+            n_passes=n_passes,
+            method=method,
+            form=form,
+            rows_per_part=rows_per_part,
+        )
+
+    def _column_kind(self) -> str | None:
+        """Say what a column of rows holds: "texts", "integers", "tokens"; None for anything."""
+        return None
 
     def _iterate_rows(self, X: Any) -> Iterator[Any]:
         """Iterate over rows as the user gives them, not yet checked."""
@@ -116,10 +216,7 @@ class MuxEstimator(SharingMixin):
         n_passes = self._check_n_passes(n_passes)
         rows = self._check_rows(X)
         codes = check_groups(groups, len(rows))
-        # Groups one after the other, so that few mixtures are cut short by the end of a window.
-        order = np.arange(len(rows)) if codes is None else np.argsort(codes, kind="stable")
-        size = self._window_size(n_mux)
-        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        parts = group_windows(codes, len(rows), self._window_size(n_mux))
         windows = (
             (take_rows(rows, part), None if codes is None else codes[part]) for part in parts
         )
@@ -133,6 +230,7 @@ class MuxEstimator(SharingMixin):
         n_mux: int,
         n_passes: int,
         total: int | None = None,
+        n_done: int = 0,
     ) -> Iterator[Any]:
         """Yield the log-probabilities of one window after the other, arranged by `_per_row`.
 
@@ -144,14 +242,16 @@ class MuxEstimator(SharingMixin):
         n_passes : int
         total : int, default=None
             Number of rows, for the progress bar.
+        n_done : int, default=0
+            How many of them an earlier run has predicted.
         """
         from muxlearn._net import progress_bar
 
         check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
         model = self._inference_model()
-        with progress_bar(total, "predict", show=bool(self.verbose)) as bar:
-            for rows, codes in windows:
-                table = self._table(self._reader, rows)
+        prepared = prepare_ahead(windows, lambda window: self._table(self._reader, window[0]))
+        with progress_bar(total, "predict", show=bool(self.verbose), n_done=n_done) as bar:
+            for (rows, codes), table in prepared:
                 log_proba = [
                     self._log_proba_pass(model, table, n_mux, codes, regrouping)
                     for regrouping in range(n_passes)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_groups", "iterate_groups", "stream_windows"]
+__all__ = ["check_groups", "group_windows", "iterate_groups", "stream_windows"]
 
 
 def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
@@ -55,6 +55,39 @@ def iterate_groups(groups: Any) -> Iterator[Any]:
     if len(getattr(groups, "shape", (1,))) != 1:
         raise ValueError(f"{wanted}, got an array of shape {tuple(getattr(groups, 'shape', ()))}")
     return iter(groups.tolist() if hasattr(groups, "tolist") else groups)
+
+
+def group_windows(
+    codes: NDArray[np.int64] | None, n_rows: int, size: int
+) -> list[NDArray[np.int64]]:
+    """Cut rows into windows of which no group's depend on the rows of another.
+
+    Parameters
+    ----------
+    codes : ndarray of int64, shape (n_rows,), or None
+        Numbers of the rows' groups, from 0 on.
+    n_rows : int
+    size : int
+        Rows of a window, at most.
+
+    Returns
+    -------
+    list of ndarray of int64
+        The rows of each window. A group that is larger than a window is cut every `size` rows,
+        counted from its own first one; smaller ones stay whole.
+    """
+    if codes is None:
+        return np.split(np.arange(n_rows), range(size, n_rows, size))
+    order = np.argsort(codes, kind="stable")
+    cuts, start, end = [], 0, 0
+    for n_of_group in np.bincount(codes).tolist():
+        for first in range(0, n_of_group, size):
+            n_piece = min(size, n_of_group - first)
+            if end + n_piece - start > size:
+                cuts.append(end)
+                start = end
+            end += n_piece
+    return np.split(order, cuts)
 
 
 def stream_windows(

@@ -221,7 +221,7 @@ class LinearSchedule:
         return max(0.0, (self.n_steps - step) / max(1, self.n_steps - self.n_rising))
 
 
-def progress_bar(total: int | None, description: str, *, show: bool) -> Any:
+def progress_bar(total: int | None, description: str, *, show: bool, n_done: int = 0) -> Any:
     """Return a tqdm bar that counts rows; silent where nobody watches.
 
     Parameters
@@ -230,6 +230,8 @@ def progress_bar(total: int | None, description: str, *, show: bool) -> Any:
     description : str
     show : bool
         Show a bar on a terminal or in a notebook.
+    n_done : int, default=0
+        Rows to begin with, which do not count as speed.
 
     Returns
     -------
@@ -240,6 +242,7 @@ def progress_bar(total: int | None, description: str, *, show: bool) -> Any:
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     return tqdm(
         total=total,
+        initial=n_done,
         desc=description,
         unit="row",
         unit_scale=True,

@@ -612,6 +612,9 @@ class MuxTokenTagger(MuxTextEstimator):
 
     # What the shared prediction asks for
 
+    def _column_kind(self) -> str | None:
+        return "tokens"
+
     def _iterate_rows(self, X: Any) -> Iterator[Any]:
         return iterate_sentences(X)
 

@@ -537,6 +537,9 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
 
     # Rows
 
+    def _column_kind(self) -> str | None:
+        return "integers" if isinstance(self._reader, IntegerReader) else "texts"
+
     def _iterate_rows(self, X: Any) -> Iterator[Any]:
         return iterate_rows(X)
 

@@ -18,6 +18,7 @@ COMMANDS = {
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
     "lra": "Long Range Arena: accuracy and rows/s of MIMOFormers beside their Performer",
+    "scale": "memory of a stream, searches and bulk prediction with several workers",
     "parity": "errors against recorded outputs of the reference implementation",
 }
 

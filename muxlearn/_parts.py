@@ -1,0 +1,157 @@
+"""A folder of results in parts, each written whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+__all__ = ["PartFolder"]
+
+#: Readers of Parquet folders leave out names that start with an underscore or a dot.
+_MANIFEST = "_manifest.json"
+_FORMAT_VERSION = 1
+
+
+class PartFolder:
+    """Parts of a job that may be killed and taken up again.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    form : {"parquet", "csv"}
+    job : dict of str to object
+        What the results depend on, as JSON keeps it. A folder goes on with the same job only.
+
+    Attributes
+    ----------
+    complete : bool
+        Whether a former run came to the end, and all its parts are still there.
+
+    Raises
+    ------
+    FileExistsError
+        The folder holds something else.
+    NotADirectoryError
+        It is a file.
+    ValueError
+        It holds the parts of a job that differs.
+    """
+
+    def __init__(self, folder: Path, form: str, job: dict[str, Any]) -> None:
+        self._folder = folder
+        self._form = form
+        self._job = {"format": "muxlearn parts", "format_version": _FORMAT_VERSION, **job}
+        self.complete = False
+        if folder.exists() and not folder.is_dir():
+            raise NotADirectoryError(f"`output` {str(folder)!r} is a file; give a folder")
+        manifest = folder / _MANIFEST
+        if manifest.exists():
+            self._compare(json.loads(manifest.read_text()))
+            return
+        if folder.exists() and any(not _is_temporary(entry) for entry in folder.iterdir()):
+            raise FileExistsError(
+                f"`output` {str(folder)!r} holds files that are not of such a job; give a new "
+                "folder"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write(_MANIFEST, self._manifest())
+
+    def _manifest(self, **more: Any) -> bytes:
+        return (json.dumps({**self._job, **more}, indent=1) + "\n").encode()
+
+    def _compare(self, found: dict[str, Any]) -> None:
+        for name, value in self._job.items():
+            if found.get(name) != value:
+                raise ValueError(
+                    f"`output` {str(self._folder)!r} holds the parts of another job, which cannot "
+                    f"be resumed: its {name} was {found.get(name)!r} and is {value!r} now; go on "
+                    "with what it was begun with, or give a new folder"
+                )
+        self.complete = found.get("n_parts") == self.n_leading()
+
+    def path(self, number: int) -> Path:
+        """Return where a part is, or will be."""
+        return self._folder / f"part-{number:06d}.{self._form}"
+
+    def n_leading(self) -> int:
+        """Return how many parts there are before the first that is missing."""
+        number = 0
+        while self.path(number).exists():
+            number += 1
+        return number
+
+    def write(self, number: int, table: Any) -> None:
+        """Write a part; it is there whole, or not at all.
+
+        Parameters
+        ----------
+        number : int
+        table : pyarrow.Table
+
+        Raises
+        ------
+        OSError
+            The disk is full, or cannot be written.
+        """
+        import pyarrow as pa
+
+        sink = pa.BufferOutputStream()
+        if self._form == "parquet":
+            import pyarrow.parquet as pq
+
+            pq.write_table(table, sink)
+        else:
+            from pyarrow import csv
+
+            csv.write_csv(table, sink)
+        self._write(self.path(number).name, sink.getvalue())
+
+    def finish(self, n_rows: int) -> None:
+        """Say that all parts are there, and clean up what killed runs have left."""
+        self._write(_MANIFEST, self._manifest(n_rows=n_rows, n_parts=self.n_leading()))
+        for file in self._folder.iterdir():
+            if _is_temporary(file):
+                file.unlink(missing_ok=True)
+
+    def _write(self, name: str, content: Any) -> None:
+        # A name of its own: another run may be at the same part.
+        temporary = self._folder / f".{name}.{uuid4().hex}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._folder / name)
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            reason = "is full" if full else "cannot be written"
+            raise OSError(
+                error.errno,
+                f"the disk of `output` {reason} ({error.strerror}); the parts that are there are "
+                "whole: make room and call again with the same arguments to go on",
+                str(self._folder / name),
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+        self._sync_folder()
+
+    def _sync_folder(self) -> None:
+        """Let the new name outlive a power cut, where the system has a way to say so."""
+        if os.name == "nt":
+            return
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _is_temporary(file: Path) -> bool:
+    return file.name.startswith(".") and file.name.endswith(".tmp")

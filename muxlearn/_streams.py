@@ -1,0 +1,272 @@
+"""Data sets larger than the memory, predicted into folders of parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._groups import check_groups
+from muxlearn._params import Choice, Integer
+from muxlearn._parts import PartFolder
+from muxlearn._sources import Source, check_column, open_source
+from muxlearn.persistence import encode_labels, encode_params
+
+if TYPE_CHECKING:
+    from muxlearn._estimator import MuxEstimator
+
+__all__ = ["arrow_column", "choose_columns", "predict_dataset", "result_name", "window_rows"]
+
+#: Parameters that say where and how visibly an estimator computes, not what.
+_INCIDENTAL = ("callbacks", "compile", "device", "random_state", "verbose")
+
+
+def predict_dataset(
+    estimator: MuxEstimator,
+    dataset: Any,
+    output: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None,
+    groups: str | None,
+    keep: Sequence[str],
+    n_mux: int | None,
+    n_passes: int,
+    method: Literal["predict", "predict_proba"],
+    form: Literal["parquet", "csv"],
+    rows_per_part: int,
+) -> Path:
+    """Predict a data set into a folder; see `MuxEstimator.predict_dataset`."""
+    check_is_fitted(estimator)
+    for name, value, options in (
+        ("method", method, Choice("predict", "predict_proba")),
+        ("form", form, Choice("parquet", "csv")),
+        ("rows_per_part", rows_per_part, Integer(1)),
+    ):
+        if not options.accepts(value):
+            raise options.complain(name, value)
+    n_mux = estimator._predict_n_mux(n_mux)
+    n_passes = estimator._check_n_passes(n_passes)
+    result = result_name(method)
+    if form == "csv" and (method == "predict_proba" or estimator._column_kind() == "tokens"):
+        raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
+    source = open_source(dataset)
+    columns = choose_columns(source.schema, column, estimator._column_kind())
+    keep = _check_keep(source.schema, keep, result)
+    if groups is not None:
+        check_column(source.schema, groups, "groups")
+    window = estimator._window_size(n_mux)
+    rows_per_part = -(-rows_per_part // window) * window
+    used = [*columns, *([groups] if groups is not None else [])]
+    job = {
+        "dataset": source.fingerprint(list(dict.fromkeys([*used, *keep]))),
+        "model": _model_fingerprint(estimator),
+        "column": columns,
+        "groups": groups,
+        "keep": keep,
+        "n_mux": n_mux,
+        "n_passes": n_passes,
+        "method": method,
+        "form": form,
+        "rows_per_window": window,
+        "rows_per_part": rows_per_part,
+    }
+    parts = PartFolder(Path(output), form, job)
+    if not parts.complete:
+        points = {"n_mux": n_mux, "n_passes": n_passes}
+        _Job(estimator, source, parts, columns, groups, keep, result, points).run(
+            window, rows_per_part
+        )
+    return Path(output)
+
+
+@dataclass
+class _Job:
+    """Predicts those parts of a data set that are not there yet."""
+
+    estimator: MuxEstimator
+    source: Source
+    parts: PartFolder
+    columns: list[str]
+    groups: str | None
+    keep: list[str]
+    result: str
+    points: dict[str, int]
+
+    def run(self, size: int, rows_per_part: int) -> None:
+        """Predict in windows of `size` rows."""
+        n_done = self.parts.n_leading() * rows_per_part
+        if self.source.n_rows is not None:
+            n_done = min(n_done, self.source.n_rows)
+        # A CSV file has to be read from its start to know how many rows it has.
+        self._n_read = 0 if self.source.n_rows is None else n_done
+        # Of each window that is being predicted: its part, where it ends, what is kept of it.
+        self._ahead: deque[tuple[int, int, Any]] = deque()
+        results = self.estimator._log_proba_windows(
+            self._windows(size, rows_per_part),
+            total=self.source.n_rows,
+            n_done=n_done,
+            **self.points,
+        )
+        number, tables = 0, []
+        for log_proba in results:
+            number, end, kept = self._ahead.popleft()
+            tables.append(self._table(log_proba, kept))
+            if end % rows_per_part == 0:
+                self._write(number, tables)
+        if tables:
+            self._write(number, tables)
+        if not self._n_read:
+            self._write(0, [self._nothing()])
+        self.parts.finish(self._n_read)
+
+    def _windows(self, size: int, rows_per_part: int) -> Iterator[tuple[Any, Any]]:
+        """Read the windows of the parts that are missing."""
+        columns = [*self.columns, *([self.groups] if self.groups is not None else [])]
+        for window in self.source.windows(columns, self.keep, size, self._n_read):
+            first_row, number = self._n_read, self._n_read // rows_per_part
+            n_rows = len(window.values[columns[0]])
+            self._n_read += n_rows
+            if self.parts.path(number).exists():
+                continue
+            rows = self.estimator._check_rows(
+                window_rows(window.values, self.columns), first_row=first_row
+            )
+            codes = None
+            if self.groups is not None:
+                codes = check_groups(window.values[self.groups], n_rows)
+            self._ahead.append((number, self._n_read, window.kept))
+            yield rows, codes
+
+    def _table(self, log_proba: Any, kept: Any) -> Any:
+        import pyarrow as pa
+
+        proba = self.result == "probabilities"
+        finish = self.estimator._probabilities if proba else self.estimator._labels
+        results = arrow_column(finish(log_proba))
+        return (
+            pa.table({self.result: results})
+            if kept is None
+            else kept.append_column(self.result, results)
+        )
+
+    def _nothing(self) -> Any:
+        """Return the table of no row."""
+        import pyarrow as pa
+
+        label = pa.array(self.estimator.classes_.tolist()).type
+        value = label if self.result == "prediction" else pa.list_(pa.float64())
+        if self.estimator._column_kind() == "tokens":
+            value = pa.list_(value)
+        fields = [self.source.schema.field(name) for name in self.keep]
+        return pa.schema([*fields, (self.result, value)]).empty_table()
+
+    def _write(self, number: int, tables: list[Any]) -> None:
+        import pyarrow as pa
+
+        self.parts.write(number, pa.concat_tables(tables))
+        tables.clear()
+
+
+def result_name(method: str) -> str:
+    """Return the name of the column that a method's results are written to."""
+    return "prediction" if method == "predict" else "probabilities"
+
+
+def window_rows(values: dict[str, list[Any]], columns: Sequence[str]) -> list[Any]:
+    """Return the rows of some columns: the values of one, pairs of two."""
+    if len(columns) == 1:
+        return values[columns[0]]
+    return list(zip(*(values[name] for name in columns), strict=True))
+
+
+def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | None) -> list[str]:
+    """Return the names of the columns that hold the rows.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+    column : str, pair of str or None
+        As in `predict_dataset`.
+    kind : str or None
+        What the estimator reads; see `check_column`.
+
+    Returns
+    -------
+    list of str
+        One name, or two for pairs.
+    """
+    if column is None:
+        names = schema.names
+        if len(names) != 1 and "text" not in names:
+            raise ValueError(
+                "`dataset` has several columns and none of them is called 'text'; name one as "
+                f"`column`: {', '.join(map(repr, names))}"
+            )
+        column = names[0] if len(names) == 1 else "text"
+    columns = [column] if isinstance(column, str) else list(column)
+    if (len(columns) == 2 and kind not in ("texts", None)) or len(columns) not in (1, 2):
+        raise ValueError(f"`column` has to be one name, or two for pairs of texts, got {column!r}")
+    for name in columns:
+        check_column(schema, name, "column", kind)
+    return columns
+
+
+def _check_keep(schema: Any, keep: Sequence[str], result: str) -> list[str]:
+    if isinstance(keep, str):
+        raise TypeError(f"`keep` is a single str; give a list of columns, [{keep!r}]")
+    for name in keep:
+        check_column(schema, name, "keep")
+        if name == result:
+            raise ValueError(f"`keep` has {name!r}, which is the name of the results; rename it")
+    return list(keep)
+
+
+def arrow_column(results: Any) -> Any:
+    """Return labels, probabilities, or lists of such for each row, as an Arrow array.
+
+    Parameters
+    ----------
+    results : ndarray or list
+        What `predict` or `predict_proba` returns.
+
+    Returns
+    -------
+    pyarrow.Array
+    """
+    import pyarrow as pa
+
+    if isinstance(results, list):  # of a tagger
+        return pa.array([getattr(row, "tolist", lambda row=row: row)() for row in results])
+    return pa.array(results if results.ndim == 1 else results.tolist())
+
+
+def _model_fingerprint(estimator: MuxEstimator) -> str:
+    """Return a digest of all that decides what a fitted estimator predicts."""
+    digest = hashlib.sha256()
+    params = {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name not in _INCIDENTAL
+    }
+    described = {
+        "params": encode_params(params),
+        "labels": encode_labels(estimator.classes_),
+        "plan_seed": estimator._plan_seed,
+        "reader": estimator._reader_config(),
+        "files": estimator._reader_files(),
+    }
+    digest.update(json.dumps(described, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(estimator.module_.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    for name, array in sorted(estimator._arrays().items()):
+        digest.update(name.encode() + array.tobytes())
+    return f"{type(estimator).__name__}, sha256 {digest.hexdigest()}"

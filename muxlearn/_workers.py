@@ -1,0 +1,50 @@
+"""Which of several worker processes this one is, and the GPU that is its share."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+import sys
+
+__all__ = ["share_of", "worker_number"]
+
+
+def worker_number() -> int | None:
+    """Return the number of this worker process among those of its pool.
+
+    Returns
+    -------
+    int or None
+        Of a Dask worker its name, where that is a number as in a `LocalCluster`; of a process of
+        joblib's or of `multiprocessing`'s its running number. None where this is no worker. Ray
+        and dask-cuda show a process its own GPUs only, so that there is nothing to choose.
+    """
+    distributed = sys.modules.get("distributed")
+    if distributed is not None:
+        try:
+            name = distributed.get_worker().name
+        except ValueError:  # not in a task
+            pass
+        else:
+            return int(name) if str(name).isdecimal() else None
+    if multiprocessing.parent_process() is None:
+        return None
+    number = re.search(r"-(\d+)$", multiprocessing.current_process().name)
+    return None if number is None else int(number[1])
+
+
+def share_of(number: int | None, n_devices: int) -> int | None:
+    """Return the device of a worker, when they take turns.
+
+    Parameters
+    ----------
+    number : int or None
+        From `worker_number`.
+    n_devices : int
+
+    Returns
+    -------
+    int or None
+        None leaves the choice to torch, which takes the first.
+    """
+    return None if number is None or n_devices < 2 else number % n_devices

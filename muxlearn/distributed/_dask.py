@@ -1,0 +1,85 @@
+"""Bulk prediction on Dask."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from muxlearn.distributed._predictor import open_folder, require
+
+if TYPE_CHECKING:
+    import dask.dataframe as dd
+
+__all__ = ["predict_dask"]
+
+
+def predict_dask(
+    dataset: dd.DataFrame,
+    folder: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    n_mux: int | None = None,
+    n_passes: int = 1,
+    method: str = "predict",
+) -> dd.DataFrame:
+    """Add the predictions of a saved model to a Dask DataFrame.
+
+    Each partition is predicted as ``predict`` would predict it alone: mixtures are planned inside
+    a partition. Partitions of some thousand rows or more fill them best.
+
+    Parameters
+    ----------
+    dataset : dask.dataframe.DataFrame
+
+    folder : str or path
+        What `save` has written, at the same path on all machines.
+
+    column : str or (str, str), default=None
+        The column of the rows, two for pairs of texts. None takes the only one there is, or
+        "text".
+
+    groups : str, default=None
+        The column of the groups; rows of different groups never share a mixture.
+
+    n_mux, n_passes
+        As in `predict`.
+
+    method : {"predict", "predict_proba"}, default="predict"
+        Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.
+
+    Returns
+    -------
+    dask.dataframe.DataFrame
+        Lazy, with the partitions and the index of `dataset`. The partitions of a worker that dies
+        are predicted anew by others. For several GPUs in a machine, use a cluster of dask-cuda.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Dask is not installed.
+    FileNotFoundError
+        There is no model in `folder`; also from a worker, when the frame is computed.
+    TypeError, ValueError
+        A parameter or a column is not what it has to be.
+
+    Examples
+    --------
+    >>> frame = dask.dataframe.read_parquet("texts")  # doctest: +SKIP
+    >>> predict_dask(frame, "model").to_parquet("labels")  # doctest: +SKIP
+    """
+    require("dask.dataframe", "dask")
+    import pyarrow as pa
+
+    empty = dataset._meta
+    predictor = open_folder(
+        folder,
+        pa.Schema.from_pandas(empty, preserve_index=False),
+        column=column,
+        groups=groups,
+        n_mux=n_mux,
+        n_passes=n_passes,
+        method=method,
+    )
+    meta: Any = predictor(empty)
+    return dataset.map_partitions(predictor, meta=meta)

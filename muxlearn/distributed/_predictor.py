@@ -1,0 +1,218 @@
+"""What the engines share: a saved model that predicts the rows of a frame."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import platform
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import muxlearn
+from muxlearn._params import Choice
+from muxlearn._sources import check_column
+from muxlearn._streams import arrow_column, choose_columns, result_name, window_rows
+from muxlearn.persistence import CONFIG, FormatError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from muxlearn._estimator import MuxEstimator
+
+__all__ = ["FolderPredictor", "open_folder", "require"]
+
+# The tasks of an engine may be threads of one process, which would load the model each, and then
+# fight for its cores.
+_lock = threading.RLock()
+
+
+def require(module: str, extra: str) -> Any:
+    """Import an engine.
+
+    Parameters
+    ----------
+    module : str
+    extra : str
+        What of this library installs it.
+
+    Returns
+    -------
+    module
+
+    Raises
+    ------
+    ModuleNotFoundError
+        The engine is not installed; the message says how to.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"predict_{extra} needs {error.name}; install muxlearn[{extra}]", name=error.name
+        ) from error
+
+
+@dataclass(frozen=True)
+class FolderPredictor:
+    """Adds the predictions of a saved model to frames; travels to workers without the model.
+
+    Parameters
+    ----------
+    folder : str
+    digest : str
+        Of the model's configuration, which has the checksums of its other files.
+    columns : tuple of str
+        One for rows, two for pairs.
+    groups : str or None
+    n_mux : int or None
+    n_passes : int
+    method : {"predict", "predict_proba"}
+    """
+
+    folder: str
+    digest: str
+    columns: tuple[str, ...]
+    groups: str | None
+    n_mux: int | None
+    n_passes: int
+    method: str
+
+    def load(self) -> MuxEstimator:
+        """Return the model, loaded once in a process."""
+        with _lock:
+            return _load(self.folder, self.digest)
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Predict the rows of a frame in one plan, as `predict` does.
+
+        Parameters
+        ----------
+        frame : pandas.DataFrame
+
+        Returns
+        -------
+        pandas.DataFrame
+            With one column more.
+        """
+        import pandas as pd
+
+        for name in (*self.columns, *([] if self.groups is None else [self.groups])):
+            if name not in frame.columns:
+                raise ValueError(
+                    f"a part of `dataset` has no column {name!r}, but "
+                    f"{', '.join(map(repr, frame.columns))}; give parts of the same columns"
+                )
+        with _lock:
+            results = self._predict(frame) if len(frame) else self._nothing()
+        # As objects, lists of one length are no array of two axes.
+        column = pd.Series(results, index=frame.index)
+        return frame.assign(**{result_name(self.method): column})
+
+    def _predict(self, frame: pd.DataFrame) -> Any:
+        values = {name: frame[name].tolist() for name in self.columns}
+        results = getattr(self.load(), self.method)(
+            window_rows(values, self.columns),
+            n_mux=self.n_mux,
+            groups=None if self.groups is None else frame[self.groups].tolist(),
+            n_passes=self.n_passes,
+        )
+        return results if getattr(results, "ndim", 0) == 1 else arrow_column(results).to_pylist()
+
+    def _nothing(self) -> Any:
+        """Return the results of no row, in their type."""
+        model = self.load()
+        scalar = self.method == "predict" and model._column_kind() != "tokens"
+        return model.classes_[:0] if scalar else []
+
+    def result_type(self) -> Any:
+        """Return the Arrow type of the results."""
+        import pyarrow as pa
+
+        model = self.load()
+        value = pa.array(model.classes_.tolist()).type
+        if self.method == "predict_proba":
+            value = pa.list_(pa.float64())
+        return pa.list_(value) if model._column_kind() == "tokens" else value
+
+
+def open_folder(
+    folder: str | os.PathLike,
+    schema: Any,
+    *,
+    column: str | Sequence[str] | None,
+    groups: str | None,
+    n_mux: int | None,
+    n_passes: int,
+    method: str,
+) -> FolderPredictor:
+    """Check all that can be checked before the workers start.
+
+    Parameters
+    ----------
+    folder : str or path
+    schema : pyarrow.Schema
+        Of the data.
+    column, groups, n_mux, n_passes, method
+        As in `predict_dask`.
+
+    Returns
+    -------
+    FolderPredictor
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such model here.
+    TypeError, ValueError
+        A parameter or a column is not what it has to be.
+    """
+    methods = Choice("predict", "predict_proba")
+    if not methods.accepts(method):
+        raise methods.complain("method", method)
+    path = Path(folder).resolve()
+    if not (path / CONFIG).is_file():
+        raise FileNotFoundError(f"there is no saved model in {str(path)!r}")
+    digest = _digest(path)
+    with _lock:
+        model = _load(str(path), digest)
+    model._predict_n_mux(n_mux)
+    model._check_n_passes(n_passes)
+    columns = choose_columns(schema, column, model._column_kind())
+    if groups is not None:
+        check_column(schema, groups, "groups")
+    if (result := result_name(method)) in schema.names:
+        raise ValueError(f"`dataset` has a column {result!r} already; rename it or drop it")
+    return FolderPredictor(str(path), digest, tuple(columns), groups, n_mux, n_passes, method)
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _load(folder: str, digest: str) -> MuxEstimator:
+    path = Path(folder)
+    where = f"the worker {os.getpid()} on {platform.node()!r}"
+    if not (path / CONFIG).is_file():
+        raise FileNotFoundError(
+            f"{where} has no model in {folder!r}; put the folder where all machines see it under "
+            "that path, or copy it to each of them"
+        )
+    if _digest(path) != digest:
+        raise FormatError(
+            f"{where} has another model in {folder!r} than the one that the job was started with; "
+            "give each version a folder of its own"
+        )
+    try:
+        name = json.loads((path / CONFIG).read_bytes())["estimator"]
+    except (KeyError, TypeError, ValueError):
+        name = None
+    if name not in muxlearn.__all__:
+        raise FormatError(f"{folder!r} is not a model that this muxlearn has saved")
+    return getattr(muxlearn, name).load(path)

@@ -1,0 +1,125 @@
+"""Bulk prediction on Ray Data."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import ray.data
+
+__all__ = ["predict_ray"]
+
+
+def predict_ray(
+    dataset: ray.data.Dataset,
+    folder: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    n_mux: int | None = None,
+    n_passes: int = 1,
+    method: str = "predict",
+    batch_size: int = 8192,
+    concurrency: int | tuple[int, int] = 1,
+    num_gpus: float = 0,
+    **options: Any,
+) -> ray.data.Dataset:
+    """Add the predictions of a saved model to a Ray dataset.
+
+    Actors load the model once each. Each batch is predicted as ``predict`` would predict it alone:
+    mixtures are planned inside a batch.
+
+    Parameters
+    ----------
+    dataset : ray.data.Dataset
+
+    folder : str or path
+        What `save` has written, at the same path on all machines.
+
+    column, groups, n_mux, n_passes, method
+        As in `predict_dask`.
+
+    batch_size : int, default=8192
+        Rows of a batch.
+
+    concurrency : int or (int, int), default=1
+        Number of actors, or the least and the greatest.
+
+    num_gpus : float, default=0
+        GPUs of an actor, which sees no others.
+
+    **options
+        For `ray.data.Dataset.map_batches`, such as ``num_cpus``: the cores of an actor, and the
+        threads that torch uses there.
+
+    Returns
+    -------
+    ray.data.Dataset
+        Lazy. Rows come in any order, each with its prediction, unless Ray's
+        ``DataContext.execution_options.preserve_order`` is set. An actor that dies is started
+        anew, and its batches are predicted again.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Ray is not installed.
+    FileNotFoundError
+        There is no model in `folder`; also from an actor, when the dataset is executed.
+    TypeError, ValueError
+        A parameter or a column is not what it has to be.
+
+    Examples
+    --------
+    >>> dataset = ray.data.read_parquet("texts")  # doctest: +SKIP
+    >>> predict_ray(dataset, "model", concurrency=8).write_parquet("labels")  # doctest: +SKIP
+    """
+    require("ray.data", "ray")
+    predictor = open_folder(
+        folder,
+        _arrow_schema(dataset),
+        column=column,
+        groups=groups,
+        n_mux=n_mux,
+        n_passes=n_passes,
+        method=method,
+    )
+    return dataset.map_batches(
+        _Actor,
+        fn_constructor_args=(predictor,),
+        batch_format="pandas",
+        batch_size=batch_size,
+        concurrency=concurrency,
+        num_gpus=num_gpus,
+        **options,
+    )
+
+
+class _Actor:
+    """Keeps a loaded model between batches."""
+
+    def __init__(self, predictor: FolderPredictor) -> None:
+        predictor.load()
+        self._predictor = predictor
+
+    def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
+        return self._predictor(frame)
+
+
+def _arrow_schema(dataset: ray.data.Dataset) -> Any:
+    import pyarrow as pa
+
+    schema = dataset.schema()
+    if schema is None:
+        raise ValueError("`dataset` has no row, and so no columns")
+    if isinstance(schema.base_schema, pa.Schema):
+        return schema.base_schema
+    return pa.schema(
+        [
+            (name, given if isinstance(given, pa.DataType) else pa.null())
+            for name, given in zip(schema.names, schema.types, strict=True)
+        ]
+    )

@@ -1,0 +1,84 @@
+"""Bulk prediction on Spark."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from muxlearn._streams import result_name
+from muxlearn.distributed._predictor import open_folder, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame
+
+__all__ = ["predict_spark"]
+
+
+def predict_spark(
+    dataset: DataFrame,
+    folder: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    n_mux: int | None = None,
+    n_passes: int = 1,
+    method: str = "predict",
+) -> DataFrame:
+    """Add the predictions of a saved model to a Spark DataFrame.
+
+    Each batch that Spark hands over is predicted as ``predict`` would predict it alone: mixtures
+    are planned inside of at most ``spark.sql.execution.arrow.maxRecordsPerBatch`` rows of a
+    partition, 10,000 unless set.
+
+    Parameters
+    ----------
+    dataset : pyspark.sql.DataFrame
+
+    folder : str or path
+        What `save` has written, at the same path on all machines.
+
+    column, groups, n_mux, n_passes, method
+        As in `predict_dask`.
+
+    Returns
+    -------
+    pyspark.sql.DataFrame
+        Lazy. A task whose worker dies is tried again, as often as ``spark.task.maxFailures``
+        says; a `local[2]` session tries once, `local[2,4]` four times.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        Spark's Python package is not installed.
+    FileNotFoundError
+        There is no model in `folder`; from a worker as a `PythonException`, when the frame is
+        computed.
+    TypeError, ValueError
+        A parameter or a column is not what it has to be.
+
+    Examples
+    --------
+    >>> frame = spark.read.parquet("texts")  # doctest: +SKIP
+    >>> predict_spark(frame, "model").write.parquet("labels")  # doctest: +SKIP
+    """
+    require("pyspark.sql", "spark")
+    from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+    from pyspark.sql.types import StructField, StructType
+
+    predictor = open_folder(
+        folder,
+        to_arrow_schema(dataset.schema),
+        column=column,
+        groups=groups,
+        n_mux=n_mux,
+        n_passes=n_passes,
+        method=method,
+    )
+    added = StructField(result_name(method), from_arrow_type(predictor.result_type()))
+
+    def predict(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        return map(predictor, batches)
+
+    return dataset.mapInPandas(predict, StructType([*dataset.schema.fields, added]))

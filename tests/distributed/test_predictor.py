@@ -1,0 +1,109 @@
+"""What the engines share, without any of them."""
+
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from muxlearn import distributed
+from muxlearn.distributed._predictor import open_folder
+from muxlearn.persistence import FormatError
+
+DEFAULTS = {
+    "column": "text",
+    "groups": None,
+    "n_mux": None,
+    "n_passes": 1,
+    "method": "predict",
+}
+
+
+def open_for(frame, folder, **arguments):
+    return open_folder(folder, pa.Schema.from_pandas(frame), **{**DEFAULTS, **arguments})
+
+
+def test_a_frame_gets_what_predict_says_of_it(model, folder, frame):
+    frame = frame.set_index(frame["id"] + 7)
+    given = open_for(frame, folder, groups="tenant", n_mux=1)(frame)
+    assert given.index.equals(frame.index)
+    expected = model.predict(frame["text"], groups=frame["tenant"], n_mux=1)
+    np.testing.assert_array_equal(given["prediction"], expected)
+
+
+def test_probabilities_are_lists(model, folder, frame):
+    given = open_for(frame, folder, method="predict_proba")(frame)
+    np.testing.assert_allclose(
+        np.stack(given["probabilities"]), model.predict_proba(frame["text"]), atol=1e-6
+    )
+
+
+def test_an_empty_frame_gets_a_column_of_the_same_type(folder, frame):
+    predictor = open_for(frame, folder)
+    assert predictor(frame[:0])["prediction"].dtype == predictor(frame)["prediction"].dtype
+
+
+def test_tags_are_lists(tiny_tagger, tmp_path):
+    sentences = [["Ada", "sings"], ["It", "rained"], []] * 8
+    tagger = tiny_tagger(warm_up=None, max_epochs=0).fit(
+        sentences, [["A", "B"], ["B", "B"], []] * 8
+    )
+    tagger.save(tmp_path)
+    frame = pd.DataFrame({"text": sentences})
+    predictor = open_for(frame, tmp_path)
+    assert predictor(frame)["prediction"].tolist() == tagger.predict(sentences)
+    assert predictor.result_type() == pa.list_(pa.string())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"column": "body"}, ValueError, "'id', 'text', 'tenant'"),
+        ({"column": "id"}, TypeError, "int64, but the model reads text"),
+        ({"groups": "owner"}, ValueError, "`groups` 'owner'"),
+        ({"n_mux": 3}, ValueError, "at most 2"),
+        ({"n_passes": 0}, ValueError, "`n_passes`"),
+        ({"method": "predict_prob"}, ValueError, "did you mean"),
+    ],
+)
+def test_bad_arguments_are_refused_before_a_worker_starts(folder, frame, arguments, error, message):
+    with pytest.raises(error, match=message):
+        open_for(frame, folder, **arguments)
+
+
+def test_a_column_of_the_results_name_is_not_overwritten(folder, frame):
+    with pytest.raises(ValueError, match="'prediction' already"):
+        open_for(frame.assign(prediction=0), folder)
+
+
+def test_a_part_without_the_column_is_named(folder, frame):
+    predictor = open_for(frame, folder)
+    with pytest.raises(ValueError, match="a part of `dataset` has no column 'text', but 'body'"):
+        predictor(frame[["text"]].rename(columns={"text": "body"}))
+
+
+def test_a_folder_without_a_model_is_refused(frame, tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no saved model"):
+        open_for(frame, tmp_path)
+
+
+def test_a_worker_that_has_another_model_says_so(tiny_classifier, folder, frame, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    predictor = open_for(frame, tmp_path / "model")
+    tiny_classifier(warm_up=None, max_epochs=0).fit(["a", "b"], [0, 1]).save(tmp_path / "model")
+    open_for(frame, folder)  # a worker keeps one model
+    with pytest.raises(FormatError, match="another model"):
+        predictor(frame)
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("dask", "dask.dataframe"), ("ray", "ray.data"), ("spark", "pyspark.sql")],
+)
+def test_an_engine_that_is_not_installed_names_the_extra(monkeypatch, folder, frame, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.setitem(sys.modules, module.partition(".")[0], None)
+    with pytest.raises(ModuleNotFoundError, match=rf"install muxlearn\[{name}\]"):
+        getattr(distributed, f"predict_{name}")(frame, folder)

@@ -1,0 +1,396 @@
+import errno
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn._groups import group_windows
+
+WORDS = ("cat", "old dog", "it", "a bird that sings", "")
+N_ROWS = 150
+
+
+def texts_of(n_rows, seed=0):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(0, 4))) for _ in range(n_rows)]
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny_classifier):
+    texts = texts_of(60)
+    return tiny_classifier(batch_size=2, warm_up=None, lr=3e-3).fit(texts, ["x", "y", "z"] * 20)
+
+
+@pytest.fixture(autouse=True)
+def _small_windows(monkeypatch):
+    """Windows of 8 * batch_size * n_mux = 32 rows."""
+    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1)
+
+
+@pytest.fixture
+def frame():
+    tenants = np.random.default_rng(1).integers(3, size=N_ROWS)
+    return pd.DataFrame({"id": range(N_ROWS), "text": texts_of(N_ROWS, 1), "tenant": tenants})
+
+
+@pytest.fixture
+def parquet(frame, tmp_path):
+    frame.to_parquet(tmp_path / "texts.parquet", row_group_size=40)
+    return tmp_path / "texts.parquet"
+
+
+def as_parquet_files(frame, folder):
+    frame[:70].to_parquet(folder / "a.parquet", row_group_size=20)
+    frame[70:].to_parquet(folder / "b.parquet")
+    return folder
+
+
+def as_csv(frame, folder):
+    frame.to_csv(folder / "texts.csv", index=False)
+    return folder / "texts.csv"
+
+
+def as_zipped_csv(frame, folder):
+    frame.to_csv(folder / "texts.csv.gz", index=False)
+    return [str(folder / "texts.csv.gz")]
+
+
+def as_dataset(frame, folder):
+    datasets.Dataset.from_pandas(frame).save_to_disk(folder / "dataset")
+    return datasets.load_from_disk(folder / "dataset")
+
+
+@pytest.mark.parametrize("write", [as_parquet_files, as_csv, as_zipped_csv, as_dataset])
+def test_every_row_is_predicted_once_in_order(fitted, frame, tmp_path, write):
+    (tmp_path / "in").mkdir()
+    dataset = write(frame, tmp_path / "in")
+    output = fitted.predict_dataset(dataset, tmp_path / "out", keep=["id"], rows_per_part=60)
+    assert len(list(output.glob("part-*"))) == 3
+    read = pd.read_parquet(output)
+    assert read["id"].astype(int).tolist() == frame["id"].tolist()
+    assert read["prediction"].tolist() == list(fitted.predict_iter(frame["text"]))
+
+
+def test_probabilities_are_written_as_lists(fitted, frame, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out", method="predict_proba", n_mux=1)
+    expected = list(fitted.predict_iter(frame["text"], method="predict_proba", n_mux=1))
+    np.testing.assert_array_equal(list(pd.read_parquet(output)["probabilities"]), expected)
+
+
+def test_results_as_csv(fitted, frame, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out", form="csv", keep=["id", "text"])
+    read = pd.concat(map(pd.read_csv, sorted(output.glob("*.csv"))))
+    assert read["prediction"].tolist() == list(fitted.predict_iter(frame["text"]))
+
+
+def test_groups_are_a_column_and_stay_apart(fitted, frame, tmp_path):
+    frame.to_parquet(tmp_path / "before.parquet")
+    others = frame["tenant"] > 0
+    frame.loc[others, "text"] = "something else altogether"
+    frame.to_parquet(tmp_path / "after.parquet")
+    probabilities = [
+        np.stack(
+            pd.read_parquet(
+                fitted.predict_dataset(
+                    tmp_path / f"{name}.parquet",
+                    tmp_path / name,
+                    groups="tenant",
+                    method="predict_proba",
+                )
+            )["probabilities"]
+        )
+        for name in ("before", "after")
+    ]
+    before, after = probabilities
+    np.testing.assert_allclose(before[~others], after[~others], atol=1e-6)
+    assert abs(before[others] - after[others]).max() > 1e-3
+
+
+def test_pairs_come_in_two_columns(tiny_classifier, frame, tmp_path):
+    pairs = list(zip(frame["text"], reversed(frame["text"]), strict=True))
+    clf = tiny_classifier(warm_up=None, max_epochs=0).fit(pairs, ["x", "y"] * 75)
+    table = pd.DataFrame(pairs, columns=["premise", "hypothesis"])
+    table.to_parquet(tmp_path / "pairs.parquet")
+    output = clf.predict_dataset(
+        tmp_path / "pairs.parquet", tmp_path / "out", column=("premise", "hypothesis")
+    )
+    assert pd.read_parquet(output)["prediction"].tolist() == list(clf.predict_iter(pairs))
+
+
+def test_tags_of_sentences_come_as_lists(tiny_tagger, tmp_path):
+    sentences = [["Ada", "sings"], [], ["It", "rained", "all", "day"]] * 8
+    tags = [["A", "B"], [], ["B", "B", "A", "A"]] * 8
+    tagger = tiny_tagger(warm_up=None, max_epochs=0).fit(sentences, tags)
+    dataset = datasets.Dataset.from_dict({"tokens": sentences, "id": range(24)})
+    output = tagger.predict_dataset(dataset, tmp_path / "out", column="tokens")
+    read = [row.tolist() for row in pd.read_parquet(output)["prediction"]]
+    assert read == tagger.predict(sentences)
+    with pytest.raises(ValueError, match="`form` 'csv'"):
+        tagger.predict_dataset(dataset, tmp_path / "csv", column="tokens", form="csv")
+    assert isinstance(tagger, MuxTokenTagger)
+
+
+def test_no_row_gives_a_table_without_rows(fitted, frame, tmp_path):
+    frame[:0].astype({"text": "str"}).to_csv(tmp_path / "none.csv", index=False)
+    output = fitted.predict_dataset(tmp_path / "none.csv", tmp_path / "out", keep=["id"])
+    read = pq.read_table(output)
+    assert read.schema.names == ["id", "prediction"]
+    assert read.num_rows == 0
+
+
+# Resuming
+
+
+JOB = """
+import sys
+from muxlearn import MuxTextClassifier
+MuxTextClassifier._window_rows = 1
+clf = MuxTextClassifier.load(sys.argv[1])
+inner = clf._table
+def slow(*args):
+    import time
+    time.sleep(0.1)
+    return inner(*args)
+clf._table = slow
+clf.predict_dataset(sys.argv[2], sys.argv[3], keep=["id"], rows_per_part=1)
+"""
+
+
+@pytest.mark.parametrize("write", [as_parquet_files, as_csv])
+def test_a_killed_job_goes_on_without_a_lost_or_a_doubled_row(fitted, tmp_path, write):
+    n_rows = 1500
+    frame = pd.DataFrame({"id": range(n_rows), "text": texts_of(n_rows, 2)})
+    (tmp_path / "in").mkdir()
+    source, output = write(frame, tmp_path / "in"), tmp_path / "out"
+    fitted.save(tmp_path / "model")
+    command = [sys.executable, "-c", JOB, *map(str, (tmp_path / "model", source, output))]
+    with subprocess.Popen(command) as job:
+        while len(list(output.glob("part-*"))) < 3:
+            assert job.poll() is None
+            time.sleep(0.01)
+        job.send_signal(signal.SIGKILL)
+    before = {file: file.stat().st_mtime_ns for file in output.glob("part-*")}
+    assert 3 <= len(before) < 47
+    fitted.predict_dataset(source, output, keep=["id"], rows_per_part=1)
+    assert all(file.stat().st_mtime_ns == age for file, age in before.items())
+    read = pd.read_parquet(output)
+    assert read["id"].astype(int).tolist() == list(range(n_rows))
+    assert read["prediction"].tolist() == list(fitted.predict_iter(frame["text"]))
+    assert not list(output.glob(".*"))
+
+
+def test_a_part_that_is_missing_is_made_again(fitted, frame, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=1)
+    (output / "part-000001.parquet").unlink()
+    (output / "part-000003.parquet").unlink()
+    fitted.predict_dataset(parquet, output, rows_per_part=1)
+    assert pd.read_parquet(output)["prediction"].tolist() == list(
+        fitted.predict_iter(frame["text"])
+    )
+
+
+def test_a_job_that_is_done_is_not_done_again(fitted, parquet, tmp_path, monkeypatch):
+    output = fitted.predict_dataset(parquet, tmp_path / "out")
+    monkeypatch.setattr(MuxTextClassifier, "_table", None)
+    assert fitted.predict_dataset(parquet, output) == output
+
+
+def change_input(clf, frame, parquet):
+    frame.assign(text=frame["text"].where(frame["id"] != 7, "new")).to_parquet(parquet)
+    return clf, {}
+
+
+def change_model(clf, frame, parquet):
+    other = MuxTextClassifier(**clf.get_params())
+    return other.fit(texts_of(60, 5), ["x", "y", "z"] * 20), {}
+
+
+def change_arguments(clf, frame, parquet):
+    return clf, {"n_mux": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [(change_input, "dataset"), (change_model, "model"), (change_arguments, "n_mux")],
+)
+def test_a_job_is_not_resumed_with_something_else(fitted, frame, parquet, tmp_path, change, what):
+    output = fitted.predict_dataset(parquet, tmp_path / "out")
+    clf, arguments = change(fitted, frame, parquet)
+    with pytest.raises(ValueError, match=f"parts of another job.*its {what} was"):
+        clf.predict_dataset(parquet, output, **arguments)
+
+
+def test_a_loaded_model_resumes_the_job_of_the_saved_one(fitted, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out")
+    fitted.save(tmp_path / "model")
+    assert MuxTextClassifier.load(tmp_path / "model").predict_dataset(parquet, output) == output
+
+
+def test_a_dataset_is_known_by_its_content(fitted, frame, tmp_path):
+    first = datasets.Dataset.from_pandas(frame)
+    output = fitted.predict_dataset(first, tmp_path / "out")
+    assert fitted.predict_dataset(as_dataset(frame, tmp_path), output) == output
+    with pytest.raises(ValueError, match="its dataset was"):
+        fitted.predict_dataset(first.select(range(149)), output)
+
+
+def test_a_full_disk_keeps_whole_parts_and_the_job_goes_on(fitted, frame, parquet, tmp_path):
+    output = tmp_path / "out"
+    arguments = {"keep": ["text"], "rows_per_part": 96}
+    whole = fitted.predict_dataset(parquet, tmp_path / "whole", **arguments)
+    sizes = [(whole / f"part-00000{number}.parquet").stat().st_size for number in (0, 1)]
+    assert sizes[0] > sizes[1] + 10
+    # The manifest and the second part would find room, the first one does not.
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (sizes[0] - 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="the disk of `output` is full") as caught:
+            fitted.predict_dataset(parquet, output, **arguments)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.errno == errno.EFBIG
+    assert [file.name for file in output.iterdir()] == ["_manifest.json"]
+    fitted.predict_dataset(parquet, output, **arguments)
+    assert pq.read_table(output) == pq.read_table(whole)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+def test_a_small_disk_that_is_full(fitted, frame, parquet, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", str(disk)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        with pytest.raises(OSError, match="the disk of `output` is full") as caught:
+            fitted.predict_dataset(parquet, disk / "out", keep=["text"], rows_per_part=1)
+        assert caught.value.errno == errno.ENOSPC
+        parts = sorted((disk / "out").glob("part-*"))
+        assert [pq.read_table(part).num_rows for part in parts] == [32] * len(parts)
+        subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
+        output = fitted.predict_dataset(parquet, disk / "out", keep=["text"], rows_per_part=1)
+        assert pd.read_parquet(output)["text"].tolist() == frame["text"].tolist()
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"column": "txt"}, ValueError, "`column` 'txt' is not a column.*'id', 'text', 'tenant'"),
+        ({"column": "id"}, TypeError, "holds values of type int64, but the model reads text"),
+        ({"column": ("text", "text", "text")}, ValueError, "one name, or two"),
+        ({"groups": "owner"}, ValueError, "`groups` 'owner' is not a column"),
+        ({"keep": "id"}, TypeError, r"\['id'\]"),
+        ({"keep": ["nr"]}, ValueError, "`keep` 'nr' is not a column"),
+        ({"form": "xlsx"}, ValueError, "`form`"),
+        ({"form": "csv", "method": "predict_proba"}, ValueError, "no place"),
+        ({"method": "predict_prob"}, ValueError, "did you mean"),
+        ({"rows_per_part": 0}, ValueError, "`rows_per_part`"),
+        ({"n_mux": 3}, ValueError, "at most 2"),
+    ],
+)
+def test_bad_arguments_leave_nothing_behind(fitted, parquet, tmp_path, arguments, error, message):
+    with pytest.raises(error, match=message):
+        fitted.predict_dataset(parquet, tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_a_column_called_text_one_has_to_be_named(fitted, frame, tmp_path):
+    frame.rename(columns={"text": "body"}).to_parquet(tmp_path / "texts.parquet")
+    with pytest.raises(ValueError, match="name one as `column`: 'id', 'body', 'tenant'"):
+        fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "error", "message"),
+    [
+        (["a text", "another"], TypeError, "rows in memory go to predict"),
+        (iter(["a"]), TypeError, "a stream of rows to predict_iter"),
+        (datasets.DatasetDict(), TypeError, "choose one"),
+        (datasets.Dataset.from_dict({"a": ["b"]}).to_iterable_dataset(), TypeError, "predict_iter"),
+        ("nowhere.parquet", FileNotFoundError, "nowhere.parquet"),
+        (__file__, ValueError, "its name has to end in .parquet"),
+        (Path(__file__).parent, FileNotFoundError, "no Parquet or CSV file"),
+    ],
+)
+def test_what_is_no_dataset_is_refused(fitted, tmp_path, dataset, error, message):
+    with pytest.raises(error, match=message):
+        fitted.predict_dataset(dataset, tmp_path / "out")
+
+
+def test_files_of_several_schemas_are_refused(fitted, frame, tmp_path):
+    frame.to_parquet(tmp_path / "a.parquet")
+    frame.assign(tenant="t").to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(ValueError, match=r"several schemas.*a\.parquet.*int64.*b\.parquet.*string"):
+        fitted.predict_dataset(tmp_path, tmp_path / "out")
+
+
+def test_a_missing_text_is_named_and_what_stood_before_it_is_kept(fitted, frame, tmp_path):
+    texts = [*frame["text"][:100], None]
+    pq.write_table(pa.table({"text": texts}), tmp_path / "texts.parquet")
+    with pytest.raises(ValueError, match="row 100 of `X` is missing"):
+        fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out", rows_per_part=1)
+    assert len(list((tmp_path / "out").glob("part-*"))) == 3
+
+
+def test_a_damaged_csv_file_is_named(fitted, tmp_path):
+    (tmp_path / "texts.csv").write_text('id,text\n1,a\n2,b,"c"\n')
+    with pytest.raises(ValueError, match=r"texts\.csv' of `dataset` cannot be read"):
+        fitted.predict_dataset(tmp_path / "texts.csv", tmp_path / "out")
+
+
+def test_a_folder_of_other_files_is_left_alone(fitted, parquet, tmp_path):
+    with pytest.raises(FileExistsError, match="give a new folder"):
+        fitted.predict_dataset(parquet, tmp_path)
+    with pytest.raises(NotADirectoryError, match="is a file"):
+        fitted.predict_dataset(parquet, parquet)
+
+
+def test_the_manifest_says_what_was_counted(fitted, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=1)
+    manifest = json.loads((output / "_manifest.json").read_text())
+    assert (manifest["n_rows"], manifest["n_parts"]) == (N_ROWS, 5)
+
+
+# Groups and windows
+
+
+def test_the_rows_of_other_groups_do_not_move_a_groups_companions(fitted):
+    texts = texts_of(100, 3)
+    alone = fitted.predict_proba(texts, groups=["a"] * 100)
+    others = texts_of(37, 4)
+    groups = ["b"] * 37 + ["a"] * 100
+    beside = fitted.predict_proba(others + texts, groups=groups)[37:]
+    np.testing.assert_allclose(beside, alone, atol=1e-6)
+
+
+def test_windows_of_groups_have_every_row_once_and_are_no_larger_than_asked():
+    codes = np.random.default_rng(0).choice(4, 200, p=[0.7, 0.1, 0.1, 0.1])
+    windows = group_windows(codes, 200, 32)
+    np.testing.assert_array_equal(np.sort(np.concatenate(windows)), np.arange(200))
+    assert max(map(len, windows)) <= 32
+
+
+def test_windows_without_groups_follow_the_order_of_the_rows():
+    windows = group_windows(None, 70, 32)
+    assert [window.tolist() for window in windows] == [
+        list(range(32)),
+        list(range(32, 64)),
+        list(range(64, 70)),
+    ]
