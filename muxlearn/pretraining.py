@@ -510,11 +510,17 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     # Saving
 
     def _reader_config(self) -> dict[str, Any]:
-        return {**super()._reader_config(), "vector_size": self.module_.head.out_features}
+        return {**super()._reader_config(), "vector_size": _size(self.module_)}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         encoder = self._compact_encoder(config["vocab_size"])
         return self._assemble(encoder, config["vector_size"], config.get("n_blocks"))
+
+
+def _size(module: MuxModule) -> int:
+    """Return the size of a module's vectors."""
+    assert isinstance(module, MuxSequenceEmbedder)
+    return module.token_head.out_features
 
 
 @torch.no_grad()

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer
 
 #: What `MuxTextPretrainer` is given besides.
-RECIPE = {
+RECIPE: dict[str, Any] = {
     "n_mux": 20,
     "operating_points": (1, 2, 5, 10, 20),
     "hidden_size": 256,
@@ -43,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m muxlearn.box", description=__doc__)
     parser.add_argument("folder", type=Path, help="where everything is kept")
     parser.add_argument("--teacher", default=None, help="a sentence encoder; default MiniLM")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--pack", action="store_true", help="put the result into the package")

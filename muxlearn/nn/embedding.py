@@ -65,7 +65,9 @@ class MuxSequenceEmbedder(MuxTextModule):
         super().__init__(encoder, multiplexer, demultiplexer, head)
         self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
-            self.lexical_mean = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
+            self.lexical_mean = LexicalMean(
+                encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
+            )
 
     def forward(
         self,

@@ -299,7 +299,9 @@ class MuxSequenceClassifier(MuxTextModule):
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head)
         if lexical_path:
-            self.lexical_mean = LexicalMean(*encoder.embedding.weight.shape, encoder.hidden_size)
+            self.lexical_mean = LexicalMean(
+                encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
+            )
 
     def forward(
         self,
