@@ -48,6 +48,7 @@ class RevMuxMixin(MuxTextEstimator):
         assert self.backbone is not None
         encoder, tokenizer = load_backbone(self.backbone, self.dropout)
         self._check_fits(encoder)
+        encoder.float()  # the precision in which adapters are trained
         return build_revmux(self.get_params(deep=False), encoder, n_classes), tokenizer
 
     # Training
@@ -84,7 +85,7 @@ class RevMuxMixin(MuxTextEstimator):
         return {"backbone_sha256": module.encoder.fingerprint}
 
     @classmethod
-    def load(cls: type[Self], folder: str | os.PathLike, **moved: Any) -> Self:  # noqa: D102
+    def load(cls: type[Self], folder: str | os.PathLike, **moved: Any) -> Self:
         estimator = super().load(folder, **moved)
         if moved and not isinstance(estimator.module_, RevMuxClassifier):
             raise ValueError(

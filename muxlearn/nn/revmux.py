@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,9 @@ from muxlearn.nn.text import ClassificationHead, _average_slots
 
 __all__ = [
     "Coupling",
-    "ReversibleMultiplexer",
     "RevMuxClassifier",
     "RevMuxTrainingOutput",
+    "ReversibleMultiplexer",
     "info_nce_loss",
 ]
 
@@ -138,6 +138,10 @@ class ReversibleMultiplexer(nn.Module):
     mixture. For two rows this is the multiplexer of the paper; for more, the authors' code has a
     chain, whose demultiplexer does not undo it.
 
+    The paper projects all slots by one matrix, drawn at random. Here each slot has its own, and
+    starts by keeping its own stretch of the coordinates where they are: the layers that read the
+    mixture are frozen, and find in it what they know.
+
     Parameters
     ----------
     n_mux : int
@@ -149,8 +153,9 @@ class ReversibleMultiplexer(nn.Module):
         super().__init__()
         self.n_mux = n_mux
         self.width = hidden_size // n_mux
-        frames = [nn.init.orthogonal_(torch.empty(hidden_size, self.width)) for _ in range(n_mux)]
-        self.down = nn.Parameter(torch.stack(frames))
+        # (n_mux, hidden_size, width): slot i keeps its stretch of the coordinates
+        stretches = torch.eye(hidden_size).view(hidden_size, n_mux, self.width).transpose(0, 1)
+        self.down = nn.Parameter(stretches.contiguous())
         n_levels = n_mux.bit_length() - 1
         self.couplings = nn.ModuleList(
             Coupling(n_mux // 2, self.width, hidden_size) for _ in range(n_levels)
@@ -197,7 +202,8 @@ class ReversibleMultiplexer(nn.Module):
         """
         streams = mixed.unflatten(2, (self.n_mux, self.width)).transpose(1, 2)
         for level in reversed(range(len(self.couplings))):
-            streams = _join(self.couplings[level].reverse(*_split(streams, level)), level)
+            coupling = cast(Coupling, self.couplings[level])
+            streams = _join(coupling.reverse(*_split(streams, level)), level)
         return streams
 
 
