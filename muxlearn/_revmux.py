@@ -23,7 +23,7 @@ _LR = 1e-3
 
 
 class RevMuxMixin(MuxTextEstimator):
-    """What is otherwise for ``architecture="revmux"``: the backbone is neither trained nor saved."""
+    """What is otherwise with ``architecture="revmux"``: its backbone is not trained, nor saved."""
 
     architecture: str
     revmux_infonce_weight: float

@@ -288,7 +288,7 @@ def test_a_model_with_its_own_encoder_takes_no_other(tiny_classifier, bert, tmp_
 
 def test_nothing_else_can_be_changed_in_loading(untrained, tmp_path):
     untrained().save(tmp_path)
-    with pytest.raises(TypeError, match="`n_mux` is nothing that MuxTextClassifier.load takes"):
+    with pytest.raises(TypeError, match=r"`n_mux` is nothing that MuxTextClassifier\.load takes"):
         MuxTextClassifier.load(tmp_path, n_mux=4)
 
 
@@ -383,9 +383,7 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(tiny, params, messag
 def test_a_backbone_that_cannot_be_cut_is_named(tiny, tmp_path):
     config = transformers.AlbertConfig(embedding_size=8, **SIZES)
     folder = write_backbone(tmp_path, config)
-    message = re.escape(
-        f"`backbone` {str(folder)!r}, `mux_layer` None: a AlbertModel cannot be cut"
-    )
+    message = re.escape(f"`backbone` {str(folder)!r}, `mux_layer` None: AlbertModel cannot be cut")
     with pytest.raises(ValueError, match=message):
         tiny(backbone=folder).fit(TEXTS, LABELS)
 

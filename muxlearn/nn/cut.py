@@ -157,7 +157,7 @@ def _find_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:
 
 def _refusal(model: nn.Module) -> ValueError:
     return ValueError(
-        f"a {type(model).__name__} cannot be cut after one of its layers; take BERT, RoBERTa, "
+        f"{type(model).__name__} cannot be cut after one of its layers; take BERT, RoBERTa, "
         "DistilBERT, ELECTRA, MiniLM or another encoder that is a plain stack of layers"
     )
 
