@@ -21,6 +21,7 @@ from muxlearn import MuxTextClassifier
 from muxlearn._texts import train_tokenizer
 from muxlearn.nn.revmux import RevMuxClassifier
 from muxlearn.persistence import FormatError
+from muxlearn.pretraining import MuxTextPretrainer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -354,7 +355,7 @@ def test_the_real_minilm_is_small_on_disk(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"backbone": None}, "architecture='revmux' mixes texts inside an encoder that is trained"),
+        ({"backbone": "scratch"}, "`backbone` is 'scratch', but architecture='revmux' mixes texts"),
         ({"n_mux": 3}, "`n_mux` is 3, but architecture='revmux' mixes texts pair by pair; take a "),
         ({"n_mux": 10}, "take a power of two, such as 8 or 16"),
         ({"n_mux": 32}, "`n_mux` is 32, but token vectors of width 16 hold at most 16 slots"),
@@ -378,6 +379,26 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(tiny, params, messag
     with pytest.raises(ValueError, match=re.escape(message)):
         clf.fit(TEXTS, LABELS)
     assert set(vars(clf)) == before
+
+
+def test_a_backbone_has_to_be_given():
+    with pytest.raises(ValueError, match="`backbone` is None, but architecture='revmux' mixes"):
+        MuxTextClassifier(n_mux=2, architecture="revmux").fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_pretrainer_is_no_backbone(tiny, saved, tmp_path):
+    pretrainer = MuxTextPretrainer(2, objective="retrieval", hidden_size=16, num_attention_heads=2)
+    backbone = pretrainer
+    if saved:
+        pretrainer.set_params(num_hidden_layers=1, vocab_size=300, max_epochs=0).fit(TEXTS).save(
+            tmp_path
+        )
+        backbone = tmp_path
+    with pytest.raises(
+        ValueError, match="but architecture='revmux' mixes texts between the layers"
+    ):
+        tiny(backbone=backbone).fit(TEXTS, LABELS)
 
 
 def test_a_backbone_that_cannot_be_cut_is_named(tiny, tmp_path):
