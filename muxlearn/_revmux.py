@@ -53,8 +53,8 @@ class RevMuxMixin(MuxTextEstimator):
 
     # Training
 
-    def _lr(self) -> float:
-        return _LR if self._is_revmux and self.lr == "auto" else super()._lr()
+    def _lr(self, module: MuxModule) -> float:
+        return _LR if self._is_revmux and self.lr == "auto" else super()._lr(module)
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
         if not self._is_revmux:
