@@ -315,8 +315,14 @@ def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
         network += " around the encoder that comes with muxlearn"
     elif structure.get("backbone") not in (None, SCRATCH):
         network += f" around {_code(_public(structure['backbone']))}"
+    if module.kept_elsewhere:
+        network += ", which is frozen and not among these files"
     trained = estimator.operating_points or (capacity,)
-    n_weights = sum(weights.numel() for weights in module.parameters())
+    n_weights = sum(
+        weights.numel()
+        for name, weights in module.named_parameters()
+        if not name.startswith(module.kept_elsewhere)
+    )
     return [
         f"A multiplexed network: it folds up to {capacity} {kind.rows} into one pass and gives "
         "each its own prediction."

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.persistence import CONFIG, TOKENIZER, decode_params, read_folder
 
-__all__ = ["SCRATCH", "Pretrained", "find_pretrained", "is_pretrainer"]
+__all__ = ["SCRATCH", "Pretrained", "find_pretrained", "is_ours", "is_pretrainer"]
 
 #: What `backbone` is for an encoder that is trained from nothing.
 SCRATCH = "scratch"
@@ -163,7 +163,7 @@ def find_pretrained(backbone: Any) -> Pretrained | None:
                 "makes them; give FrozenEstimator(pretrainer), or the folder it was saved to"
             )
         return backbone._as_pretrained()
-    if backbone == SCRATCH or not _is_ours(Path(backbone)):
+    if backbone == SCRATCH or not is_ours(Path(backbone)):
         return None
     config, tensors, files = read_folder(backbone, _ESTIMATOR)
     return Pretrained.from_saved(f"`backbone` {str(backbone)!r}", config, tensors, files[TOKENIZER])
@@ -174,7 +174,7 @@ def is_pretrainer(backbone: Any) -> bool:
     return hasattr(getattr(backbone, "estimator", backbone), "_as_pretrained")
 
 
-def _is_ours(folder: str | os.PathLike) -> bool:
+def is_ours(folder: str | os.PathLike) -> bool:
     """Whether a folder was written by this library."""
     try:
         config = json.loads((Path(folder) / CONFIG).read_bytes())

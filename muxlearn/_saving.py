@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from inspect import signature
 from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ _ARRAY = "estimator."
 
 class SavingMixin(FittingMixin):
     """`save` and `load`, and what unpickling has to set right."""
+
+    #: Parameters that name a place which may be another one where a model is loaded.
+    _movable: ClassVar[tuple[str, ...]] = ()
 
     def save(self, folder: str | os.PathLike) -> None:
         """Save the fitted estimator to a folder, as data without code.
@@ -85,12 +88,16 @@ class SavingMixin(FittingMixin):
         write_folder(folder, config, tensors, self._reader_files())
 
     @classmethod
-    def load(cls: type[Self], folder: str | os.PathLike) -> Self:
+    def load(cls: type[Self], folder: str | os.PathLike, **moved: Any) -> Self:
         """Load an estimator that `save` has written; nothing is unpickled.
 
         Parameters
         ----------
         folder : str or path
+
+        **moved
+            For a `MuxTextClassifier` with architecture="revmux": `backbone`, the folder or name
+            of the encoder, where that is not the one at `fit` any more.
 
         Returns
         -------
@@ -104,9 +111,13 @@ class SavingMixin(FittingMixin):
         muxlearn.persistence.FormatError
             The folder holds something else, a newer format, another estimator, or damaged files.
         """
+        if unknown := [name for name in moved if name not in cls._movable]:
+            raise TypeError(f"`{unknown[0]}` is nothing that {cls.__name__}.load takes")
         config, tensors, files = read_folder(folder, cls.__name__)
         try:
-            return cls._restore(config, tensors, files)
+            return cls._restore(config, tensors, files, moved)
+        except FormatError:
+            raise
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
             raise FormatError(
                 f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
@@ -119,15 +130,16 @@ class SavingMixin(FittingMixin):
         config: dict[str, Any],
         tensors: dict[str, torch.Tensor],
         files: Mapping[str, str],
+        moved: Mapping[str, Any],
     ) -> Self:
         from skorch.history import History
 
-        estimator = cls(**decode_params(config["params"]))
+        estimator = cls(**{**decode_params(config["params"]), **moved})
         estimator._settle_device()
         # A folder of an earlier version lacks parameters that have come since.
         defaults = {name: p.default for name, p in signature(cls).parameters.items()}
         structure = {name: defaults[name] for name in cls._structure_names}
-        structure |= decode_params(config["structure"])
+        structure |= {**decode_params(config["structure"]), **moved}
         labels = config["labels"]
         classes = None if labels is None else decode_labels(labels)
         with seeded(0, torch.device("cpu")):
@@ -191,8 +203,9 @@ class SavingMixin(FittingMixin):
 
 
 def _names(module: MuxModule) -> set[str]:
-    """Name each tensor of a module once, though parts may share it."""
-    return {name for name, _ in chain(module.named_parameters(), module.named_buffers())}
+    """Name each tensor of a module that is its own once, though parts may share it."""
+    names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
+    return {name for name in names if not name.startswith(module.kept_elsewhere)}
 
 
 def _epochs(history: Any) -> list[dict[str, Any]]:

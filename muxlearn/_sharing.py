@@ -85,6 +85,7 @@ class SharingMixin(SavingMixin):
         cache_dir: str | os.PathLike | None = None,
         local_files_only: bool = False,
         token: str | bool | None = None,
+        **moved: Any,
     ) -> Self:
         """Load an estimator from the hub or from a folder; nothing is unpickled.
 
@@ -105,6 +106,9 @@ class SharingMixin(SavingMixin):
 
         token : str or bool, default=None
             For the hub, where the repository is private; None takes the one of ``hf auth login``.
+
+        **moved
+            As for `load`.
 
         Returns
         -------
@@ -130,12 +134,12 @@ class SharingMixin(SavingMixin):
         )
         folder = find([CONFIG], revision=revision)
         if folder == Path(name_or_folder):
-            return cls.load(folder)
+            return cls.load(folder, **moved)
         try:
             # Weights of any size are not fetched for a model that is of another kind.
             read_config(folder, cls.__name__)
             # A snapshot is called after its commit; the branch may be at another one by now.
-            return cls.load(find(FILES, revision=folder.name))
+            return cls.load(find(FILES, revision=folder.name), **moved)
         except FormatError as error:
             raise FormatError(f"`name_or_folder` {str(name_or_folder)!r}: {error}") from None
 

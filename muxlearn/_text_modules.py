@@ -1,26 +1,33 @@
-"""The architectures of the text classifier: what each takes, and MIMOFormer's network."""
+"""The architectures of the text classifier: what each takes, and networks of two of them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muxlearn._params import Boolean, Choice, Constraint, Integer, IntegerTuple, Number, OneOf
-from muxlearn._pretrained import SCRATCH
+from muxlearn._pretrained import SCRATCH, is_ours, is_pretrainer
+from muxlearn.nn.cut import FrozenEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
+from muxlearn.nn.revmux import RevMuxClassifier
+
+if TYPE_CHECKING:
+    from muxlearn.nn.encoder import PretrainedEncoder
 
 __all__ = [
     "MIMO_CONSTRAINTS",
     "MIMO_STRUCTURE",
+    "REVMUX_CONSTRAINTS",
     "build_mimoformer",
+    "build_revmux",
     "check_architecture",
     "choose_warm_up",
     "round_n_mux",
 ]
 
-#: Choices that one architecture has and the other has not; numbers are ignored where they are of
+#: Choices that some architectures have and others have not; numbers are ignored where they are of
 #: no use.
 _CHOICES: dict[str, tuple[str, ...]] = {
     "tmux": ("multiplexer", "demultiplexer", "backbone"),
@@ -33,8 +40,9 @@ _CHOICES: dict[str, tuple[str, ...]] = {
         "pooling",
         "tied_layers",
     ),
+    "revmux": ("backbone", "mux_layer"),
 }
-#: The warm-up of each architecture, which is meant by "auto".
+#: The warm-up that an architecture has, which is meant by "auto".
 _WARM_UPS = {"tmux": "retrieval", "mimoformer": "grid"}
 
 #: The parameters that decide what a MIMOFormer looks like.
@@ -70,6 +78,12 @@ MIMO_CONSTRAINTS: dict[str, Constraint] = {
     "isometry_weight": Number(0),
 }
 
+REVMUX_CONSTRAINTS: dict[str, Constraint] = {
+    "mux_layer": OneOf(None, Integer(0)),
+    "revmux_infonce_weight": Number(0),
+    "revmux_temperature": Number(0, open_low=True),
+}
+
 
 def check_architecture(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
     """Check the parameters that an architecture restricts.
@@ -88,20 +102,26 @@ def check_architecture(params: Mapping[str, Any], defaults: Mapping[str, Any]) -
         other.
     """
     architecture = params["architecture"]
+    own = _CHOICES[architecture]
     for other, names in _CHOICES.items():
-        strange = [name for name in names if not _is_default(name, params, defaults)]
-        if other != architecture and strange:
+        strange = [
+            name for name in names if name not in own and not _is_default(name, params, defaults)
+        ]
+        if strange:
             raise ValueError(
                 f"`{strange[0]}` is {params[strange[0]]!r}, but architecture={architecture!r} has "
                 f"no such choice; leave it at {defaults[strange[0]]!r}, or take "
                 f"architecture={other!r}"
             )
-    allowed = Choice("auto", _WARM_UPS[architecture], None)
+    warm_ups = [_WARM_UPS[architecture]] if architecture in _WARM_UPS else []
+    allowed = Choice("auto", *warm_ups, None)
     if not allowed.accepts(params["warm_up"]):
         error = allowed.complain("warm_up", params["warm_up"])
         raise type(error)(f"{error}, for architecture={architecture!r}")
     if architecture == "mimoformer":
         _check_mimoformer(params)
+    elif architecture == "revmux":
+        _check_revmux(params)
 
 
 def _is_default(name: str, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> bool:
@@ -136,6 +156,32 @@ def _check_mimoformer(params: Mapping[str, Any]) -> None:
         )
 
 
+def _check_revmux(params: Mapping[str, Any]) -> None:
+    backbone = params["backbone"]
+    if backbone in (None, SCRATCH) or is_pretrainer(backbone) or is_ours(backbone):
+        raise ValueError(
+            f"`backbone` is {backbone!r}, but architecture='revmux' mixes texts between the layers "
+            "of an encoder of the transformers library; give the folder or the name of one"
+        )
+    n_mux = params["n_mux"]
+    if _power_of_two(n_mux) != n_mux:
+        raise ValueError(
+            f"`n_mux` is {n_mux}, but architecture='revmux' mixes texts pair by pair; take a power "
+            f"of two, such as {_power_of_two(n_mux)} or {2 * _power_of_two(n_mux)}"
+        )
+    odd = [point for point in params["operating_points"] or () if _power_of_two(point) != point]
+    if odd:
+        raise ValueError(
+            f"`operating_points` holds {odd[0]}, but architecture='revmux' mixes texts pair by "
+            "pair; take powers of two"
+        )
+
+
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two up to a number."""
+    return 1 << (int(number).bit_length() - 1)
+
+
 def _divisors(size: int) -> list[int]:
     return [d for d in range(1, size + 1) if size % d == 0]
 
@@ -164,7 +210,7 @@ def choose_warm_up(params: Mapping[str, Any]) -> str | None:
     """
     if params["warm_up"] is None or params["n_mux"] == 1 or params["warm_up_epochs"] == 0:
         return None
-    return _WARM_UPS[params["architecture"]]
+    return _WARM_UPS.get(params["architecture"])
 
 
 def build_mimoformer(
@@ -202,6 +248,42 @@ def build_mimoformer(
     )
 
 
+def build_revmux(
+    params: Mapping[str, Any], encoder: PretrainedEncoder, n_classes: int
+) -> RevMuxClassifier:
+    """Build a network around an encoder, which is frozen in place.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        Those of the estimator.
+    encoder : PretrainedEncoder
+    n_classes : int
+
+    Returns
+    -------
+    RevMuxClassifier
+
+    Raises
+    ------
+    ValueError
+        The encoder cannot be cut, has no layer `mux_layer`, or its vectors cannot be divided.
+    """
+    backbone, n_mux, mux_layer = (params[name] for name in ("backbone", "n_mux", "mux_layer"))
+    if encoder.hidden_size % n_mux:
+        raise ValueError(
+            f"`n_mux` is {n_mux}, but the vectors of `backbone` {str(backbone)!r}, of width "
+            f"{encoder.hidden_size}, cannot be divided among as many slots; lower `n_mux`"
+        )
+    try:
+        frozen = FrozenEncoder(encoder, mux_layer)
+    except ValueError as error:
+        raise ValueError(
+            f"`backbone` {str(backbone)!r}, `mux_layer` {mux_layer}: {error}"
+        ) from error
+    return RevMuxClassifier(frozen, n_mux, n_classes, params["dropout"])
+
+
 def round_n_mux(module: MuxModule, n_mux: int) -> int:
     """Return the number of rows nearest below that a module can mix.
 
@@ -214,8 +296,11 @@ def round_n_mux(module: MuxModule, n_mux: int) -> int:
     Returns
     -------
     int
-        Of a MIMOFormer one of its operating points, which are few; else `n_mux` itself.
+        Of a MIMOFormer one of its operating points, which are few; of RevMUX a power of two;
+        else `n_mux` itself.
     """
+    if isinstance(module, RevMuxClassifier):
+        return _power_of_two(n_mux)
     if not isinstance(module, MIMOFormer):
         return n_mux
     return max(point for point in module.operating_points if point <= n_mux)

@@ -16,6 +16,7 @@ COMMANDS = {
     "retrieval": "tokens recovered after the warm-up",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
+    "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
     "lra": "Long Range Arena: accuracy and rows/s of MIMOFormers beside their Performer",
     "scale": "memory of a stream, searches and bulk prediction with several workers",

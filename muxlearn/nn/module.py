@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import torch
 from torch import nn
@@ -22,6 +22,10 @@ class MuxModule(nn.Module):
     """
 
     n_mux: int
+
+    #: Beginnings of the names of weights that are no part of a saved model: it only says which
+    #: these were, and takes them from where they are kept.
+    kept_elsewhere: ClassVar[tuple[str, ...]] = ()
 
     def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
         """Return a copy that predicts only, as fast as it can.

@@ -2,10 +2,12 @@
 
 import gzip
 import json
+from argparse import ArgumentParser
 
 import numpy as np
 import pytest
 
+from muxlearn.benchmark import revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
 from muxlearn.benchmark.image import read_mnist
@@ -137,6 +139,17 @@ def test_mimoformer_sets_grids_beside_the_performer(tmp_path):
     names = [(row["variant"], row["grid"]) for row in rows]
     assert names == [("performer", "1x1"), ("att", "2x2"), ("att+mlp", "2x2")]
     assert rows[0]["speed_up"] == 1.0
+
+
+def test_revmux_gives_every_model_and_its_twin_the_same_budget():
+    parser = ArgumentParser()
+    revmux.add_arguments(parser)
+    args = parser.parse_args(["--backbone", "folder", "--n-mux", "4", "--mux-layer", "1", "2"])
+    models = revmux.build(args, seed=0)
+    names = ["tmux 1", "tmux 4", "revmux 1", "revmux 4 above 1", "revmux 4 above 2"]
+    assert list(models) == names
+    budgets = {(m.backbone, m.max_epochs, m.batch_size, m.warm_up) for m in models.values()}
+    assert budgets == {("folder", args.epochs, args.batch_size, None)}
 
 
 # Images
