@@ -291,7 +291,7 @@ class MuxEstimator(SharingMixin):
         if not len(table):
             return np.empty((0, len(self.classes_)))
         plan = self._plan(table, n_mux, groups, regrouping)
-        weights = next(model.parameters())
+        weights = next(model.parameters(), None)
         parts = []
         with torch.inference_mode(), self._explain_out_of_memory():
             for batch in plan.batches(self.batch_size):
@@ -316,7 +316,9 @@ class MuxEstimator(SharingMixin):
         return np.logaddexp.reduce(answers, axis=0) - np.log(len(answers))
 
 
-def _like(values: Tensor, weights: Tensor) -> Tensor:
+def _like(values: Tensor, weights: Tensor | None) -> Tensor:
     """Bring inputs to the weights' device and, where they are not whole numbers, precision."""
+    if weights is None:  # those of an exported model are not torch's
+        return values
     dtype = weights.dtype if values.is_floating_point() else values.dtype
     return values.to(weights.device, dtype)

@@ -27,6 +27,7 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
+from muxlearn._sharded import agree_on, current_accelerator, n_processes, sharded_class
 from muxlearn._tables import RowTable, take_rows
 from muxlearn._texts import ranges
 from muxlearn.nn.module import MuxModule
@@ -141,7 +142,7 @@ class FittingMixin(DeviceMixin):
         """
         if self.early_stopping and len(rows) == 1:
             raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = agree_on(int(check_random_state(self.random_state).randint(2**31 - 1)))
         continued = self.warm_start and self.__sklearn_is_fitted__()
         with seeded(seed, self._device()):
             interrupted = False
@@ -223,14 +224,15 @@ class FittingMixin(DeviceMixin):
         if schedule is None:
             from muxlearn._net import LinearSchedule
 
-            schedule = LinearSchedule(max(1, max_epochs * -(-len(data) // self.batch_size)))
-        net = self._compose_net(
-            module,
-            seed=seed,
-            max_epochs=max_epochs,
-            callbacks=[*self._callbacks(schedule, valid is not None, description), *callbacks],
-            **options,
-        )
+            n_steps = max_epochs * -(-len(data) // (self.batch_size * n_processes()))
+            schedule = LinearSchedule(max(1, n_steps))
+        options |= {
+            "seed": seed,
+            "max_epochs": max_epochs,
+            "callbacks": [*self._callbacks(schedule, valid is not None, description), *callbacks],
+        }
+        accelerator = current_accelerator() if max_epochs > first_epoch else None
+        net = self._compose_net(module, accelerator=accelerator, **options)
         net.initialize()
         if max_epochs <= first_epoch:
             return net
@@ -242,14 +244,36 @@ class FittingMixin(DeviceMixin):
         net.train_split = None  # or a pickle would carry the validation rows
         net.optimizer_.state.clear()  # as large as two more models, and of no use any more
         dict(net.callbacks_)["schedule"].lr_scheduler_ = None  # holds the weights once more
-        return net
+        return net if accelerator is None else self._without_accelerator(net, options)
+
+    def _without_accelerator(self, net: Any, options: dict[str, Any]) -> MuxNet:
+        """Return a net of one process around what several have trained."""
+        net._unwrap_accelerator()
+        plain = self._compose_net(net.module_, **options)
+        plain.initialize()
+        plain.history, plain.interrupted_ = net.history, net.interrupted_
+        return plain
 
     def _compose_net(
-        self, module: MuxModule, *, seed: int = 0, callbacks: Any = None, **options: Any
+        self,
+        module: MuxModule,
+        *,
+        seed: int = 0,
+        callbacks: Any = None,
+        accelerator: Any = None,
+        **options: Any,
     ) -> MuxNet:
         if self.verbose < 2:
             options["callbacks__print_log"] = None
-        return self._net_class()(
+        net_class, autocast = self._net_class(), self._autocast_dtype()
+        if accelerator is None:
+            options["device"] = str(self._device())
+        else:
+            net_class = sharded_class(net_class)
+            options["accelerator"] = accelerator
+            if accelerator.mixed_precision != "no":
+                autocast = None  # its own is around the module
+        return net_class(
             module,
             optimizer=torch.optim.AdamW,
             optimizer__betas=(0.9, 0.98),
@@ -261,10 +285,9 @@ class FittingMixin(DeviceMixin):
             train_split=None,
             callbacks=callbacks,
             verbose=max(0, self.verbose - 1),
-            device=str(self._device()),
             operating_points=tuple(self.operating_points or (self.n_mux,)),
             seed=seed,
-            autocast=self._autocast_dtype(),
+            autocast=autocast,
             **options,
         )
 

@@ -79,7 +79,7 @@ class MuxImageNet(MuxNet):
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Return the cross entropy, of blends with both labels, and the regularisers."""
         if isinstance(y_pred, _Blended):
-            targets, weights = (values.to(self.device) for values in y_true)
+            targets, weights = (values.to(self._place) for values in y_true)
             logits, partner, share = y_pred
             own = weighted_cross_entropy(logits, targets, weights)
             other = weighted_cross_entropy(logits, targets[partner], weights[partner])
@@ -89,7 +89,7 @@ class MuxImageNet(MuxNet):
         return loss + self._regularisers().to(loss) if training else loss
 
     def _regularisers(self) -> Tensor:
-        module, total = self.module_, torch.zeros(())
+        module, total = self._bare_module, torch.zeros(())
         if not isinstance(module, MuxWideResNet):
             return total
         if self.isometry_weight:

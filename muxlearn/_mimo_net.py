@@ -44,4 +44,4 @@ class MIMOFormerNet(MuxNet):
         loss = super().get_loss(y_pred, y_true, X, training)
         if not training or not self.isometry_weight:
             return loss
-        return loss + (self.isometry_weight * self.module_.isometry_regularizer()).to(loss)
+        return loss + (self.isometry_weight * self._bare_module.isometry_regularizer()).to(loss)

@@ -90,12 +90,20 @@ class _TrainingBatches:
         self.points = points
         self.batch_size = batch_size
         self.rng = np.random.default_rng(seed)
+        self.share, self.n_shares = 0, 1
+
+    def shard(self, share: int, n_shares: int) -> None:
+        """Yield one share of batches that are `n_shares` times as large."""
+        self.share, self.n_shares = share, n_shares
 
     def __iter__(self) -> Iterator[Any]:
         for rows in training_batches(
-            self.data.table.lengths, self.points, self.batch_size, self.rng
+            self.data.table.lengths, self.points, self.batch_size * self.n_shares, self.rng
         ):
-            yield self.data.batch(rows, training=True)
+            # No share is larger than another: of few rows some mixtures stand in two of them.
+            n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
+            own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
+            yield self.data.batch(rows[own], training=True)
 
 
 class _ValidationBatches:
@@ -163,6 +171,16 @@ class MuxNet(NeuralNet):
             self.interrupted_ = True
             raise
 
+    @property
+    def _place(self) -> Any:
+        """Return the device of the module."""
+        return self.device
+
+    @property
+    def _bare_module(self) -> nn.Module:
+        """Return the module without what training may have wrapped it in."""
+        return self.module_
+
     def get_iterator(self, dataset: MixtureData, training: bool = False) -> Any:
         """Form mixtures: new ones each epoch in training, fixed ones in validation."""
         if training:
@@ -171,7 +189,7 @@ class MuxNet(NeuralNet):
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
         """Run the module on mixtures; each input is of shape (n_mixtures, n_mux, ...)."""
-        inputs = {name: values.flatten(0, 1).to(self.device) for name, values in x.items()}
+        inputs = {name: values.flatten(0, 1).to(self._place) for name, values in x.items()}
         with self._precision():
             return self._run(inputs, next(iter(x.values())).shape[1])
 
@@ -184,7 +202,7 @@ class MuxNet(NeuralNet):
         if self.autocast is None:
             yield
             return
-        device_type = torch.device(self.device).type
+        device_type = torch.device(self._place).type
         with contextlib.ExitStack() as stack:
             stack.enter_context(torch.autocast(device_type, self.autocast))
             if device_type == "cpu" and self.module_.training:
@@ -195,7 +213,7 @@ class MuxNet(NeuralNet):
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Return the cross entropy, and keep the accuracy of a validation batch."""
-        targets, weights = (values.to(self.device) for values in y_true)
+        targets, weights = (values.to(self._place) for values in y_true)
         if not training:
             hits = (y_pred.argmax(-1) == targets)[weights > 0]
             self.history.record_batch("valid_acc", hits.float().mean().item())

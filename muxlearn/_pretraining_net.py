@@ -106,7 +106,7 @@ class PretrainingNet(MuxNet):
     def _distillation_loss(self, output: EmbeddingTrainingOutput, rows: Any) -> Tensor:
         """Return the loss of rows and tokens; `rows` are the numbers of the rows."""
         assert self.answers is not None
-        targets = as_float(self.answers.rows[rows]).to(self.device)
+        targets = as_float(self.answers.rows[rows]).to(self._place)
         loss = cosine_loss(output.rows, targets)
         mixed_loss = cosine_loss(output.mixed_rows, targets)
         logits = contrastive_logits(output.rows, targets)
@@ -123,7 +123,7 @@ class PretrainingNet(MuxNet):
         places = np.arange(n_reads) % (len(rows) // n_mixtures)
         starts = self.answers.starts[rows.reshape(n_mixtures, -1)[:, places]]
         wanted = starts[..., None] + positions.cpu().numpy()
-        token_loss = cosine_loss(vectors, as_float(self.answers.tokens[wanted]).to(self.device))
+        token_loss = cosine_loss(vectors, as_float(self.answers.tokens[wanted]).to(self._place))
         self._record("token_cosine", 1 - token_loss)
         return total + self.token_weight * token_loss
 

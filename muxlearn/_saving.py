@@ -59,6 +59,19 @@ class SavingMixin(FittingMixin):
             object, which is code.
         """
         check_is_fitted(self)
+        config = self._config()
+        module = self.module_
+        once = _names(module)
+        tensors = {
+            name: tensor.detach().cpu().contiguous()
+            for name, tensor in module.state_dict().items()
+            if name in once
+        }
+        tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
+        write_folder(folder, config, tensors, self._reader_files())
+
+    def _config(self) -> dict[str, Any]:
+        """Return what `config.json` says of the fitted estimator."""
         structure = encode_params(self._structure)
         lost = [name for name in self._structure if name not in structure]
         if lost:
@@ -66,8 +79,7 @@ class SavingMixin(FittingMixin):
                 f"`{lost[0]}` is an object, which a saved folder cannot keep: use joblib.dump, or "
                 "give a name in its place"
             )
-        module = self.module_
-        config = {
+        return {
             "estimator": type(self).__name__,
             "muxlearn_version": muxlearn.__version__,
             "params": encode_params(self.get_params(deep=False)),
@@ -78,14 +90,6 @@ class SavingMixin(FittingMixin):
             "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
             **self._reader_config(),
         }
-        once = _names(module)
-        tensors = {
-            name: tensor.detach().cpu().contiguous()
-            for name, tensor in module.state_dict().items()
-            if name in once
-        }
-        tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
-        write_folder(folder, config, tensors, self._reader_files())
 
     @classmethod
     def load(cls: type[Self], folder: str | os.PathLike, **moved: Any) -> Self:

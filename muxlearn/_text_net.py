@@ -63,6 +63,6 @@ class MuxTextNet(MuxNet):
         self.history.record_batch("retrieval_acc", hits.float().mean().item())
         if not self.task_weight:
             return recovery
-        targets, weights = (values.to(self.device) for values in y_true)
+        targets, weights = (values.to(self._place) for values in y_true)
         task = weighted_cross_entropy(y_pred.logits, targets, weights)
         return self.task_weight * task + self.retrieval_weight * recovery

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,24 @@ from numpy.typing import NDArray
 __all__ = [
     "CONFIG",
     "FILES",
+    "FORMATS",
     "FORMAT_VERSION",
     "TOKENIZER",
     "FormatError",
+    "check_config",
+    "existing_folder",
+    "parse_config",
     "read_config",
+    "read_contents",
     "read_folder",
+    "write_contents",
     "write_folder",
 ]
+
+_FORMAT = "muxlearn"
+
+#: What the entry "format" of a configuration may be: saved, exported to ONNX.
+FORMATS = (_FORMAT, "muxlearn-onnx")
 
 #: Raised by one whenever older versions of the library could not read what is written.
 FORMAT_VERSION = 1
@@ -68,22 +79,76 @@ def write_folder(
     """
     from safetensors.torch import save
 
+    contents = {_WEIGHTS: save(tensors), **{name: text.encode() for name, text in files.items()}}
+    write_contents(
+        folder, {"format": _FORMAT, "format_version": FORMAT_VERSION, **config}, contents
+    )
+
+
+def write_contents(
+    folder: str | os.PathLike, config: dict[str, Any], contents: Mapping[str, bytes]
+) -> None:
+    """Write files and, last, the configuration with their checksums.
+
+    Parameters
+    ----------
+    folder : str or path
+        Made if it is not there; files of the same names in it are replaced.
+    config : dict
+    contents : mapping of str to bytes
+        By the files' names.
+
+    Raises
+    ------
+    NotADirectoryError
+        `folder` is a file.
+    """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
-    contents = {_WEIGHTS: save(tensors), **{name: text.encode() for name, text in files.items()}}
-    config = {
-        "format": "muxlearn",
-        "format_version": FORMAT_VERSION,
-        **config,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()},
-    }
-    contents[CONFIG] = json.dumps(config, indent=1, default=_plain).encode()
+    checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
+    config = {**config, "sha256": checksums}
+    contents = {**contents, CONFIG: json.dumps(config, indent=1, default=_plain).encode()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in contents.items():
         part = folder / f".{name}.part"
         part.write_bytes(data)
         part.replace(folder / name)
+
+
+def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) -> dict[str, bytes]:
+    """Read files that `write_contents` wrote, and check that they are those.
+
+    Parameters
+    ----------
+    folder : Path
+    config : dict
+        Of this folder.
+    names : iterable of str
+        Of the files. None is to be taken from the configuration, which could name files outside of
+        the folder.
+
+    Returns
+    -------
+    dict of str to bytes
+
+    Raises
+    ------
+    FormatError
+        A file is missing, cut short or changed.
+    """
+    contents = {}
+    for name in names:
+        file = folder / name
+        if not file.is_file():
+            raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
+        contents[name] = file.read_bytes()
+        if hashlib.sha256(contents[name]).hexdigest() != config["sha256"].get(name):
+            raise FormatError(
+                f"{name} in {str(folder)!r} is not the file that was saved ({len(contents[name])} "
+                "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
+            )
+    return contents
 
 
 def read_folder(
@@ -115,30 +180,31 @@ def read_folder(
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    folder = Path(folder)
-    if folder.is_file():
-        raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+    folder = existing_folder(folder)
     config = read_config(folder, estimator)
-    # No name is taken from the configuration, which could name files outside of the folder.
     names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
-    contents = {}
-    for name in names:
-        file = folder / name
-        if not file.is_file():
-            raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
-        contents[name] = file.read_bytes()
-        if hashlib.sha256(contents[name]).hexdigest() != config["sha256"].get(name):
-            raise FormatError(
-                f"{name} in {str(folder)!r} is not the file that was saved ({len(contents[name])} "
-                "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
-            )
+    contents = read_contents(folder, config, names)
     try:
         tensors = load(contents.pop(_WEIGHTS))
     except SafetensorError as error:
         raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
     return config, tensors, {name: data.decode() for name, data in contents.items()}
+
+
+def existing_folder(folder: str | os.PathLike) -> Path:
+    """Return the path of a folder that has to be there.
+
+    Raises
+    ------
+    FileNotFoundError, NotADirectoryError
+        There is no such folder.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
+    return folder
 
 
 def read_config(folder: Path, estimator: str) -> dict[str, Any]:
@@ -160,6 +226,38 @@ def read_config(folder: Path, estimator: str) -> dict[str, Any]:
         The folder holds something else, a newer format, another estimator, or a damaged
         configuration.
     """
+    config = parse_config(folder)
+    if config["format"] != _FORMAT:
+        raise FormatError(
+            f"{str(folder)!r} holds a model exported to ONNX, which cannot become a "
+            f"{estimator} again; load it with a class of muxlearn.export"
+        )
+    check_config(folder, config, FORMAT_VERSION)
+    if config["estimator"] != estimator:
+        raise FormatError(
+            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
+            f"{config['estimator']}.load or .from_pretrained"
+        )
+    return config
+
+
+def parse_config(folder: Path) -> dict[str, Any]:
+    """Read a configuration of this library, whichever of its formats it is of.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    dict
+        Its entry "format" is one of `FORMATS`; nothing else is checked.
+
+    Raises
+    ------
+    FormatError
+        There is none, or it is damaged or of something else.
+    """
     file = folder / CONFIG
     if not file.is_file():
         raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
@@ -167,30 +265,42 @@ def read_config(folder: Path, estimator: str) -> dict[str, Any]:
         config = json.loads(file.read_bytes())
     except ValueError as error:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
-    if not isinstance(config, dict) or config.get("format") != "muxlearn":
+    if not isinstance(config, dict) or config.get("format") not in FORMATS:
         raise FormatError(
             f"{str(folder)!r} is not a model saved by muxlearn: its {CONFIG} is of another "
             "library; a transformers encoder is given as `backbone`, and a model that the authors "
             "of DataMUX or MUX-PLMs have published to `from_reference`"
         )
+    return config
+
+
+def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
+    """Check what every configuration of this library says.
+
+    Parameters
+    ----------
+    folder : Path
+    config : dict
+    newest : int
+        The newest version of its format that is known.
+
+    Raises
+    ------
+    FormatError
+        It is of a newer version, or damaged.
+    """
     version = config.get("format_version")
     if type(version) is not int or version < 1:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: its format is {version!r}")
-    if version > FORMAT_VERSION:
+    if version > newest:
         raise FormatError(
             f"{str(folder)!r} is of format {version}, written by a newer muxlearn "
-            f"({config.get('muxlearn_version')}); this one reads up to {FORMAT_VERSION}: update it"
+            f"({config.get('muxlearn_version')}); this one reads up to {newest}: update it"
         )
     kinds = {"estimator": str, "params": dict, "sha256": dict}
     absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if absent:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
-    if config["estimator"] != estimator:
-        raise FormatError(
-            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
-            f"{config['estimator']}.load or .from_pretrained"
-        )
-    return config
 
 
 def encode_params(params: dict[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,8 @@ COMMANDS = {
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
     "lra": "Long Range Arena: accuracy and rows/s of MIMOFormers beside their Performer",
     "scale": "memory of a stream, searches and bulk prediction with several workers",
+    "export": "onnxruntime, int8, bfloat16 and torch.compile: accuracy and rows/s",
+    "serving": "HTTP requests gathered into mixtures: rows/s and latency against n_mux=1",
     "parity": "errors against recorded outputs of the reference implementation",
 }
 

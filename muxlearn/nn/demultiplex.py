@@ -158,7 +158,7 @@ _CHUNK = 1024
 
 def _in_chunks(read: Callable[..., Tensor], *values: Tensor | None) -> Tensor:
     """Apply `read` to a thousand entries at a time where no gradient is wanted."""
-    n = next(len(v) for v in values if v is not None)
+    n = next(v.shape[0] for v in values if v is not None)
     if torch.is_grad_enabled() or n <= _CHUNK:
         return read(*values)
     parts = [

@@ -218,7 +218,7 @@ class MuxWideResNet(OperatingPointModule):
         ValueError
             If `n_mux` exceeds the capacity or does not divide the number of images.
         """
-        n_places = self._places(len(images), n_mux, "images")
+        n_places = self._places(images.shape[0], n_mux, "images")
         point = self.nearest_point(n_places)
         pooled = self.trunk(self.mix(images, n_places, point), point).mean((2, 3))
         if self.unbinding is None:

@@ -274,8 +274,8 @@ class MIMOFormer(MuxModule):
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
         texts = zip(
-            input_ids.view(len(input_ids), self.n_texts, -1).unbind(1),
-            attention_mask.view(len(input_ids), self.n_texts, -1).unbind(1),
+            input_ids.view(input_ids.shape[0], self.n_texts, -1).unbind(1),
+            attention_mask.view(input_ids.shape[0], self.n_texts, -1).unbind(1),
             strict=True,
         )
         pooled = [self._pool(*self.encode(ids, mask, n_mux)) for ids, mask in texts]
@@ -300,7 +300,7 @@ class MIMOFormer(MuxModule):
         mask : Tensor of shape (n_mixtures * n_mux, length)
             Of the type of `hidden`.
         """
-        grid = self.grid_at(self._places(len(ids), n_mux))
+        grid = self.grid_at(self._places(ids.shape[0], n_mux))
         if ids.shape[1] > self.max_length:
             raise ValueError(
                 f"{ids.shape[1]} tokens are more than max_length={self.max_length}; shorten them"

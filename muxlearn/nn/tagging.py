@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -126,10 +124,14 @@ class MuxTokenClassifier(MuxTextModule):
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         wanted = mask if tagged is None else tagged.view_as(ids).bool()
         hidden, prefix = self.encode(ids, mask)
+        mixtures, places, steps = wanted.nonzero(as_tuple=True)
+        length = ids.shape[2]
         extra = None
         if self.lexical is not None:
-            extra = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1))[wanted.flatten(0, 1)]
-        logits = self._tag(hidden, prefix, wanted, extra)
+            extra = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1)).flatten(0, 1)
+            extra = extra.index_select(0, (mixtures * ids.shape[1] + places) * length + steps)
+        positions = mixtures * length + steps
+        logits = self._tag(hidden, prefix, places, positions, extra, ids.shape[1])
         if not retrieval_samples:
             return logits
         return MuxTrainingOutput(
@@ -137,16 +139,19 @@ class MuxTokenClassifier(MuxTextModule):
         )
 
     def _tag(
-        self, hidden: Tensor, prefix: Tensor | None, wanted: Tensor, extra: Tensor | None
+        self,
+        hidden: Tensor,
+        prefix: Tensor | None,
+        places: Tensor,
+        positions: Tensor,
+        extra: Tensor | None,
+        n_places: int,
     ) -> Tensor:
         """Return the logits of the wanted tokens: (n_wanted, n_classes)."""
-        mixtures, places, steps = wanted.nonzero(as_tuple=True)
-        positions = mixtures * hidden.shape[1] + steps
-        n_places = wanted.shape[1]
         if n_places == self.n_mux or self.demultiplexer.by_place:
             return self._read(hidden, prefix, places, positions, extra, n_places)
-        total = hidden.new_full((len(places), self.n_classes), -math.inf).float()
-        for first in range(0, self.n_mux, n_places):
+        total = self._read(hidden, prefix, places, positions, extra).float().log_softmax(-1)
+        for first in range(n_places, self.n_mux, n_places):
             # The last round of slots may be too short for all places.
             here = (places + first < self.n_mux).nonzero().squeeze(1)
             logits = self._read(

@@ -161,7 +161,7 @@ class MuxTextModule(MuxModule):
         mixture_mask = mask.any(1)
         if not self.demultiplexer.uses_prefix:
             return self.encoder(mixed, mixture_mask), None
-        mixed = torch.cat([self._mixed_prefix().to(mixed).expand(len(mixed), -1, -1), mixed], 1)
+        mixed = torch.cat([self._mixed_prefix().to(mixed).expand(mixed.shape[0], -1, -1), mixed], 1)
         mixture_mask = F.pad(mixture_mask, (self.n_mux, 0), value=True)
         hidden = self.encoder(mixed, mixture_mask)
         return hidden[:, self.n_mux :], hidden[:, : self.n_mux]

@@ -198,10 +198,10 @@ class MuxTrunkClassifier(OperatingPointModule):
             If `n_mux` exceeds the capacity or does not divide the number of images, or the trunk
             does not bind where it was told to.
         """
-        n_places = self._places(len(images), n_mux, "images")
+        n_places = self._places(images.shape[0], n_mux, "images")
         _MIXTURES.set((n_places, self.nearest_point(n_places)))
         logits = self.trunk(images)
-        if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(images):
+        if not isinstance(logits, Tensor) or logits.ndim != 2 or logits.shape[0] != images.shape[0]:
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(
                 f"of {len(images)} images the trunk made {got}, not one row of logits for each: "

@@ -144,7 +144,7 @@ class _MuxVision(MuxModule):
                 f"images of shape {tuple(images.shape[1:])} do not fit a network for images of "
                 f"shape {self.image_shape} (channels, height, width)"
             )
-        n_places = self._places(len(images), n_mux, "images")
+        n_places = self._places(images.shape[0], n_mux, "images")
         features = self.features(self.multiplexer(images.unflatten(0, (-1, n_places))))
         return self.heads(features, n_places).flatten(0, 1)
 

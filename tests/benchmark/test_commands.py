@@ -213,3 +213,34 @@ def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
     # A second run takes the models as they are.
     assert main(command) == 0
     assert [row["fit_s"] for row in read_rows(out)] == [row["fit_s"] for row in rows]
+
+
+# Leaving torch, serving
+
+
+def test_export_sets_engines_beside_each_other(tmp_path, monkeypatch):
+    words = {"sport": "goal match team", "weather": "rain wind snow"}
+    texts = [f"{a} {b}" for text in words.values() for a in text.split() for b in text.split()]
+    topics = [topic for topic in words for _ in range(9)]
+    monkeypatch.setattr("muxlearn.benchmark.export.bbc_news", lambda: (texts * 3, topics * 3))
+    out = tmp_path / "export.json"
+    engines = ["--engines", "torch float32", "onnxruntime float32", "--json", str(out)]
+    sizes = ["--compact", "--epochs", "1", "--n-mux", "2", "--repeats", "1", "--batch-size", "4"]
+    assert main(["export", *sizes, *engines]) == 0
+    rows = read_rows(out)
+    assert [(row["n_mux"], row["engine"]) for row in rows] == [
+        (n_mux, engine) for n_mux in (1, 2) for engine in engines[1:3]
+    ]
+    assert rows[0]["speed_up"] == 1.0
+    assert rows[0]["accuracy"] == rows[1]["accuracy"]
+    assert rows[2]["accuracy"] == rows[3]["accuracy"]
+
+
+def test_serving_measures_each_server_in_turn(tmp_path):
+    out = tmp_path / "serving.json"
+    load = ["--clients", "2", "--tenants", "2", "--seconds", "0.2", "--json", str(out)]
+    assert main(["serving", *TINY, *load]) == 0
+    rows = read_rows(out)
+    assert [(row["clients"], row["n_mux"]) for row in rows] == [(2, 1), (2, 2)]
+    assert rows[0]["speed_up"] == 1.0
+    assert all(0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] for row in rows)

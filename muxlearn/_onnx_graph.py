@@ -1,0 +1,254 @@
+"""From a fitted module to ONNX graphs, one for each number of rows in a mixture."""
+
+from __future__ import annotations
+
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from muxlearn.nn.demultiplex import MLPDemultiplexer
+from muxlearn.nn.mimoconv import MuxWideResNet
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.tagging import MuxTokenClassifier
+from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.nn.trunks import MuxTrunkClassifier
+from muxlearn.nn.vision import MuxVisionCNN, MuxVisionMLP
+
+__all__ = ["check_supported", "export_graph", "make_session", "quantize"]
+
+#: How far the logits of a graph may be from torch's, over 1 or the largest of them.
+TOLERANCE = 1e-4
+
+_TEXTS = ("input_ids", "attention_mask")
+_INPUTS: dict[type[MuxModule], tuple[str, ...]] = {
+    MuxSequenceClassifier: _TEXTS,
+    MuxTokenClassifier: (*_TEXTS, "tagged"),
+    MuxWideResNet: ("images",),
+    MuxVisionMLP: ("images",),
+    MuxVisionCNN: ("images",),
+    MuxTrunkClassifier: ("images",),
+}
+
+
+class Sizes(NamedTuple):
+    """What examples of a module's inputs are made of.
+
+    Attributes
+    ----------
+    max_length, vocab_size : int
+        Of texts.
+    image_shape : tuple of int
+        Of images.
+    """
+
+    max_length: int = 0
+    vocab_size: int = 0
+    image_shape: tuple[int, ...] = ()
+
+
+def check_supported(module: MuxModule) -> None:
+    """Raise unless a module can become a graph.
+
+    Parameters
+    ----------
+    module : MuxModule
+
+    Raises
+    ------
+    TypeError
+        It cannot; the message says which module it is.
+    """
+    name = type(module).__name__
+    if type(module) not in _INPUTS:
+        raise TypeError(
+            f"a {name} cannot be exported to ONNX; what can are "
+            f"{', '.join(sorted(kind.__name__ for kind in _INPUTS))}. Save it with `save` instead"
+        )
+    if isinstance(module, MuxTokenClassifier) and isinstance(
+        module.demultiplexer, MLPDemultiplexer
+    ):
+        raise TypeError(
+            f"a {name} with a MLPDemultiplexer cannot be exported to ONNX: it sorts tokens by "
+            "slot, in sizes that no graph knows before it runs; fit with demultiplexer='rsa' or "
+            "'index'"
+        )
+
+
+class _Mixtures(nn.Module):
+    """A module for a fixed number of rows in a mixture, which get an axis of their own."""
+
+    def __init__(self, module: MuxModule, n_mux: int) -> None:
+        super().__init__()
+        self.module = module
+        self.n_mux = n_mux
+
+    def forward(self, **inputs: Tensor) -> Tensor:
+        rows = {name: values.flatten(0, 1) for name, values in inputs.items()}
+        logits = self.module(**rows, n_mux=self.n_mux)
+        if isinstance(self.module, MuxTokenClassifier):
+            return logits
+        return logits.unflatten(0, (-1, self.n_mux))
+
+
+def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
+    """Export a module for mixtures of `n_mux` rows, and compare the graph with torch.
+
+    Parameters
+    ----------
+    module : MuxModule
+        As `for_inference` returns it, on the CPU, in float32.
+    n_mux : int
+    sizes : Sizes
+
+    Returns
+    -------
+    bytes
+        The serialized graph; the number of mixtures and the length of texts are free.
+
+    Raises
+    ------
+    RuntimeError
+        Torch's exporter gives up, or the graph answers otherwise than torch.
+    """
+    wrapped = _Mixtures(module, n_mux).eval()
+    names = _INPUTS[type(module)]
+    example = _example(names, 3, n_mux, min(7, sizes.max_length), sizes)
+    axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
+    output = io.BytesIO()
+    try:
+        # With gradients on, modules do not cut their input into chunks, of which there would be
+        # as many in the graph as the example has.
+        with _quietly(), torch.enable_grad():
+            program = torch.onnx.export(
+                wrapped,
+                (),
+                kwargs=example,
+                dynamo=True,
+                dynamic_shapes={"inputs": dict.fromkeys(names, axes)},
+                input_names=list(names),
+                output_names=["logits"],
+                verbose=False,
+            )
+            assert program is not None
+            output.write(program.model_proto.SerializeToString())
+    except Exception as error:  # the exporter's own, and of whatever it calls
+        reason = str(getattr(error, "__cause__", None) or error).strip().splitlines()
+        raise RuntimeError(
+            f"torch cannot export a {type(module).__name__} at n_mux={n_mux}: "
+            f"{reason[0] if reason else type(error).__name__}"
+        ) from error
+    graph = output.getvalue()
+    _check_parity(wrapped, graph, sizes)
+    return graph
+
+
+def _example(
+    names: tuple[str, ...], n_mixtures: int, n_mux: int, length: int, sizes: Sizes, seed: int = 0
+) -> dict[str, Tensor]:
+    """Make inputs of random content: padded texts or noise."""
+    rng = np.random.default_rng(seed)
+    if names == ("images",):
+        images = rng.standard_normal((n_mixtures, n_mux, *sizes.image_shape)).astype(np.float32)
+        return {"images": torch.from_numpy(images)}
+    shape = (n_mixtures, n_mux, length)
+    ids = rng.integers(0, sizes.vocab_size, shape)
+    mask = np.arange(length) < rng.integers(1, length + 1, shape[:2])[..., None]
+    tagged = mask & (rng.random(shape) < 0.7)
+    tagged[0, 0, 0] = True
+    made = {"input_ids": ids * mask, "attention_mask": mask, "tagged": tagged}
+    return {name: torch.from_numpy(made[name]) for name in names}
+
+
+def _check_parity(wrapped: _Mixtures, graph: bytes, sizes: Sizes) -> None:
+    names, session = _INPUTS[type(wrapped.module)], make_session(graph, n_threads=1)
+    for n_mixtures, length in ((1, 1), (5, sizes.max_length)):
+        inputs = _example(names, n_mixtures, wrapped.n_mux, length, sizes, seed=n_mixtures)
+        with torch.inference_mode():
+            expected = wrapped(**inputs).numpy()
+        (given,) = session.run(None, {name: values.numpy() for name, values in inputs.items()})
+        error = _relative_error(given, expected)
+        if not error <= TOLERANCE:
+            raise RuntimeError(
+                f"the graph of a {type(wrapped.module).__name__} at n_mux={wrapped.n_mux} answers "
+                f"otherwise than torch: logits differ by {error:.1e}, and {TOLERANCE:.0e} is "
+                f"allowed (of {n_mixtures} mixtures, length {length})"
+            )
+
+
+def _relative_error(given: NDArray[Any], expected: NDArray[Any]) -> float:
+    if given.shape != expected.shape:
+        return float("inf")
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    return float(np.abs(given - expected).max(initial=0)) / scale
+
+
+def quantize(graph: bytes) -> bytes:
+    """Quantize the weights of a graph's matrix products to int8, and activations as they come.
+
+    Parameters
+    ----------
+    graph : bytes
+
+    Returns
+    -------
+    bytes
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, _quietly():
+        plain, prepared, small = (Path(folder, name) for name in ("plain", "prepared", "small"))
+        plain.write_bytes(graph)
+        quant_pre_process(str(plain), str(prepared), skip_symbolic_shape=True)
+        quantize_dynamic(
+            str(prepared),
+            str(small),
+            op_types_to_quantize=["MatMul", "Gemm"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+        )
+        return small.read_bytes()
+
+
+def make_session(graph: bytes, n_threads: int | None) -> Any:
+    """Load a graph into onnxruntime, to run on the CPU.
+
+    Parameters
+    ----------
+    graph : bytes
+    n_threads : int or None
+        None leaves it to onnxruntime, which takes all cores.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads or 0
+    options.log_severity_level = 3  # errors; a warning is about what the exporter could do better
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep to themselves what the exporters say of their own workings."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,339 @@
+"""What exported models share: graphs in the place of a torch module, and predictions by them."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, Literal, TypeVar
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils import Tags
+from torch import Tensor
+
+from muxlearn._estimator import MuxEstimator
+from muxlearn._onnx_graph import make_session
+from muxlearn._params import Integer
+from muxlearn.nn.module import MuxModule
+from muxlearn.persistence import (
+    TOKENIZER,
+    FormatError,
+    check_config,
+    decode_labels,
+    decode_params,
+    existing_folder,
+    parse_config,
+    read_contents,
+)
+
+__all__ = ["ARRAYS", "FORMAT", "FORMAT_VERSION", "OnnxModel", "graph_name", "require"]
+
+Self = TypeVar("Self", bound="OnnxModel")
+
+#: The entry "format" of a configuration, and its version.
+FORMAT, FORMAT_VERSION = "muxlearn-onnx", 1
+
+#: The name of the file that holds what was learned outside of the network.
+ARRAYS = "arrays.safetensors"
+
+
+def graph_name(n_mux: int) -> str:
+    """Return the name of the file that holds the graph for mixtures of `n_mux` rows."""
+    return f"n_mux_{n_mux}.onnx"
+
+
+def require(*packages: str) -> None:
+    """Raise ModuleNotFoundError, with the name of the extra, where a package is missing."""
+    for package in packages:
+        try:
+            import_module(package)
+        except ModuleNotFoundError as error:
+            raise ModuleNotFoundError(
+                f"ONNX needs {package}, which is not installed: pip install 'muxlearn[onnx]'",
+                name=package,
+            ) from error
+
+
+class _OnnxModule(MuxModule):
+    """Graphs that onnxruntime runs, in the place of a torch module.
+
+    Torch's tensors are no more than a view of numpy's arrays here.
+
+    Parameters
+    ----------
+    graphs : mapping of int to bytes
+        By the number of rows in a mixture.
+    n_threads : int or None
+    """
+
+    def __init__(self, graphs: Mapping[int, bytes], n_threads: int | None) -> None:
+        super().__init__()
+        self.n_mux = max(graphs)
+        self.graphs = dict(graphs)
+        self.n_threads = n_threads
+        self._sessions: dict[int, Any] = {}
+
+    def session(self, n_mux: int) -> Any:
+        """Return the session of a graph, loaded when it is first asked for."""
+        if n_mux not in self._sessions:
+            self._sessions[n_mux] = make_session(self.graphs[n_mux], self.n_threads)
+        return self._sessions[n_mux]
+
+    def forward(self, n_mux: int, **inputs: Tensor) -> Tensor:
+        """Map rows to logits as the module does that was exported."""
+        arrays = {name: values.unflatten(0, (-1, n_mux)).numpy() for name, values in inputs.items()}
+        (logits,) = self.session(n_mux).run(None, arrays)
+        return torch.from_numpy(logits.reshape(-1, logits.shape[-1]))
+
+    def for_inference(self, dtype: torch.dtype | None = None) -> _OnnxModule:
+        """Return itself: there is nothing left to prepare."""
+        return self
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_sessions": {}}
+
+
+class OnnxModel:
+    """What exported models share: an estimator without torch's module, and where it may predict."""
+
+    _estimators: ClassVar[tuple[type[MuxEstimator], ...]]
+
+    def __init__(self, estimator: MuxEstimator, config: dict[str, Any]) -> None:
+        self._estimator: Any = estimator
+        self.dtype = config["dtype"]
+        self.operating_points = tuple(config["operating_points"])
+
+    @classmethod
+    def load(cls: type[Self], folder: str | os.PathLike, *, n_threads: int | None = None) -> Self:
+        """Load what `export_onnx` has written; nothing is unpickled.
+
+        Parameters
+        ----------
+        folder : str or path
+
+        n_threads : int, default=None
+            Threads of a product; None takes all cores.
+
+        Returns
+        -------
+        OnnxMuxClassifier or OnnxMuxTagger
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such folder.
+        muxlearn.persistence.FormatError
+            The folder holds something else, a newer format, or damaged files.
+        ModuleNotFoundError
+            onnxruntime is missing.
+        """
+        if n_threads is not None and not Integer(1).accepts(n_threads):
+            raise Integer(1).complain("n_threads", n_threads)
+        folder = existing_folder(folder)
+        config = cls._read_config(folder)
+        require("onnxruntime")
+        points = config["operating_points"]
+        extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
+        contents = read_contents(folder, config, [*map(graph_name, points), *extra])
+        module = _OnnxModule({point: contents[graph_name(point)] for point in points}, n_threads)
+        try:
+            for point in points:
+                module.session(point)
+            return cls(_restore(cls._estimators, config, module, contents), config)
+        except Exception as error:  # onnxruntime's own are of no common kind
+            raise FormatError(
+                f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
+                f"{error})"
+            ) from error
+
+    @classmethod
+    def _read_config(cls, folder: Path) -> dict[str, Any]:
+        config = parse_config(folder)
+        if config["format"] != FORMAT:
+            raise FormatError(
+                f"{str(folder)!r} holds a saved model, not one exported to ONNX; load it with "
+                f"{config.get('estimator')}.load, and give it to export_onnx"
+            )
+        check_config(folder, config, FORMAT_VERSION)
+        points = config.get("operating_points")
+        if not isinstance(points, list) or not points or not all(map(Integer(1).accepts, points)):
+            raise FormatError(
+                f"config.json in {str(folder)!r} is damaged: its `operating_points` are {points!r}"
+            )
+        if config["estimator"] not in [kind.__name__ for kind in cls._estimators]:
+            raise FormatError(
+                f"{str(folder)!r} holds a {config['estimator']}, which is not loaded by "
+                f"{cls.__name__} but by another class of muxlearn.export"
+            )
+        return config
+
+    @property
+    def classes_(self) -> NDArray:
+        """The labels, sorted."""
+        return self._estimator.classes_
+
+    @property
+    def n_mux(self) -> int:
+        """Rows in a mixture where nothing else is said: the largest operating point."""
+        return self._estimator.module_.n_mux
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def __sklearn_tags__(self) -> Tags:
+        return self._estimator.__sklearn_tags__()
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({type(self._estimator).__name__}, dtype={self.dtype!r}, "
+            f"operating_points={self.operating_points})"
+        )
+
+    def _check_n_mux(self, n_mux: int | None) -> None:
+        # What is no such number at all the estimator says.
+        within = isinstance(n_mux, int) and 1 <= n_mux <= self.n_mux
+        if within and n_mux not in self.operating_points:
+            raise ValueError(
+                f"`n_mux` is {n_mux}, but this model was exported for "
+                f"{', '.join(map(str, self.operating_points))}; export it with "
+                f"n_mux={sorted({*self.operating_points, n_mux})}"
+            )
+
+    def predict(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> Any:
+        """Predict labels as the estimator does that was exported, by the same plan of mixtures.
+
+        Parameters
+        ----------
+        X : sequence of length n_samples
+            Rows as the estimator takes them.
+
+        n_mux : int, default=None
+            Rows in a mixture, one of `operating_points`; None stands for the largest.
+
+        groups : array-like of shape (n_samples,), default=None
+            Rows of different groups (tenants, say) never share a mixture.
+
+        n_passes : int, default=1
+            How often to predict, among other companions each time; probabilities are averaged.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,), or of a tagger a list of lists of tags
+        """
+        self._check_n_mux(n_mux)
+        return self._estimator.predict(X, n_mux, groups, n_passes)
+
+    def predict_proba(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> Any:
+        """Predict probabilities as the estimator does that was exported.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or of a tagger a list of (n_tokens, n_tags)
+        """
+        self._check_n_mux(n_mux)
+        return self._estimator.predict_proba(X, n_mux, groups, n_passes)
+
+    def predict_iter(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: Iterable[Any] | None = None,
+        n_passes: int = 1,
+        method: Literal["predict", "predict_proba"] = "predict",
+    ) -> Iterator[Any]:
+        """Predict a stream of rows of any length in constant memory.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes, method
+            As in `MuxTextClassifier.predict_iter`.
+
+        Returns
+        -------
+        iterator
+            One result for each row, in order.
+        """
+        self._check_n_mux(n_mux)
+        return self._estimator.predict_iter(X, n_mux, groups, n_passes, method)
+
+    def score(
+        self,
+        X: Iterable[Any],
+        y: Any,
+        sample_weight: ArrayLike | None = None,
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> float:
+        """Score predictions as the estimator does that was exported.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        y : sequence of length n_samples
+            What is true.
+
+        sample_weight : array-like of shape (n_samples,), default=None
+
+        Returns
+        -------
+        float
+        """
+        self._check_n_mux(n_mux)
+        return self._estimator.score(X, y, sample_weight, n_mux, groups, n_passes)
+
+
+def _restore(
+    kinds: tuple[type[MuxEstimator], ...],
+    config: dict[str, Any],
+    module: _OnnxModule,
+    contents: Mapping[str, bytes],
+) -> MuxEstimator:
+    """Build an estimator around the graphs."""
+    from skorch.history import History
+
+    kind = next(kind for kind in kinds if kind.__name__ == config["estimator"])
+    # What was chosen for torch is of no account here.
+    plain = {"device": "cpu", "dtype": "float32", "compile": False}
+    estimator = kind(**{**decode_params(config["params"]), **plain})
+    files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
+    warm_up = config["warm_up_history"]
+    estimator._set_fitted(
+        reader=kind._load_reader(config, files),
+        net=SimpleNamespace(module_=module),
+        classes=decode_labels(config["labels"]),
+        history=History(copy.deepcopy(config["history"])),
+        warm_up_history=None if warm_up is None else History(warm_up),
+        plan_seed=config["plan_seed"],
+        structure=decode_params(config["structure"]),
+    )
+    arrays: dict[str, NDArray] = {}
+    if ARRAYS in contents:
+        from safetensors.numpy import load
+
+        arrays = load(contents[ARRAYS])
+    estimator._set_arrays(arrays)
+    return estimator

@@ -1,0 +1,120 @@
+"""The skorch net on several processes: each trains on its share of every batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from muxlearn._net import MuxNet
+
+__all__ = ["agree_on", "current_accelerator", "n_processes", "sharded_class", "use_accelerator"]
+
+_CURRENT: ContextVar[Any] = ContextVar("muxlearn_accelerator", default=None)
+
+
+@contextmanager
+def use_accelerator(accelerator: Accelerator) -> Iterator[None]:
+    """Let every `fit` within the block train through an accelerator."""
+    token = _CURRENT.set(accelerator)
+    try:
+        yield
+    finally:
+        _CURRENT.reset(token)
+
+
+def current_accelerator() -> Accelerator | None:
+    """Return the accelerator of the block that runs, None outside of one."""
+    return _CURRENT.get()
+
+
+def n_processes() -> int:
+    """Return the number of processes that train together, 1 outside of a block."""
+    accelerator = current_accelerator()
+    return 1 if accelerator is None else accelerator.num_processes
+
+
+def agree_on(seed: int) -> int:
+    """Return the main process's number on all of them."""
+    if n_processes() == 1:
+        return seed
+    from accelerate.utils import broadcast_object_list
+
+    return broadcast_object_list([seed])[0]
+
+
+def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
+    """Return a class of nets that train through the accelerator which they are given.
+
+    Parameters
+    ----------
+    net_class : type
+        A subclass of `MuxNet`.
+
+    Returns
+    -------
+    type
+        Takes `accelerator` besides.
+    """
+    import torch
+    from skorch import NeuralNet
+    from skorch.hf import AccelerateMixin
+
+    from muxlearn._net import _TrainingBatches
+
+    class Sharded(AccelerateMixin, net_class):  # type: ignore[valid-type,misc]
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            if kwargs.pop("callbacks__print_log", 0) is None:
+                # The mixin sets its sink, which has to be there then; `print` obeys `verbose`.
+                kwargs["callbacks__print_log__sink"] = print
+            # Kept wrapped until the last callback has run, which may load the best weights.
+            super().__init__(*args, unwrap_after_train=False, **kwargs)
+
+        def _initialize_accelerator(self) -> Any:
+            # On several CPUs accelerate wraps what has no weights too, which torch refuses.
+            criterion, self.criterion_ = self.criterion_, None
+            try:
+                return super()._initialize_accelerator()
+            finally:
+                self.criterion_ = criterion
+
+        @property
+        def _place(self) -> Any:
+            return self.accelerator.device
+
+        @property
+        def _bare_module(self) -> Any:
+            return self.accelerator.unwrap_model(self.module_)
+
+        def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+            # Not the mixin's, which knows PyTorch's data loaders only.
+            iterator = net_class.get_iterator(self, dataset, training)
+            if isinstance(iterator, _TrainingBatches):
+                iterator.shard(self.accelerator.process_index, self.accelerator.num_processes)
+            return iterator
+
+        def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+            # Other rows, other dropout; who is mixed with whom hangs on `seed` alone.
+            torch.manual_seed(self.seed + self.accelerator.process_index)
+            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+
+        def train_step(self, batch: Any, **fit_params: Any) -> Any:
+            return self._mean_loss(super().train_step(batch, **fit_params))
+
+        def validation_step(self, batch: Any, **fit_params: Any) -> Any:
+            # The same number everywhere, or one process might stop early and the others wait.
+            return self._mean_loss(super().validation_step(batch, **fit_params))
+
+        def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+            # Not gathered: every process validates on all rows.
+            return NeuralNet.evaluation_step(self, batch, training=training)
+
+        def _mean_loss(self, step: dict[str, Any]) -> dict[str, Any]:
+            loss = self.accelerator.reduce(step["loss"].detach().clone(), "mean")
+            return {**step, "loss": loss}
+
+    return Sharded

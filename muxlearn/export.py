@@ -1,0 +1,214 @@
+"""Fitted models that leave torch: ONNX graphs, and predictions by onnxruntime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._estimator import MuxEstimator
+from muxlearn._image import MuxImageClassifier
+from muxlearn._onnx_graph import Sizes, check_supported, export_graph, quantize
+from muxlearn._onnx_model import (
+    ARRAYS,
+    FORMAT,
+    FORMAT_VERSION,
+    OnnxModel,
+    graph_name,
+    require,
+)
+from muxlearn._params import Choice
+from muxlearn._tagging import MuxTokenTagger
+from muxlearn._text import MuxTextClassifier
+from muxlearn.persistence import write_contents
+
+__all__ = ["OnnxMuxClassifier", "OnnxMuxTagger", "export_onnx"]
+
+
+def export_onnx(
+    estimator: MuxTextClassifier | MuxTokenTagger | MuxImageClassifier,
+    folder: str | os.PathLike,
+    *,
+    n_mux: int | Iterable[int] | None = None,
+    dtype: Literal["float32", "int8"] = "float32",
+) -> None:
+    """Export a fitted estimator to ONNX.
+
+    Each graph is the network as it predicts, tables of the subspace multiplexer folded. It takes
+    `input_ids` (int64) and `attention_mask` (bool) of shape (n_mixtures, n_mux, length) or `images`
+    (float32, normalised) of shape (n_mixtures, n_mux, channels, height, width), of any number of
+    mixtures and any length, and returns `logits` of shape (n_mixtures, n_mux, n_classes). That of
+    a tagger takes `tagged` besides, True at the pieces that want a tag, and returns their logits
+    alone, row by row: (n_tagged, n_classes). The graphs are run beside torch before they are
+    written.
+
+    Parameters
+    ----------
+    estimator : MuxTextClassifier, MuxTokenTagger or MuxImageClassifier
+        Fitted.
+
+    folder : str or path
+        Gets `n_mux_10.onnx` and the like, `config.json` (labels, parameters, the seed of the plan,
+        checksums), and `tokenizer.json` where there is a tokenizer.
+
+    n_mux : int or iterable of int, default=None
+        Rows in a mixture; each number gets a graph of its own, with all weights. None stands for
+        the capacity and the `operating_points` of the estimator.
+
+    dtype : {"float32", "int8"}, default="float32"
+        "int8" quantizes the weights of matrix products, and activations as they come; smaller and
+        faster, and less exact. Of texts and sentences alone.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to export.
+    TypeError
+        The estimator is of another kind, or has a network that no graph can hold; the message
+        says which.
+    ValueError
+        `n_mux` or `dtype` is not what it has to be.
+    ModuleNotFoundError
+        A package of the extra ``muxlearn[onnx]`` is missing.
+    RuntimeError
+        Torch's exporter gives up, or a graph answers otherwise than torch.
+
+    See Also
+    --------
+    OnnxMuxClassifier, OnnxMuxTagger : Predict with what was exported.
+    """
+    kinds = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier)
+    if not isinstance(estimator, kinds):
+        raise TypeError(
+            f"`estimator` has to be a {', '.join(kind.__name__ for kind in kinds[:-1])} or "
+            f"{kinds[-1].__name__}, got an instance of {type(estimator).__name__}"
+        )
+    check_is_fitted(estimator)
+    dtypes = Choice("float32", "int8")
+    if not dtypes.accepts(dtype):
+        raise dtypes.complain("dtype", dtype)
+    if dtype == "int8" and isinstance(estimator, MuxImageClassifier):
+        raise ValueError(
+            "`dtype` 'int8' quantizes matrix products, but a network on images is made of "
+            "convolutions; take 'float32'"
+        )
+    check_supported(estimator.module_)
+    require("onnx", "onnxscript", "onnxruntime")
+    points = _check_points(estimator, n_mux)
+    module = estimator.module_.for_inference(torch.float32).cpu()
+    sizes = _sizes(estimator)
+    graphs = {point: export_graph(module, point, sizes) for point in points}
+    if dtype == "int8":
+        graphs = {point: quantize(graph) for point, graph in graphs.items()}
+    config = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        **estimator._config(),
+        "dtype": dtype,
+        "operating_points": points,
+    }
+    contents = {graph_name(point): graph for point, graph in graphs.items()}
+    for name, text in estimator._reader_files().items():
+        contents[name] = text.encode()
+    if arrays := estimator._arrays():
+        from safetensors.numpy import save
+
+        contents[ARRAYS] = save(arrays)
+    write_contents(folder, config, contents)
+
+
+def _check_points(estimator: MuxEstimator, n_mux: int | Iterable[int] | None) -> list[int]:
+    capacity = estimator.module_.n_mux
+    if n_mux is None:
+        given = [capacity, *(estimator.operating_points or ())]
+    else:
+        given = list(n_mux) if isinstance(n_mux, Iterable) else [n_mux]
+    if not given:
+        raise ValueError("`n_mux` is empty; give one number of rows at least")
+    return sorted({estimator._predict_n_mux(point) for point in given}, reverse=True)
+
+
+def _sizes(estimator: MuxEstimator) -> Sizes:
+    if isinstance(estimator, MuxImageClassifier):
+        return Sizes(image_shape=estimator.image_shape_)
+    return Sizes(estimator._structure["max_length"], estimator._reader.get_vocab_size())
+
+
+class OnnxMuxClassifier(OnnxModel):
+    """A `MuxTextClassifier` or `MuxImageClassifier` that predicts by onnxruntime.
+
+    Made by `OnnxMuxClassifier.load` of what `export_onnx` has written. Plans, checks and labels are
+    those of the estimator; its network runs in onnxruntime, and no torch module is built. It cannot
+    be fitted. Pickles hold the graphs.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+
+    operating_points : tuple of int
+        The `n_mux` that were exported, descending.
+
+    n_mux : int
+        The largest of them.
+
+    dtype : {"float32", "int8"}
+        Of the weights.
+
+    Examples
+    --------
+    >>> from muxlearn.export import OnnxMuxClassifier, export_onnx
+    >>> export_onnx(clf, "folder")  # doctest: +SKIP
+    >>> OnnxMuxClassifier.load("folder").predict(X_new)  # doctest: +SKIP
+    """
+
+    _estimators = (MuxTextClassifier, MuxImageClassifier)
+
+    def decision_function(
+        self,
+        X: Iterable[Any],
+        n_mux: int | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+    ) -> NDArray:
+        """Return log-probabilities, of two classes the log odds of the second.
+
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
+        """
+        self._check_n_mux(n_mux)
+        return self._estimator.decision_function(X, n_mux, groups, n_passes)
+
+
+class OnnxMuxTagger(OnnxModel):
+    """A `MuxTokenTagger` that predicts by onnxruntime.
+
+    Made by `OnnxMuxTagger.load` of what `export_onnx` has written; see `OnnxMuxClassifier`. The
+    sequences of tags are decoded as the tagger's `decode` says.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_tags,)
+        The tags, sorted.
+
+    operating_points : tuple of int
+        The `n_mux` that were exported, descending.
+
+    n_mux : int
+        The largest of them.
+
+    dtype : {"float32", "int8"}
+        Of the weights.
+    """
+
+    _estimators = (MuxTokenTagger,)
