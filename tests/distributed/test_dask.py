@@ -104,6 +104,7 @@ def test_workers_have_numbers_and_a_core_each(client):
 
         return worker_number(), torch.get_num_threads()
 
+    client.wait_for_workers(2, timeout=60)  # one was killed, and may be on its way back
     futures = [client.submit(look, workers=[name], pure=False) for name in client.nthreads()]
     numbers, threads = zip(*client.gather(futures), strict=True)
     assert {share_of(number, 2) for number in numbers} == {0, 1}
