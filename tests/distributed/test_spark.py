@@ -17,6 +17,9 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(shutil.which("java") is None, reason="Spark needs Java, which is not here"),
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
+    # What pandas 3 says of Spark's own way to make frames, and what Spark says of that.
+    pytest.mark.filterwarnings("ignore:The copy keyword is deprecated"),
+    pytest.mark.filterwarnings("ignore:toPandas attempted Arrow optimization:UserWarning"),
 ]
 
 
