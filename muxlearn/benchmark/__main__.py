@@ -14,6 +14,7 @@ COMMANDS = {
     "memory": "peak memory of a batch against n_mux=1",
     "pipeline": "predict at n_mux=1 against transformers.pipeline",
     "retrieval": "tokens recovered after the warm-up",
+    "distillation": "nearness of a warmed-up encoder to its teacher for several n_mux",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",

@@ -447,7 +447,7 @@ def _look_up(
     """Mix by looking up: ids of shape (n_mixtures, n_places, length), a row of `table` each."""
     n_mixtures, n_places, length = ids.shape
     blocks = torch.arange(multiplexer.n_blocks, device=ids.device)
-    nothing = len(table) - 1  # what padding adds
+    nothing = len(table) - 1  # the row that padding takes
     offsets = (nothing // multiplexer.n_blocks * blocks)[:, None]
     places = blocks % n_places
     rows = torch.where(mask[:, places], ids[:, places] + offsets, nothing)
@@ -475,6 +475,11 @@ class FoldedSubspaces(nn.Module):
         self.width = multiplexer.width
         with torch.no_grad():
             self.register_buffer("table", multiplexer.fold(embedding.weight))
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of tokens."""
+        return len(self.table) // self.n_blocks
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Do what `embed_and_multiplex` does, with the same arguments."""
