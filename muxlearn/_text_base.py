@@ -394,6 +394,7 @@ class MuxTextEstimator(ReferenceMixin):
             config["encoder"] = encoder.sizes
         if module.demultiplexer.by_place:
             config["n_blocks"] = module.multiplexer.n_blocks
+        config["warmed_up"] = module.warmed_up
         return config
 
     def _reader_files(self) -> dict[str, str]:
@@ -415,4 +416,6 @@ class MuxTextEstimator(ReferenceMixin):
         if (sizes := config.get("encoder")) is None:  # saved before there were any but one's own
             return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
         encoder = CompactEncoder(**sizes, dropout=self.dropout)
-        return self._assemble(encoder, n_classes, config.get("n_blocks"))
+        module = self._assemble(encoder, n_classes, config.get("n_blocks"))
+        module.warmed_up = bool(config.get("warmed_up"))
+        return module
