@@ -27,7 +27,13 @@ def main(args: Namespace) -> int:
 
     frame = pd.DataFrame({"text": synthetic_texts(args.bulk_rows, (8, 24))})
     model = MuxTextClassifier(
-        n_mux=10, hidden_size=64, num_hidden_layers=2, max_length=32, warm_up=None, max_epochs=0
+        n_mux=10,
+        backbone="scratch",
+        hidden_size=64,
+        num_hidden_layers=2,
+        max_length=32,
+        warm_up=None,
+        max_epochs=0,
     ).fit(frame["text"][:2000], [str(row % 3) for row in range(2000)])
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -94,6 +94,7 @@ def _search(texts: list[str], labels: list[str], args: Namespace, n_jobs: int) -
     from sklearn.model_selection import GridSearchCV
 
     model = MuxTextClassifier(
+        backbone="scratch",
         hidden_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,

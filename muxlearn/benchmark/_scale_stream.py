@@ -67,6 +67,7 @@ def tiny_model(args: Namespace) -> MuxTextClassifier:
     texts = synthetic_texts(2000, tuple(args.words_per_text))
     return MuxTextClassifier(
         n_mux=args.slots,
+        backbone="scratch",
         hidden_size=args.hidden_size,
         num_hidden_layers=args.hidden_layers,
         num_attention_heads=2,
