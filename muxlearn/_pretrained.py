@@ -60,20 +60,12 @@ class Pretrained:
     ) -> Pretrained:
         """Make one of what a `MuxTextPretrainer` has saved."""
         structure = decode_params(config["structure"])
-        hidden_size = structure["hidden_size"]
         return cls(
             name=name,
             n_mux=structure["n_mux"],
             multiplexer=structure["multiplexer"],
             demultiplexer=structure["demultiplexer"],
-            sizes={
-                "vocab_size": config["vocab_size"],
-                "hidden_size": hidden_size,
-                "num_hidden_layers": structure["num_hidden_layers"],
-                "num_attention_heads": structure["num_attention_heads"],
-                "intermediate_size": structure["intermediate_size"] or 4 * hidden_size,
-                "max_length": len(tensors["encoder.position_embedding.weight"]),
-            },
+            sizes=config["encoder"],
             tensors=tensors,
             tokenizer=tokenizer,
         )

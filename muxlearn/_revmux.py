@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from muxlearn._text_base import MuxTextEstimator
 from muxlearn._text_modules import build_revmux
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RevMuxMixin"]
 
-Self = TypeVar("Self", bound="RevMuxMixin")
 
 #: The learning rate of adapters, none of which is trained before.
 _LR = 1e-3
@@ -84,15 +84,12 @@ class RevMuxMixin(MuxTextEstimator):
             return super()._reader_config()
         return {"backbone_sha256": module.encoder.fingerprint}
 
-    @classmethod
-    def load(cls: type[Self], folder: str | os.PathLike, **moved: Any) -> Self:
-        estimator = super().load(folder, **moved)
-        if moved and not isinstance(estimator.module_, RevMuxClassifier):
+    def _check_moved(self, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
+        if moved and not isinstance(self.module_, RevMuxClassifier):
             raise ValueError(
                 f"`backbone` is {str(moved['backbone'])!r}, but the model in {str(folder)!r} "
                 "carries its own encoder; leave it out"
             )
-        return estimator
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if not self._is_revmux:

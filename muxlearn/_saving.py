@@ -119,7 +119,7 @@ class SavingMixin(FittingMixin):
             raise TypeError(f"`{unknown[0]}` is nothing that {cls.__name__}.load takes")
         config, tensors, files = read_folder(folder, cls.__name__)
         try:
-            return cls._restore(config, tensors, files, moved)
+            estimator = cls._restore(config, tensors, files, moved)
         except FormatError:
             raise
         except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -127,6 +127,11 @@ class SavingMixin(FittingMixin):
                 f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
                 f"{error})"
             ) from error
+        estimator._check_moved(folder, moved)
+        return estimator
+
+    def _check_moved(self, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
+        """Check what was moved against what was loaded."""
 
     @classmethod
     def _restore(

@@ -314,8 +314,8 @@ def test_a_config_without_an_entry_is_damaged(folder, name):
     "edit",
     [
         lambda config: config.pop("structure"),
-        lambda config: config.update(vocab_size=10),
-        lambda config: config["structure"].update(hidden_size=32),
+        lambda config: config["encoder"].update(vocab_size=10),
+        lambda config: config["encoder"].update(hidden_size=32),
         lambda config: config["labels"].update(values=["x"]),
         lambda config: config["params"].update(not_a_parameter=1),
     ],

@@ -426,7 +426,7 @@ def test_without_warm_start_fit_begins_anew(tiny):
     [
         ({"n_mux": 3}, "`warm_start` goes on with n_mux=2, but `n_mux` is 3 now"),
         ({"hidden_size": 32}, "`warm_start` goes on with hidden_size=16"),
-        ({"backbone": "some/model"}, "`warm_start` goes on with backbone=None"),
+        ({"backbone": "some/model"}, "`warm_start` goes on with backbone='scratch'"),
     ],
 )
 def test_warm_start_refuses_another_model(tiny, params, message):
