@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
 from muxlearn._net import MuxNet
+from muxlearn.nn.mimoformer import MIMOFormer
 
 __all__ = ["MIMOFormerNet"]
 
@@ -44,4 +45,5 @@ class MIMOFormerNet(MuxNet):
         loss = super().get_loss(y_pred, y_true, X, training)
         if not training or not self.isometry_weight:
             return loss
-        return loss + (self.isometry_weight * self._bare_module.isometry_regularizer()).to(loss)
+        module = cast(MIMOFormer, self._bare_module)
+        return loss + (self.isometry_weight * module.isometry_regularizer()).to(loss)

@@ -67,6 +67,8 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
     from muxlearn._net import _TrainingBatches
 
     class Sharded(AccelerateMixin, net_class):  # type: ignore[valid-type,misc]
+        criterion_: Any
+
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             if kwargs.pop("callbacks__print_log", 0) is None:
                 # The mixin sets its sink, which has to be there then; `print` obeys `verbose`.

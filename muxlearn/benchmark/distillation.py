@@ -17,6 +17,7 @@ from muxlearn._teacher import ask_teacher
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.benchmark.retrieval import read_lines
+from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.pretraining import MuxTextPretrainer
 
 _CROWD = 240
@@ -45,6 +46,7 @@ def main(args: Namespace) -> int:
     _, answers = ask_teacher(teacher, tokenizer, texts, with_tokens=False)
     targets = np.asarray(answers.rows, np.float64)
     mixed = MuxTextPretrainer.load(args.pretrainer)
+    assert isinstance(mixed.module_, MuxSequenceEmbedder)
     mixed.module_.lexical_mean = None
     rows = [_row(pretrainer, mixed, texts, targets, n_mux) for n_mux in args.n_mux]
     report(f"{len(texts)} texts of {args.data.name} in mixtures, beside their teacher", rows, args)

@@ -13,7 +13,7 @@ import time
 from argparse import ArgumentParser, Namespace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from sklearn.model_selection import train_test_split
@@ -32,7 +32,10 @@ _TORCH = {
     "compiled float32": ("float32", True),
     "compiled bfloat16": ("bfloat16", True),
 }
-_ONNX = {"onnxruntime float32": "float32", "onnxruntime int8": "int8"}
+_ONNX: dict[str, Literal["float32", "int8"]] = {
+    "onnxruntime float32": "float32",
+    "onnxruntime int8": "int8",
+}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
