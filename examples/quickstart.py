@@ -3,7 +3,7 @@ Classify news, several texts in one pass
 ========================================
 
 Fits the encoder that comes with muxlearn to real news texts, with 1, 2, 5 and 10 texts in a pass,
-and prints what the speed-up costs. No model hub is asked. About five minutes on two cores.
+and prints what the speed-up costs. No model hub is asked. About six minutes on two cores.
 """
 
 # %%
