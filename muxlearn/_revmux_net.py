@@ -47,7 +47,8 @@ class RevMuxNet(MuxNet):
         return ((name, weights) for name, weights in named if weights.requires_grad)
 
     def _run(self, inputs: dict[str, Tensor], n_mux: int) -> Any:
-        contrast = self.module_.training and self.module_.n_mux > 1 and self.infonce_weight > 0
+        mixing = self._bare_module.n_mux > 1
+        contrast = self.module_.training and mixing and self.infonce_weight > 0
         return self.module_(**inputs, n_mux=n_mux, contrast=contrast)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
@@ -56,6 +57,6 @@ class RevMuxNet(MuxNet):
             return super().get_loss(y_pred, y_true, X, training)
         contrast = info_nce_loss(y_pred.vectors, y_pred.alone, y_pred.rows, self.temperature)
         self.history.record_batch("infonce_loss", contrast.item())
-        targets, weights = (values.to(self.device) for values in y_true)
+        targets, weights = (values.to(self._place) for values in y_true)
         task = weighted_cross_entropy(y_pred.logits, targets, weights)
         return task + self.infonce_weight * contrast
