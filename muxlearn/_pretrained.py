@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,13 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.persistence import CONFIG, TOKENIZER, decode_params, read_folder
+from muxlearn.persistence import (
+    TOKENIZER,
+    FormatError,
+    decode_params,
+    parse_config,
+    read_folder,
+)
 
 __all__ = ["SCRATCH", "Pretrained", "find_pretrained", "is_ours", "is_pretrainer"]
 
@@ -169,7 +174,7 @@ def is_pretrainer(backbone: Any) -> bool:
 def is_ours(folder: str | os.PathLike) -> bool:
     """Whether a folder was written by this library."""
     try:
-        config = json.loads((Path(folder) / CONFIG).read_bytes())
-    except (OSError, ValueError):
+        parse_config(Path(folder))
+    except FormatError:
         return False
-    return isinstance(config, dict) and config.get("format") == "muxlearn"
+    return True
