@@ -26,6 +26,8 @@ __all__ = ["MuxEstimator"]
 class MuxEstimator(SharingMixin):
     """Base class of the estimators; see `MuxTextClassifier` for the parameters."""
 
+    #: Whether rows get labels. Where they do not there is nothing to predict.
+    _labels_rows: ClassVar[bool] = True
     #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
     _window_rows: ClassVar[int] = 8192
 
@@ -79,6 +81,7 @@ class MuxEstimator(SharingMixin):
         ------
         One result for each row, in order.
         """
+        self._check_labels_rows("predict_iter")
         check_is_fitted(self)
         methods = Choice("predict", "predict_proba")
         if not methods.accepts(method):
@@ -169,6 +172,7 @@ class MuxEstimator(SharingMixin):
         """
         from muxlearn._streams import predict_dataset
 
+        self._check_labels_rows("predict_dataset")
         return predict_dataset(
             self,
             dataset,
@@ -182,6 +186,11 @@ class MuxEstimator(SharingMixin):
             form=form,
             rows_per_part=rows_per_part,
         )
+
+    def _check_labels_rows(self, method: str) -> None:
+        if not self._labels_rows:
+            name = type(self).__name__
+            raise AttributeError(f"a {name} embeds rows and has no {method}; call its transform")
 
     def _column_kind(self) -> str | None:
         """Say what a column of rows holds: "texts", "integers", "tokens"; None for anything."""

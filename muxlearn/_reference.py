@@ -31,8 +31,8 @@ class ReferenceMixin(MuxEstimator):
     #: Of those that have no such parameter.
     tokenizer: Any = None
 
-    #: What a published model has to classify: "sequence" or "token".
-    _reference_task: ClassVar[str]
+    #: What a published model has to classify: "sequence" or "token"; None where there is none.
+    _reference_task: ClassVar[str | None] = None
 
     @classmethod
     def from_reference(
@@ -104,6 +104,11 @@ class ReferenceMixin(MuxEstimator):
         """
         from muxlearn._published import load_published
 
+        if cls._reference_task is None:
+            raise TypeError(
+                f"nothing that was published is a {cls.__name__}; load it with "
+                "MuxTextClassifier.from_reference or MuxTokenTagger.from_reference"
+            )
         estimator = cls(device=device, dtype=dtype, **params)
         check_parameters(estimator.get_params(deep=False), cls._constraints)
         estimator._device()
@@ -152,7 +157,8 @@ class ReferenceMixin(MuxEstimator):
         """Build tokenizer and module where `backbone` is a published model, None elsewhere."""
         from muxlearn._published_backbone import find_published, start_from_published
 
-        if (folder := find_published(self.backbone)) is None:
+        folder = find_published(self.backbone)
+        if folder is None or self._reference_task is None:
             return None
         reader, module, described = start_from_published(
             folder,

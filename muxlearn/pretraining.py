@@ -21,6 +21,7 @@ from muxlearn._backbone import load_backbone
 from muxlearn._device import seeded
 from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf, PathName
 from muxlearn._pretrained import SCRATCH, Pretrained
+from muxlearn._sharded import n_processes
 from muxlearn._teacher import TeacherAnswers, ask_teacher
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
 from muxlearn._texts import check_texts, iterate_rows, tokenize
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
     from muxlearn._tables import RowTable
 
 __all__ = ["MuxTextPretrainer"]
+
+#: Parameters that other estimators on texts have, and this one has not.
+_ABSENT = (
+    *("architecture", "backbone", "warm_up", "warm_up_epochs", "warm_start"),
+    *("early_stopping", "validation_fraction", "n_iter_no_change", "demux_layers"),
+)
 
 #: Tokens that stand in the table of the encoder learn this much slower than the rest.
 _TABLE_LR_FACTOR = 0.3
@@ -179,11 +186,11 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     """
 
     _structure_names: ClassVar[tuple[str, ...]] = (
-        *(name for name in STRUCTURE if name not in ("architecture", "backbone", "demux_layers")),
+        *(name for name in STRUCTURE if name not in _ABSENT),
         "lexical_path",
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxTextEstimator._constraints,
+        **{n: c for n, c in MuxTextEstimator._constraints.items() if n not in _ABSENT},
         "objective": Choice("distillation", "retrieval", "both"),
         "teacher": OneOf(None, PathName()),
         "lexical_path": Boolean(),
@@ -191,18 +198,14 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         "mixed_weight": Number(0),
         "token_weight": Number(0),
         "token_samples": Integer(1),
+        "retrieval_weight": Number(0),
         "lr": Number(0, open_low=True),
         "cache": OneOf(None, PathName()),
         "checkpoint": OneOf(None, PathName()),
         "checkpoint_minutes": Number(0),
     }
-    # What `MuxTextEstimator` has and this one does not.
-    for _name in ("architecture", "backbone", "warm_up", "warm_up_epochs", "early_stopping"):
-        _constraints.pop(_name)
-    for _name in ("validation_fraction", "n_iter_no_change", "warm_start", "demux_layers"):
-        _constraints.pop(_name)
-    del _name
 
+    _labels_rows = False
     backbone = SCRATCH
     demux_layers = 1  # further ones start at zero in who goes on from here
     warm_start = False
@@ -300,11 +303,16 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A parameter or a text is not what it has to be; the checkpoint is of another training.
+            A parameter or a text is not what it has to be; the checkpoint is of another training;
+            several processes train (`muxlearn.parallel`).
         OSError
             `teacher` cannot be loaded.
         """
         self._check_parameters()
+        if n_processes() > 1:
+            raise ValueError(
+                "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
+            )
         rows = self._check_rows(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device()):

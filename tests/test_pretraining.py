@@ -327,3 +327,19 @@ def test_rows_that_are_no_texts_are_named(bert, texts, problem):
 def test_an_estimator_that_is_no_pretrainer_is_refused():
     with pytest.raises(TypeError, match=r"`backbone` has to be .* a MuxTextPretrainer"):
         MuxTextClassifier(backbone=MuxImageClassifier()).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("method", ["predict_iter", "predict_dataset"])
+def test_it_says_that_it_predicts_nothing(distilled, method):
+    with pytest.raises(AttributeError, match=f"has no {method}; call its transform"):
+        getattr(distilled, method)(TEXTS, "output")
+
+
+def test_nothing_published_is_one():
+    with pytest.raises(TypeError, match="load it with MuxTextClassifier"):
+        MuxTextPretrainer.from_reference("some/model")
+
+
+def test_weights_of_both_objectives_are_numbers(bert):
+    with pytest.raises((TypeError, ValueError), match="`retrieval_weight` has to be a number"):
+        distiller(bert, objective="both", retrieval_weight="auto").fit(TEXTS)
