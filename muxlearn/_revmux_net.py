@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from skorch.callbacks import Callback, PassthroughScoring
 from torch import Tensor, nn
 
 from muxlearn._net import MuxNet
 from muxlearn.nn.losses import weighted_cross_entropy
-from muxlearn.nn.revmux import RevMuxTrainingOutput, info_nce_loss
+from muxlearn.nn.revmux import RevMuxClassifier, RevMuxTrainingOutput, info_nce_loss
 
 __all__ = ["RevMuxNet"]
 
@@ -47,8 +47,8 @@ class RevMuxNet(MuxNet):
         return ((name, weights) for name, weights in named if weights.requires_grad)
 
     def _run(self, inputs: dict[str, Tensor], n_mux: int) -> Any:
-        mixing = self._bare_module.n_mux > 1
-        contrast = self.module_.training and mixing and self.infonce_weight > 0
+        n_slots = cast(RevMuxClassifier, self._bare_module).n_mux
+        contrast = self.module_.training and n_slots > 1 and self.infonce_weight > 0
         return self.module_(**inputs, n_mux=n_mux, contrast=contrast)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:

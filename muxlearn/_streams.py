@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import torch
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._groups import check_groups
 from muxlearn._params import Choice, Integer
 from muxlearn._parts import PartFolder
 from muxlearn._sources import Source, check_column, open_source
+from muxlearn.nn.module import weights_digest
 from muxlearn.persistence import encode_labels, encode_params
 
 if TYPE_CHECKING:
@@ -264,9 +264,7 @@ def _model_fingerprint(estimator: MuxEstimator) -> str:
         "files": estimator._reader_files(),
     }
     digest.update(json.dumps(described, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(estimator.module_.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    digest.update(weights_digest(estimator.module_).encode())
     for name, array in sorted(estimator._arrays().items()):
         digest.update(name.encode() + array.tobytes())
     return f"{type(estimator).__name__}, sha256 {digest.hexdigest()}"

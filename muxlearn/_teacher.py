@@ -16,13 +16,14 @@ from torch.nn import functional as F
 
 from muxlearn._net import progress_bar
 from muxlearn._texts import TokenTable, tokenize
+from muxlearn.nn.module import weights_digest
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from muxlearn.nn.encoder import PretrainedEncoder
 
-__all__ = ["TeacherAnswers", "ask_teacher"]
+__all__ = ["TeacherAnswers", "as_float", "ask_teacher"]
 
 _BATCH_TOKENS = 4096
 
@@ -142,10 +143,7 @@ def _batches(lengths: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
 
 
 def _fingerprint(teacher: PretrainedEncoder, table: TokenTable) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(teacher.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    digest = hashlib.sha256(weights_digest(teacher).encode())
     digest.update(table.lengths.tobytes())
     digest.update(table.flatten(np.arange(len(table))).tobytes())
     return digest.hexdigest()[:16]

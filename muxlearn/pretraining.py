@@ -29,7 +29,7 @@ from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import Multiplexer
+from muxlearn.nn.multiplex import Multiplexer, principal_axes
 from muxlearn.persistence import encode_params
 
 if TYPE_CHECKING:
@@ -535,8 +535,7 @@ def _size(module: MuxModule) -> int:
 def _start_from(embedding: nn.Embedding, table: torch.Tensor) -> None:
     """Start a token table from the leading principal components of another."""
     table = table.float()
-    _, vectors = torch.linalg.eigh(torch.cov(table.T))
     width = min(embedding.embedding_dim, table.shape[1])
-    components = table @ vectors.flip(1)[:, :width]
+    components = table @ principal_axes(table)[:, :width]
     components /= components.square().sum(1).mean().sqrt()
     embedding.weight[:, :width] = components

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-__all__ = ["load_case", "max_error"]
+__all__ = ["load_case", "max_error", "relative_error"]
 
 
 def load_case(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
@@ -66,3 +66,20 @@ def max_error(ours: Tensor | None, theirs: Tensor) -> float:
         return 0.0
     difference = (ours.double() - theirs.double()).abs()
     return difference.masked_fill(torch.isnan(ours) & torch.isnan(theirs), 0.0).max().item()
+
+
+def relative_error(ours: Tensor | None, theirs: Tensor) -> float:
+    """Return the largest difference; beside a number above 1, relative to that.
+
+    A long sum, over a vocabulary say, is rounded otherwise by each kind of processor.
+
+    Parameters
+    ----------
+    ours, theirs
+        As in `max_error`.
+
+    Returns
+    -------
+    float
+    """
+    return max_error(ours, theirs) / max(1.0, theirs.abs().max().item())

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from muxlearn.benchmark._parity_case import max_error
+from muxlearn.benchmark._parity_case import max_error, relative_error
 from muxlearn.nn.binding import HRRBinding, MatrixBinding, MBATBinding, Unbinding
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.mimoconv_recipe import backward, one_cycle_sgd
@@ -80,7 +80,7 @@ def _model_errors(
         if name == "binding_reg":
             found[name] = max_error(binding_regularizer(model.binding).to(theirs), theirs)
         elif name == "isometry_reg" and not config["architecture"].startswith("WideResNet"):
-            found[name] = _relative_error(isometry_regularizer(model.trunk.convolutions()), theirs)
+            found[name] = relative_error(isometry_regularizer(model.trunk.convolutions()), theirs)
         elif name.startswith("logits"):
             # Of 7 images the reference drops those that fill no mixture.
             n_mux = int(name[-1])
@@ -190,7 +190,3 @@ def _below(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
     return tensor.to(dtype) if tensor.is_floating_point() else tensor
-
-
-def _relative_error(ours: Tensor, theirs: Tensor) -> float:
-    return max_error(ours, theirs) / max(1.0, theirs.abs().item())

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from muxlearn.benchmark._parity_case import load_case, max_error
+from muxlearn.benchmark._parity_case import load_case, max_error, relative_error
 from muxlearn.nn.reference import (
     ContextualMultiplexer,
     MuxBertMaskedLM,
@@ -70,18 +70,11 @@ def errors(path: Path) -> dict[str, float]:
         else:
             computed |= {f"{run}.{name}": x for name, x in _compute(model, tensors).items()}
     return {
-        name.removeprefix("output."): _error(name, computed.get(name), theirs)
+        name.removeprefix("output."): (relative_error if name.endswith("loss") else max_error)(
+            computed.get(name), theirs
+        )
         for name, theirs in sorted(recorded.items())
     }
-
-
-def _error(name: str, ours: Tensor | None, theirs: Tensor) -> float:
-    """Return the largest error; that of a loss above 1 is relative.
-
-    A sum over 50,265 tokens is rounded otherwise by each kind of processor.
-    """
-    error = max_error(ours, theirs)
-    return error / max(1.0, theirs.abs().max().item()) if name.endswith("loss") else error
 
 
 def _official_class(case: dict[str, Any]) -> str:

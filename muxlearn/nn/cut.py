@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from operator import attrgetter
 from typing import Any, cast
 
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.nn.encoder import PretrainedEncoder
+from muxlearn.nn.module import weights_digest
 
 __all__ = ["FrozenEncoder"]
 
@@ -63,7 +63,7 @@ class FrozenEncoder(nn.Module):
                 f"{self.n_layers} layers, and one at least has to run on mixtures"
             )
         self.hidden_size = encoder.hidden_size
-        self.fingerprint = _fingerprint(model)
+        self.fingerprint = weights_digest(model)
         self.embedding = encoder.embedding
         self.lower = _replace(model, path, layers[: self.mux_layer])
         self.upper = _replace(model, path, layers[self.mux_layer :])
@@ -133,14 +133,6 @@ class _Passthrough(nn.Module):
 
 def _run(model: nn.Module, x: Tensor, mask: Tensor) -> Tensor:
     return model(inputs_embeds=x, attention_mask=mask.long()).last_hidden_state
-
-
-def _fingerprint(model: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.cpu().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def _find_layers(model: nn.Module) -> tuple[str, nn.ModuleList]:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import ClassVar, TypeVar
 
 import torch
 from torch import nn
 
-__all__ = ["MuxModule"]
+__all__ = ["MuxModule", "weights_digest"]
+
+
+def weights_digest(module: nn.Module) -> str:
+    """Return the SHA-256 of all weights of a module, with their names, shapes and types.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
 
 Self = TypeVar("Self", bound="MuxModule")
 

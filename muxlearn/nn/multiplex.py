@@ -29,6 +29,7 @@ __all__ = [
     "SubspaceMultiplexer",
     "embed_and_multiplex",
     "mean_over_slots",
+    "principal_axes",
     "slots_to_places",
 ]
 
@@ -84,6 +85,22 @@ def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
     shape[dim] = n_places
     counts = slots_to_places(values.new_ones(n_slots), n_places).view(shape)
     return slots_to_places(values, n_places, dim) / counts
+
+
+def principal_axes(table: Tensor) -> Tensor:
+    """Return the directions along which the rows of a table vary, the widest first.
+
+    Parameters
+    ----------
+    table : Tensor of shape (n_rows, width)
+
+    Returns
+    -------
+    Tensor of shape (width, width)
+        Orthonormal columns.
+    """
+    _, vectors = torch.linalg.eigh(torch.cov(table.T))
+    return vectors.flip(1)
 
 
 class Multiplexer(nn.Module):
@@ -358,8 +375,7 @@ class SubspaceMultiplexer(Multiplexer):
             components, in a random rotation of the block's own.
         """
         table = table.float()
-        _, vectors = torch.linalg.eigh(torch.cov(table.T))
-        vectors = vectors.flip(1)
+        vectors = principal_axes(table)
         n_own = round(own_share * self.block_width)
         leading = vectors[:, : self.block_width - n_own]
         others = vectors[:, self.block_width - n_own :]

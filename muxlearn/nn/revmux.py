@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn.nn.cut import FrozenEncoder
+from muxlearn.nn.losses import contrastive_logits
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.text import ClassificationHead, _average_slots
+from muxlearn.nn.text import ClassificationHead, _average_slots, mean_weights
 
 __all__ = [
     "Coupling",
@@ -63,8 +64,7 @@ def info_nce_loss(vectors: Tensor, alone: Tensor, rows: Tensor, temperature: flo
     -------
     Tensor of shape ()
     """
-    cosines = F.normalize(vectors.float(), dim=-1) @ F.normalize(alone.float(), dim=-1).T
-    return F.cross_entropy(cosines / temperature, rows)
+    return F.cross_entropy(contrastive_logits(vectors, alone, temperature), rows)
 
 
 class _PairMLPs(nn.Module):
@@ -319,13 +319,13 @@ class RevMuxClassifier(MuxModule):
 
     def _unfold(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Demultiplex one vector for each slot: (n_mixtures, n_mux, width)."""
-        pooled = _mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_mux, hidden), a slot's own
+        pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_mux, hidden), a slot's own
         return self.multiplexer.reverse(pooled).diagonal(dim1=1, dim2=2).transpose(1, 2)
 
     def _alone(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Encode rows on, without company, and pool: (n_rows, hidden_size)."""
         encoded = self.encoder.encode(hidden, mask)
-        return (_mean_weights(mask, encoded)[:, None] @ encoded).squeeze(1)
+        return (mean_weights(mask, encoded)[:, None] @ encoded).squeeze(1)
 
     def for_inference(self, dtype: torch.dtype | None = None) -> RevMuxClassifier:
         """Return a copy that predicts only, in `dtype`.
@@ -342,8 +342,3 @@ class RevMuxClassifier(MuxModule):
         """
         model = copy.deepcopy(self).eval().requires_grad_(False)
         return model if dtype is None else model.to(dtype)
-
-
-def _mean_weights(mask: Tensor, values: Tensor) -> Tensor:
-    """Return the weights of a mean over what is not masked, of the type of `values`."""
-    return (mask / mask.sum(-1, keepdim=True).clamp(min=1)).to(values.dtype)

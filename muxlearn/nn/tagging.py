@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
-from muxlearn.nn.multiplex import Multiplexer, slots_to_places
+from muxlearn.nn.multiplex import Multiplexer, principal_axes, slots_to_places
 from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
 
 __all__ = ["LexicalPath", "MuxTokenClassifier"]
@@ -41,9 +41,8 @@ class LexicalPath(nn.Module):
     @torch.no_grad()
     def _init_from(self, table: Tensor) -> None:
         table = table.float()
-        _, vectors = torch.linalg.eigh(torch.cov(table.T))
         width = min(self.embedding.embedding_dim, table.shape[1])
-        components = (table - table.mean(0)) @ vectors.flip(1)[:, :width]
+        components = (table - table.mean(0)) @ principal_axes(table)[:, :width]
         components /= components.square().mean().sqrt().clamp(min=1e-12)
         self.embedding.weight[:, :width] = components
 

@@ -23,7 +23,13 @@ from muxlearn.nn.multiplex import (
     slots_to_places,
 )
 
-__all__ = ["ClassificationHead", "MuxSequenceClassifier", "MuxTextModule", "MuxTrainingOutput"]
+__all__ = [
+    "ClassificationHead",
+    "MuxSequenceClassifier",
+    "MuxTextModule",
+    "MuxTrainingOutput",
+    "mean_weights",
+]
 
 Self = TypeVar("Self", bound="MuxTextModule")
 
@@ -208,8 +214,7 @@ class MuxTextModule(MuxModule):
 
     def _read_rows(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
         """Demultiplex the mean of each row's positions: (n_mixtures, n_reads, hidden_size)."""
-        weights = mask / mask.sum(2, keepdim=True).clamp(min=1)
-        pooled = weights.to(hidden.dtype) @ hidden  # (n_mixtures, n_places, hidden)
+        pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_places, hidden)
         pooled = pooled[:, self._place_of_read(mask)]
         return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
@@ -340,6 +345,21 @@ class MuxSequenceClassifier(MuxTextModule):
         return MuxTrainingOutput(
             logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
         )
+
+
+def mean_weights(mask: Tensor, values: Tensor) -> Tensor:
+    """Return the weights of a mean over what is not masked, of the type of `values`.
+
+    Parameters
+    ----------
+    mask : Tensor of bool, shape (..., length)
+    values : Tensor
+
+    Returns
+    -------
+    Tensor, shape of `mask`
+    """
+    return (mask / mask.sum(-1, keepdim=True).clamp(min=1)).to(values.dtype)
 
 
 def _average_slots(logits: Tensor, n_places: int) -> Tensor:
