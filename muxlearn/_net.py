@@ -21,7 +21,14 @@ from muxlearn._tables import RowTable
 from muxlearn.mixtures import plan_mixtures, training_batches
 from muxlearn.nn.losses import weighted_cross_entropy
 
-__all__ = ["LinearSchedule", "MixtureData", "MuxNet", "RowProgress", "progress_bar"]
+__all__ = [
+    "LinearSchedule",
+    "MixtureData",
+    "MuxNet",
+    "RowProgress",
+    "TrainingBatches",
+    "progress_bar",
+]
 
 
 @dataclass(eq=False)
@@ -80,7 +87,7 @@ class MixtureData(Dataset):
         return tensors, (torch.from_numpy(targets), torch.from_numpy(weights))
 
 
-class _TrainingBatches:
+class TrainingBatches:
     """An iterable that draws new companions each time it is iterated over."""
 
     def __init__(
@@ -97,13 +104,16 @@ class _TrainingBatches:
         self.share, self.n_shares = share, n_shares
 
     def __iter__(self) -> Iterator[Any]:
-        for rows in training_batches(
-            self.data.table.lengths, self.points, self.batch_size * self.n_shares, self.rng
-        ):
+        for rows in self._draw():
             # No share is larger than another: of few rows some mixtures stand in two of them.
             n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
             own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
             yield self.data.batch(rows[own], training=True)
+
+    def _draw(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each batch of the next epoch."""
+        size = self.batch_size * self.n_shares
+        return training_batches(self.data.table.lengths, self.points, size, self.rng)
 
 
 class _ValidationBatches:
@@ -184,7 +194,7 @@ class MuxNet(NeuralNet):
     def get_iterator(self, dataset: MixtureData, training: bool = False) -> Any:
         """Form mixtures: new ones each epoch in training, fixed ones in validation."""
         if training:
-            return _TrainingBatches(dataset, self.operating_points, self.batch_size, self.seed)
+            return TrainingBatches(dataset, self.operating_points, self.batch_size, self.seed)
         return _ValidationBatches(dataset, max(self.operating_points), self.batch_size)
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import Callback, PassthroughScoring
 from skorch.history import History
 from torch import Tensor
 
-from muxlearn._net import MixtureData, MuxNet
+from muxlearn._net import MixtureData, MuxNet, TrainingBatches
 from muxlearn._teacher import TeacherAnswers, as_float
-from muxlearn.mixtures import training_batches
 from muxlearn.nn.embedding import EmbeddingTrainingOutput
 from muxlearn.nn.losses import contrastive_logits, cosine_loss, retrieval_loss
 
@@ -135,25 +134,21 @@ class PretrainingNet(MuxNet):
         return super().__getstate__() | {"answers": None}
 
 
-class _ResumableBatches:
-    """Batches of an endless training from any of its steps on."""
+class _ResumableBatches(TrainingBatches):
+    """Batches of a training from any of its steps on."""
 
     def __init__(
         self, data: MixtureData, points: tuple[int, ...], batch_size: int, seed: int, first: int
     ) -> None:
-        self.data = data
-        self.points = points
-        self.batch_size = batch_size
+        super().__init__(data, points, batch_size, seed)
         self.seed = seed
-        self.epoch, self.skipped = divmod(first, -(-len(data) // batch_size))
+        self.epoch, self.n_skipped = divmod(first, -(-len(data) // batch_size))
 
-    def __iter__(self) -> Iterator[Any]:
-        rng = np.random.default_rng([self.seed, self.epoch])
-        rows = training_batches(self.data.table.lengths, self.points, self.batch_size, rng)
-        skipped, self.skipped = self.skipped, 0
-        self.epoch += 1
-        for batch in rows[skipped:]:
-            yield self.data.batch(batch, training=True)
+    def _draw(self) -> list[NDArray[np.int64]]:
+        self.rng = np.random.default_rng([self.seed, self.epoch])
+        rows = super()._draw()[self.n_skipped :]
+        self.epoch, self.n_skipped = self.epoch + 1, 0
+        return rows
 
 
 class TrapezoidSchedule:

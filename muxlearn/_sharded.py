@@ -64,7 +64,7 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
     from skorch import NeuralNet
     from skorch.hf import AccelerateMixin
 
-    from muxlearn._net import _TrainingBatches
+    from muxlearn._net import TrainingBatches
 
     class Sharded(AccelerateMixin, net_class):  # type: ignore[valid-type,misc]
         criterion_: Any
@@ -95,7 +95,7 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
         def get_iterator(self, dataset: Any, training: bool = False) -> Any:
             # Not the mixin's, which knows PyTorch's data loaders only.
             iterator = net_class.get_iterator(self, dataset, training)
-            if isinstance(iterator, _TrainingBatches):
+            if isinstance(iterator, TrainingBatches):
                 iterator.shard(self.accelerator.process_index, self.accelerator.num_processes)
             return iterator
 
