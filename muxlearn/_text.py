@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._classifier import MuxClassifierMixin
+from muxlearn._mimo import MimoMixin
 from muxlearn._params import Boolean, Constraint
 from muxlearn._revmux import RevMuxMixin
 from muxlearn._sequences import IntegerReader, check_rows, holds_integers
@@ -20,9 +21,7 @@ from muxlearn._text_modules import (
     MIMO_CONSTRAINTS,
     MIMO_STRUCTURE,
     REVMUX_CONSTRAINTS,
-    build_mimoformer,
     check_architecture,
-    choose_warm_up,
     round_n_mux,
 )
 from muxlearn._texts import PairTable, iterate_rows, tokenize
@@ -36,18 +35,16 @@ from muxlearn._tokenizers import (
 from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
-from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.text import MuxSequenceClassifier
 
 if TYPE_CHECKING:
-    from muxlearn._net import MixtureData, MuxNet
     from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["MuxTextClassifier"]
 
 
-class MuxTextClassifier(MuxClassifierMixin, RevMuxMixin):
+class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
     `n_mux` texts are folded into one sequence of vectors, the encoder runs once, and one
@@ -563,14 +560,6 @@ class MuxTextClassifier(MuxClassifierMixin, RevMuxMixin):
     def _structure_params(self) -> dict[str, Any]:
         return super()._structure_params() | {"tokenizer": fingerprint(self.tokenizer)}
 
-    @property
-    def _is_mimoformer(self) -> bool:
-        return self.architecture == "mimoformer"
-
-    @property
-    def _is_from_nothing(self) -> bool:
-        return self._is_mimoformer or super()._is_from_nothing
-
     # Rows
 
     def _column_kind(self) -> str | None:
@@ -612,14 +601,6 @@ class MuxTextClassifier(MuxClassifierMixin, RevMuxMixin):
 
     # The network
 
-    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:
-        if not self._is_mimoformer:
-            return super()._build(rows, extra, n_classes)
-        reader = self._learn_reader(rows, extra)
-        n_texts = 2 if isinstance(rows[0], tuple) else 1
-        params = self.get_params(deep=False)
-        return reader, build_mimoformer(params, reader.get_vocab_size(), n_classes, n_texts)
-
     def _module(
         self,
         encoder: CompactEncoder | PretrainedEncoder,
@@ -635,67 +616,10 @@ class MuxTextClassifier(MuxClassifierMixin, RevMuxMixin):
     def _predict_n_mux(self, n_mux: int | None) -> int:
         return round_n_mux(self.module_, super()._predict_n_mux(n_mux))
 
-    # Training
-
-    def _net_class(self) -> type[MuxNet]:
-        if not self._is_mimoformer:
-            return super()._net_class()
-        from muxlearn._mimo_net import MIMOFormerNet
-
-        return MIMOFormerNet
-
-    def _net_options(self, module: MuxModule) -> dict[str, Any]:
-        if self._is_mimoformer:
-            return {"isometry_weight": self.isometry_weight}
-        return super()._net_options(module)
-
-    def _warm_up(self, reader: Any, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
-        # That on the grid needs labels, and comes with the training.
-        if choose_warm_up(self.get_params(deep=False)) != "retrieval":
-            return None, False
-        return super()._warm_up(reader, module, rows, seed)
-
-    def _train(
-        self,
-        module: MuxModule,
-        data: MixtureData,
-        valid: MixtureData | None,
-        *,
-        seed: int,
-        max_epochs: int,
-        **options: Any,
-    ) -> MuxNet:
-        continued = self.warm_start and self.__sklearn_is_fitted__()
-        if continued or choose_warm_up(self.get_params(deep=False)) != "grid":
-            return super()._train(module, data, valid, seed=seed, max_epochs=max_epochs, **options)
-        assert isinstance(module, MIMOFormer)
-        warm_up = super()._train(
-            module,
-            data,
-            None,
-            seed=seed - 1,
-            max_epochs=self.warm_up_epochs,
-            description="warm-up",
-            warm_up_n_mux=round_n_mux(module, module.warm_up_n_mux),
-            **self._net_options(module),
-        )
-        max_epochs = 0 if warm_up.interrupted_ else max_epochs
-        net = super()._train(module, data, valid, seed=seed, max_epochs=max_epochs, **options)
-        net.warm_up_history_ = warm_up.history
-        return net
-
-    def _set_fitted(self, *, net: Any, warm_up_history: Any, **state: Any) -> None:
-        history = getattr(net, "warm_up_history_", warm_up_history)
-        super()._set_fitted(net=net, warm_up_history=history, **state)
-
     # Saving
 
     def _reader_config(self) -> dict[str, Any]:
-        module = self.module_
-        if isinstance(module, MIMOFormer):
-            config = {"vocab_size": self._reader.get_vocab_size(), "n_texts": module.n_texts}
-        else:
-            config = super()._reader_config()
+        config = super()._reader_config()
         if isinstance(self._reader, IntegerReader):
             config["max_integers"] = self._reader.max_length
         return config
@@ -714,9 +638,3 @@ class MuxTextClassifier(MuxClassifierMixin, RevMuxMixin):
         if self._structure.get("tokenizer") not in (None, *TOKENIZERS):
             # The parameter was an object, which a configuration cannot hold.
             self.tokenizer = copy_tokenizer(self._reader)
-
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        if not self._is_mimoformer:
-            return super()._rebuild(config, n_classes)
-        sizes = config["vocab_size"], n_classes, config["n_texts"]
-        return build_mimoformer(self.get_params(deep=False), *sizes)
