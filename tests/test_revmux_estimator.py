@@ -15,10 +15,9 @@ from safetensors.torch import load_file
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
-from transformers import AutoModel, PreTrainedTokenizerFast
+from transformers import AutoModel
 
 from muxlearn import MuxTextClassifier
-from muxlearn._texts import train_tokenizer
 from muxlearn.nn.revmux import RevMuxClassifier
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
@@ -45,19 +44,8 @@ def _no_progress_bars():
     transformers.logging.enable_progress_bar()
 
 
-def write_backbone(folder, config):
-    AutoModel.from_config(config).save_pretrained(folder)
-    PreTrainedTokenizerFast(
-        tokenizer_object=train_tokenizer([*TEXTS, *SEASONS], 300),
-        pad_token="[PAD]",
-        cls_token="[CLS]",
-        sep_token="[SEP]",
-    ).save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="module")
-def bert(tmp_path_factory):
+def bert(tmp_path_factory, write_backbone):
     torch.manual_seed(0)
     config = transformers.BertConfig(**SIZES)
     return write_backbone(tmp_path_factory.mktemp("bert"), config)
@@ -331,7 +319,7 @@ def test_a_grid_search_chooses_among_its_parameters(tiny):
     assert search.best_params_.keys() == grid.keys()
 
 
-def test_roberta_serves_as_well(tiny, tmp_path):
+def test_roberta_serves_as_well(tiny, tmp_path, write_backbone):
     folder = write_backbone(tmp_path / "roberta", transformers.RobertaConfig(**SIZES))
     clf = tiny(backbone=folder).fit(TEXTS, LABELS)
     clf.save(tmp_path / "saved")
@@ -401,7 +389,7 @@ def test_a_pretrainer_is_no_backbone(tiny, saved, tmp_path):
         tiny(backbone=backbone).fit(TEXTS, LABELS)
 
 
-def test_a_backbone_that_cannot_be_cut_is_named(tiny, tmp_path):
+def test_a_backbone_that_cannot_be_cut_is_named(tiny, tmp_path, write_backbone):
     config = transformers.AlbertConfig(embedding_size=8, **SIZES)
     folder = write_backbone(tmp_path, config)
     message = re.escape(f"`backbone` {str(folder)!r}, `mux_layer` None: AlbertModel cannot be cut")
@@ -409,7 +397,7 @@ def test_a_backbone_that_cannot_be_cut_is_named(tiny, tmp_path):
         tiny(backbone=folder).fit(TEXTS, LABELS)
 
 
-def test_slots_that_do_not_divide_the_width_are_refused(tiny, tmp_path):
+def test_slots_that_do_not_divide_the_width_are_refused(tiny, tmp_path, write_backbone):
     config = transformers.BertConfig(**SIZES | {"hidden_size": 18})
     folder = write_backbone(tmp_path, config)
     with pytest.raises(ValueError, match="of width 18, cannot be divided among as many slots"):
