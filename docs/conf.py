@@ -6,9 +6,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+import inventories
 import matplotlib
 
-import inventories
 import muxlearn
 
 # Scripts of the gallery draw into files.
@@ -25,6 +25,7 @@ extensions = [
     "sphinx.ext.intersphinx",
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
+    "matplotlib.sphinxext.plot_directive",
     "numpydoc",
     "myst_parser",
     "sphinx_copybutton",
@@ -70,6 +71,11 @@ sphinx_gallery_conf = {
     "plot_gallery": "True",
 }
 
+plot_basedir = "."
+plot_formats = ["svg"]
+plot_html_show_formats = False
+plot_html_show_source_link = False
+
 html_theme = "pydata_sphinx_theme"
 html_title = "muxlearn"
 html_logo = "_static/logo.svg"
@@ -89,4 +95,3 @@ html_theme_options = {
 }
 html_sidebars = {"changelog": [], "benchmarks/index": [], "citing": []}
 copybutton_exclude = ".linenos, .gp, .go"
-

@@ -401,9 +401,12 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
             "More rows in a mixture are faster and less accurate. Compare the values of `n_mux` on "
             "rows of your own before you choose one.",
         ]
+    n_read = getattr(estimator, "_n_read", 0)
+    reads_on = n_read > estimator._structure.get("max_length", n_read)
     limits += [
         "It knows its labels alone and gives one of them to any row.",
         kind.remark.format(**estimator._structure),
+        *([f"Of what follows, up to {n_read:,}, it knows which there are."] if reads_on else []),
         "What it was trained on is not in its files.",
     ]
     return ["## Limits", "\n".join(f"- {limit}" for limit in limits)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from inspect import signature
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._mimo import MimoMixin
-from muxlearn._params import Boolean, Constraint
+from muxlearn._params import Boolean, Constraint, Integer, OneOf
 from muxlearn._revmux import RevMuxMixin
 from muxlearn._sequences import IntegerReader, check_rows, holds_integers
 from muxlearn._tables import RowTable
@@ -35,8 +36,9 @@ from muxlearn._tokenizers import (
 from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer
-from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
 
 if TYPE_CHECKING:
     from muxlearn.pretraining import MuxTextPretrainer
@@ -188,14 +190,19 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         Size of the vocabulary that is learnt, at least 259 (the bytes and three special tokens).
 
     max_length : int, default=128
-        Tokens of a text, or of a pair together, that are read; the rest is cut off. "mimoformer"
-        reads as many of each text of a pair. The packaged encoder reads 128 at most.
+        Tokens of a text, or of a pair together, that the encoder reads; the rest is cut off.
+        "mimoformer" reads as many of each text of a pair. The packaged encoder reads 128 at most.
 
     lexical_path : bool, default=True
         Whether a text's own words reach its prediction past the mixture, too, as the weighted mean
         of their vectors: next to nothing beside the encoder, and most of what a higher `n_mux`
         would lose. Not in [1]_; False is the network of the paper. Of "tmux"; an encoder that is
         not warmed up has none at ``n_mux=1``.
+
+    lexical_length : int or None, default=512
+        Tokens of a single text whose words the lexical path reads, where that is more than
+        `max_length`: of a long document the encoder reads the beginning. None is `max_length`,
+        which it always is for pairs.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and of the classification head; attention
@@ -370,6 +377,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         *STRUCTURE,
         "tokenizer",
         "lexical_path",
+        "lexical_length",
         *MIMO_STRUCTURE,
         "mux_layer",
     )
@@ -380,6 +388,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         **REVMUX_CONSTRAINTS,
         "tokenizer": TokenizerChoice,
         "lexical_path": Boolean(),
+        "lexical_length": OneOf(None, Integer(1)),
     }
 
     def __init__(
@@ -410,6 +419,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         vocab_size: int = 8000,
         max_length: int = 128,
         lexical_path: bool = True,
+        lexical_length: int | None = 512,
         dropout: float = 0.1,
         warm_up: str | None = "auto",
         warm_up_epochs: int = 5,
@@ -460,6 +470,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         self.vocab_size = vocab_size
         self.max_length = max_length
         self.lexical_path = lexical_path
+        self.lexical_length = lexical_length
         self.dropout = dropout
         self.warm_up = warm_up
         self.warm_up_epochs = warm_up_epochs
@@ -610,11 +621,29 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
     ) -> MuxSequenceClassifier:
         lexical = bool(self.lexical_path) and not isinstance(demultiplexer, IdentityDemultiplexer)
         return MuxSequenceClassifier(
-            encoder, multiplexer, demultiplexer, n_classes, self.dropout, lexical
+            encoder, multiplexer, demultiplexer, n_classes, self.dropout, lexical, self.max_length
         )
+
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:
+        reader, module = super()._build(rows, extra, n_classes)
+        reads_on = isinstance(module, MuxTextModule) and module.lexical_mean is not None
+        # Of a longer pair the encoder would read the first text alone.
+        if reads_on and not isinstance(rows[0], tuple):
+            length = max(self.max_length, self.lexical_length or 0)
+            if isinstance(reader, IntegerReader):
+                reader = replace(reader, max_length=length)
+            else:
+                reader.enable_truncation(length)
+        return reader, module
 
     def _predict_n_mux(self, n_mux: int | None) -> int:
         return round_n_mux(self.module_, super()._predict_n_mux(n_mux))
+
+    @property
+    def _n_read(self) -> int:
+        if isinstance(self._reader, IntegerReader):
+            return self._reader.max_length
+        return self._reader.truncation["max_length"]
 
     # Saving
 

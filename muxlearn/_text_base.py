@@ -370,6 +370,11 @@ class MuxTextEstimator(ReferenceMixin):
     # Fitted state
 
     @property
+    def _n_read(self) -> int:
+        """Tokens of a row that are read at most."""
+        return self._structure["max_length"]
+
+    @property
     def tokenizer_(self) -> Any:
         """The tokenizer."""
         check_is_fitted(self)

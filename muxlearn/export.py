@@ -135,7 +135,7 @@ def _check_points(estimator: MuxEstimator, n_mux: int | Iterable[int] | None) ->
 def _sizes(estimator: MuxEstimator) -> Sizes:
     if isinstance(estimator, MuxImageClassifier):
         return Sizes(image_shape=estimator.image_shape_)
-    return Sizes(estimator._structure["max_length"], estimator._reader.get_vocab_size())
+    return Sizes(estimator._n_read, estimator._reader.get_vocab_size())
 
 
 class OnnxMuxClassifier(OnnxModel):

@@ -290,6 +290,8 @@ class MuxSequenceClassifier(MuxTextModule):
         Dropout in the head.
     lexical_path : bool, default=False
         Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector.
+    max_length : int, default=None
+        Tokens of a row that are mixed; the lexical path reads the rest as well. None is all.
     """
 
     def __init__(
@@ -300,9 +302,11 @@ class MuxSequenceClassifier(MuxTextModule):
         n_classes: int,
         dropout: float = 0.1,
         lexical_path: bool = False,
+        max_length: int | None = None,
     ) -> None:
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head)
+        self.max_length = max_length
         if lexical_path:
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
@@ -335,9 +339,10 @@ class MuxSequenceClassifier(MuxTextModule):
         Tensor of shape (n_mixtures * n_mux, n_classes) or MuxTrainingOutput
             The rows' logits, in order; with `retrieval_samples` the retrieval task besides.
         """
-        ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        all_ids, all_mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        ids, mask = all_ids[..., : self.max_length], all_mask[..., : self.max_length]
         hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
-        rows = self._add_lexical(self._read_rows(hidden, prefix, mask), ids, mask)
+        rows = self._add_lexical(self._read_rows(hidden, prefix, mask), all_ids, all_mask)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
         logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
         if not retrieval_samples:

@@ -1,0 +1,50 @@
+"""Plots of the benchmarks page, from the files that ``--json`` wrote."""
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def rows_of(name):
+    """Return the rows of a table."""
+    return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"]
+
+
+def draw_speed():
+    """Speed-up against the number of rows in a pass, beside the line that nothing exceeds."""
+    _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for name, label, mark in (
+        ("speed", "forward pass", "o"),
+        ("speed-strings", "from strings to labels", "s"),
+    ):
+        rows = rows_of(name)
+        points = [row["n_mux"] for row in rows]
+        axes.loglog(points, [row["speed_up"] for row in rows], marker=mark, label=label)
+    axes.loglog(points, points, color="gray", lw=1, ls=":", label="N")
+    axes.set_xticks(points, points)
+    axes.set_yticks(points, points)
+    axes.minorticks_off()
+    axes.set(xlabel="texts in a pass", ylabel="times the plain model")
+    axes.legend(frameon=False)
+
+
+def draw_accuracy():
+    """Accuracy against speed-up, of texts and of tags."""
+    _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for name, label in (("accuracy", "topics, BBC News"), ("tagging", "parts of speech, Brown")):
+        rows = [row for row in rows_of(name) if "n_mux" in row["model"] and "," not in row["model"]]
+        speeds = [row["speed_up"] for row in rows]
+        scores = [row["accuracy"] for row in rows]
+        axes.semilogx(speeds, scores, marker="o", label=label)
+        for row, speed, score in zip(rows, speeds, scores, strict=True):
+            text = row["model"].replace("n_mux=", "N = ")
+            axes.annotate(text, (speed, score), textcoords="offset points", xytext=(4, 5))
+    ticks = [1, 2, 5, 10]
+    axes.set_xticks(ticks, ticks)
+    axes.minorticks_off()
+    axes.margins(x=0.12, y=0.15)
+    axes.set(xlabel="predict, times the plain model", ylabel="test accuracy")
+    axes.legend(frameon=False)
