@@ -1,4 +1,4 @@
-"""Draw the picture of the README: ``python docs/draw_idea.py`` writes ``docs/idea.svg``."""
+"""Draw the picture of README and site, and the logo: ``python docs/draw_idea.py``."""
 
 from pathlib import Path
 
@@ -76,5 +76,21 @@ def draw() -> str:
     )
 
 
+def draw_logo() -> str:
+    """Return the logo as SVG: three rows, one pass, three rows."""
+    lanes = [
+        f'<path d="M 4 {y} C 18 {y}, 14 32, 26 32 H 38 C 50 32, 46 {y}, 60 {y}" fill="none" '
+        f'stroke="{color}" stroke-width="7" stroke-linecap="round"/>'
+        for y, color in zip((12, 52, 32), (COLORS[0], COLORS[2], COLORS[1]), strict=True)
+    ]
+    core = '<rect x="22" y="20" width="20" height="24" rx="5" fill="#6e7781"/>'
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64" width="64" height="64" '
+        f'role="img"><title>muxlearn</title>{"".join(lanes)}{core}</svg>\n'
+    )
+
+
 if __name__ == "__main__":
-    Path(__file__).with_name("idea.svg").write_text(draw())
+    folder = Path(__file__).parent
+    (folder / "idea.svg").write_text(draw())
+    (folder / "_static" / "logo.svg").write_text(draw_logo())
