@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import tempfile
 import time
 from argparse import Namespace
@@ -77,7 +79,10 @@ def _ray(frame: Any, folder: Path) -> float:
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
-        dataset = ray.data.from_pandas(frame).repartition(4)
+        # Two actors hold both cores: `repartition` before them would wait for ever.
+        quarter = -(-len(frame) // 4)
+        starts = range(0, len(frame), quarter)
+        dataset = ray.data.from_pandas([frame[start : start + quarter] for start in starts])
         # Actors last as long as an execution: their start is a part of every run.
         return _second(
             lambda: len(predict_ray(dataset, folder, concurrency=2, batch_size=5000).to_pandas())
@@ -91,6 +96,8 @@ def _spark(frame: Any, folder: Path) -> float:
 
     from muxlearn.distributed import predict_spark
 
+    # Or its workers take the first Python on the path.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     session = (
         SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false").getOrCreate()
     )

@@ -47,7 +47,9 @@ def predict_ray(
         Rows of a batch.
 
     concurrency : int or (int, int), default=1
-        Number of actors, or the least and the greatest.
+        Number of actors, or the least and the greatest. Each holds a core as long as it lasts: with
+        as many as there are cores, data that has still to be read or repartitioned waits for ever.
+        Leave a core to it, or give ``num_cpus=0.5``.
 
     num_gpus : float, default=0
         GPUs of an actor, which sees no others.
