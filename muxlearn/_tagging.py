@@ -299,8 +299,8 @@ class MuxTokenTagger(MuxTextEstimator):
     ----------
     .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
        Neural Networks", NeurIPS 2022.
-    .. [2] V. Murahari et al., "MUX-PLMs: Pre-training Language Models with Data Multiplexing",
-       Findings of ACL 2023.
+    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
+       Findings of EMNLP 2023.
 
     Examples
     --------

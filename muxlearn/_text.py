@@ -354,8 +354,8 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
     ----------
     .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
        Neural Networks", NeurIPS 2022.
-    .. [2] V. Murahari et al., "MUX-PLMs: Pre-training Language Models with Data Multiplexing",
-       Findings of ACL 2023.
+    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
+       Findings of EMNLP 2023.
     .. [3] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
        Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
        NeurIPS 2023, section 4.

@@ -17,6 +17,7 @@ from muxlearn.benchmark._parity_case import load_case
 
 __all__ = ["TOLERANCE", "add_arguments", "check_case", "load_case", "main", "run"]
 
+#: The largest absolute error that is let pass, unless a kind of case says otherwise.
 TOLERANCE = 2e-5
 
 # What checks a kind of case: modules with ``covers(case: dict) -> bool``, which sees the json file

@@ -202,6 +202,7 @@ class SubspaceBinding(Binding):
         return wide
 
 
+#: The bindings by the name that `MuxWideResNet` and `MuxTrunkClassifier` know them by.
 BINDINGS: dict[str, type[Binding]] = {
     "hrr": HRRBinding,
     "mbat": MBATBinding,

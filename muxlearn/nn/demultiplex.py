@@ -22,7 +22,7 @@ __all__ = [
 
 
 class Demultiplexer(nn.Module):
-    """Base class.
+    """Base class: a demultiplexer knows its number of slots and the width of a vector.
 
     Parameters
     ----------
@@ -354,6 +354,7 @@ class MLPDemultiplexer(Demultiplexer):
         return F.layer_norm(F.gelu(x), (self.hidden_size,), eps=self.layer_norm_eps)
 
 
+#: The demultiplexers by the name that the estimators know them by.
 DEMULTIPLEXERS: dict[str, type[Demultiplexer]] = {
     "rsa": RSADemultiplexer,
     "index": IndexDemultiplexer,

@@ -18,7 +18,8 @@ __all__ = ["KERNELS", "GridAttention", "draw_signs", "favor_attention", "orthogo
 # What is added to a feature, so that no position's weights are all 0.
 _FLOOR = 1e-3
 
-# Work in place: nothing else reads what they are given.
+#: What makes random features of projections, by name. They work in place: nothing else reads what
+#: they are given.
 KERNELS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu_, "exp": torch.exp_}
 
 # Features that are computed at once on a CPU at inference: as many as stay in its cache.

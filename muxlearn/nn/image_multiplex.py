@@ -259,6 +259,7 @@ class ExpandedNonlinearImageMultiplexer(NonlinearImageMultiplexer):
     expansion = 8
 
 
+#: The image multiplexers by the name that `MuxImageClassifier` knows them by.
 IMAGE_MULTIPLEXERS: dict[str, type[ImageMultiplexer]] = {
     "gaussian_convolution": GaussianImageMultiplexer,
     "orthogonal": OrthogonalImageMultiplexer,

@@ -408,6 +408,7 @@ class SubspaceMultiplexer(Multiplexer):
         return F.pad(blocks.flatten(2), (0, self.width - self.n_blocks * self.block_width))
 
 
+#: The multiplexers by the name that the estimators know them by.
 MULTIPLEXERS: dict[str, type[Multiplexer]] = {
     "hadamard": HadamardMultiplexer,
     "orthogonal": OrthogonalMultiplexer,

@@ -1,7 +1,7 @@
 """The authors' own arithmetic, so that checkpoints of their code give the authors' numbers.
 
 Sources: the repositories of "DataMUX: Data Multiplexing for Neural Networks" (Murahari et al.,
-NeurIPS 2022) and of "MUX-PLMs" (Murahari et al., Findings of ACL 2023). Both differ from
+NeurIPS 2022) and of "MUX-PLMs" (Murahari et al., Findings of EMNLP 2023). Both differ from
 `muxlearn.nn.text` on purpose: no padding mask reaches the backbone, whose embedding layer runs
 twice, and a sentence is read off one position and not off a mean.
 """

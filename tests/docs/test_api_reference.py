@@ -1,0 +1,64 @@
+import ast
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from muxlearn.benchmark.__main__ import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "docs" / "api" / name for name in ("index.rst", "nn.rst")]
+
+
+def public_modules():
+    for file in sorted((ROOT / "muxlearn").rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        if not any(part.startswith("_") for part in parts):
+            yield ".".join(parts), file
+
+
+def exported_names():
+    for module, file in public_modules():
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+                yield from (f"{module}.{name}" for name in ast.literal_eval(node.value))
+
+
+def listed_names():
+    for page in PAGES:
+        module, in_table = "", False
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if match := re.match(r"\.\. currentmodule:: (\S+)", line):
+                module = match[1]
+            elif match := re.match(r"\.\. py:data:: (\S+)", line):
+                yield f"{module}.{match[1]}"
+            elif line.startswith(".. "):
+                in_table = line == ".. autosummary::"
+            elif in_table and (match := re.match(r"   (\w+)$", line)):
+                yield f"{module}.{match[1]}"
+
+
+LISTED = list(listed_names())
+
+
+def test_every_public_name_is_in_the_reference():
+    assert set(exported_names()) - set(LISTED) == set()
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_every_name_of_the_reference_exists_and_says_what_it_is(name):
+    module, _, attribute = name.rpartition(".")
+    thing = getattr(import_module(module), attribute)
+    assert not callable(thing) or thing.__doc__
+
+
+def test_no_name_is_listed_twice():
+    assert len(LISTED) == len(set(LISTED))
+
+
+def test_every_benchmark_is_in_the_reference():
+    page = PAGES[0].read_text(encoding="utf-8")
+    listed = re.findall(r"^   \* - ``(\w+)``$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(COMMANDS)
