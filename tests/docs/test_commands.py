@@ -1,0 +1,40 @@
+"""The commands that the pages tell readers to type are ones that the benchmarks understand."""
+
+import re
+import shlex
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from muxlearn.benchmark.__main__ import COMMANDS, main
+
+ROOT = Path(__file__).parents[2]
+BUILT = ("_build", "auto_examples", "generated")
+
+
+def pages():
+    rst = (file for file in (ROOT / "docs").rglob("*.rst") if not set(BUILT) & set(file.parts))
+    return [ROOT / "README.md", *sorted(rst)]
+
+
+def commands():
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        quoted = re.findall(r"`(?:python -m muxlearn\.benchmark|…) ([^`]+)`", text)
+        # In a block of code a command ends with its line, unless a backslash is there.
+        typed = re.findall(r"^ *python -m muxlearn\.benchmark ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+        shown = re.findall(r"^ *:command: (.*)$", text, re.MULTILINE)
+        for command in [*quoted, *typed, *shown]:
+            words = shlex.split(command.replace("\\\n", " "))
+            if words[0] in COMMANDS:
+                yield pytest.param(words, id=f"{page.name}: {' '.join(words)}")
+
+
+@pytest.mark.parametrize("words", commands())
+def test_a_command_of_the_pages_is_understood(words, monkeypatch):
+    asked = []
+    module = import_module(f"muxlearn.benchmark.{words[0]}")
+    monkeypatch.setattr(module, "main", lambda args: asked.append(args) or 0)
+    assert main(words) == 0
+    assert asked
