@@ -14,6 +14,9 @@ PROJECTS = {
             "py:class library/stdtypes.html#$": ("dict", "list", "str", "tuple"),
             "py:class library/functions.html#$": ("bool", "float", "int", "object"),
             "py:exception library/exceptions.html#$": ("OSError", "TypeError", "ValueError"),
+            # What numpydoc makes of "bool", "sequence" and "iterable" in a list of parameters.
+            "std:label library/stdtypes.html#{}": ("bltin-boolean-values",),
+            "std:term glossary.html#term-{}": ("iterable", "sequence"),
         },
     ),
     "numpy": (
@@ -21,6 +24,7 @@ PROJECTS = {
         {
             "py:class reference/generated/{}.html#$": ("numpy.ndarray",),
             "py:class reference/random/legacy.html#$": ("numpy.random.RandomState",),
+            "std:term glossary.html#term-{}": ("array_like",),
         },
     ),
     "sklearn": (
