@@ -223,7 +223,7 @@ class MuxImageClassifier(MuxClassifierMixin):
     n_features_in_ : int
         Number of pixels; only where `fit` was given flat images.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; only where `fit` was given a frame.
 
     Notes

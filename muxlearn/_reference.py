@@ -28,7 +28,7 @@ class ReferenceMixin(MuxEstimator):
     learn_keys: bool
     max_length: int
     dropout: float
-    #: Of those that have no such parameter.
+    # Of those that have no such parameter.
     tokenizer: Any = None
 
     #: What a published model has to classify: "sequence" or "token"; None where there is none.
