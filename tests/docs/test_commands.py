@@ -31,7 +31,7 @@ def commands():
                 yield pytest.param(words, id=f"{page.name}: {' '.join(words)}")
 
 
-@pytest.mark.parametrize("words", commands())
+@pytest.mark.parametrize("words", list(commands()))
 def test_a_command_of_the_pages_is_understood(words, monkeypatch):
     asked = []
     module = import_module(f"muxlearn.benchmark.{words[0]}")
