@@ -32,6 +32,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "benchmark_table",
+    "own_members",
 ]
 exclude_patterns = ["_build", "auto_examples/*.md5", "auto_examples/*.py"]
 templates_path = ["_templates"]
@@ -41,8 +42,11 @@ default_role = "py:obj"
 # What numpydoc lists is listed once, by autosummary.
 autosummary_generate = True
 autodoc_typehints = "none"
+toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 80
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
+numpydoc_xref_aliases = {"Tensor": "torch.Tensor"}
 numpydoc_xref_ignore = {"of", "or", "default", "shape", "length", "optional", "type", "None"}
 
 inventories.write(HERE / "_build" / "inventories")
@@ -93,5 +97,5 @@ html_theme_options = {
     "footer_end": ["sphinx-version"],
     "header_links_before_dropdown": 7,
 }
-html_sidebars = {"changelog": [], "benchmarks/index": [], "citing": []}
+html_sidebars = {"changelog": [], "benchmarks/index": [], "citing": [], "contributing": []}
 copybutton_exclude = ".linenos, .gp, .go"
