@@ -15,31 +15,19 @@ from torch import Tensor, nn
 
 from muxlearn._ahead import prepare_ahead
 from muxlearn._groups import check_groups, group_windows, iterate_groups, stream_windows
+from muxlearn._operating_points import OperatingPointsMixin
 from muxlearn._params import Choice, Integer, check_parameters
-from muxlearn._sharing import SharingMixin
 from muxlearn._tables import RowTable, take_rows
 from muxlearn.mixtures import MixturePlan, plan_mixtures
 
 __all__ = ["MuxEstimator"]
 
 
-class MuxEstimator(SharingMixin):
+class MuxEstimator(OperatingPointsMixin):
     """Base class of the estimators; see `MuxTextClassifier` for the parameters."""
 
-    #: Whether rows get labels. Where they do not there is nothing to predict.
-    _labels_rows: ClassVar[bool] = True
     #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
     _window_rows: ClassVar[int] = 8192
-
-    def _predict_n_mux(self, n_mux: int | None) -> int:
-        capacity = self.module_.n_mux
-        if n_mux is None:
-            return capacity
-        constraint = Integer(1, capacity)
-        if not constraint.accepts(n_mux):
-            error = constraint.complain("n_mux", n_mux)
-            raise type(error)(f"{error}; this model was built with {capacity} slots")
-        return int(n_mux)
 
     @staticmethod
     def _check_n_passes(n_passes: int) -> int:
@@ -53,10 +41,11 @@ class MuxEstimator(SharingMixin):
     def predict_iter(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: int | Literal["auto"] | None = None,
         groups: Iterable[Any] | None = None,
         n_passes: int = 1,
         method: Literal["predict", "predict_proba"] = "predict",
+        min_score: float | None = None,
     ) -> Iterator[Any]:
         """Predict a stream of rows of any length in constant memory.
 
@@ -66,7 +55,7 @@ class MuxEstimator(SharingMixin):
             Rows as in `fit`; read as results are asked for, two windows of some thousand rows
             ahead. Mixtures are planned inside a window.
 
-        n_mux, n_passes
+        n_mux, n_passes, min_score
             As in `predict`.
 
         groups : iterable, default=None
@@ -86,7 +75,7 @@ class MuxEstimator(SharingMixin):
         methods = Choice("predict", "predict_proba")
         if not methods.accepts(method):
             raise methods.complain("method", method)
-        n_mux = self._predict_n_mux(n_mux)
+        n_mux = self._predict_n_mux(n_mux, min_score)
         n_passes = self._check_n_passes(n_passes)
         labels = None if groups is None else iterate_groups(groups)
         windows = stream_windows(
@@ -104,8 +93,9 @@ class MuxEstimator(SharingMixin):
         column: str | tuple[str, str] | None = None,
         groups: str | None = None,
         keep: Sequence[str] = (),
-        n_mux: int | None = None,
+        n_mux: int | Literal["auto"] | None = None,
         n_passes: int = 1,
+        min_score: float | None = None,
         method: Literal["predict", "predict_proba"] = "predict",
         form: Literal["parquet", "csv"] = "parquet",
         rows_per_part: int = 100_000,
@@ -134,8 +124,9 @@ class MuxEstimator(SharingMixin):
         keep : sequence of str, default=()
             Columns that go on to the output, such as the key of a row.
 
-        n_mux, n_passes
-            As in `predict`.
+        n_mux, n_passes, min_score
+            As in `predict`. Operating points that are measured anew may choose another `n_mux`,
+            with which the parts in `output` were not made.
 
         method : {"predict", "predict_proba"}, default="predict"
             What to write. Probabilities are lists in the order of `classes_`, of a tagger a list of
@@ -180,17 +171,12 @@ class MuxEstimator(SharingMixin):
             column=column,
             groups=groups,
             keep=keep,
-            n_mux=n_mux,
+            n_mux=self._predict_n_mux(n_mux, min_score),
             n_passes=n_passes,
             method=method,
             form=form,
             rows_per_part=rows_per_part,
         )
-
-    def _check_labels_rows(self, method: str) -> None:
-        if not self._labels_rows:
-            name = type(self).__name__
-            raise AttributeError(f"a {name} embeds rows and has no {method}; call its transform")
 
     def _column_kind(self) -> str | None:
         """Say what a column of rows holds: "texts", "integers", "tokens"; None for anything."""
@@ -217,13 +203,23 @@ class MuxEstimator(SharingMixin):
         raise NotImplementedError
 
     def _log_proba_parts(
-        self, X: Iterable[Any], n_mux: int | None, groups: ArrayLike | None, n_passes: int
+        self,
+        X: Iterable[Any],
+        n_mux: int | str | None,
+        groups: ArrayLike | None,
+        n_passes: int,
+        min_score: float | None = None,
     ) -> Iterator[tuple[NDArray[np.int64], Any]]:
         """Predict all rows of `X`; yield numbers of rows, and what `_per_row` says of them."""
         check_is_fitted(self)
-        n_mux = self._predict_n_mux(n_mux)
+        n_mux = self._predict_n_mux(n_mux, min_score)
         n_passes = self._check_n_passes(n_passes)
-        rows = self._check_rows(X)
+        return self._checked_parts(self._check_rows(X), n_mux, groups, n_passes)
+
+    def _checked_parts(
+        self, rows: Any, n_mux: int, groups: ArrayLike | None = None, n_passes: int = 1
+    ) -> Iterator[tuple[NDArray[np.int64], Any]]:
+        """Predict checked rows, as `_log_proba_parts` does."""
         codes = check_groups(groups, len(rows))
         parts = group_windows(codes, len(rows), self._window_size(n_mux))
         windows = (

@@ -47,6 +47,8 @@ class FittingMixin(DeviceMixin):
 
     n_mux: int
     classes_: NDArray
+    #: Score and speed by `n_mux`, None where they were not measured; see `operating_points_`.
+    _measured: dict[int, dict[str, float]] | None = None
 
     #: The parameters that decide what the module looks like.
     _structure_names: ClassVar[tuple[str, ...]] = ()
@@ -81,6 +83,11 @@ class FittingMixin(DeviceMixin):
         self._inference_dtype()
 
     # What a subclass says
+
+    @property
+    def _score_name(self) -> str:
+        """What `score` returns."""
+        return "score"
 
     def _table(self, reader: Any, rows: Any) -> RowTable:
         """Make checked rows ready to be mixed."""
@@ -125,7 +132,7 @@ class FittingMixin(DeviceMixin):
         weights: NDArray[np.float32],
         n_targets: NDArray[np.int64],
         strata: NDArray[np.int64],
-    ) -> None:
+    ) -> NDArray[np.int64] | None:
         """Fit to what has been checked.
 
         Parameters
@@ -139,6 +146,12 @@ class FittingMixin(DeviceMixin):
             Targets of each row.
         strata : ndarray of int64, shape (n_rows,)
             What early stopping takes in equal shares.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_valid,), or None
+            Numbers of the rows that were set aside; None if there are none, or if the training was
+            interrupted.
         """
         if self.early_stopping and len(rows) == 1:
             raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
@@ -192,6 +205,7 @@ class FittingMixin(DeviceMixin):
             plan_seed=seed,
             structure=self._structure if continued else self._structure_params(),
         )
+        return None if interrupted or getattr(net, "interrupted_", False) else valid
 
     def _check_continues(self, classes: NDArray) -> None:
         for name, value in self._structure_params().items():
@@ -345,6 +359,7 @@ class FittingMixin(DeviceMixin):
         if classes is not None:
             self.classes_ = classes
         self.net_ = net
+        self._measured = None
         self.history_ = history
         self.n_iter_ = len(history)
         self._reader = reader

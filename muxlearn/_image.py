@@ -163,7 +163,8 @@ class MuxImageClassifier(MuxClassifierMixin):
 
     early_stopping : bool, default=False
         Whether to set a part of the training images aside, stop when the loss on it does not
-        improve any more, and keep the best weights.
+        improve any more, and keep the best weights. The operating points are measured on it
+        then, see `operating_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
@@ -216,6 +217,12 @@ class MuxImageClassifier(MuxClassifierMixin):
 
     history_ : skorch.history.History
         Losses of the training, epoch by epoch.
+
+    operating_points_ : dict of int to dict of str to float
+        By `n_mux`, from the least on: its "score", which is that of `score`, and its
+        "rows_per_second", both measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; not there without either. A speed is that of the machine, and
+        of the `device` and `dtype`, with which it was measured.
 
     n_iter_ : int
         Epochs of training.

@@ -147,9 +147,10 @@ def model_card(
     name : str
         What it is loaded by: the name of a repository on the hub, or of a folder.
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
-        By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``.
+        By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``. None
+        shows the estimator's `operating_points_`, if it has any.
     dataset : str, default=None
-        What the scores were measured on, best by its name on the hub.
+        What `scores` were measured on, best by its name on the hub.
     metadata : mapping of str to object, default=None
         More entries of the front matter, such as ``{"license": "mit", "language": "en"}``. They
         replace entries of the same name, but tags are added.
@@ -166,17 +167,19 @@ def model_card(
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    scores = _check_scores(scores, estimator.module_.n_mux)
+    checked = _check_scores(scores, estimator.module_.n_mux)
+    # Those of a validation split are not for the hub's index, which compares models on test data.
+    shown = _operating_points(estimator) if scores is None else checked
     given = dict(_checked("metadata", metadata, Mapping, "a mapping") or {})
     _checked("dataset", dataset, str, "the name of a dataset")
     kind = _kind(estimator)
-    results = _eval_results(scores, dataset, kind.pipeline_tag)
+    results = _eval_results(checked, dataset, kind.pipeline_tag)
     data = ModelCardData(
         **{
             "library_name": "muxlearn",
             "pipeline_tag": kind.pipeline_tag,
             "base_model": _base_model(estimator),
-            "metrics": _hub_metrics(scores) or None,
+            "metrics": _hub_metrics(shown) or None,
             "model_name": name.rpartition("/")[2] if results else None,
             "eval_results": results or None,
             **given,
@@ -188,7 +191,7 @@ def model_card(
         _MARK,
         f"# {name}",
         *_model(estimator, kind),
-        *_table(scores, dataset),
+        *_table(shown, _measured_on(dataset, own=scores is None)),
         *_use(estimator, kind, name),
         *_limits(estimator, kind, name),
         *_origin(estimator),
@@ -239,6 +242,15 @@ def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, f
                 raise number.complain(f"scores[{n_mux}][{column!r}]", value)
         checked[int(n_mux)] = {column: float(value) for column, value in row.items()}
     return dict(sorted(checked.items(), reverse=True))
+
+
+def _operating_points(estimator: SharingMixin) -> dict[int, dict[str, float]]:
+    """Return what the estimator has measured itself, by falling `n_mux`."""
+    measured = sorted((estimator._measured or {}).items(), reverse=True)
+    return {
+        n_mux: {estimator._score_name: row["score"], _SPEEDS[0]: row["rows_per_second"]}
+        for n_mux, row in measured
+    }
 
 
 def _listed(tags: Any) -> list[str]:
@@ -348,7 +360,16 @@ def _labels(estimator: SharingMixin) -> str:
     return f"{len(labels)}, {shown}" + (f" and {more} more" if more > 0 else "")
 
 
-def _table(scores: dict[int, dict[str, float]], dataset: str | None) -> list[str]:
+def _measured_on(dataset: str | None, *, own: bool) -> str:
+    if own:
+        return (
+            ", measured on rows that `fit` has set aside or that `measure_operating_points` was "
+            "given"
+        )
+    return "" if dataset is None else f", measured on {_code(dataset)}"
+
+
+def _table(scores: dict[int, dict[str, float]], where: str) -> list[str]:
     if not scores:
         return []
     columns = list(dict.fromkeys(column for row in scores.values() for column in row))
@@ -358,7 +379,6 @@ def _table(scores: dict[int, dict[str, float]], dataset: str | None) -> list[str
         for n_mux, row in scores.items()
     ]
     lines = [heads, ["---:"] * len(heads), *rows]
-    where = "" if dataset is None else f", measured on {_code(dataset)}"
     machine = " Speed depends on the machine." if set(columns) & set(_SPEEDS) else ""
     return [
         "## Scores",

@@ -194,6 +194,11 @@ class OnnxModel:
         )
 
     def _check_n_mux(self, n_mux: int | None) -> None:
+        if isinstance(n_mux, str) and n_mux == "auto":
+            raise ValueError(
+                "`n_mux` is 'auto', but nobody has measured how fast this exported model is; give "
+                f"one of {', '.join(map(str, self.operating_points))}"
+            )
         # What is no such number at all the estimator says.
         within = isinstance(n_mux, int) and 1 <= n_mux <= self.n_mux
         if within and n_mux not in self.operating_points:

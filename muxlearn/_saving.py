@@ -86,6 +86,7 @@ class SavingMixin(FittingMixin):
             "structure": structure,
             "labels": encode_labels(self.classes_) if hasattr(self, "classes_") else None,
             "plan_seed": self._plan_seed,
+            "measured_points": self._measured,
             "history": _epochs(self.history_),
             "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
             **self._reader_config(),
@@ -174,6 +175,7 @@ class SavingMixin(FittingMixin):
             plan_seed=config["plan_seed"],
             structure=structure,
         )
+        estimator._measured = _read_points(config.get("measured_points"))
         estimator._set_arrays(arrays)
         return estimator
 
@@ -215,6 +217,16 @@ def _names(module: MuxModule) -> set[str]:
     """Name each tensor of a module that is its own once, though parts may share it."""
     names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
     return {name for name in names if not name.startswith(module.kept_elsewhere)}
+
+
+def _read_points(
+    saved: Mapping[str, Mapping[str, float]] | None,
+) -> dict[int, dict[str, float]] | None:
+    """Return measured operating points as they were; the keys of JSON are strings."""
+    if saved is None:
+        return None
+    names = "score", "rows_per_second"
+    return {int(n): {name: float(row[name]) for name in names} for n, row in saved.items()}
 
 
 def _epochs(history: Any) -> list[dict[str, Any]]:

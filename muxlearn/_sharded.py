@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from muxlearn._net import MuxNet
 
 __all__ = ["agree_on", "current_accelerator", "n_processes", "sharded_class", "use_accelerator"]
+
+T = TypeVar("T")
 
 _CURRENT: ContextVar[Any] = ContextVar("muxlearn_accelerator", default=None)
 
@@ -38,13 +40,13 @@ def n_processes() -> int:
     return 1 if accelerator is None else accelerator.num_processes
 
 
-def agree_on(seed: int) -> int:
-    """Return the main process's number on all of them."""
+def agree_on(value: T) -> T:
+    """Return the main process's value, which can be pickled, on all of them."""
     if n_processes() == 1:
-        return seed
+        return value
     from accelerate.utils import broadcast_object_list
 
-    return broadcast_object_list([seed])[0]
+    return broadcast_object_list([value])[0]
 
 
 def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:

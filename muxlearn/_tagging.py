@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -210,7 +210,8 @@ class MuxTokenTagger(MuxTextEstimator):
 
     early_stopping : bool, default=False
         Whether to set a part of the sentences aside, stop when the loss on it does not
-        improve any more, and keep the best weights.
+        improve any more, and keep the best weights. The operating points are measured on it
+        then, see `operating_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
@@ -265,6 +266,12 @@ class MuxTokenTagger(MuxTextEstimator):
 
     warm_up_history_ : skorch.history.History or None
         Losses and retrieval accuracy of the warm-up.
+
+    operating_points_ : dict of int to dict of str to float
+        By `n_mux`, from the least on: its "score", which is that of `score`, and its
+        "rows_per_second", both measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; not there without either. A speed is that of the machine, and
+        of the `device` and `dtype`, with which it was measured.
 
     n_iter_ : int
         Epochs of training, the warm-up not counted.
@@ -469,7 +476,7 @@ class MuxTokenTagger(MuxTextEstimator):
         extra = full_rows if unlabeled is None else self._check_unlabeled(unlabeled)
         steps = transition_scores(tags, classes.tolist())
         frequencies = np.bincount(targets, minlength=len(classes)) / len(targets)
-        self._fit(
+        part = self._fit(
             full_rows,
             extra,
             classes=classes,
@@ -482,6 +489,8 @@ class MuxTokenTagger(MuxTextEstimator):
         # In IOB1, an older form with the same tags, an entity begins with I-.
         regular = n_illegal_steps(tags, scheme) <= 0.01 * len(targets) if scheme else False
         self._set_steps(steps, np.log(frequencies), regular)
+        if part is not None:
+            self._measure_set_aside(full_rows, take_rows(tags, full), of_rows[full], part)
         return self
 
     @staticmethod
@@ -494,9 +503,10 @@ class MuxTokenTagger(MuxTextEstimator):
     def predict(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: int | Literal["auto"] | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        min_score: float | None = None,
     ) -> list[list[Any]]:
         """Predict the tags of sentences.
 
@@ -505,10 +515,11 @@ class MuxTokenTagger(MuxTextEstimator):
         X : sequence of sequences of str, length n_sentences
             As in `fit`; a single sentence is enough.
 
-        n_mux : int, default=None
+        n_mux : int or "auto", default=None
             Sentences in a mixture, from 1 to the model's capacity, which None stands for. With
             fewer, a sentence fills several slots whose answers are averaged: slower and more
-            accurate.
+            accurate. "auto" takes the fastest of `operating_points_` that scores `min_score` or
+            more.
 
         groups : array-like of shape (n_sentences,), default=None
             Sentences of different groups (tenants, say) never share a mixture.
@@ -516,25 +527,31 @@ class MuxTokenTagger(MuxTextEstimator):
         n_passes : int, default=1
             How often to predict, among other companions each time; probabilities are averaged.
 
+        min_score : float, default=None
+            The least score that ``n_mux="auto"`` may choose, in what `score` measures; needed with
+            it, and an error without. Scores were measured in one pass and without groups.
+
         Returns
         -------
         list of list, as long as the sentences of `X`
             One tag for each token, in order.
         """
-        return self._by_sentence(self._log_proba_parts(X, n_mux, groups, n_passes), self._labels)
+        parts = self._log_proba_parts(X, n_mux, groups, n_passes, min_score)
+        return self._by_sentence(parts, self._labels)
 
     def predict_proba(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: int | Literal["auto"] | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        min_score: float | None = None,
     ) -> list[NDArray[np.float64]]:
         """Predict the probabilities of the tags.
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
+        X, n_mux, groups, n_passes, min_score
             As in `predict`.
 
         Returns
@@ -543,7 +560,7 @@ class MuxTokenTagger(MuxTextEstimator):
             One array for each sentence, columns in the order of `classes_`. `decode` has no
             part in them.
         """
-        parts = self._log_proba_parts(X, n_mux, groups, n_passes)
+        parts = self._log_proba_parts(X, n_mux, groups, n_passes, min_score)
         return self._by_sentence(parts, self._probabilities)
 
     def score(
@@ -551,15 +568,16 @@ class MuxTokenTagger(MuxTextEstimator):
         X: Iterable[Any],
         y: Iterable[Any],
         sample_weight: ArrayLike | None = None,
-        n_mux: int | None = None,
+        n_mux: int | Literal["auto"] | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        min_score: float | None = None,
     ) -> float:
         """Return the F1 score of entities where the tags mark such, else the tokens' accuracy.
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
+        X, n_mux, groups, n_passes, min_score
             As in `predict`.
 
         y : sequence of sequences of tags
@@ -588,16 +606,30 @@ class MuxTokenTagger(MuxTextEstimator):
         if self.scheme_ is not None:
             check_tags_fit(check_sequences(tags, "y"), None, "y")
         self._warn_of_unknown(tags)
-        predicted = self.predict(rows, n_mux=n_mux, groups=groups, n_passes=n_passes)
+        predicted = self.predict(
+            rows, n_mux=n_mux, groups=groups, n_passes=n_passes, min_score=min_score
+        )
+        return self._score_labels(tags, predicted, weights)
+
+    @property
+    def _score_name(self) -> str:
+        return "accuracy of tokens" if self.scheme_ is None else "F1 of entities"
+
+    def _score_labels(
+        self, true: list[list[Any]], predicted: list[list[Any]], weights: Any
+    ) -> float:
         if self.scheme_ is not None:
-            return float(entity_f1_score(tags, predicted, sample_weight=weights))
-        of_tokens = np.repeat(weights, [len(row) for row in rows])
+            return float(entity_f1_score(true, predicted, sample_weight=weights))
+        of_tokens = np.repeat(weights, [len(row) for row in true])
         if not of_tokens.any():
             raise ValueError(
                 "no token counts: the sentences of `X` are empty, or their `sample_weight` is 0"
             )
-        pairs = zip(chain.from_iterable(tags), chain.from_iterable(predicted), strict=True)
-        return float(np.average([true == said for true, said in pairs], weights=of_tokens))
+        pairs = zip(chain.from_iterable(true), chain.from_iterable(predicted), strict=True)
+        return float(np.average([tag == said for tag, said in pairs], weights=of_tokens))
+
+    def _predict_checked(self, rows: list[Any], n_mux: int) -> list[list[Any]]:
+        return self._by_sentence(self._checked_parts(rows, n_mux), self._labels)
 
     def _warn_of_unknown(self, tags: list[list[Any]]) -> None:
         known = set(self.classes_.tolist())

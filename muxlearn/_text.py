@@ -271,7 +271,8 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
 
     early_stopping : bool, default=False
         Whether to set a part of the training texts aside, stop when the loss on it does not
-        improve any more, and keep the best weights.
+        improve any more, and keep the best weights. The operating points are measured on it
+        then, see `operating_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
@@ -323,6 +324,12 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
 
     warm_up_history_ : skorch.history.History or None
         Losses of the warm-up, and its retrieval accuracy.
+
+    operating_points_ : dict of int to dict of str to float
+        By `n_mux`, from the least on: its "score", which is that of `score`, and its
+        "rows_per_second", both measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; not there without either. A speed is that of the machine, and
+        of the `device` and `dtype`, with which it was measured.
 
     n_iter_ : int
         Epochs of training, the warm-up not counted.
@@ -636,8 +643,8 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
                 reader.enable_truncation(length)
         return reader, module
 
-    def _predict_n_mux(self, n_mux: int | None) -> int:
-        return round_n_mux(self.module_, super()._predict_n_mux(n_mux))
+    def _predict_n_mux(self, n_mux: int | str | None, min_score: float | None = None) -> int:
+        return round_n_mux(self.module_, super()._predict_n_mux(n_mux, min_score))
 
     @property
     def _n_read(self) -> int:

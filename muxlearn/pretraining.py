@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import TransformerMixin
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 from torch import nn
 
@@ -24,7 +25,8 @@ from muxlearn._pretrained import SCRATCH, Pretrained
 from muxlearn._sharded import n_processes
 from muxlearn._teacher import TeacherAnswers, ask_teacher
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
-from muxlearn._texts import check_texts, iterate_rows, tokenize
+from muxlearn._texts import TokenTable, check_texts, iterate_rows, tokenize
+from muxlearn.metrics import retrieval_score
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
@@ -357,6 +359,47 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         out[numbers] = vectors
         return out
 
+    def score(self, X: Iterable[str], y: Any = None, n_mux: int | None = None) -> float:
+        """Say how well texts are read from mixtures: the higher the better.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples
+            Preferably none that the training has seen.
+
+        y : Ignored
+            For searches and pipelines.
+
+        n_mux : int, default=None
+            Texts in a mixture, from 1 to the capacity, which None stands for.
+
+        Returns
+        -------
+        float
+            With a teacher the mean cosine between its vectors of the texts and those of
+            `transform`, 1 at most. Without one the share of the texts' tokens that are recovered,
+            as `muxlearn.metrics.retrieval_score` has it.
+
+        Raises
+        ------
+        sklearn.exceptions.NotFittedError
+            There is nothing to score.
+        TypeError, ValueError
+            A text or `n_mux` is not what it has to be.
+        OSError
+            `teacher` cannot be loaded any more.
+        """
+        check_is_fitted(self)
+        if self.teacher is None:
+            return retrieval_score(self, X, n_mux)
+        rows = self._check_rows(X)
+        vectors = self.transform(rows, n_mux)
+        teacher, _ = load_backbone(self.teacher, dropout=0.0)
+        _, answers = self._ask(teacher, self.tokenizer_, rows, with_tokens=False)
+        wanted = np.asarray(answers.rows, np.float64)
+        wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)  # half precision rounds it
+        return float((vectors * wanted).sum(1).mean())
+
     # Parameters
 
     def _check_parameters(self) -> None:
@@ -401,16 +444,21 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         encoder = self._compact_encoder(teacher.embedding.num_embeddings)
         _start_from(encoder.embedding, teacher.embedding.weight)
         module = self._assemble(encoder, teacher.hidden_size, self._n_blocks())
-        table, answers = ask_teacher(
+        table, answers = self._ask(teacher, reader, rows, with_tokens=self.token_weight > 0)
+        return reader, module, table, answers
+
+    def _ask(
+        self, teacher: PretrainedEncoder, reader: Any, rows: list[str], *, with_tokens: bool
+    ) -> tuple[TokenTable, TeacherAnswers]:
+        return ask_teacher(
             teacher,
             reader,
             rows,
-            with_tokens=self.token_weight > 0,
+            with_tokens=with_tokens,
             cache=self.cache,
             device=self._device(),
             verbose=self.verbose,
         )
-        return reader, module, table, answers
 
     def _n_blocks(self) -> int | None:
         blocks = self.multiplexer == "subspace" and self.demultiplexer == "rsa" and self.n_mux > 1

@@ -68,6 +68,14 @@ def test_without_a_mark_a_mixture_does_not_say_which_token_was_whose():
     assert retrieval_score(clf, texts(100, seed=1)) < 0.7
 
 
+def test_fewer_rows_in_a_mixture_are_recovered_more_often():
+    clf = warmed_up(n_mux=4, operating_points=(1, 2, 4), multiplexer="hadamard", warm_up_epochs=5)
+    scores = [retrieval_score(clf, texts(100, seed=1), n_mux) for n_mux in (4, 3, 1)]
+    assert sorted(scores) == scores
+    assert scores[0] == retrieval_score(clf, texts(100, seed=1))
+    assert scores[-1] > scores[0]
+
+
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_rows_that_fill_no_mixture_are_scored_too(n_rows):
     clf = warmed_up(warm_up_epochs=1)

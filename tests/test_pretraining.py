@@ -7,16 +7,21 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn._backbone import load_backbone
+from muxlearn._teacher import ask_teacher
+from muxlearn.metrics import retrieval_score
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
 
 SUBJECTS = ["the cat", "my old dog", "it"]
 TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
+UNSEEN = [f"a dog {verb} {end}" for verb in "gh" for end in "abc"]
 LABELS = [index % 3 for index in range(len(TEXTS))]
 TINY = {
     "hidden_size": 16,
@@ -117,6 +122,69 @@ def test_vectors_come_in_the_order_of_the_texts(distilled):
 def test_it_is_a_step_of_a_pipeline(bert):
     pipeline = make_pipeline(distiller(bert), LogisticRegression()).fit(TEXTS, LABELS)
     assert pipeline.predict(TEXTS[:3]).shape == (3,)
+
+
+# Scores
+
+
+@pytest.mark.parametrize("n_mux", [1, 3, None])
+def test_with_a_teacher_the_score_is_the_mean_cosine_to_it(bert, distilled, n_mux):
+    teacher, tokenizer = load_backbone(bert, dropout=0.0)
+    tokenizer.enable_truncation(16)
+    alone = [ask_teacher(teacher, tokenizer, [text], with_tokens=False)[1].rows for text in UNSEEN]
+    wanted = np.concatenate(alone).astype(float)
+    cosines = np.diag(cosine_similarity(distilled.transform(UNSEEN, n_mux=n_mux), wanted))
+    assert distilled.score(UNSEEN, n_mux=n_mux) == pytest.approx(cosines.mean(), abs=1e-6)
+
+
+def test_distillation_raises_the_score(bert):
+    before = distiller(bert, max_epochs=0).fit(TEXTS).score(TEXTS)
+    assert distiller(bert, max_epochs=30, lr=3e-3).fit(TEXTS).score(TEXTS) > before + 0.1
+
+
+def test_without_a_teacher_the_score_is_the_share_of_tokens_recovered(retrieved):
+    assert retrieved.score(UNSEEN) == retrieval_score(retrieved, UNSEEN)
+
+
+def test_what_distillation_alone_has_taught_recovers_no_tokens(distilled):
+    with pytest.raises(TypeError, match="MuxSequenceEmbedder has no retrieval task"):
+        retrieval_score(distilled, TEXTS)
+
+
+def test_retrieval_raises_the_score():
+    params = {**TINY, "n_mux": 2, "objective": "retrieval", "vocab_size": 300, "lr": 3e-3}
+    before = MuxTextPretrainer(**params | {"max_epochs": 0}).fit(TEXTS).score(TEXTS)
+    assert MuxTextPretrainer(**params | {"max_epochs": 30}).fit(TEXTS).score(TEXTS) > before + 0.1
+
+
+def test_a_saved_one_scores_alike(distilled, folder):
+    assert MuxTextPretrainer.load(folder).score(UNSEEN) == distilled.score(UNSEEN)
+
+
+def test_the_teacher_of_a_score_has_to_be_there(distilled, tmp_path):
+    moved = pickle.loads(pickle.dumps(distilled)).set_params(teacher=tmp_path / "gone")
+    with pytest.raises(OSError, match="gone"):
+        moved.score(TEXTS)
+
+
+def test_a_search_takes_the_score():
+    pretrainer = MuxTextPretrainer(**TINY, objective="retrieval", vocab_size=300)
+    search = GridSearchCV(pretrainer, {"n_mux": [1, 2]}, cv=2).fit(TEXTS)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [({"n_mux": 5}, "`n_mux` .* at most 4, got 5"), ({"X": ["a", None]}, "row 1 of `X`")],
+)
+def test_what_cannot_be_scored_is_named(distilled, given, problem):
+    with pytest.raises(ValueError, match=problem):
+        distilled.score(**{"X": TEXTS, **given})
+
+
+def test_nothing_is_scored_before_fit(bert):
+    with pytest.raises(NotFittedError):
+        distiller(bert).score(TEXTS)
 
 
 # Taking a training up again

@@ -70,7 +70,7 @@ class FolderPredictor:
     columns : tuple of str
         One for rows, two for pairs.
     groups : str or None
-    n_mux : int or None
+    n_mux : int
     n_passes : int
     method : {"predict", "predict_proba"}
     """
@@ -79,7 +79,7 @@ class FolderPredictor:
     digest: str
     columns: tuple[str, ...]
     groups: str | None
-    n_mux: int | None
+    n_mux: int
     n_passes: int
     method: str
 
@@ -147,8 +147,9 @@ def open_folder(
     *,
     column: str | Sequence[str] | None,
     groups: str | None,
-    n_mux: int | None,
+    n_mux: int | str | None,
     n_passes: int,
+    min_score: float | None,
     method: str,
 ) -> FolderPredictor:
     """Check all that can be checked before the workers start.
@@ -158,7 +159,7 @@ def open_folder(
     folder : str or path
     schema : pyarrow.Schema
         Of the data.
-    column, groups, n_mux, n_passes, method
+    column, groups, n_mux, n_passes, min_score, method
         As in `predict_dask`.
 
     Returns
@@ -181,7 +182,7 @@ def open_folder(
     digest = _digest(path)
     with _lock:
         model = _load(str(path), digest)
-    model._predict_n_mux(n_mux)
+    n_mux = model._predict_n_mux(n_mux, min_score)
     model._check_n_passes(n_passes)
     columns = choose_columns(schema, column, model._column_kind())
     if groups is not None:

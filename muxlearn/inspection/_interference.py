@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from muxlearn._operating_points import operating_points
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib, scale_n_mux
-from muxlearn.inspection._points import multiplexed, operating_points, predict_regrouped
+from muxlearn.inspection._points import multiplexed, predict_regrouped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

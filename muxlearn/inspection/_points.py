@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial, update_wrapper
 from itertools import chain
 from typing import Any
@@ -13,11 +12,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._estimator import MuxEstimator
 from muxlearn._groups import stream_windows
-from muxlearn._params import Integer, IntegerTuple, OneOf, check_parameters
 from muxlearn._tables import RowTable
 from muxlearn._tagging import MuxTokenTagger
 
-__all__ = ["OperatingPoint", "multiplexed", "operating_points", "predict_regrouped"]
+__all__ = ["OperatingPoint", "multiplexed", "predict_regrouped"]
 
 _PREDICTIONS = ("predict", "predict_proba", "decision_function", "score")
 
@@ -70,35 +68,6 @@ def multiplexed(estimator: Any) -> Any:
         )
     check_is_fitted(found)
     return found
-
-
-def operating_points(estimator: Any, n_mux: int | Sequence[int] | None) -> list[int]:
-    """Return the values of `n_mux` to look at, in ascending order.
-
-    Parameters
-    ----------
-    estimator : MuxEstimator
-        Fitted.
-    n_mux : int, tuple of int or None
-        None stands for the operating points that it was trained at, or for the capacity and its
-        halves down to 1.
-
-    Returns
-    -------
-    list of int
-    """
-    allowed = OneOf(None, Integer(1), IntegerTuple(1))
-    check_parameters({"n_mux": n_mux}, {"n_mux": allowed})
-    points: Sequence[int]
-    if n_mux is None:
-        points = estimator.operating_points or _halves(estimator._predict_n_mux(None))
-    else:
-        points = [n_mux] if isinstance(n_mux, int | np.integer) else n_mux
-    return sorted(estimator._predict_n_mux(point) for point in points)
-
-
-def _halves(n_mux: int) -> list[int]:
-    return [n_mux >> halvings for halvings in range(n_mux.bit_length())]
 
 
 def predict_regrouped(

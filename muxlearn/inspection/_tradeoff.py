@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import is_classifier
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import _num_samples
 
+from muxlearn._operating_points import operating_points
 from muxlearn._params import Integer, check_parameters
-from muxlearn._tagging import MuxTokenTagger
 from muxlearn._timing import paired_seconds
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
-from muxlearn.inspection._points import OperatingPoint, multiplexed, operating_points
+from muxlearn.inspection._points import OperatingPoint, multiplexed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,6 +221,4 @@ def _score_name(estimator: Any, scoring: str | Callable[..., float] | None) -> s
         return scoring
     if scoring is not None:
         return getattr(scoring, "__name__", "score")
-    if isinstance(estimator, MuxTokenTagger):
-        return "F1 of entities" if estimator.scheme_ is not None else "accuracy of tokens"
-    return "accuracy" if is_classifier(estimator) else "score"
+    return estimator._score_name

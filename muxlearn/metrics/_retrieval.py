@@ -14,18 +14,20 @@ from muxlearn.nn.text import MuxTextModule
 __all__ = ["retrieval_score"]
 
 
-def retrieval_score(estimator: Any, X: Iterable[Any]) -> float:
-    """Return the share of tokens that a fitted text estimator recovers from full mixtures.
+def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) -> float:
+    """Return the share of tokens that a fitted text estimator recovers from mixtures.
 
     The retrieval accuracy of DataMUX (section 3.4): every token of every row is to be named from
     the mixture it was folded into.
 
     Parameters
     ----------
-    estimator : MuxTextClassifier or MuxTokenTagger
+    estimator : MuxTextClassifier, MuxTokenTagger or MuxTextPretrainer
         Fitted; its warm-up, or `retrieval_weight`, has trained what is measured here.
     X : sequence of rows
         As for the estimator's `predict`; preferably not those of the training.
+    n_mux : int, default=None
+        Rows in a mixture, from 1 to the model's capacity, which None stands for.
 
     Returns
     -------
@@ -35,23 +37,27 @@ def retrieval_score(estimator: Any, X: Iterable[Any]) -> float:
     Raises
     ------
     TypeError
-        The estimator's model has no retrieval task: images, "mimoformer", and published models.
+        The estimator's model has no retrieval task: images, "mimoformer", published models, and
+        what has learnt by distillation alone.
     """
     check_is_fitted(estimator)
-    if not isinstance(estimator.module_, MuxTextModule):
+    module = estimator.module_
+    if not isinstance(module, MuxTextModule) or module.retrieval is None:
         raise TypeError(
-            f"{type(estimator.module_).__name__} has no retrieval task; give a MuxTextClassifier "
-            "or MuxTokenTagger with architecture='tmux' that was fitted here"
+            f"{type(module).__name__} has no retrieval task; give a MuxTextClassifier or "
+            "MuxTokenTagger with architecture='tmux' that was fitted here, or a MuxTextPretrainer "
+            "with objective 'retrieval' or 'both'"
         )
+    n_mux = estimator._predict_n_mux(n_mux)
     tokens = estimator._table(estimator.tokenizer_, estimator._check_rows(X))
-    module = estimator.module_.eval()
+    module.eval()
     device = next(module.parameters()).device
-    plan = plan_mixtures(tokens.lengths, module.n_mux)
+    plan = plan_mixtures(tokens.lengths, n_mux)
     n_right = 0
     with torch.inference_mode():
         for batch in plan.batches(estimator.batch_size):
             ids, mask = (torch.from_numpy(part).to(device) for part in tokens.gather(batch.rows))
-            recovered = module.retrieve(ids.flatten(0, 1), mask.flatten(0, 1)).view_as(ids)
+            recovered = module.retrieve(ids.flatten(0, 1), mask.flatten(0, 1), n_mux).view_as(ids)
             counted = mask & torch.from_numpy(batch.counted).to(device)[..., None]
             n_right += int(((recovered == ids) & counted).sum())
     return n_right / int(tokens.lengths.sum())

@@ -20,6 +20,7 @@ from muxlearn.nn.multiplex import (
     Multiplexer,
     SubspaceMultiplexer,
     embed_and_multiplex,
+    mean_over_slots,
     slots_to_places,
 )
 
@@ -227,12 +228,17 @@ class MuxTextModule(MuxModule):
         own = own.unflatten(0, ids.shape[:2])
         return rows + own[:, self._place_of_read(mask)]
 
-    def retrieve(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def retrieve(
+        self, input_ids: Tensor, attention_mask: Tensor, n_mux: int | None = None
+    ) -> Tensor:
         """Recover all tokens of all rows, for evaluation.
 
         Parameters
         ----------
         input_ids, attention_mask : Tensor of shape (n_mixtures * n_mux, length)
+        n_mux : int, default=None
+            Rows in a mixture, at most the capacity, which None stands for. The answers of several
+            slots that a row fills are averaged.
 
         Returns
         -------
@@ -241,13 +247,14 @@ class MuxTextModule(MuxModule):
         """
         if self.retrieval is None:
             raise RuntimeError("a model prepared for inference has no retrieval head")
-        ids = input_ids.view(-1, self.n_mux, input_ids.shape[1])
-        hidden, prefix = self.encode(ids, attention_mask.view_as(ids).bool())
-        recovered = self.demultiplexer(hidden[:, None].expand(-1, self.n_mux, -1, -1), prefix)
-        tokens = [
-            self.retrieval(mixture, self.encoder.embedding.weight).argmax(-1)
-            for mixture in recovered
-        ]
+        ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        hidden, prefix = self.encode(ids, mask)
+        n_reads = self.demultiplexer.n_reads(ids.shape[1])
+        recovered = self.demultiplexer(hidden[:, None].expand(-1, n_reads, -1, -1), prefix)
+        tokens = []
+        for mixture in recovered:  # one by one: the vocabulary is large
+            scores = self.retrieval(mixture, self.encoder.embedding.weight).softmax(-1)
+            tokens.append(mean_over_slots(scores, ids.shape[1]).argmax(-1))
         return torch.cat(tokens)
 
     def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:

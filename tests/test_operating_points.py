@@ -1,0 +1,384 @@
+import json
+import pickle
+import re
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from skorch.callbacks import Callback
+
+from muxlearn import MuxImageClassifier, MuxTextClassifier, _operating_points
+from muxlearn._model_card import model_card
+from muxlearn.export import OnnxMuxClassifier, export_onnx
+from muxlearn.persistence import FormatError
+from muxlearn.pretraining import MuxTextPretrainer
+
+TEXTS = [f"{noun} and {other}" for noun in ("snow", "sun", "goal") for other in "abcdefghij"]
+LABELS = ["weather"] * 20 + ["sport"] * 10
+SENTENCES = [text.split() for text in TEXTS]
+TAGS = [["NOUN", "CONJ", "NOUN"]] * len(SENTENCES)
+ENTITIES = [["B-PER", "O", "B-LOC"]] * len(SENTENCES)
+DIGITS, NUMBERS = load_digits(return_X_y=True)
+IMAGES = DIGITS.reshape(-1, 8, 8)[:60]
+
+# Made up: the slowest is the best, and of two that are equally fast one is better.
+FIGURES = {
+    1: {"score": 0.95, "rows_per_second": 100.0},
+    2: {"score": 0.93, "rows_per_second": 190.0},
+    3: {"score": 0.9, "rows_per_second": 250.0},
+    4: {"score": 0.8, "rows_per_second": 250.0},
+}
+
+
+@pytest.fixture(scope="module")
+def stopping(tiny_classifier):
+    """Make a classifier that sets rows aside; other parameters as given."""
+    return partial(
+        tiny_classifier, n_mux=4, operating_points=(1, 4), early_stopping=True, warm_up=None
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(stopping):
+    return stopping().fit(TEXTS, LABELS)
+
+
+@pytest.fixture
+def measured(fitted):
+    """A fitted classifier with the figures above."""
+    copy = pickle.loads(pickle.dumps(fitted))
+    copy._measured = FIGURES
+    return copy
+
+
+@pytest.fixture(scope="module")
+def unmeasured(tiny_classifier):
+    return tiny_classifier(n_mux=4, warm_up=None).fit(TEXTS, LABELS)
+
+
+class Interrupt(Callback):
+    def on_batch_end(self, net, training=False, **kwargs):
+        raise KeyboardInterrupt
+
+
+# What is measured
+
+
+def test_each_operating_point_has_a_score_and_a_speed(fitted):
+    assert list(fitted.operating_points_) == [1, 4]
+    for figures in fitted.operating_points_.values():
+        assert set(figures) == {"score", "rows_per_second"}
+        assert 0 <= figures["score"] <= 1
+        assert figures["rows_per_second"] > 0
+
+
+def test_the_score_is_that_of_the_rows_that_were_set_aside(stopping, monkeypatch):
+    asked = []
+    own = MuxTextClassifier._predict_checked
+
+    def watch(self, rows, n_mux):
+        asked.append(rows)
+        return own(self, rows, n_mux)
+
+    monkeypatch.setattr(MuxTextClassifier, "_predict_checked", watch)
+    clf = stopping(max_epochs=3, validation_fraction=0.3).fit(TEXTS, LABELS)
+    held_out = asked[0]
+    assert len(held_out) == 9
+    true = [LABELS[TEXTS.index(text)] for text in held_out]
+    for point, figures in clf.operating_points_.items():
+        assert figures["score"] == clf.score(held_out, true, n_mux=point)
+
+
+def test_rows_of_no_weight_do_not_count(stopping):
+    weights = np.where(np.array(LABELS) == "sport", 0.0, 1.5)
+    clf = stopping(validation_fraction=0.5, max_epochs=10, lr=1e-2)
+    clf.fit(TEXTS, LABELS, sample_weight=weights)
+    scores = [figures["score"] for figures in clf.operating_points_.values()]
+    assert scores == [1, 1]  # there is nothing but weather to be right about
+
+
+def test_without_operating_points_those_are_the_capacity_and_its_halves(stopping):
+    clf = stopping(n_mux=5, operating_points=None).fit(TEXTS, LABELS)
+    assert list(clf.operating_points_) == [1, 2, 5]
+
+
+def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
+    clf = stopping(
+        architecture="mimoformer", backbone=None, n_mux=6, mux_grid=(3, 2), operating_points=None
+    ).fit(TEXTS, LABELS)
+    points = clf.operating_points_
+    assert list(points) == sorted({clf._predict_n_mux(n_mux) for n_mux in (6, 3, 1)})
+
+
+@pytest.mark.parametrize(("tags", "name"), [(TAGS, "accuracy of tokens"), (ENTITIES, "F1 of")])
+def test_a_tagger_has_its_own_score(tiny_tagger, tags, name):
+    tagger = tiny_tagger(early_stopping=True, decode="viterbi", max_epochs=20, lr=1e-2)
+    tagger.fit([*SENTENCES, []], [*tags, []])
+    assert list(tagger.operating_points_) == [1, 2]
+    assert [p["score"] for p in tagger.operating_points_.values()] == [1, 1]
+    assert name in str(model_card(tagger, "tagger"))
+
+
+@pytest.mark.parametrize("form", ["gray", "last", "flat"])
+def test_images_are_read_once(form):
+    X = {"gray": IMAGES, "last": np.stack([IMAGES] * 3, -1), "flat": IMAGES.reshape(60, 64)}[form]
+    clf = MuxImageClassifier(
+        2, width=1, initial_width=1, max_epochs=1, early_stopping=True, random_state=0
+    )
+    clf.fit(X, NUMBERS[:60])
+    assert list(clf.operating_points_) == [1, 2]
+
+
+def test_measuring_again_replaces_what_was_there(fitted):
+    clf = pickle.loads(pickle.dumps(fitted))
+    assert clf.measure_operating_points(TEXTS, LABELS, n_mux=(4, 2, 1), repeats=1) is clf
+    assert list(clf.operating_points_) == [1, 2, 4]
+    for point, figures in clf.operating_points_.items():
+        assert figures["score"] == clf.score(TEXTS, LABELS, n_mux=point)
+
+
+def test_own_rows_can_weigh(unmeasured):
+    clf = pickle.loads(pickle.dumps(unmeasured))
+    weights = np.array(LABELS) == clf.predict(TEXTS, n_mux=2)
+    clf.measure_operating_points(TEXTS, LABELS, sample_weight=weights, n_mux=2, repeats=1)
+    assert clf.operating_points_[2]["score"] == 1
+
+
+def test_what_cannot_be_measured_leaves_what_was_there(measured):
+    for given, message in [
+        ({"n_mux": 5}, "at most 4"),
+        ({"repeats": 0}, "`repeats`"),
+        ({"X": TEXTS[:3]}, "inconsistent numbers of samples"),
+        ({"X": []}, "0 rows"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            measured.measure_operating_points(**{"X": TEXTS, "y": LABELS, **given})
+    assert measured.operating_points_ == FIGURES
+
+
+# When they are there
+
+
+def test_they_are_not_there_without_a_validation_split(unmeasured):
+    assert not hasattr(unmeasured, "operating_points_")
+    with pytest.raises(AttributeError, match="takes a validation split: fit with early_stopping"):
+        _ = unmeasured.operating_points_
+
+
+def test_they_are_not_there_before_fit(stopping):
+    assert not hasattr(stopping(), "operating_points_")
+    with pytest.raises(NotFittedError):
+        stopping().measure_operating_points(TEXTS, LABELS)
+
+
+def test_another_fit_without_a_split_forgets_them(measured):
+    measured.set_params(early_stopping=False).fit(TEXTS, LABELS)
+    assert not hasattr(measured, "operating_points_")
+
+
+def test_a_fit_that_fails_keeps_them(measured):
+    with pytest.raises(ValueError, match="lr"):
+        measured.set_params(lr=-1.0).fit(TEXTS, LABELS)
+    assert measured.operating_points_ == FIGURES
+
+
+def test_an_interrupted_training_is_not_measured(stopping):
+    clf = stopping(callbacks=[Interrupt()]).fit(TEXTS, LABELS)
+    assert not hasattr(clf, "operating_points_")
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+
+
+@pytest.mark.parametrize("stage", ["score", "time"])
+def test_an_interruption_of_the_measurement_leaves_a_fitted_estimator(stopping, monkeypatch, stage):
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    if stage == "score":
+        monkeypatch.setattr(MuxTextClassifier, "_score_labels", interrupt)
+    else:
+        monkeypatch.setattr(_operating_points, "paired_seconds", interrupt)
+    clf = stopping().fit(TEXTS, LABELS)
+    assert not hasattr(clf, "operating_points_")
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+
+
+def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatch):
+    def fail(*args):
+        raise torch.OutOfMemoryError("the GPU has not enough memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MuxTextClassifier, "_predict_checked", fail)
+        with pytest.warns(UserWarning, match=r"not be measured .* \(OutOfMemoryError: the GPU"):
+            clf = stopping().fit(TEXTS, LABELS)
+    assert not hasattr(clf, "operating_points_")
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+
+
+# Where they go
+
+
+def test_they_survive_save_and_load(fitted, tmp_path):
+    fitted.save(tmp_path / "model")
+    loaded = MuxTextClassifier.load(tmp_path / "model")
+    assert loaded.operating_points_ == fitted.operating_points_
+
+
+def test_a_folder_without_them_loads(unmeasured, tmp_path):
+    unmeasured.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    del config["measured_points"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    assert not hasattr(MuxTextClassifier.load(tmp_path / "model"), "operating_points_")
+
+
+@pytest.mark.parametrize("damaged", [[1], {"one": {}}, {"1": {"score": 1.0}}, {"1": 0.9}], ids=str)
+def test_damaged_ones_are_no_model(fitted, tmp_path, damaged):
+    fitted.save(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    config["measured_points"] = damaged
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FormatError, match="do not make up a model"):
+        MuxTextClassifier.load(tmp_path / "model")
+
+
+def test_pickles_keep_them_and_clones_do_not(fitted):
+    assert pickle.loads(pickle.dumps(fitted)).operating_points_ == fitted.operating_points_
+    assert not hasattr(clone(fitted), "operating_points_")
+
+
+def test_a_card_shows_them(measured):
+    text = str(model_card(measured, "model"))
+    assert "| `n_mux` | accuracy | rows/s |" in text
+    assert "| 4 | 0.800 | 250 |\n| 3 | 0.900 | 250 |" in text
+    assert "measured on rows that `fit` has set aside" in text
+
+
+def test_the_hub_s_index_has_only_scores_that_are_given(measured):
+    card = model_card(measured, "me/model", dataset="mine")
+    assert not card.data.eval_results
+    assert "measured on `mine`" not in str(card)
+
+
+def test_given_scores_take_their_place_on_a_card(measured):
+    assert "0.123" in str(model_card(measured, "model", scores={4: {"accuracy": 0.123}}))
+    assert "0.800" not in str(model_card(measured, "model", scores={4: {"accuracy": 0.123}}))
+    assert "## Scores" not in str(model_card(measured, "model", scores={}))
+
+
+# The choice
+
+
+@pytest.mark.parametrize(
+    ("min_score", "chosen"), [(0.95, 1), (0.94, 1), (0.93, 2), (0.9, 3), (0.5, 3), (0, 3), (-1, 3)]
+)
+def test_the_fastest_that_is_good_enough_is_chosen(measured, min_score, chosen):
+    assert measured._predict_n_mux("auto", min_score) == chosen
+
+
+def test_a_point_right_at_the_least_score_is_good_enough(measured):
+    assert 0.95 - 0.02 != 0.93
+    assert measured._predict_n_mux("auto", 0.95 - 0.02 + 1e-12) == 2
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
+def test_predictions_are_those_of_the_chosen_point(measured, method):
+    predict = getattr(measured, method)
+    np.testing.assert_array_equal(
+        predict(TEXTS, n_mux="auto", min_score=0.93), predict(TEXTS, n_mux=2)
+    )
+
+
+def test_a_score_is_that_of_the_chosen_point(measured):
+    chosen = measured.score(TEXTS, LABELS, n_mux="auto", min_score=0.95)
+    assert chosen == measured.score(TEXTS, LABELS, n_mux=1)
+
+
+def test_streams_take_the_chosen_point(measured):
+    chosen = measured.predict_iter(
+        iter(TEXTS), n_mux="auto", min_score=0.93, method="predict_proba"
+    )
+    np.testing.assert_array_equal(list(chosen), measured.predict_proba(TEXTS, n_mux=2))
+
+
+def test_data_sets_take_the_chosen_point(measured, tmp_path):
+    pd.DataFrame({"text": TEXTS}).to_parquet(tmp_path / "texts.parquet")
+    predict = partial(measured.predict_dataset, tmp_path / "texts.parquet", method="predict_proba")
+    predict(tmp_path / "auto", n_mux="auto", min_score=0.93)
+    predict(tmp_path / "auto", n_mux=2)  # the same job: there is nothing left to do
+    with pytest.raises(ValueError, match="n_mux"):
+        predict(tmp_path / "auto", n_mux="auto", min_score=0.95)
+
+
+def test_a_tagger_chooses_too(tiny_tagger):
+    tagger = tiny_tagger(max_epochs=0, warm_up=None).fit(SENTENCES, TAGS)
+    tagger._measured = {1: FIGURES[1], 2: FIGURES[2]}
+    for n_mux, min_score in ((1, 0.95), (2, 0.9)):
+        chosen = tagger.predict_proba(SENTENCES, n_mux="auto", min_score=min_score)
+        for ours, wanted in zip(chosen, tagger.predict_proba(SENTENCES, n_mux=n_mux), strict=True):
+            np.testing.assert_array_equal(ours, wanted)
+        assert tagger.predict(SENTENCES, n_mux="auto", min_score=min_score)
+        assert tagger.score(SENTENCES, TAGS, n_mux="auto", min_score=min_score) >= 0
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"n_mux": "auto"}, ValueError, "`n_mux` is 'auto', .* give `min_score`, or a number"),
+        ({"min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is None; set n_mux='"),
+        ({"n_mux": 2, "min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is 2"),
+        ({"n_mux": "auto", "min_score": "high"}, TypeError, r"`min_score` .* a number, got 'high'"),
+        ({"n_mux": "auto", "min_score": True}, TypeError, "`min_score` has to be a number, got Tr"),
+        ({"n_mux": "auto", "min_score": np.nan}, ValueError, "`min_score` has to be a number, got"),
+        (
+            {"n_mux": "auto", "min_score": 0.99},
+            ValueError,
+            "no operating point scores `min_score` 0.99 or more: the best is n_mux=1 with 0.95",
+        ),
+        ({"n_mux": "Auto", "min_score": 0.9}, ValueError, "`n_mux` is 'Auto'"),
+        ({"n_mux": "Auto"}, ValueError, r"whole number .* or 'auto', got 'Auto' .*did you mean"),
+        ({"n_mux": 5}, ValueError, "at most 4 or 'auto', got 5"),
+    ],
+)
+@pytest.mark.parametrize("method", ["predict", "predict_iter"])
+def test_what_cannot_be_chosen(measured, method, given, error, message):
+    with pytest.raises(error, match=message):
+        getattr(measured, method)(TEXTS, **given)
+
+
+def test_there_is_nothing_to_choose_from_before_measuring(unmeasured):
+    with pytest.raises(ValueError, match=re.escape("or call measure_operating_points(X, y)")):
+        unmeasured.predict(TEXTS, n_mux="auto", min_score=0.5)
+
+
+def test_there_is_nothing_to_choose_from_before_fit(stopping):
+    with pytest.raises(NotFittedError):
+        stopping().predict(TEXTS, n_mux="auto", min_score=0.5)
+
+
+def test_what_embeds_has_no_choice():
+    pretrainer = MuxTextPretrainer(
+        2,
+        objective="retrieval",
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        vocab_size=300,
+        max_epochs=0,
+    ).fit(TEXTS)
+    with pytest.raises(AttributeError, match="has no measure_operating_points"):
+        pretrainer.measure_operating_points(TEXTS, LABELS)
+    with pytest.raises(TypeError, match=r"whole number .* at most 2, got 'auto'"):
+        pretrainer.transform(TEXTS, n_mux="auto")
+
+
+def test_an_exported_model_says_that_it_is_not_measured(measured, tmp_path):
+    pytest.importorskip("onnxscript")
+    export_onnx(measured, tmp_path / "graph", n_mux=(1, 2))
+    model = OnnxMuxClassifier.load(tmp_path / "graph")
+    with pytest.raises(ValueError, match=r"'auto', but nobody has measured .* one of 2, 1"):
+        model.predict(TEXTS, n_mux="auto")
