@@ -104,6 +104,11 @@ def test_an_exported_model_goes_through_pickle(exported):
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), exported.predict_proba(TEXTS))
 
 
+def test_an_exported_model_says_that_its_speed_is_not_known(exported):
+    with pytest.raises(ValueError, match=r"'auto', but nobody has measured .* one of 3, 1$"):
+        exported.predict(TEXTS, n_mux="auto")
+
+
 def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     X = np.arange(32).reshape(8, 4) % 5
     clf = tiny_classifier(warm_up=None).fit(X, [0, 1] * 4)
