@@ -38,7 +38,9 @@ with train_with(accelerator):
     for params in job["params"]:
         clf = MuxTextClassifier(**params).fit(job["X"], job["y"])
         loss = [epoch["train_loss"] for epoch in clf.history_]
-        results.append({"loss": loss, "proba": clf.predict_proba(job["X"]).tolist()})
+        points = getattr(clf, "operating_points_", None)
+        proba = clf.predict_proba(job["X"]).tolist()
+        results.append({"loss": loss, "proba": proba, "points": points})
 with open(f"{sys.argv[1]}.{accelerator.process_index}", "w") as file:
     json.dump(results, file)
 accelerator.end_training()
@@ -91,6 +93,12 @@ def test_every_process_ends_with_the_same_model(two_processes):
     for ours, theirs in zip(first, second, strict=True):
         assert ours["loss"] == theirs["loss"]
         np.testing.assert_allclose(ours["proba"], theirs["proba"], atol=1e-6)
+
+
+def test_every_process_has_the_speeds_of_one(two_processes):
+    first, second = (results[1]["points"] for results in two_processes)
+    assert first is not None
+    assert first == second
 
 
 def test_the_fitted_estimator_keeps_no_accelerator(tiny_classifier):
