@@ -5,6 +5,7 @@ import pytest
 
 from muxlearn import MuxTextClassifier
 from muxlearn.export import OnnxMuxClassifier, export_onnx
+from muxlearn.metrics import retrieval_score
 
 OPENING = "the same old beginning of a letter to my dear friend"
 WORDS = {"weather": "snow", "sport": "goal"}
@@ -68,6 +69,14 @@ def test_sequences_of_integers_are_read_on_as_well(tiny_classifier):
     X, y = np.tile([[1, 1, 1, 1, 1, 2], [1, 1, 1, 1, 1, 3]], (32, 1)), ["two", "three"] * 32
     clf = tiny_classifier(n_mux=2, max_length=4, max_epochs=8, lr=5e-3).fit(X, y)
     assert clf.score(X, y) == 1
+
+
+def test_what_the_mixture_does_not_hold_is_not_to_be_recovered(tiny_classifier, letters):
+    X, y = letters
+    clf = tiny_classifier(n_mux=2, max_length=6, warm_up="retrieval", warm_up_epochs=1).fit(X, y)
+    cut = tiny_classifier(n_mux=2, max_length=6, lexical_length=None, max_epochs=0).fit(X, y)
+    cut.module_.load_state_dict(clf.module_.state_dict())
+    assert retrieval_score(clf, X, n_mux=1) == retrieval_score(cut, X, n_mux=1)
 
 
 def test_a_saved_model_reads_as_far(clf, letters, tmp_path):

@@ -53,11 +53,15 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
     module.eval()
     device = next(module.parameters()).device
     plan = plan_mixtures(tokens.lengths, n_mux)
-    n_right = 0
+    n_right = n_tokens = 0
     with torch.inference_mode():
         for batch in plan.batches(estimator.batch_size):
-            ids, mask = (torch.from_numpy(part).to(device) for part in tokens.gather(batch.rows))
+            ids, mask = (
+                torch.from_numpy(part[..., : module.max_length]).to(device)
+                for part in tokens.gather(batch.rows)
+            )
             recovered = module.retrieve(ids.flatten(0, 1), mask.flatten(0, 1), n_mux).view_as(ids)
             counted = mask & torch.from_numpy(batch.counted).to(device)[..., None]
             n_right += int(((recovered == ids) & counted).sum())
-    return n_right / int(tokens.lengths.sum())
+            n_tokens += int(counted.sum())
+    return n_right / n_tokens

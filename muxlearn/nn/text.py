@@ -110,6 +110,8 @@ class MuxTextModule(MuxModule):
     """
 
     warmed_up = False
+    #: Tokens of a row that are mixed, all of them where this is None.
+    max_length: int | None = None
 
     def __init__(
         self,
