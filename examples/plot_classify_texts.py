@@ -2,9 +2,9 @@
 Classify headlines, and choose how many to read at once
 =======================================================
 
-A grid search over the number of texts in a mixture measures accuracy and speed on
-rows that it leaves out, and keeps the fastest model that is nearly as good as the best. Half a minute on
-one core.
+A grid search over the number of texts in a mixture measures accuracy and speed on rows that it
+leaves out, and keeps the fastest model that is nearly as good as the best. Half a minute on one
+core.
 """
 
 # %%
@@ -88,7 +88,9 @@ plt.show()
 # count of their words to go far.
 
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
-print(f"n_mux={chosen}: accuracy {search.best_estimator_.score(X_test, y_test):.3f} on the test rows")
+print(
+    f"n_mux={chosen}: accuracy {search.best_estimator_.score(X_test, y_test):.3f} on the test rows"
+)
 print(f"TF-IDF, logistic regression: {tfidf.score(X_test, y_test):.3f}")
 
 # %%

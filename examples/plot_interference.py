@@ -34,7 +34,11 @@ topics = {
     for text, code in zip(news.data, news.target, strict=True)
 }
 X_train, X_test, y_train, y_test = train_test_split(
-    np.array(list(topics)), np.array(list(topics.values())), train_size=1000, test_size=500, random_state=0
+    np.array(list(topics)),
+    np.array(list(topics.values())),
+    train_size=1000,
+    test_size=500,
+    random_state=0,
 )
 clf = MuxTextClassifier(
     n_mux=10,

@@ -8,8 +8,8 @@ mixture as MiniLM sees it alone. Then it learns a task from few labels. Half a m
 """
 
 # %%
-# The texts are headline and first paragraph of documents of BBC News. Most of them are
-# kept for the test. MiniLM comes in a package, with its tokenizer.
+# The texts are headline and first paragraph of documents of BBC News. Six hundred are there to learn
+# from, most of them without a label. MiniLM comes in a package, with its tokenizer.
 
 from importlib.resources import files
 
@@ -31,11 +31,13 @@ news = load_files(
 )
 texts = [" ".join(text.split("\n\n")[:2]) for text in news.data]
 topics = [news.target_names[code] for code in news.target]
-X_train, X_test, y_train, y_test = train_test_split(texts, topics, train_size=600, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    texts, topics, train_size=600, test_size=500, random_state=0
+)
 
 # %%
-# The student has two layers of width 96; the teacher has six of width 384. Its learning rate rises
-# for 200 steps.
+# The student has two layers of width 96; the teacher has six of width 384. The learning rate would
+# rise for 200 steps and falls at the end, so that it stays below its peak in so short a training.
 
 pretrainer = MuxTextPretrainer(
     n_mux=4,
@@ -44,7 +46,7 @@ pretrainer = MuxTextPretrainer(
     num_hidden_layers=2,
     num_attention_heads=4,
     max_length=24,
-    max_epochs=13,
+    max_epochs=10,
     batch_size=32,
     lr=3e-3,
     random_state=0,
@@ -82,7 +84,7 @@ starts = {
     "warmed up": {"backbone": pretrainer},
     "from nothing": {"backbone": "scratch", "vocab_size": 4000, "warm_up": None, **sizes},
 }
-numbers = [50, 100, 200]
+numbers = [50, 200]
 accuracy = pd.DataFrame(index=pd.Index(numbers, name="labels"), columns=list(starts), dtype=float)
 for name, start in starts.items():
     for n_labels in numbers:
@@ -99,19 +101,17 @@ for name, start in starts.items():
 accuracy.round(3)
 
 # %%
-# The fewer labels there are, the more the warm-up is worth.
+# With the warm-up a few labels go further than four times as many without it.
 
 figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
-for name in accuracy:
-    axes.plot(numbers, accuracy[name], "o-", label=name)
+accuracy.plot.bar(ax=axes, rot=0)
 axes.axhline(1 / len(set(topics)), color="0.4", ls=":", label="chance")
 axes.set(
     title="Topics of unseen texts, four in a pass",
     xlabel="texts with a label",
     ylabel="accuracy",
-    xticks=numbers,
     ylim=(0, 1),
 )
-axes.grid(alpha=0.3)
-axes.legend()
+axes.grid(axis="y", alpha=0.3)
+axes.legend(ncols=3, loc="upper center")
 plt.show()
