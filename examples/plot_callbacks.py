@@ -16,6 +16,7 @@ from importlib.resources import files
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.ticker import MaxNLocator
 from sklearn.datasets import load_files
 from sklearn.model_selection import train_test_split
 from skorch.callbacks import Callback, TensorBoard
@@ -79,7 +80,7 @@ class TensorBoardIn(TensorBoard):
 # %%
 # ``early_stopping`` sets a part of the rows aside, ends the training when the loss on them has not
 # improved for `n_iter_no_change` epochs, and goes back to the best weights. The learning rate is
-# higher than is good, so that there is something to see.
+# lower than the default, so that there is something to see.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
@@ -87,7 +88,7 @@ clf = MuxTextClassifier(
     max_length=16,
     max_epochs=8,
     batch_size=32,
-    lr=2e-3,
+    lr=2e-4,
     early_stopping=True,
     validation_fraction=0.25,
     n_iter_no_change=2,
@@ -116,6 +117,7 @@ scores.plot(history["valid_acc"], "o-", color="C1", label="rows set aside")
 for axes, title in ((losses, "Loss"), (scores, "Accuracy")):
     axes.axvline(best, color="0.4", ls="--", label="weights kept")
     axes.set(title=title, xlabel="epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
 losses.set_ylim(0, None)
 rates.plot(steps, color="C2")
@@ -125,10 +127,14 @@ for axes in (losses, scores, rates):
 plt.show()
 
 # %%
-# ``tensorboard --logdir`` shows the folder in a browser. This is what has been written there; a
-# folder of yours stays, of course.
+# ``tensorboard --logdir`` shows the folder in a browser. This is what has been written there. An
+# epoch in which early stopping ends the training is missing: it comes before other callbacks.
 
 events = EventAccumulator(folder.name).Reload()
+folder.cleanup()
 pd.DataFrame(
-    {tag: [event.value for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
-).round(3)
+    {
+        tag: {event.step: event.value for event in events.Scalars(tag)}
+        for tag in events.Tags()["scalars"]
+    }
+).rename_axis("epoch").round(3)

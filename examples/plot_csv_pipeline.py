@@ -101,4 +101,5 @@ parts = pipeline[-1].predict_dataset(
 written = pd.concat(pd.read_csv(part) for part in sorted(parts.glob("*.csv")))
 same = written["prediction"].to_numpy() == pipeline.predict(documents)
 print(f"{len(written)} rows in {parts.name}/, the same as from memory: {same.mean():.1%}")
+folder.cleanup()
 written.head()

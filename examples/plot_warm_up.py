@@ -8,8 +8,8 @@ mixture as MiniLM sees it alone. Then it learns a task from few labels. Half a m
 """
 
 # %%
-# The texts are headline and first paragraph of documents of BBC News. Six hundred are there to learn
-# from, most of them without a label. MiniLM comes in a package, with its tokenizer.
+# The texts are headline and first paragraph of documents of BBC News. Six hundred are there to
+# learn from, most of them without a label. MiniLM comes in a package, with its tokenizer.
 
 from importlib.resources import files
 
