@@ -91,8 +91,8 @@ plt.show()
 # %%
 # Two tenants send their texts at the same time. What a tenant is told should not hang on what
 # another one sends: `groups` forms mixtures inside each group alone. The table says how far the
-# probabilities of the first tenant's rows move when the second one's are
-# there: with groups, or one row in a pass, by no more than rounding.
+# probabilities of the first tenant's rows move when the second one's are there: with groups, or
+# with one row in a pass, by no more than rounding.
 
 ours, theirs = X_test[:245], X_test[245:]
 both = np.concatenate([ours, theirs])

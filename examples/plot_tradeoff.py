@@ -47,7 +47,7 @@ multiplexed = MuxTextClassifier(
     n_mux=10,
     operating_points=(1, 2, 5, 10),
     max_length=16,
-    max_epochs=3,
+    max_epochs=2,
     batch_size=32,
     random_state=0,
 ).fit(X_train, y_train)
