@@ -72,7 +72,7 @@ axes.plot(rates[chosen], scores[chosen], "o", ms=14, mfc="none", color="C3", lab
 axes.axhline(scores.max() - 0.03, color="0.4", ls="--", label="best, less three points")
 for n_mux in results.index:
     where = rates[n_mux], scores[n_mux]
-    axes.annotate(f"n_mux={n_mux}", where, textcoords="offset points", xytext=(8, 8))
+    axes.annotate(f"n_mux={n_mux}", where, textcoords="offset points", xytext=(0, 11), ha="center")
 axes.set(
     title="Topics of headlines",
     xlabel="rows per second",
