@@ -3,7 +3,7 @@ Pairs of texts: which paragraph opens the report?
 =================================================
 
 A row may be a pair of texts: question and answer, claim and evidence, or here two paragraphs of one
-news report, of which one is the first. Several pairs share a pass. Half a minute on one core.
+news report, of which one is the first. Several pairs share a pass. Ten seconds on one core.
 """
 
 # %%
@@ -55,7 +55,7 @@ clf = MuxTextClassifier(
     vocab_size=4000,
     max_length=24,
     warm_up=None,
-    max_epochs=3,
+    max_epochs=1,
     batch_size=16,
     lr=2e-3,
     random_state=0,
