@@ -23,7 +23,7 @@ from muxlearn.theory import (
     simulate_scores,
 )
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
+figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
 head_dims = 2 ** np.arange(4, 10)
 for colour, grid in zip(("C0", "C1", "C2"), ((1, 2), (2, 2), (4, 4)), strict=True):
     expected, measured = [], []
@@ -32,17 +32,18 @@ for colour, grid in zip(("C0", "C1", "C2"), ((1, 2), (2, 2), (4, 4)), strict=Tru
         scores = simulate_scores(queries, keys, n_draws=2000, random_state=1)
         measured.append(scores.std())
         expected.append(np.sqrt(flat_score_interference(head_dim, grid).variance))
-    left.loglog(head_dims, expected, color=colour, label=f"theory, {grid[0]} x {grid[1]}")
-    left.loglog(head_dims, measured, "o", color=colour, label="simulation")
-left.set(
+    axes.loglog(head_dims, expected, color=colour, label=f"theory, {grid[0]} x {grid[1]}")
+    axes.loglog(head_dims, measured, "o", color=colour, label="simulation")
+axes.set(
     title="Score of two unit vectors",
     xlabel="dimensions of a head",
     ylabel="standard deviation of the cross-talk",
 )
-left.set_xticks(head_dims, head_dims)
-left.minorticks_off()
-left.grid(alpha=0.3)
-left.legend(fontsize=8, ncols=3)
+axes.set_xticks(head_dims, head_dims)
+axes.minorticks_off()
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8, ncols=3)
+plt.show()
 
 # %%
 # How often is a score off by more than a threshold? The bound is the least of Chebyshev's,
@@ -63,25 +64,26 @@ def shares_beyond(values, centre):
 
 interference = flat_score_interference(head_dim, grid, cosine)
 scores = simulate_scores(queries, keys, n_draws=20_000, random_state=1)
-right.semilogy(thresholds, interference.tail(thresholds), "C1", label="score: bound")
-right.semilogy(
+figure, axes = plt.subplots(figsize=(6.4, 4.4), layout="constrained")
+axes.semilogy(thresholds, interference.tail(thresholds), "C1", label="score: bound")
+axes.semilogy(
     thresholds, shares_beyond(scores, interference.signal), "C1.", label="score: simulation"
 )
 
 mean, variance = kernel_interference(head_dim, grid, n_features, cosine)
 kernels = simulate_kernel(queries, keys, n_features=n_features, n_draws=2000, random_state=1)
 bound = kernel_tail(thresholds, head_dim, grid, n_features, cosine)
-right.semilogy(thresholds, bound, "C4", label="ReLU kernel: bound")
+axes.semilogy(thresholds, bound, "C4", label="ReLU kernel: bound")
 chebyshev = np.minimum(variance / thresholds**2, 1)
-right.semilogy(thresholds, chebyshev, "C4--", lw=1, label="ReLU kernel: variance, first order")
-right.semilogy(thresholds, shares_beyond(kernels, mean), "C4.", label="ReLU kernel: simulation")
-right.set(
+axes.semilogy(thresholds, chebyshev, "C4--", lw=1, label="ReLU kernel: variance, first order")
+axes.semilogy(thresholds, shares_beyond(kernels, mean), "C4.", label="ReLU kernel: simulation")
+axes.set(
     title=f"{grid[0]} x {grid[1]}, {head_dim} dimensions, {n_features} features",
     xlabel="threshold",
     ylabel="probability of being off by more",
     xlim=(0, 1.15),
     ylim=(3e-5, 2),
 )
-right.grid(alpha=0.3)
-right.legend(fontsize=8, loc="lower right")
+axes.grid(alpha=0.3)
+axes.legend(fontsize=8, loc="lower right")
 plt.show()

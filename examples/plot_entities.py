@@ -3,7 +3,7 @@ Mark names in colour
 ====================
 
 Learns which tokens are names from a real treebank, four sentences in one pass, and shows what it
-finds in new sentences. No model hub is asked. Two to five minutes on two cores.
+finds in new sentences, in colour. Half a minute on one core.
 """
 
 # %%
@@ -13,6 +13,7 @@ finds in new sentences. No model hub is asked. Two to five minutes on two cores.
 
 from importlib.metadata import distribution
 
+import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
@@ -31,7 +32,9 @@ for name in ("web.conllu", "wiki.conllu"):
         elif sentences[-1]:
             sentences.append([])
             tags.append([])
-X_train, X_test, y_train, y_test = train_test_split(sentences, tags, test_size=0.2, random_state=0)
+X_train, X_test, y_train, y_test = train_test_split(
+    sentences, tags, train_size=2000, test_size=500, random_state=0
+)
 
 # %%
 # ``decode="viterbi"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1
@@ -42,30 +45,28 @@ tagger = MuxTokenTagger(
     decode="viterbi",
     transitions="learned",
     backbone="scratch",  # the encoder that comes with muxlearn reads English
-    hidden_size=192,
-    num_hidden_layers=3,
-    num_attention_heads=6,
+    hidden_size=128,
+    num_hidden_layers=2,
+    num_attention_heads=4,
     vocab_size=4000,
     warm_up=None,
     retrieval_weight=0.0,
-    max_epochs=6,
+    max_epochs=2,
     batch_size=16,
-    lr=1e-3,
+    lr=2e-3,
     random_state=0,
-    verbose=1,
 ).fit(X_train, y_train)
-print(f"F1 score of names, four sentences in a pass: {tagger.score(X_test, y_test):.3f}")
-print(f"F1 score of names, one sentence in a pass: {tagger.score(X_test, y_test, n_mux=1):.3f}")
+pd.Series(
+    {n_mux: tagger.score(X_test, y_test, n_mux=n_mux) for n_mux in (1, 2, 4)}, name="F1 of names"
+).rename_axis("sentences in a pass").round(3).to_frame()
 
 # %%
 # A terminal shows brackets, a notebook colours. Dashed marks differ from the true ones, which
-# stand below.
+# stand below; a probability appears where the pointer rests.
 
-with_names = [row for row, of_row in enumerate(y_test) if "B-NAME" in of_row][:6]
-display = EntityDisplay.from_estimator(
+with_names = [row for row, of_row in enumerate(y_test) if "B-NAME" in of_row][:8]
+EntityDisplay.from_estimator(
     tagger,
     [X_test[row] for row in with_names],
     true_tags=[y_test[row] for row in with_names],
 )
-print(display)
-display
