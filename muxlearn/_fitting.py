@@ -187,8 +187,7 @@ class FittingMixin(DeviceMixin):
                 seed=seed + 1,
                 description="training",
                 max_epochs=0 if interrupted else self.max_epochs,
-                # Copies: skorch changes callbacks as it runs, and a parameter stays as given.
-                callbacks=copy.deepcopy(list(self.callbacks or ())),
+                callbacks=self._own_callbacks(),
                 **self._net_options(module),
             )
             if net.history:
@@ -243,7 +242,12 @@ class FittingMixin(DeviceMixin):
         options |= {
             "seed": seed,
             "max_epochs": max_epochs,
-            "callbacks": [*self._callbacks(schedule, valid is not None, description), *callbacks],
+            "callbacks": [
+                *self._callbacks(schedule, description),
+                *callbacks,
+                # The last, since no callback behind it would hear of the end of the last epoch.
+                *(self._early_stopping() if valid is not None else []),
+            ],
         }
         accelerator = current_accelerator() if max_epochs > first_epoch else None
         net = self._compose_net(module, accelerator=accelerator, **options)
@@ -305,10 +309,8 @@ class FittingMixin(DeviceMixin):
             **options,
         )
 
-    def _callbacks(
-        self, schedule: Callable[[int], float], validated: bool, description: str
-    ) -> list[Any]:
-        from skorch.callbacks import EarlyStopping, GradientNormClipping, LRScheduler
+    def _callbacks(self, schedule: Callable[[int], float], description: str) -> list[Any]:
+        from skorch.callbacks import GradientNormClipping, LRScheduler
 
         from muxlearn._net import RowProgress
 
@@ -324,12 +326,26 @@ class FittingMixin(DeviceMixin):
                 ),
             ),
         ]
-        if validated:
-            stopping = EarlyStopping(patience=self.n_iter_no_change, load_best=True, sink=_silent)
-            callbacks.append(("early_stopping", stopping))
         if self.verbose:
             callbacks.append(("progress", RowProgress(description)))
         return callbacks
+
+    def _own_callbacks(self) -> list[Any]:
+        """Copy the user's callbacks: skorch changes them as it runs, and a parameter stays."""
+        try:
+            return copy.deepcopy(list(self.callbacks or ()))
+        except TypeError:
+            # One holds what cannot be copied, such as the open file of a SummaryWriter.
+            return [
+                (given[0], copy.copy(given[1])) if isinstance(given, tuple) else copy.copy(given)
+                for given in self.callbacks or ()
+            ]
+
+    def _early_stopping(self) -> list[Any]:
+        from skorch.callbacks import EarlyStopping
+
+        stopping = EarlyStopping(patience=self.n_iter_no_change, load_best=True, sink=_silent)
+        return [("early_stopping", stopping)]
 
     # Fitted state
 

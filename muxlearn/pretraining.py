@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import os
@@ -492,7 +491,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         if state is not None:
             first_step = state["step"]
             module.load_state_dict(state["module"])
-        callbacks = copy.deepcopy(list(self.callbacks or ()))
+        callbacks = self._own_callbacks()
         if self.checkpoint is not None:
             # The first: it counts a step before another callback can interrupt the training.
             keep = Checkpoint(self.checkpoint, self.checkpoint_minutes, fingerprint, state)

@@ -1,6 +1,7 @@
 import copy
 import random
 import re
+import threading
 from functools import partial
 
 import numpy as np
@@ -439,3 +440,37 @@ def test_warm_start_refuses_other_classes(tiny):
     clf = tiny(warm_start=True, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     with pytest.raises(ValueError, match=r"goes on with the classes \['x', 'y'\], but `y` holds"):
         clf.fit(TEXTS, ["x", "z"] * 12)
+
+
+def test_a_callback_that_cannot_be_copied_deeply_is_used_all_the_same(tiny_classifier):
+    class Writes(Callback):
+        def __init__(self, lock):
+            self.lock = lock
+
+        def on_train_end(self, net, **kwargs):
+            self.ended_ = self.lock.locked()
+
+    callback = Writes(threading.Lock())
+    clf = tiny_classifier(callbacks=[("writes", callback)]).fit(TEXTS, LABELS)
+    assert dict(clf.net_.callbacks_)["writes"].ended_ is False
+    assert not hasattr(callback, "ended_")
+
+
+def test_callbacks_hear_of_the_epoch_after_which_early_stopping_ends(tiny_classifier):
+    class Count(Callback):
+        def on_train_begin(self, net, **kwargs):
+            self.n_ = 0
+
+        def on_epoch_end(self, net, **kwargs):
+            self.n_ += 1
+
+    clf = tiny_classifier(
+        callbacks=[("count", Count())],
+        early_stopping=True,
+        validation_fraction=0.3,
+        n_iter_no_change=1,
+        max_epochs=40,
+        lr=0.5,
+    ).fit(TEXTS, LABELS)
+    assert clf.n_iter_ < 40
+    assert dict(clf.net_.callbacks_)["count"].n_ == clf.n_iter_
