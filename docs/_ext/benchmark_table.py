@@ -30,6 +30,11 @@ class BenchmarkTable(Directive):
         env = self.state.document.settings.env
         file = Path(env.srcdir, "benchmarks", "results", f"{self.arguments[0]}.json")
         env.note_dependency(str(file))
+        if not file.exists():
+            raise self.error(
+                f"no table {file.name}; write it by `python -m muxlearn.benchmark "
+                f"{self.options['command']} --json {file}`"
+            )
         result = json.loads(file.read_text(encoding="utf-8"))
         columns = _pairs(self.options.get("columns", "")) or {n: n for n in result["rows"][0]}
         digits = {k: int(v) for k, v in _pairs(self.options.get("digits", "")).items()}
