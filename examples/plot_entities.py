@@ -70,3 +70,4 @@ EntityDisplay.from_estimator(
     [X_test[row] for row in with_names],
     true_tags=[y_test[row] for row in with_names],
 )
+# sphinx_gallery_thumbnail_path = '_static/names.png'

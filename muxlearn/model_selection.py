@@ -112,6 +112,11 @@ def fastest_within(
         lacks a metric, a score that is a number, a candidate with ``n_mux=1`` that `of` asks for,
         or the second split that a standard error takes.
 
+    Notes
+    -----
+    With several metrics, `GridSearchCV.score` asks a callable `refit` in vain which of them to
+    take: score ``search.best_estimator_`` instead.
+
     References
     ----------
     .. [1] L. Breiman, J. Friedman, R. Olshen and C. Stone, "Classification and Regression
