@@ -143,7 +143,7 @@ def test_other_numbers_are_rounded_down_to_a_part_of_the_grid(untrained):
     assert np.abs(at[8] - at[4]).max() > 1e-4
     assert [round_n_mux(clf.module_, n_mux) for n_mux in (1, 3, 5, 15, 16)] == [1, 2, 4, 8, 16]
     with pytest.raises(
-        ValueError, match=r"`n_mux` .* at most 16, got 17.*; this model was built with 16"
+        ValueError, match=r"`n_mux` .* at most 16 or 'auto', got 17.*; this model was built with 16"
     ):
         clf.predict(TEXTS, n_mux=17)
 

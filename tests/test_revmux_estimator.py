@@ -173,7 +173,7 @@ def test_other_numbers_are_rounded_down_to_a_power_of_two(untrained):
     at = {n_mux: clf.predict_proba(TEXTS, n_mux=n_mux) for n_mux in (4, 7, 8)}
     np.testing.assert_array_equal(at[7], at[4])
     assert np.abs(at[8] - at[4]).max() > 1e-6
-    with pytest.raises(ValueError, match=r"`n_mux` .* at most 8, got 9"):
+    with pytest.raises(ValueError, match=r"`n_mux` .* at most 8 or 'auto', got 9"):
         clf.predict(TEXTS, n_mux=9)
 
 

@@ -144,7 +144,7 @@ def test_a_tokenizer_object_is_saved_once(tiny, tmp_path):
 
 
 def test_max_length_bytes_are_read(tiny):
-    clf = tiny(tokenizer="byte", max_epochs=0).fit(TEXTS, LABELS)
+    clf = tiny(tokenizer="byte", lexical_length=None, max_epochs=0).fit(TEXTS, LABELS)
     table = clf._table(clf.tokenizer_, ["x" * 99, "ab", ""])
     assert table.lengths.tolist() == [16, 2, 1]
 

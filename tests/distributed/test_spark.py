@@ -86,12 +86,16 @@ def test_a_killed_worker_costs_no_row(spark, dataset, folder, expected, tmp_path
 
 def _workers():
     """Find the Python workers among the processes that this one has started."""
-    daemons = [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "pyspark.daemon" in process.cmdline()
-    ]
-    return [child for daemon in daemons for child in daemon.children()]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            parent = process.parent()
+            # One that has ended keeps its place until it is asked for, and has no command.
+            if parent and "pyspark.daemon" in parent.cmdline() and process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
 
 
 def test_a_worker_without_the_folder_says_so(dataset, folder, tmp_path):
