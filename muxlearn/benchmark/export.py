@@ -98,6 +98,7 @@ def build(args: Namespace, n_mux: int) -> MuxTextClassifier:
         n_mux=n_mux,
         backbone="scratch" if args.compact else packaged_minilm(),
         max_length=args.max_length,
+        lexical_length=None,
         warm_up_epochs=0,
         retrieval_weight=0.0,
         dropout=0.0,

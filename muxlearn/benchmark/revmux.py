@@ -70,6 +70,7 @@ def build(args: Namespace, seed: int) -> dict[str, MuxTextClassifier]:
         MuxTextClassifier,
         backbone=args.backbone or packaged_minilm(),
         max_length=args.max_length,
+        lexical_length=None,  # RevMUX has no such path, and all see the same tokens
         warm_up=None,
         retrieval_weight=0.0,
         revmux_infonce_weight=args.infonce_weight,
