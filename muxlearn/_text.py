@@ -594,11 +594,15 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         if holds_integers(rows) != numbers:
             kinds = "texts", "sequences of integers"
             raise TypeError(f"`X` holds {kinds[not numbers]}, but `fit` was given {kinds[numbers]}")
-        module = self.module_
-        if isinstance(module, MIMOFormer) and isinstance(rows[0], tuple) != (module.n_texts == 2):
+        module, paired = self.module_, isinstance(rows[0], tuple)
+        if isinstance(module, MIMOFormer):
+            differs = paired != (module.n_texts == 2)
+        else:
+            # The encoder, which reads the beginning, would see the first of two long texts alone.
+            differs = paired and self._n_read > self._structure["max_length"]
+        if differs:
             kinds = "single texts", "pairs of texts"
-            paired = module.n_texts == 2
-            raise ValueError(f"`X` holds {kinds[not paired]}, but `fit` was given {kinds[paired]}")
+            raise ValueError(f"`X` holds {kinds[paired]}, but `fit` was given {kinds[not paired]}")
         return rows
 
     def _table(self, tokenizer: Any, rows: Any) -> RowTable:

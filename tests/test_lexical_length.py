@@ -59,6 +59,11 @@ def test_both_texts_of_a_pair_reach_the_encoder(tiny_classifier, letters):
     assert clf.tokenizer_.truncation["max_length"] == 8
 
 
+def test_a_model_of_single_texts_that_reads_on_refuses_pairs(clf, letters):
+    with pytest.raises(ValueError, match="`X` holds pairs of texts, but `fit` was given single"):
+        clf.predict([(text, text) for text in letters[0]])
+
+
 def test_the_plain_network_has_no_such_path(tiny_classifier, letters):
     clf = tiny_classifier(n_mux=1, max_length=6).fit(*letters)
     assert clf.module_.lexical_mean is None
