@@ -132,10 +132,13 @@ def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
         np.testing.assert_array_equal(given, expected)
 
 
-def test_probabilities_of_images_are_torchs(tmp_path):
+@pytest.mark.parametrize("architecture", ["mimoconv", "resnet18", "mobilenet_v3_small"])
+def test_probabilities_of_images_are_torchs(architecture, tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 255, (16, 8, 8), np.uint8), [0, 1] * 8
-    clf = MuxImageClassifier(n_mux=2, width=1, max_epochs=1, random_state=0).fit(X, y)
+    clf = MuxImageClassifier(
+        n_mux=2, architecture=architecture, width=1, max_epochs=1, random_state=0
+    ).fit(X, y)
     export_onnx(clf, tmp_path)
     exported = OnnxMuxClassifier.load(tmp_path)
     for n_rows in (1, 2, 7):

@@ -174,7 +174,9 @@ class MuxTrunkClassifier(OperatingPointModule):
         mixed = args[0].movedim(1, -1)  # (n_mixtures, …, features)
         images = self.unbinding(mixed.flatten(0, -2), _MIXTURES.get()[0])
         images = images.unflatten(0, mixed.shape[:-1]).movedim(-2, 1).flatten(0, 1)
-        return (images.movedim(-1, 1), *args[1:])
+        # A copy: where the classifier begins with an in-place dropout, it would overwrite what the
+        # gradient of the unbinding needs.
+        return (images.movedim(-1, 1).clone(), *args[1:])
 
     def forward(self, images: Tensor, n_mux: int | None = None) -> Tensor:
         """Classify.

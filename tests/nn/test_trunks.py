@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 from torchvision.models.convnext import CNBlockConfig
+from torchvision.models.efficientnet import MBConvConfig
 
 from muxlearn.nn.binding import BINDINGS
 from muxlearn.nn.trunks import MuxTrunkClassifier, TrunkNorm, list_trunks
@@ -23,7 +24,11 @@ TINY = {
         [CNBlockConfig(8, 16, 1), CNBlockConfig(16, None, 1)], num_classes=3
     ),
     "densenet": lambda: models.DenseNet(4, (1, 1), 8, num_classes=3),
+    "efficientnet": lambda: models.EfficientNet(
+        [MBConvConfig(1, 3, 1, 8, 8, 1), MBConvConfig(4, 3, 2, 8, 16, 1)], 0.2, num_classes=3
+    ),
     "maxvit": lambda: models.MaxVit((32, 32), 8, 4, [8], [1], 4, 0.0, num_classes=3),
+    "mnasnet": lambda: models.MNASNet(0.25, num_classes=3),
     "mobilenet_v2": lambda: models.MobileNetV2(3, 0.25, [[1, 8, 1, 1]]),
     "mobilenet_v3": lambda: models.mobilenet_v3_small(num_classes=3, reduced_tail=True),
     "shufflenet": lambda: models.ShuffleNetV2([1, 1, 1], [8, 16, 16, 16, 16], num_classes=3),
@@ -126,6 +131,14 @@ def test_every_family_predicts_at_every_n_mux(family):
     assert_near(model(images[2:]), logits[2:])
     assert model(images, 1).shape == (4, 3)
     assert_near(model.for_inference()(images), logits)
+
+
+@pytest.mark.parametrize("family", TINY)
+def test_every_family_trains(family):
+    # Some begin their classifier with an in-place layer.
+    model = MuxTrunkClassifier(TINY[family](), 3, 2).train()
+    model(images_for(2, size=16 if family == "vit" else 32)).square().sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
 
 @pytest.mark.parametrize("family", TINY)
