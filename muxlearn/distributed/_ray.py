@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
@@ -96,7 +97,7 @@ def predict_ray(
         fn_constructor_args=(predictor,),
         batch_format="pandas",
         batch_size=batch_size,
-        concurrency=concurrency,
+        compute=_pool(concurrency),
         num_gpus=num_gpus,
         **options,
     )
@@ -111,6 +112,16 @@ class _Actor:
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         return self._predictor(frame)
+
+
+def _pool(concurrency: int | tuple[int, int]) -> ray.data.ActorPoolStrategy:
+    """Say in Ray's words how many actors there are."""
+    from ray.data import ActorPoolStrategy
+
+    if isinstance(concurrency, Integral):
+        return ActorPoolStrategy(size=int(concurrency))
+    least, greatest = concurrency
+    return ActorPoolStrategy(min_size=least, max_size=greatest)
 
 
 def _arrow_schema(dataset: ray.data.Dataset) -> Any:

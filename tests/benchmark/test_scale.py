@@ -32,3 +32,14 @@ def test_a_search_is_timed_with_one_worker_and_with_two(tmp_path):
     assert main(["scale", "--part", "search", *sizes, "--json", str(out)]) == 0
     rows = json.loads(out.read_text())["rows"]
     assert [(row["backend"], row["workers"]) for row in rows] == [("none", 1), ("loky", 2)]
+
+
+@pytest.mark.slow
+def test_engines_are_timed_beside_one_process(tmp_path):
+    pytest.importorskip("dask.dataframe")
+    out = tmp_path / "bulk.json"
+    sizes = ["--bulk-rows", "200", "--engines", "dask"]
+    assert main(["scale", "--part", "bulk", *sizes, "--json", str(out)]) == 0
+    rows = json.loads(out.read_text())["rows"]
+    assert [row["engine"] for row in rows] == ["predict, one process", "dask"]
+    assert all(row["rows_per_s"] > 0 for row in rows)
