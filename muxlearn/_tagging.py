@@ -152,7 +152,8 @@ class MuxTokenTagger(MuxTextEstimator):
     lexical_size : int, default=64
         Width of a path past the mixture: narrow vectors of a token and its neighbours go from
         the sentence to the demultiplexer, so that the mixture need not carry which tokens a
-        sentence holds. 0 leaves it out, as DataMUX does. Our own; not used at ``n_mux=1``.
+        sentence holds. 0 leaves it out, as DataMUX does. Our own; not used at ``n_mux=1``
+        but with an encoder of this library that has learned to read mixtures.
 
     decode : {"viterbi", None}, default=None
         None takes the most probable tag of each token. "viterbi" takes the best sequence of

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import Multiplexer, principal_axes, slots_to_places
 from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
@@ -69,7 +69,8 @@ class MuxTokenClassifier(MuxTextModule):
     dropout : float, default=0.1
         Dropout before the last layer.
     lexical_size : int, default=0
-        Width of a `LexicalPath`; 0 builds none. One slot needs none.
+        Width of a `LexicalPath`; 0 builds none, nor does an `IdentityDemultiplexer`, whose hidden
+        states hold the row's tokens as they are.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class MuxTokenClassifier(MuxTextModule):
         super().__init__(encoder, multiplexer, demultiplexer, head)
         self.n_classes = n_classes
         self.lexical: LexicalPath | None = None
-        if lexical_size and self.n_mux > 1:
+        if lexical_size and not isinstance(demultiplexer, IdentityDemultiplexer):
             self.lexical = LexicalPath(encoder.embedding, lexical_size)
             demultiplexer.add_input(lexical_size)
 

@@ -66,6 +66,13 @@ def test_no_backbone_is_the_packaged_one_at_any_n_mux(n_mux):
     torch.testing.assert_close(clf.module_.encoder.layers[0].qkv.weight, weights)
 
 
+@pytest.mark.parametrize("backbone", [None, "scratch"])
+def test_a_tagger_of_one_sentence_has_its_own_words_where_it_reads_mixtures(backbone):
+    tagger = MuxTokenTagger(backbone=backbone, n_mux=1, max_epochs=0, warm_up=None)
+    tagger.fit([["rain", "fell"], ["it", "stopped"]], [["N", "V"], ["P", "V"]])
+    assert (tagger.module_.lexical is None) == (backbone == "scratch")
+
+
 def test_it_learns_a_topic_from_few_texts():
     clf = MuxTextClassifier(n_mux=5, batch_size=4, max_epochs=10, random_state=0)
     clf.fit(TEXTS, LABELS)
