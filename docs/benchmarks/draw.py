@@ -39,9 +39,28 @@ def draw_accuracy():
     _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
     axes.semilogx([row["speed_up"] for row in rows], [row["accuracy"] for row in rows], marker="o")
     for row in rows:
-        text, place = row["model"].replace("n_mux=", "N = "), (row["speed_up"], row["accuracy"])
-        axes.annotate(text, place, textcoords="offset points", xytext=(5, 6))
+        place = row["speed_up"], row["accuracy"]
+        axes.annotate(_name(row["model"]), place, textcoords="offset points", xytext=(5, 6))
     axes.set_xticks([1, 2, 5], [1, 2, 5])
     axes.minorticks_off()
     axes.margins(x=0.15, y=0.2)
     axes.set(xlabel="predict, times the plain model", ylabel="test accuracy, topics of BBC News")
+
+
+def draw_curve():
+    """Accuracy against the time that the training took, for several budgets."""
+    curves = {}
+    for name in ("accuracy-1", "accuracy", "accuracy-6"):
+        for row in rows_of(name):
+            if row["model"].startswith("n_mux="):
+                curves.setdefault(row["model"], []).append((row["fit_cpu_s"], row["accuracy"]))
+    _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    for model, points in curves.items():
+        style = ":" if "nothing" in model else "-"
+        axes.semilogx(*zip(*points, strict=True), style, marker="o", label=_name(model))
+    axes.set(xlabel="training, seconds of a core", ylabel="test accuracy, topics of BBC News")
+    axes.legend(frameon=False)
+
+
+def _name(model):
+    return model.replace("n_mux=", "N = ")

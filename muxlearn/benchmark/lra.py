@@ -12,7 +12,7 @@ On a GPU, the sizes of the paper's wide ListOps model (MIMONets: Menet et al., N
     python -m muxlearn.benchmark lra --task listops --min-length 501 --max-length 1999
         --n-train 96000 --grid 2x2 4x4 --variant att att+mlp --layers 1 --width 512 --mlp 2048
         --heads 48 --head-dim 64 --features 256 --batch-rows 64 --steps 24000 --lr 1e-4
-        --weight-decay 0 --dtype bfloat16 --models KEPT
+        --weight-decay 0 --dropout 0.1 --dtype bfloat16 --models KEPT
 
 Its other tasks: ``--task image --width 64 --mlp 128 --heads 12 --batch-rows 256 --steps 70000``;
 ``--task pathfinder --n-train 160000 --width 128 --mlp 128 --head-dim 128 --heads 32
@@ -86,7 +86,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     data = parser.add_argument_group("data")
     data.add_argument("--n-train", type=int, default=20_000, help="at most")
-    data.add_argument("--n-test", type=int, default=2_000, help="at most")
+    data.add_argument("--n-test", type=int, default=5_000, help="at most")
     data.add_argument("--min-length", type=int, default=64, help="of ListOps")
     data.add_argument(
         "--max-length", type=int, default=None, help="default 200 for ListOps, 4000 for texts"
@@ -98,14 +98,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     model.add_argument("--width", type=int, default=64)
     model.add_argument("--mlp", type=int, default=128)
     model.add_argument("--heads", type=int, default=4)
-    model.add_argument("--head-dim", type=int, default=64)
-    model.add_argument("--features", type=int, default=128)
+    model.add_argument("--head-dim", type=int, default=16)
+    model.add_argument("--features", type=int, default=64)
     model.add_argument("--kernel", default="relu")
     model.add_argument("--positions", default="learned")
     model.add_argument("--pooling", default="mean")
-    model.add_argument("--dropout", type=float, default=0.1)
+    model.add_argument("--dropout", type=float, default=0.0)
     train = parser.add_argument_group("training")
-    train.add_argument("--steps", type=int, default=5_000)
+    train.add_argument("--steps", type=int, default=2_500)
     train.add_argument(
         "--mux-steps", type=int, default=None, help="of MIMOFormers, if not the same"
     )
@@ -113,7 +113,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--batch-rows", type=int, default=64, help="rows in a step, whatever the grid"
     )
     train.add_argument("--warm-up-epochs", type=int, default=1)
-    train.add_argument("--lr", default="auto")
+    train.add_argument("--lr", default="1e-3", help="or 'auto', the estimator's")
     train.add_argument("--weight-decay", type=float, default=0.01)
     train.add_argument("--isometry-weight", type=float, default=0.0)
     train.add_argument("--dtype", default="float32", help="of the training")
