@@ -53,6 +53,8 @@ def _pairs(text):
 
 
 def _cell(value, digits):
+    if value is None:
+        return ""
     if isinstance(value, float):
         if digits is not None:
             return f"{value:.{digits}f}"

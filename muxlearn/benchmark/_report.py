@@ -88,8 +88,9 @@ def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
     print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
     print_table(rows)
     if args.json is not None:
+        # Of a path its name: where somebody's files lie is nobody else's business.
         options = {
-            name: str(value) if isinstance(value, Path) else value
+            name: value.name if isinstance(value, Path) else value
             for name, value in vars(args).items()
             if name not in ("json", "main")
         }

@@ -1,5 +1,6 @@
 """The commands that the pages tell readers to type are ones that the benchmarks understand."""
 
+import json
 import re
 import shlex
 from importlib import import_module
@@ -38,3 +39,13 @@ def test_a_command_of_the_pages_is_understood(words, monkeypatch):
     monkeypatch.setattr(module, "main", lambda args: asked.append(args) or 0)
     assert main(words) == 0
     assert asked
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted((ROOT / "docs/benchmarks/results").glob("*.json")),
+    ids=lambda file: file.stem,
+)
+def test_a_result_names_no_folder_of_the_machine_that_measured_it(file):
+    options = json.loads(file.read_text(encoding="utf-8"))["options"]
+    assert [v for v in options.values() if isinstance(v, str) and "/" in v] == []
