@@ -41,10 +41,11 @@ def main(args: Namespace) -> int:
         seconds = {"predict, one process": _second(lambda: len(model.predict(frame["text"])))}
         for name in args.engines:
             seconds[name] = _ENGINES[name](frame, path)
+    alone = next(iter(seconds.values()))
     for name, taken in seconds.items():
-        rows.append({"engine": name, "rows_per_s": len(frame) / taken, "seconds": taken})
-    for row in rows:
-        row["speed_up"] = row["rows_per_s"] / rows[0]["rows_per_s"]
+        rate = len(frame) / taken
+        row = {"engine": name, "rows_per_s": rate, "seconds": taken, "speed_up": alone / taken}
+        rows.append(row)
     title = f"from strings to labels, {len(frame)} texts, n_mux={args.bulk_n_mux}"
     report(f"{title}, two workers each", rows, args)
     return 0

@@ -15,9 +15,9 @@ On a GPU, the sizes of the paper's wide ListOps model (MIMONets: Menet et al., N
         --heads 48 --head-dim 64 --features 256 --batch-rows 64 --steps 24000 --lr 1e-4
         --weight-decay 0 --dropout 0.1 --dtype bfloat16 --models KEPT
 
-Its other tasks: ``--task image --width 64 --mlp 128 --heads 12 --batch-rows 256 --steps 70000``;
-``--task pathfinder --n-train 160000 --width 128 --mlp 128 --head-dim 128 --heads 32
---batch-rows 256 --steps 124800``; ``--task text --width 512 --mlp 2048 --heads 8 --layers 6
+Its other tasks, the rest as above: ``--task image --width 64 --mlp 128 --heads 12 --batch-rows 256
+--steps 70000``; ``--task pathfinder --n-train 160000 --width 128 --mlp 128 --head-dim 128 --heads
+32 --batch-rows 256 --steps 124800``; ``--task text --width 512 --mlp 2048 --heads 8 --layers 6
 --batch-rows 32 --steps 40000``; ``--task retrieval --data FOLDER --width 32 --mlp 64 --head-dim 32
 --heads 2 --layers 2 --batch-rows 32 --steps 60000``.
 """

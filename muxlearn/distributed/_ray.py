@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
@@ -118,10 +117,10 @@ def _pool(concurrency: int | tuple[int, int]) -> ray.data.ActorPoolStrategy:
     """Say in Ray's words how many actors there are."""
     from ray.data import ActorPoolStrategy
 
-    if isinstance(concurrency, Integral):
-        return ActorPoolStrategy(size=int(concurrency))
-    least, greatest = concurrency
-    return ActorPoolStrategy(min_size=least, max_size=greatest)
+    if isinstance(concurrency, tuple):
+        least, greatest = concurrency
+        return ActorPoolStrategy(min_size=least, max_size=greatest)
+    return ActorPoolStrategy(size=concurrency)
 
 
 def _arrow_schema(dataset: ray.data.Dataset) -> Any:
