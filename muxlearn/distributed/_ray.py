@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+from muxlearn._params import Integer
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
 
 if TYPE_CHECKING:
@@ -117,10 +118,13 @@ def _pool(concurrency: int | tuple[int, int]) -> ray.data.ActorPoolStrategy:
     """Say in Ray's words how many actors there are."""
     from ray.data import ActorPoolStrategy
 
-    if isinstance(concurrency, tuple):
-        least, greatest = concurrency
-        return ActorPoolStrategy(min_size=least, max_size=greatest)
-    return ActorPoolStrategy(size=concurrency)
+    sizes = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
+    if len(sizes) != 2 or not all(map(Integer(1).accepts, sizes)) or sizes[0] > sizes[1]:
+        raise ValueError(
+            "`concurrency` has to be a number of actors of at least 1, or the least and the "
+            f"greatest as a pair such as (1, 4), got {concurrency!r}"
+        )
+    return ActorPoolStrategy(min_size=sizes[0], max_size=sizes[1])
 
 
 def _arrow_schema(dataset: ray.data.Dataset) -> Any:
