@@ -174,9 +174,12 @@ class MuxTrunkClassifier(OperatingPointModule):
         mixed = args[0].movedim(1, -1)  # (n_mixtures, …, features)
         images = self.unbinding(mixed.flatten(0, -2), _MIXTURES.get()[0])
         images = images.unflatten(0, mixed.shape[:-1]).movedim(-2, 1).flatten(0, 1)
-        # A copy: where the classifier begins with an in-place dropout, it would overwrite what the
-        # gradient of the unbinding needs.
-        return (images.movedim(-1, 1).clone(), *args[1:])
+        images = images.movedim(-1, 1)
+        if images.requires_grad:
+            # A classifier that begins with an in-place dropout would overwrite what the gradient of
+            # the unbinding needs.
+            images = images.clone()
+        return (images, *args[1:])
 
     def forward(self, images: Tensor, n_mux: int | None = None) -> Tensor:
         """Classify.
