@@ -22,7 +22,6 @@ def add_arguments(parser: Any) -> None:
         "--engines", nargs="+", choices=("dask", "ray", "spark"), default=["dask", "ray", "spark"]
     )
     parser.add_argument("--bulk-rows", type=int, default=50_000)
-    parser.add_argument("--bulk-n-mux", type=int, default=10)
 
 
 def main(args: Namespace) -> int:
@@ -32,7 +31,7 @@ def main(args: Namespace) -> int:
     frame = pd.DataFrame({"text": synthetic_texts(args.bulk_rows, (8, 24))})
     # The encoder in the box, with a head that has learnt nothing: the speed is that of any labels.
     known = frame["text"][:300]
-    model = MuxTextClassifier(n_mux=args.bulk_n_mux, max_epochs=0)
+    model = MuxTextClassifier(n_mux=10, max_epochs=0)
     model.fit(known, [str(row % 3) for row in range(len(known))])
     rows = []
     with tempfile.TemporaryDirectory() as folder:
@@ -46,8 +45,7 @@ def main(args: Namespace) -> int:
         rate = len(frame) / taken
         row = {"engine": name, "rows_per_s": rate, "seconds": taken, "speed_up": alone / taken}
         rows.append(row)
-    title = f"from strings to labels, {len(frame)} texts, n_mux={args.bulk_n_mux}"
-    report(f"{title}, two workers each", rows, args)
+    report(f"from strings to labels, {len(frame)} texts, n_mux=10, two workers each", rows, args)
     return 0
 
 

@@ -14,7 +14,7 @@ from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._report import report, synthetic_texts
 
 #: Dask gives freed memory back at once by default: tensors of a megabyte then come from the kernel
-#: anew each time, which costs a training a third of its time. None leaves malloc as it is.
+#: anew each time, and a small training spends much of its time there. None leaves malloc as it is.
 DASK_CONFIG = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
 
 
