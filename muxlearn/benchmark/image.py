@@ -104,7 +104,7 @@ def _speed(args: Namespace) -> int:
     points = args.n_mux or [4, 2, 1]
     sizes = {"depth": args.depth or 16, "width": args.width or 4}
     initial_width = args.initial_width or 4
-    images = torch.randn(args.images, *args.image_shape)
+    images = torch.randn(args.images, *args.image_shape, device=_device())
     models: dict[tuple[str, int], MuxWideResNet] = {}
     # A stem as wide as the multiplexed one's, and the narrow one of a usual network.
     for stem in {initial_width, 1}:
@@ -154,7 +154,11 @@ def _network(
         depth=sizes["depth"],
         width=sizes["width"],
     )
-    return model.for_inference()
+    return model.to(_device()).for_inference()
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 @torch.inference_mode()

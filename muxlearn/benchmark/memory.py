@@ -43,12 +43,17 @@ def main(args: Namespace) -> int:
 
 
 def measure(options: dict[str, Any], n_mux: int) -> tuple[float, float]:
-    """Return MiB held by a loaded model, and at the peak of predicting one batch."""
+    """Return MiB held by a loaded model, and at the peak of predicting one batch.
+
+    Of the GPU where there is one, else of the process.
+    """
     args = Namespace(**options)
     texts = synthetic_texts(200, (args.length, args.length))
-    model = speed.build(args, n_mux, texts).module_.for_inference(getattr(torch, args.dtype))
+    module = speed.build(args, n_mux, texts).module_
+    model = module.for_inference(getattr(torch, args.dtype))
     n_rows = args.batch_size[0] * n_mux
-    ids = torch.randint(3, model_vocab(model), (n_rows, args.length))
+    device = next(module.parameters()).device
+    ids = torch.randint(3, model_vocab(model), (n_rows, args.length), device=device)
     mask = torch.ones_like(ids, dtype=torch.bool)
     with torch.inference_mode():
         model(ids[:n_mux], mask[:n_mux])  # what is set up once
@@ -69,6 +74,7 @@ def _reset_peak() -> float:
     """Make the peak start from what is held now, where the system can; returns MiB held."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
+        return _peak()
     clear = Path("/proc/self/clear_refs")
     if clear.exists():
         clear.write_text("5")
@@ -76,6 +82,8 @@ def _reset_peak() -> float:
 
 
 def _peak() -> float:
+    if torch.cuda.is_available():  # the GPU's memory is what is short there
+        return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status")
     if status.exists():
         line = next(row for row in status.read_text().splitlines() if row.startswith("VmHWM"))

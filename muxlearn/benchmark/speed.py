@@ -117,7 +117,8 @@ def _forward_run(
     model = classifier.module_.for_inference(getattr(torch, args.dtype))
     n_rows = batch_size * model.n_mux
     vocab_size = classifier.tokenizer_.get_vocab_size()
-    ids = torch.randint(3, vocab_size, (n_rows, args.length))
+    device = next(classifier.module_.parameters()).device
+    ids = torch.randint(3, vocab_size, (n_rows, args.length), device=device)
     mask = torch.ones_like(ids, dtype=torch.bool)
     passes = max(1, -(-args.min_rows // n_rows))
 
