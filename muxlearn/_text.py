@@ -33,7 +33,7 @@ from muxlearn._tokenizers import (
     fingerprint,
     make_tokenizer,
 )
-from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
+from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
@@ -630,9 +630,14 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         demultiplexer: Demultiplexer,
         n_classes: int,
     ) -> MuxSequenceClassifier:
-        lexical = bool(self.lexical_path) and not isinstance(demultiplexer, IdentityDemultiplexer)
         return MuxSequenceClassifier(
-            encoder, multiplexer, demultiplexer, n_classes, self.dropout, lexical, self.max_length
+            encoder,
+            multiplexer,
+            demultiplexer,
+            n_classes,
+            self.dropout,
+            bool(self.lexical_path),
+            self.max_length,
         )
 
     def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.demultiplex import Demultiplexer, RSADemultiplexer
+from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.module import MuxModule
@@ -298,7 +298,8 @@ class MuxSequenceClassifier(MuxTextModule):
     dropout : float, default=0.1
         Dropout in the head.
     lexical_path : bool, default=False
-        Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector.
+        Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector. Not
+        with an `IdentityDemultiplexer`: its row is not mixed with others.
     max_length : int, default=None
         Tokens of a row that are mixed; the lexical path reads the rest as well. None is all.
     """
@@ -316,7 +317,7 @@ class MuxSequenceClassifier(MuxTextModule):
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head)
         self.max_length = max_length
-        if lexical_path:
+        if lexical_path and not isinstance(demultiplexer, IdentityDemultiplexer):
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
