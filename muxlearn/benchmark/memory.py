@@ -33,8 +33,9 @@ def main(args: Namespace) -> int:
         row["peak_ratio"] = row["peak_MiB"] / rows[0]["peak_MiB"]
         row["added_MiB"] = row["peak_MiB"] - row["loaded_MiB"]
         row["added_ratio"] = row["added_MiB"] / rows[0]["added_MiB"]
+    whose = "a GPU" if torch.cuda.is_available() else "a process"
     report(
-        f"peak memory of a process that predicts {args.batch_size[0]} mixtures of {args.length} "
+        f"peak memory of {whose} that predicts {args.batch_size[0]} mixtures of {args.length} "
         f"tokens, {args.layers} layers x {args.width}, {args.multiplexer}",
         rows,
         args,
