@@ -58,12 +58,14 @@ def load_backbone(name: str | os.PathLike, dropout: float) -> tuple[PretrainedEn
     return encoder, tokenizer
 
 
-def encoder_from_config(config: dict[str, Any]) -> PretrainedEncoder:
+def encoder_from_config(config: dict[str, Any], dropout: float | None = None) -> PretrainedEncoder:
     """Build an encoder without weights from what ``config.to_dict()`` gave.
 
     Parameters
     ----------
     config : dict
+    dropout : float, default=None
+        Takes the place of the configuration's own; None leaves it.
 
     Returns
     -------
@@ -73,7 +75,10 @@ def encoder_from_config(config: dict[str, Any]) -> PretrainedEncoder:
 
     options = dict(config)
     with _quiet_transformers():
-        model = AutoModel.from_config(AutoConfig.for_model(options.pop("model_type"), **options))
+        described = AutoConfig.for_model(options.pop("model_type"), **options)
+        if dropout is not None:
+            _set_dropout(described, dropout)
+        model = AutoModel.from_config(described)
     return PretrainedEncoder(model)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sklearn.exceptions import NotFittedError
 from torch import Tensor, nn
 
-from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.persistence import (
     TOKENIZER,
     FormatError,
@@ -37,10 +37,14 @@ class Pretrained:
         What to call it in an error.
     n_mux : int
         Its capacity.
+    n_blocks : int or None
+        Blocks that rows share, so that fewer rows get more of them each; None without such.
     multiplexer, demultiplexer : str
         The kinds that its weights are of.
-    sizes : dict of str to int
-        What `CompactEncoder` takes.
+    sizes : dict of str to int, or None
+        What `CompactEncoder` takes, None for an encoder of the `transformers` library.
+    transformers_config : dict or None
+        What an encoder of the `transformers` library is built from.
     tensors : dict of str to Tensor
         Weights, by their names in a `MuxTextModule`.
     tokenizer : str
@@ -49,9 +53,11 @@ class Pretrained:
 
     name: str
     n_mux: int
+    n_blocks: int | None
     multiplexer: str
     demultiplexer: str
-    sizes: dict[str, int]
+    sizes: dict[str, int] | None
+    transformers_config: dict[str, Any] | None
     tensors: dict[str, Tensor] = field(repr=False)
     tokenizer: str = field(repr=False)
 
@@ -68,17 +74,14 @@ class Pretrained:
         return cls(
             name=name,
             n_mux=structure["n_mux"],
+            n_blocks=config.get("n_blocks"),
             multiplexer=structure["multiplexer"],
             demultiplexer=structure["demultiplexer"],
-            sizes=config["encoder"],
+            sizes=config.get("encoder"),
+            transformers_config=config.get("backbone"),
             tensors=tensors,
             tokenizer=tokenizer,
         )
-
-    @property
-    def has_blocks(self) -> bool:
-        """Whether rows share the blocks of a mixture, so that fewer rows get more of them each."""
-        return (self.multiplexer, self.demultiplexer) == ("subspace", "rsa") and self.n_mux > 1
 
     def fits(self, n_mux: int, multiplexer: str, demultiplexer: str) -> bool:
         """Whether multiplexer and demultiplexer can start from here, and not the encoder alone.
@@ -94,11 +97,18 @@ class Pretrained:
         bool
         """
         same = (multiplexer, demultiplexer) == (self.multiplexer, self.demultiplexer)
-        return same and (n_mux <= self.n_mux if self.has_blocks else n_mux == self.n_mux)
+        return same and (n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks)
 
-    def encoder(self, dropout: float) -> CompactEncoder:
+    def encoder(self, dropout: float) -> CompactEncoder | PretrainedEncoder:
         """Build the encoder."""
-        encoder = CompactEncoder(**self.sizes, dropout=dropout)
+        encoder: CompactEncoder | PretrainedEncoder
+        if self.sizes is not None:
+            encoder = CompactEncoder(**self.sizes, dropout=dropout)
+        else:
+            from muxlearn._backbone import encoder_from_config
+
+            assert self.transformers_config is not None
+            encoder = encoder_from_config(self.transformers_config, dropout)
         encoder.load_state_dict(
             {
                 name.removeprefix("encoder."): tensor

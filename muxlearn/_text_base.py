@@ -225,7 +225,7 @@ class MuxTextEstimator(ReferenceMixin):
         from tokenizers import Tokenizer
 
         fits = start.fits(self.n_mux, self.multiplexer, self.demultiplexer)
-        n_blocks = start.n_mux if fits and start.has_blocks else None
+        n_blocks = start.n_blocks if fits else None
         module = self._assemble(start.encoder(self.dropout), n_classes, n_blocks)
         if fits:
             start.load_into(module)
@@ -414,13 +414,15 @@ class MuxTextEstimator(ReferenceMixin):
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if (setting := config.get("reference")) is not None:
             return ReferenceTextModule.from_setting(setting)
+        encoder: CompactEncoder | PretrainedEncoder
         if config.get("backbone") is not None:
             from muxlearn._backbone import encoder_from_config
 
-            return self._assemble(encoder_from_config(config["backbone"]), n_classes)
-        if (sizes := config.get("encoder")) is None:  # saved before there were any but one's own
-            return self._assemble(self._compact_encoder(config["vocab_size"]), n_classes)
-        encoder = CompactEncoder(**sizes, dropout=self.dropout)
+            encoder = encoder_from_config(config["backbone"])
+        elif (sizes := config.get("encoder")) is not None:
+            encoder = CompactEncoder(**sizes, dropout=self.dropout)
+        else:  # saved before there were any but one's own
+            encoder = self._compact_encoder(config["vocab_size"])
         module = self._assemble(encoder, n_classes, config.get("n_blocks"))
         module.warmed_up = bool(config.get("warmed_up"))
         return module

