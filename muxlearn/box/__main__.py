@@ -47,6 +47,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--operating-points", type=int, nargs="+", default=_POINTS)
     parser.add_argument("--batch-size", type=int, default=_BATCH_SIZE)
+    parser.add_argument(
+        "--more-texts", action="store_true", help="more than the packaged encoder has read (95 MB)"
+    )
     parser.add_argument("--n-texts", type=int, default=None, help="default all")
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--device", default="auto")
@@ -56,8 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     if args.pack and args.backbone != SCRATCH:
         parser.error("--pack is for the packaged encoder; leave out --backbone or --pack")
     backbone = _minilm() if args.backbone == "minilm" else args.backbone
-    fetch_archives(args.folder / "archives")
-    texts = gather_texts(args.folder / "archives")[: args.n_texts]
+    fetch_archives(args.folder / "archives", more=args.more_texts)
+    texts = gather_texts(args.folder / "archives", more=args.more_texts)[: args.n_texts]
     print(f"{len(texts)} texts", flush=True)
     pretrainer = MuxTextPretrainer(
         n_mux=max(args.operating_points),

