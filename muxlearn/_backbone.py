@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["encoder_from_config", "load_backbone", "max_positions"]
 
 
-def load_backbone(name: str | os.PathLike, dropout: float) -> tuple[PretrainedEncoder, Tokenizer]:
+def load_backbone(
+    name: str | os.PathLike, dropout: float, *, parameter: str = "backbone"
+) -> tuple[PretrainedEncoder, Tokenizer]:
     """Load an encoder with its tokenizer.
 
     Parameters
@@ -28,6 +30,8 @@ def load_backbone(name: str | os.PathLike, dropout: float) -> tuple[PretrainedEn
         A folder, or the name of a model on the hub.
     dropout : float
         Takes the place of the model's own.
+    parameter : str, default="backbone"
+        What to call it in an error.
 
     Returns
     -------
@@ -43,18 +47,18 @@ def load_backbone(name: str | os.PathLike, dropout: float) -> tuple[PretrainedEn
     """
     from transformers import AutoConfig, AutoModel
 
-    _check_path(name)
+    _check_path(name, parameter)
     name = os.fspath(name)
     with _quiet_transformers():
-        config = _load("model", name, AutoConfig.from_pretrained)
-        _check_is_encoder(name, config)
-        tokenizer = _load_tokenizer(name)
+        config = _load("model", name, parameter, AutoConfig.from_pretrained)
+        _check_is_encoder(name, config, parameter)
+        tokenizer = _load_tokenizer(name, parameter)
         _set_dropout(config, dropout)
         load = partial(AutoModel.from_pretrained, config=config, output_loading_info=True)
-        model, info = _load("model", name, load)
-    _warn_of_missing(name, info["missing_keys"])
+        model, info = _load("model", name, parameter, load)
+    _warn_of_missing(name, info["missing_keys"], parameter)
     encoder = PretrainedEncoder(model)
-    _check_belong_together(name, encoder, tokenizer)
+    _check_belong_together(name, encoder, tokenizer, parameter)
     return encoder, tokenizer
 
 
@@ -103,34 +107,36 @@ def max_positions(encoder: PretrainedEncoder) -> int | None:
     return n_positions - padding_idx - 1
 
 
-def _check_path(name: str | os.PathLike) -> None:
+def _check_path(name: str | os.PathLike, parameter: str) -> None:
     """Refuse what can only be meant as a folder and isn't one, without asking the hub."""
     path = Path(name)
     if path.is_file():
         raise NotADirectoryError(
-            f"`backbone` {str(name)!r} is a file; give the folder that it is in"
+            f"`{parameter}` {str(name)!r} is a file; give the folder that it is in"
         )
     is_path = isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep))
     if is_path and not path.is_dir():
-        raise FileNotFoundError(f"`backbone`: there is no folder {str(name)!r}")
+        raise FileNotFoundError(f"`{parameter}`: there is no folder {str(name)!r}")
 
 
-def _check_belong_together(name: str, encoder: PretrainedEncoder, tokenizer: Tokenizer) -> None:
+def _check_belong_together(
+    name: str, encoder: PretrainedEncoder, tokenizer: Tokenizer, parameter: str
+) -> None:
     accepted = inspect.signature(encoder.model.forward).parameters
     if not {"inputs_embeds", "attention_mask"} <= accepted.keys():
         raise ValueError(
-            f"`backbone` {name!r}, a {type(encoder.model).__name__}, does not take token vectors "
-            "and an attention mask; take another encoder"
+            f"`{parameter}` {name!r}, a {type(encoder.model).__name__}, does not take token "
+            "vectors and an attention mask; take another encoder"
         )
     n_tokens, n_vectors = tokenizer.get_vocab_size(), encoder.embedding.num_embeddings
     if n_tokens > n_vectors:
         raise ValueError(
-            f"the tokenizer of `backbone` {name!r} has {n_tokens} tokens, but the model has "
+            f"the tokenizer of `{parameter}` {name!r} has {n_tokens} tokens, but the model has "
             f"vectors for {n_vectors}; they do not belong together"
         )
 
 
-def _check_is_encoder(name: str, config: Any) -> None:
+def _check_is_encoder(name: str, config: Any, parameter: str) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
 
     kind = config.model_type
@@ -141,18 +147,19 @@ def _check_is_encoder(name: str, config: Any) -> None:
     else:
         return
     raise ValueError(
-        f"`backbone` {name!r} is of type {kind!r}, {problem}; a mixture needs a text encoder that "
-        "reads in both directions, such as BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT"
+        f"`{parameter}` {name!r} is of type {kind!r}, {problem}; a mixture needs a text encoder "
+        "that reads in both directions, such as BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM or "
+        "ModernBERT"
     )
 
 
-def _warn_of_missing(name: str, keys: Iterable[str]) -> None:
+def _warn_of_missing(name: str, keys: Iterable[str], parameter: str) -> None:
     # A pooler is not used here, and many checkpoints come without it.
     missing = sorted(key for key in keys if "pooler" not in key)
     if missing:
         warnings.warn(
-            f"the files of `backbone` {name!r} lack {len(missing)} of the model's weights, which "
-            f"start at random: {', '.join(missing[:3])}, …",
+            f"the files of `{parameter}` {name!r} lack {len(missing)} of the model's weights, "
+            f"which start at random: {', '.join(missing[:3])}, …",
             stacklevel=2,
         )
 
@@ -167,28 +174,28 @@ def _set_dropout(config: Any, dropout: float) -> None:
             setattr(config, name, 0.0)
 
 
-def _load_tokenizer(name: str) -> Tokenizer:
+def _load_tokenizer(name: str, parameter: str) -> Tokenizer:
     from transformers import AutoTokenizer
 
     folder = Path(name)
     known = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
     missing = (
-        f"`backbone` {name!r} has no tokenizer: none of {', '.join(known)} is there; save the "
+        f"`{parameter}` {name!r} has no tokenizer: none of {', '.join(known)} is there; save the "
         "model's tokenizer into the folder with tokenizer.save_pretrained"
     )
     if folder.is_dir() and not any((folder / file).exists() for file in known):
         raise ValueError(missing)
-    tokenizer = _load("tokenizer", name, AutoTokenizer.from_pretrained)
+    tokenizer = _load("tokenizer", name, parameter, AutoTokenizer.from_pretrained)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(
-            f"the tokenizer of `backbone` {name!r} is a {type(tokenizer).__name__}, which has no "
-            "fast form (tokenizer.json); muxlearn needs one"
+            f"the tokenizer of `{parameter}` {name!r} is a {type(tokenizer).__name__}, which has "
+            "no fast form (tokenizer.json); muxlearn needs one"
         )
     return backend
 
 
-def _load(what: str, name: str, load: Any) -> Any:
+def _load(what: str, name: str, parameter: str, load: Any) -> Any:
     try:
         return load(name)
     except Exception as error:  # damaged files make torch and safetensors raise errors of theirs
@@ -200,7 +207,7 @@ def _load(what: str, name: str, load: Any) -> Any:
                 "the hub or its cache; offline, give a folder that holds the model"
             )
         reason = str(error).partition("\n")[0]
-        raise OSError(f"`backbone`: {problem} ({reason})") from error
+        raise OSError(f"`{parameter}`: {problem} ({reason})") from error
 
 
 @contextlib.contextmanager

@@ -415,7 +415,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             return retrieval_score(self, X, n_mux)
         rows = self._check_rows(X)
         vectors = self.transform(rows, n_mux)
-        teacher, _ = load_backbone(self.teacher, dropout=0.0)
+        teacher, _ = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
         _, answers = self._ask(teacher, self.tokenizer_, rows, with_tokens=False)
         wanted = np.asarray(answers.rows, np.float64)
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)  # half precision rounds it
@@ -459,7 +459,7 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
             return reader, module, self._table(reader, rows), None
         if self._is_from_nothing:
             self._check_sizes()
-        teacher, tokenizer = load_backbone(self.teacher, dropout=0.0)
+        teacher, tokenizer = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
         if self._is_from_nothing:
             reader = self._cutting(tokenizer)
             encoder = self._compact_encoder(teacher.embedding.num_embeddings)
