@@ -50,6 +50,9 @@ CARD = "README.md"
 #: Stands in a card as long as nobody has made it their own.
 _MARK = "<!-- Written by muxlearn, which replaces this file. Without this line it is kept. -->"
 
+#: Parameters that may name a folder.
+_FOLDERS = ("backbone", "teacher", "cache", "checkpoint")
+
 #: Labels that a card names.
 _SHOWN_LABELS = 20
 
@@ -66,6 +69,7 @@ class _Kind:
     rows: str
     example: str
     remark: str
+    method: str = "predict"
 
 
 _KINDS = {
@@ -89,6 +93,7 @@ _KINDS = {
         "texts",
         '["a text", "another one"]',
         "Of a text the first {max_length} tokens are read.",
+        method="transform",
     ),
     "MuxImageClassifier": _Kind(
         "image-classification",
@@ -337,7 +342,7 @@ def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
     )
     return [
         f"A multiplexed network: it folds up to {capacity} {kind.rows} into one pass and gives "
-        "each its own prediction."
+        f"each its own {'prediction' if hasattr(estimator, 'classes_') else 'vector'}."
         if capacity > 1
         else f"A network that reads {kind.rows} one by one (`n_mux` is 1).",
         "\n".join(
@@ -390,7 +395,7 @@ def _table(scores: dict[int, dict[str, float]], where: str) -> list[str]:
 def _use(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
     cls = type(estimator)
     smaller = (
-        f"model.predict({kind.example}, n_mux=1)  # one by one: slower, more accurate\n"
+        f"model.{kind.method}({kind.example}, n_mux=1)  # one by one: slower, more accurate\n"
         if estimator.module_.n_mux > 1
         else ""
     )
@@ -398,15 +403,15 @@ def _use(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
         "## Use",
         f"```python\nfrom {_importable(cls)} import {cls.__name__}\n\n"
         f"model = {cls.__name__}.from_pretrained({name!r})\n"
-        f"model.predict({kind.example})\n{smaller}```",
+        f"model.{kind.method}({kind.example})\n{smaller}```",
         "The files are data: loading them runs no code of theirs.",
     ]
 
 
 def _importable(cls: type) -> str:
-    """Return where a class is imported from; of ours, the front door."""
-    module = cls.__module__
-    return "muxlearn" if module.startswith("muxlearn.") else module
+    """Return where a class is imported from; the front door, if it is there."""
+    is_there = getattr(muxlearn, cls.__name__, None) is cls
+    return "muxlearn" if is_there else cls.__module__
 
 
 def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
@@ -423,8 +428,9 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
         ]
     n_read = getattr(estimator, "_n_read", 0)
     reads_on = n_read > estimator._structure.get("max_length", n_read)
+    if hasattr(estimator, "classes_"):
+        limits.append("It knows its labels alone and gives one of them to any row.")
     limits += [
-        "It knows its labels alone and gives one of them to any row.",
         kind.remark.format(**estimator._structure),
         *([f"Of what follows, up to {n_read:,}, it knows which there are."] if reads_on else []),
         "What it was trained on is not in its files.",
@@ -435,8 +441,9 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
 def _origin(estimator: SharingMixin) -> list[str]:
     cls = type(estimator)
     params = decode_params(encode_params(estimator.get_params(deep=False)))
-    if params.get("backbone") is not None:
-        params["backbone"] = _public(params["backbone"])
+    for name in _FOLDERS:
+        if params.get(name) is not None:
+            params[name] = _public(params[name])
     lines = [
         f"    {name}={_cut(repr(params[name]))},\n"
         for name, parameter in inspect.signature(cls).parameters.items()
@@ -457,9 +464,9 @@ def _origin(estimator: SharingMixin) -> list[str]:
 # Small print
 
 
-def _public(backbone: str | os.PathLike) -> str:
-    """Name a backbone on a page for everyone: without the folders of a machine."""
-    name = str(backbone)
+def _public(folder: str | os.PathLike) -> str:
+    """Name what may be a folder on a page for everyone: without the folders of a machine."""
+    name = str(folder)
     return f"…/{Path(name).name}" if _is_local(name) else name
 
 

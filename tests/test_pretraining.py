@@ -354,9 +354,25 @@ def test_a_pickle_holds_nothing_of_the_teacher_s_answers(distilled):
     np.testing.assert_array_equal(loaded.transform(TEXTS), distilled.transform(TEXTS))
 
 
-def test_it_gets_a_model_card(distilled, tmp_path):
+def test_it_gets_a_model_card(bert, tmp_path):
+    kept = {"cache": tmp_path / "answers", "checkpoint": tmp_path / "state"}
+    distiller(bert, **kept, max_epochs=1).fit(TEXTS).save_pretrained(tmp_path / "saved")
+    card = (tmp_path / "saved" / "README.md").read_text()
+    assert "feature-extraction" in card
+    assert "label" not in card
+    assert "prediction." not in card
+    # Somebody's folders are nobody else's business.
+    assert str(tmp_path) not in card.replace(str(tmp_path / "saved"), "")
+    assert str(bert) not in card
+
+
+def test_its_model_card_says_how_it_is_used(distilled, tmp_path, monkeypatch):
     distilled.save_pretrained(tmp_path)
-    assert "feature-extraction" in (tmp_path / "README.md").read_text()
+    monkeypatch.chdir(tmp_path.parent)
+    code = (tmp_path / "README.md").read_text().partition("```python\n")[2].partition("```")[0]
+    names = {}
+    exec(code, names)
+    assert names["model"].transform(TEXTS[:2]).shape == (2, 16)
 
 
 # What is refused
