@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import TransformerMixin
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
@@ -56,7 +56,7 @@ _OWN_SIZE = 0
 _LR, _TRAINED_LR = 1e-3, 2e-4
 
 
-class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
+class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
     """Warm a multiplexed text encoder up, on texts without labels.
 
     A network that has never seen a mixture has to learn to keep its rows apart before it can
@@ -420,6 +420,11 @@ class MuxTextPretrainer(TransformerMixin, MuxTextEstimator):
         wanted = np.asarray(answers.rows, np.float64)
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)  # half precision rounds it
         return float((vectors * wanted).sum(1).mean())
+
+    @property
+    def _n_features_out(self) -> int:
+        """Size of a vector, for `get_feature_names_out`."""
+        return _size(self.module_)
 
     # Parameters
 

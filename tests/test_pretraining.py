@@ -1,9 +1,12 @@
+import copy
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
@@ -125,6 +128,29 @@ def test_it_is_a_step_of_a_pipeline(bert):
 
 
 # Scores
+
+
+def test_its_features_have_names(distilled):
+    names = [f"muxtextpretrainer{i}" for i in range(16)]
+    assert distilled.get_feature_names_out().tolist() == names
+    with pytest.raises(NotFittedError):
+        MuxTextPretrainer().get_feature_names_out()
+
+
+def test_a_table_of_texts_becomes_a_table_of_features(distilled):
+    frame = pd.DataFrame(
+        {"text": TEXTS, "price": range(len(TEXTS))}, index=range(5, 5 + len(TEXTS))
+    )
+    to_features = ColumnTransformer(
+        [("text", FrozenEstimator(copy.deepcopy(distilled)), "text")], remainder="passthrough"
+    ).set_output(transform="pandas")
+    features = to_features.fit_transform(frame)
+    assert features.columns.tolist() == [
+        *(f"text__muxtextpretrainer{i}" for i in range(16)),
+        "remainder__price",
+    ]
+    assert features.index.equals(frame.index)
+    np.testing.assert_array_equal(features.iloc[:, :16], distilled.transform(TEXTS))
 
 
 @pytest.mark.parametrize("n_mux", [1, 3, None])
