@@ -254,6 +254,7 @@ class MuxTextEstimator(ReferenceMixin):
         With `n_blocks`, rows share the blocks of the mixture, and each is read from all of its own.
         """
         self._check_fits(encoder)
+        n_blocks = n_blocks or self._own_blocks
         sizes = self.n_mux, encoder.embedding_size, bool(self.learn_keys)
         multiplexer: Multiplexer
         demultiplexer: Demultiplexer
@@ -274,6 +275,11 @@ class MuxTextEstimator(ReferenceMixin):
         else:
             demultiplexer = DEMULTIPLEXERS[self.demultiplexer](self.n_mux, encoder.hidden_size)
         return self._module(encoder, multiplexer, demultiplexer, n_classes)
+
+    @property
+    def _own_blocks(self) -> int | None:
+        """Blocks that rows share where the encoder brings none of its own."""
+        return None
 
     def _module(
         self,

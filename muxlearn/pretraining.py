@@ -31,7 +31,6 @@ from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer, principal_axes
-from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import encode_params
 
 if TYPE_CHECKING:
@@ -507,14 +506,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
                 "it to a MuxTextClassifier"
             )
 
-    def _assemble(
-        self,
-        encoder: CompactEncoder | PretrainedEncoder,
-        n_classes: int,
-        n_blocks: int | None = None,
-    ) -> MuxTextModule:
+    @property
+    def _own_blocks(self) -> int | None:
         blocks = self.multiplexer == "subspace" and self.demultiplexer == "rsa" and self.n_mux > 1
-        return super()._assemble(encoder, n_classes, n_blocks or (self.n_mux if blocks else None))
+        return self.n_mux if blocks else None
 
     def _module(
         self,
