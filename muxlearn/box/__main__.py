@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from muxlearn._pretrained import SCRATCH
 from muxlearn.box._files import pack
@@ -20,6 +21,14 @@ from muxlearn.pretraining import MuxTextPretrainer
 #: The operating points and the mixtures in a batch of the packaged encoder.
 _POINTS = (1, 2, 5, 10, 20)
 _BATCH_SIZE = 48
+
+#: What else made it, whatever the defaults of `MuxTextPretrainer` are one day.
+_RECIPE: dict[str, Any] = {
+    "hidden_size": 256,
+    "num_hidden_layers": 4,
+    "max_length": 128,
+    "random_state": 0,
+}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -73,8 +82,9 @@ def main(argv: list[str] | None = None) -> int:
         checkpoint=args.folder / "checkpoint",
         device=args.device,
         dtype=args.dtype,
-        random_state=0,
+        lr=1e-3 if backbone == SCRATCH else "auto",
         verbose=2,
+        **_RECIPE,
     )
     pretrainer.fit(texts)
     pretrainer.save(args.folder / "saved")
