@@ -127,9 +127,6 @@ def test_it_is_a_step_of_a_pipeline(bert):
     assert pipeline.predict(TEXTS[:3]).shape == (3,)
 
 
-# Scores
-
-
 def test_its_features_have_names(distilled):
     names = [f"muxtextpretrainer{i}" for i in range(16)]
     assert distilled.get_feature_names_out().tolist() == names
@@ -151,6 +148,9 @@ def test_a_table_of_texts_becomes_a_table_of_features(distilled):
     ]
     assert features.index.equals(frame.index)
     np.testing.assert_array_equal(features.iloc[:, :16], distilled.transform(TEXTS))
+
+
+# Scores
 
 
 @pytest.mark.parametrize("n_mux", [1, 3, None])

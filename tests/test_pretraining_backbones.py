@@ -76,9 +76,11 @@ def test_a_saved_one_embeds_alike(warmed, tmp_path):
 
 def test_a_training_goes_on_where_it_was(bert, tmp_path):
     params = {"teacher": bert, "checkpoint": tmp_path, "lr": 1e-3}
-    pretrainer_of(bert, max_epochs=1, **params).fit(TEXTS)
+    first = pretrainer_of(bert, max_epochs=1, **params).fit(TEXTS)
     longer = pretrainer_of(bert, max_epochs=3, **params).fit(TEXTS)
     assert longer.n_iter_ == 3
+    # No two epochs take the same time: this one was read, and not trained again.
+    assert longer.history_[0, "dur"] == first.history_[0, "dur"]
 
 
 # What starts from it
