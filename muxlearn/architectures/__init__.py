@@ -1,0 +1,1 @@
+"""Architectures: everything that one network needs to be trained and rebuilt."""

@@ -1,0 +1,171 @@
+"""The interface between an estimator and its network.
+
+An architecture is to an estimator what a kernel is to a Gaussian process: an object that only
+stores its parameters, is cloned and searched with the estimator (``architecture__grid``), and
+answers all that depends on which network is trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from sklearn.base import BaseEstimator
+
+from muxlearn._params import Constraint, check_parameters
+from muxlearn.nn.module import MuxModule
+from muxlearn.training.objectives import Objective
+
+__all__ = ["Architecture", "Built", "Setting", "WarmUp"]
+
+#: Learning rate and decay by parameter name; the first pattern that fits counts.
+ParamGroups = list[tuple[str, dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What an estimator tells its architecture, beside the architecture's own parameters.
+
+    Attributes
+    ----------
+    task : str
+        "sequence": an answer for each row; "token": one for each of its tokens; "vector": a vector
+        for each row.
+    n_mux : int
+    operating_points : tuple of int
+        What the model is trained for; never empty.
+    defaults : dict of str to object
+        The estimator's defaults, against which a parameter that does not apply is recognised.
+    params : dict of str to object
+        The estimator's own parameters, those that the architecture looks at among them.
+    """
+
+    task: str
+    n_mux: int
+    operating_points: tuple[int, ...]
+    params: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+
+class Built(NamedTuple):
+    """A reader, the module that takes what it reads, and the architecture that trains them.
+
+    The last is another one than the estimator's where a `backbone` brings its own network.
+    """
+
+    reader: Any
+    module: MuxModule
+    architecture: Architecture
+
+
+@dataclass(frozen=True, eq=False)
+class WarmUp:
+    """A training before that of the task.
+
+    Attributes
+    ----------
+    objective : Objective
+    on_task : bool
+        Whether it learns from the task's rows and targets, or from rows without targets.
+    operating_points : tuple of int or None
+        Rows in a mixture; None stands for those of the task.
+    """
+
+    objective: Objective
+    on_task: bool = False
+    operating_points: tuple[int, ...] | None = None
+
+
+class Architecture(BaseEstimator):
+    """Base class of the architectures."""
+
+    #: The string that stands for the defaults.
+    name: ClassVar[str]
+
+    #: What the parameters may be.
+    constraints: ClassVar[dict[str, Constraint]] = {}
+
+    def check(self, setting: Setting) -> None:
+        """Raise where the parameters do not fit each other, or those of the estimator.
+
+        A parameter of the estimator that has no effect here is an error.
+
+        Raises
+        ------
+        TypeError, ValueError
+        """
+        check_parameters(self.get_params(deep=False), self.constraints)
+
+    # The module
+
+    def build(self, setting: Setting, data: Any, n_outputs: int) -> Built:
+        """Build reader and module.
+
+        Parameters
+        ----------
+        setting : Setting
+        data : Corpus or ImageReader
+            What a reader is learned from, or has been.
+        n_outputs : int
+            Classes, tags, or the size of vectors.
+        """
+        raise NotImplementedError
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return what `rebuild` needs to know of a module, in a form that JSON keeps."""
+        return {}
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build a module as it was saved; its weights come later.
+
+        Parameters
+        ----------
+        setting : Setting
+        config : mapping of str to object
+            Holds what `config` has returned.
+        n_outputs : int
+        """
+        raise NotImplementedError
+
+    # Training
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return the peak learning rate that ``lr="auto"`` stands for."""
+        raise NotImplementedError
+
+    def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
+        """Return learning rate and decay by parameter name, as patterns."""
+        raise NotImplementedError
+
+    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+        """Return the training before that of the task, None where there is none to do.
+
+        Parameters
+        ----------
+        setting : Setting
+        module : MuxModule
+        asked_for : bool
+            Whether the user has said so, or it is left to the architecture.
+        """
+        return None
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return what the training of the task minimises."""
+        return Objective()
+
+    def complete(self, setting: Setting, module: MuxModule, batches: Any) -> None:
+        """Bring a trained module into its final state.
+
+        Parameters
+        ----------
+        setting : Setting
+        module : MuxModule
+        batches : callable
+            Takes rows in a mixture; returns an iterable of inputs of training batches.
+        """
+
+
+def registry_of(architectures: Sequence[type[Architecture]]) -> dict[str, type[Architecture]]:
+    """Return architectures by the strings that stand for their defaults."""
+    return {architecture.name: architecture for architecture in architectures}

@@ -1,0 +1,1 @@
+"""Backbones: where the encoder of a text model comes from."""

@@ -1,0 +1,121 @@
+"""The interface between an architecture and the place where its encoder comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.text import MuxTextModule
+
+__all__ = ["Backbone", "Corpus", "Encoder", "Start"]
+
+Encoder = CompactEncoder | PretrainedEncoder
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The rows that a reader learns from.
+
+    Parameters
+    ----------
+    rows : sequence
+        Checked rows of the task.
+    extra : sequence
+        Checked rows without labels; the same object as `rows` where there are none.
+    as_texts : callable, default=iter
+        Turns rows into the texts that a tokenizer is trained on.
+    """
+
+    rows: Sequence[Any]
+    extra: Sequence[Any]
+    as_texts: Callable[[Iterable[Any]], Iterable[Any]] = iter
+
+    @property
+    def parts(self) -> list[Sequence[Any]]:
+        """All rows, in one part or two."""
+        return [self.rows] if self.extra is self.rows else [self.rows, self.extra]
+
+    @property
+    def holds_pairs(self) -> bool:
+        """Whether the rows are pairs of texts."""
+        return isinstance(self.rows[0], tuple)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """An encoder with its reader, and whatever else comes with it.
+
+    Attributes
+    ----------
+    encoder : CompactEncoder or PretrainedEncoder
+    reader : tokenizers.Tokenizer or IntegerReader
+        Turns rows into numbers; cuts off what is too long.
+    n_blocks : int or None
+        Blocks that rows share in the multiplexer that comes along; None without such.
+    load_into : callable or None
+        Starts a module's multiplexer, demultiplexer and heads from weights that come along, and
+        marks it as warmed up; None where there is nothing that fits.
+    """
+
+    encoder: Encoder
+    reader: Any
+    n_blocks: int | None = None
+    load_into: Callable[[MuxTextModule], None] | None = None
+
+
+class Backbone(Protocol):
+    """Where an encoder comes from; `make_backbone` turns the parameter `backbone` into one.
+
+    Attributes
+    ----------
+    label : str
+        What to call it in an error, such as "the packaged encoder".
+    from_scratch : bool
+        Whether the encoder starts at random.
+    packaged : bool
+        Whether it is the encoder that comes with this library.
+    """
+
+    label: str
+    from_scratch: bool
+    packaged: bool
+
+    def start(
+        self,
+        corpus: Corpus,
+        *,
+        n_mux: int,
+        multiplexer: str,
+        demultiplexer: str,
+        n_prefix: int,
+        max_length: int,
+        dropout: float,
+    ) -> Start:
+        """Build or load the encoder and its reader.
+
+        Parameters
+        ----------
+        corpus : Corpus
+            What a reader is learned from where the encoder brings none.
+        n_mux : int
+        multiplexer, demultiplexer : str
+            What is to be built around the encoder.
+        n_prefix : int
+            Positions that the demultiplexer takes beside `max_length`.
+        max_length : int
+        dropout : float
+
+        Returns
+        -------
+        Start
+
+        Raises
+        ------
+        OSError
+            It cannot be loaded.
+        ValueError
+            It is no encoder that can read mixtures, or its files contradict each other.
+        """
+        ...

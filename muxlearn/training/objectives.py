@@ -1,0 +1,76 @@
+"""What a training minimises: how a module is run, and what its answers cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from muxlearn.nn.losses import weighted_cross_entropy
+
+__all__ = ["Objective", "TaskLoss"]
+
+#: Takes answers, targets and weights of the targets; returns a number.
+TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+class Objective:
+    """The task's loss alone; architectures with more to minimise derive theirs from this.
+
+    Parameters
+    ----------
+    task_loss : callable, default=weighted_cross_entropy
+        Takes answers, targets and weights of the targets; returns a number.
+    """
+
+    #: Names of what `loss` reports for each batch beside the loss; the higher the better.
+    scores: ClassVar[tuple[str, ...]] = ()
+
+    #: Names of what `loss` reports where lower is better.
+    losses: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, task_loss: TaskLoss = weighted_cross_entropy) -> None:
+        self.task_loss = task_loss
+
+    def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
+        """Run a module in training or validation.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            May be wrapped for several processes.
+        inputs : dict of str to Tensor, each of shape (n_mixtures * n_mux, ...)
+        n_mux : int
+
+        Returns
+        -------
+        output : object
+            What `loss` and `answers` take.
+        """
+        return module(**inputs, n_mux=n_mux)
+
+    def answers(self, output: Any) -> Tensor:
+        """Return the task's answers in an output, of shape (n_answers, n_outputs)."""
+        return output
+
+    def loss(
+        self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, dict[str, float]]:
+        """Return the loss of a training batch, and what to report beside it.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            Without what training may have wrapped it in.
+        output : object
+            From `run`.
+        targets, weights : Tensor of shape (n_answers,)
+
+        Returns
+        -------
+        loss : Tensor
+        reported : dict of str to float
+            Values of some of `scores` and `losses`.
+        """
+        return self.task_loss(self.answers(output), targets, weights), {}
