@@ -11,9 +11,8 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 
 from muxlearn._estimator import MuxEstimator
-from muxlearn._labels import check_labels, check_weights, row_weights, training_order
 from muxlearn._params import Choice, Constraint, Instance, OneOf
-from muxlearn._tables import take_rows
+from muxlearn.rows import check_labels, check_weights, row_weights, take_rows, training_order
 
 __all__ = ["MuxClassifierMixin"]
 

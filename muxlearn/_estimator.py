@@ -13,12 +13,18 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from muxlearn._ahead import prepare_ahead
-from muxlearn._groups import check_groups, group_windows, iterate_groups, stream_windows
 from muxlearn._operating_points import OperatingPointsMixin
 from muxlearn._params import Choice, Integer, check_parameters
-from muxlearn._tables import RowTable, take_rows
 from muxlearn.mixtures import MixturePlan, plan_mixtures
+from muxlearn.prediction import prepare_ahead
+from muxlearn.rows import (
+    RowTable,
+    check_groups,
+    group_windows,
+    iterate_groups,
+    stream_windows,
+    take_rows,
+)
 
 __all__ = ["MuxEstimator"]
 
@@ -161,7 +167,7 @@ class MuxEstimator(OperatingPointsMixin):
         >>> clf.predict_dataset("texts.parquet", "labels", keep=["id"])  # doctest: +SKIP
         >>> pandas.read_parquet("labels")  # doctest: +SKIP
         """
-        from muxlearn._streams import predict_dataset
+        from muxlearn.prediction import predict_dataset
 
         self._check_labels_rows("predict_dataset")
         return predict_dataset(

@@ -14,7 +14,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._device import DeviceMixin, seeded
-from muxlearn._labels import split_rows
 from muxlearn._params import (
     Boolean,
     Callbacks,
@@ -28,9 +27,8 @@ from muxlearn._params import (
     check_parameters,
 )
 from muxlearn._sharded import agree_on, current_accelerator, n_processes, sharded_class
-from muxlearn._tables import RowTable, take_rows
-from muxlearn._texts import ranges
 from muxlearn.nn.module import MuxModule
+from muxlearn.rows import RowTable, ranges, split_rows, take_rows
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet

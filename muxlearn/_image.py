@@ -17,17 +17,17 @@ from torch.utils.data import Dataset
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._estimator import MuxEstimator
 from muxlearn._image_modules import build_module, check_architecture, statistics_points
-from muxlearn._images import (
+from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Number, OneOf
+from muxlearn.mixtures import training_batches
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.wideresnet import ACTIVATIONS
+from muxlearn.rows import (
     ImageReader,
     ImageTable,
     collect_images,
     iterate_images,
     learn_reader,
 )
-from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Number, OneOf
-from muxlearn.mixtures import training_batches
-from muxlearn.nn.module import MuxModule
-from muxlearn.nn.wideresnet import ACTIVATIONS
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
-from muxlearn._tables import RowTable
 from muxlearn.mixtures import plan_mixtures, training_batches
 from muxlearn.nn.losses import weighted_cross_entropy
+from muxlearn.rows import RowTable
 
 __all__ = [
     "LinearSchedule",

@@ -23,8 +23,8 @@ from muxlearn._params import (
 )
 from muxlearn._sharded import agree_on
 from muxlearn._sharing import SharingMixin
-from muxlearn._tables import take_rows
 from muxlearn._timing import paired_seconds
+from muxlearn.rows import take_rows
 
 __all__ = ["OperatingPointsMixin", "operating_points"]
 

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from muxlearn._hub import TOKENIZER_FILES, find_folder, read_tokenizer, read_weights
 from muxlearn._pretrained import SCRATCH
-from muxlearn._texts import is_missing
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
@@ -28,6 +27,7 @@ from muxlearn.nn.reference import (
 from muxlearn.nn.reference._loading import rename_duplicates, with_sizes
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import FormatError
+from muxlearn.rows import is_missing
 
 __all__ = ["Published", "load_published"]
 

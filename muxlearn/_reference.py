@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from muxlearn._estimator import MuxEstimator
 from muxlearn._params import check_parameters
-from muxlearn._tables import RowTable
 from muxlearn.mixtures import MixturePlan, plan_mixtures
 from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.rows import RowTable
 
 __all__ = ["ReferenceMixin"]
 

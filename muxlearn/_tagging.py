@@ -14,32 +14,33 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._labels import check_weights, row_weights, training_order
 from muxlearn._params import Choice, Constraint, Instance, Integer, OneOf
-from muxlearn._sentences import (
-    check_sentences,
-    check_tags,
-    cut_windows,
-    iterate_sentences,
-    number_tags,
-)
-from muxlearn._tables import RowTable, take_rows
-from muxlearn._tags import (
-    check_sequences,
-    check_tags_fit,
-    end_mask,
-    n_illegal_steps,
-    start_mask,
-    tag_scheme,
-    transition_mask,
-)
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
-from muxlearn._viterbi import StepScores, transition_scores, viterbi_many
 from muxlearn.metrics import entity_f1_score
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.tagging import MuxTokenClassifier
+from muxlearn.rows import (
+    RowTable,
+    check_sentences,
+    check_sequences,
+    check_tags,
+    check_tags_fit,
+    check_weights,
+    cut_windows,
+    end_mask,
+    iterate_sentences,
+    n_illegal_steps,
+    number_tags,
+    row_weights,
+    start_mask,
+    tag_scheme,
+    take_rows,
+    training_order,
+    transition_mask,
+)
+from muxlearn.tasks import StepScores, transition_scores, viterbi_many
 
 if TYPE_CHECKING:
     from muxlearn.pretraining import MuxTextPretrainer

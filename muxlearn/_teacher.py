@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from muxlearn._net import progress_bar
-from muxlearn._texts import TokenTable, tokenize
 from muxlearn.nn.module import weights_digest
+from muxlearn.rows import TokenTable, tokenize
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -15,8 +15,6 @@ from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._mimo import MimoMixin
 from muxlearn._params import Boolean, Constraint, Integer, OneOf
 from muxlearn._revmux import RevMuxMixin
-from muxlearn._sequences import IntegerReader, check_rows, holds_integers
-from muxlearn._tables import RowTable
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
 from muxlearn._text_modules import (
     MIMO_CONSTRAINTS,
@@ -25,20 +23,26 @@ from muxlearn._text_modules import (
     check_architecture,
     round_n_mux,
 )
-from muxlearn._texts import PairTable, iterate_rows, tokenize
-from muxlearn._tokenizers import (
-    TOKENIZERS,
-    TokenizerChoice,
-    copy_tokenizer,
-    fingerprint,
-    make_tokenizer,
-)
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
+from muxlearn.rows import (
+    TOKENIZERS,
+    IntegerReader,
+    PairTable,
+    RowTable,
+    TokenizerChoice,
+    check_rows,
+    copy_tokenizer,
+    fingerprint,
+    holds_integers,
+    iterate_rows,
+    make_tokenizer,
+    tokenize,
+)
 
 if TYPE_CHECKING:
     from muxlearn.pretraining import MuxTextPretrainer

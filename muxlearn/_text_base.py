@@ -12,7 +12,6 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, PathName
 from muxlearn._pretrained import SCRATCH, Pretrained, find_pretrained, is_pretrainer
 from muxlearn._reference import ReferenceMixin
-from muxlearn._texts import train_tokenizer
 from muxlearn.nn.demultiplex import (
     DEMULTIPLEXERS,
     Demultiplexer,
@@ -31,6 +30,7 @@ from muxlearn.nn.multiplex import (
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import TOKENIZER
+from muxlearn.rows import train_tokenizer
 
 if TYPE_CHECKING:
     from muxlearn._net import MuxNet

@@ -24,7 +24,6 @@ from muxlearn._pretrained import SCRATCH, Pretrained
 from muxlearn._sharded import n_processes
 from muxlearn._teacher import TeacherAnswers, ask_teacher
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
-from muxlearn._texts import TokenTable, check_texts, iterate_rows, tokenize
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -32,10 +31,11 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer, principal_axes
 from muxlearn.persistence import encode_params
+from muxlearn.rows import TokenTable, check_texts, iterate_rows, tokenize
 
 if TYPE_CHECKING:
     from muxlearn._net import MuxNet
-    from muxlearn._tables import RowTable
+    from muxlearn.rows import RowTable
 
 __all__ = ["MuxTextPretrainer"]
 

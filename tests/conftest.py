@@ -5,7 +5,7 @@ import torch
 from hypothesis import settings
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn._texts import train_tokenizer
+from muxlearn.rows._texts import train_tokenizer
 
 # The same examples on every machine, and no verdict that hangs on its speed.
 settings.register_profile("muxlearn", deadline=None, derandomize=True, max_examples=50)

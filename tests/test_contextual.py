@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import transformers
 
-from muxlearn._texts import train_tokenizer
+from muxlearn.rows._texts import train_tokenizer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12

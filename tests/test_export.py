@@ -11,9 +11,9 @@ from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
-from muxlearn._texts import train_tokenizer
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.persistence import FormatError
+from muxlearn.rows._texts import train_tokenizer
 
 TOLERANCE = 1e-4
 

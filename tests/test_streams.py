@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn._groups import group_windows
+from muxlearn.rows._groups import group_windows
 
 WORDS = ("cat", "old dog", "it", "a bird that sings", "")
 N_ROWS = 150

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from muxlearn import MuxTokenTagger
-from muxlearn._tags import n_illegal_steps
 from muxlearn.metrics import entity_f1_score
+from muxlearn.rows._tags import n_illegal_steps
 
 SENTENCES = [
     [subject, *verb.split(), place]

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import muxlearn
 from muxlearn._params import Choice
-from muxlearn._sources import check_column
-from muxlearn._streams import arrow_column, choose_columns, result_name, window_rows
 from muxlearn.persistence import CONFIG, FormatError
+from muxlearn.prediction import arrow_column, choose_columns, result_name, window_rows
+from muxlearn.rows import check_column
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from muxlearn._streams import result_name
 from muxlearn.distributed._predictor import open_folder, require
+from muxlearn.prediction import result_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from muxlearn._params import Boolean, Constraint, PathName, check_parameters
-from muxlearn._tags import are_entity_tags, check_same_lengths, check_sequences, entity_spans
+from muxlearn.rows import are_entity_tags, check_same_lengths, check_sequences, entity_spans
 
 __all__ = ["EntityDisplay"]
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._estimator import MuxEstimator
-from muxlearn._groups import stream_windows
-from muxlearn._tables import RowTable
 from muxlearn._tagging import MuxTokenTagger
+from muxlearn.rows import RowTable, stream_windows
 
 __all__ = ["OperatingPoint", "multiplexed", "predict_regrouped"]
 

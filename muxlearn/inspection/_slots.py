@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
-from muxlearn._labels import check_labels
 from muxlearn._params import Integer, check_parameters
-from muxlearn._sentences import check_sentences, check_tags
 from muxlearn._tagging import MuxTokenTagger
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import multiplexed, predict_regrouped
+from muxlearn.rows import check_labels, check_sentences, check_tags
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

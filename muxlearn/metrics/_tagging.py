@@ -12,7 +12,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import _check_sample_weight
 
 from muxlearn._params import Choice, Constraint, Number, OneOf, check_parameters
-from muxlearn._tags import (
+from muxlearn.rows import (
     SCHEME_CHOICE,
     check_same_lengths,
     check_sequences,

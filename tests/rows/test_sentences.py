@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
-from muxlearn._sentences import check_sentences, check_tags, cut_windows, number_tags
-from muxlearn._texts import train_tokenizer
 from muxlearn.mixtures import plan_mixtures
+from muxlearn.rows._sentences import check_sentences, check_tags, cut_windows, number_tags
+from muxlearn.rows._texts import train_tokenizer
 
 ROWS = [["Ada", "lives", "in", "Paris"], [], ["日本", "é", ""]]
 TAGS = [["B", "O", "O", "B"], [], ["O", "B", "O"]]

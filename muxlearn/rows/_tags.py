@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn._params import Choice
-from muxlearn._texts import is_missing
+from muxlearn.rows._texts import is_missing
 
 __all__ = [
     "SCHEME_CHOICE",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muxlearn._texts import TokenTable, check_texts, iterate_rows
+from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows
 
 __all__ = ["IntegerReader", "check_rows", "holds_integers"]
 

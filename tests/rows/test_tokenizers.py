@@ -13,9 +13,9 @@ from sklearn.base import clone
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from muxlearn import MuxTextClassifier
-from muxlearn._sequences import IntegerReader, check_rows, holds_integers
-from muxlearn._tokenizers import copy_tokenizer, fingerprint, make_tokenizer
 from muxlearn.metrics import retrieval_score
+from muxlearn.rows._integers import IntegerReader, check_rows, holds_integers
+from muxlearn.rows._tokenizers import copy_tokenizer, fingerprint, make_tokenizer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12

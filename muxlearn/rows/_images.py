@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from muxlearn._tables import RowTable
+from muxlearn.rows._tables import RowTable
 
 __all__ = [
     "ImageReader",

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from tokenizers import Tokenizer, models
 
-from muxlearn._texts import TokenTable, check_texts, iterate_rows, tokenize, train_tokenizer
+from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows, tokenize, train_tokenizer
 
 CORPUS = ["the cat sat on the mat", "a dog ran in the park", "birds sing in the morning"]
 TEXTS = ["a", "", "some words"]

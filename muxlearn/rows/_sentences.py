@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muxlearn._texts import TokenTable, check_text, is_missing, iterate_rows, ranges
 from muxlearn.mixtures import MixturePlan
+from muxlearn.rows._texts import TokenTable, check_text, is_missing, iterate_rows, ranges
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

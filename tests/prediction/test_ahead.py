@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from muxlearn._ahead import prepare_ahead
+from muxlearn.prediction._ahead import prepare_ahead
 
 
 def test_windows_come_in_order_with_what_was_made_of_them():

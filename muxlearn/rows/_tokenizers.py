@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from muxlearn._params import Choice, OneOf
-from muxlearn._texts import SPECIAL_TOKENS, Text, split_pairs
+from muxlearn.rows._texts import SPECIAL_TOKENS, Text, split_pairs
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muxlearn._tables import RowTable
+from muxlearn.rows._tables import RowTable
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

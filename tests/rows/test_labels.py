@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from muxlearn._labels import training_order
+from muxlearn.rows._labels import training_order
 
 
 def ordered(rows, targets, weights):

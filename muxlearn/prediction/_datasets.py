@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._groups import check_groups
 from muxlearn._params import Choice, Integer
-from muxlearn._parts import PartFolder
-from muxlearn._sources import Source, check_column, open_source
 from muxlearn.nn.module import weights_digest
 from muxlearn.persistence import encode_labels, encode_params
+from muxlearn.prediction._parts import PartFolder
+from muxlearn.rows import Source, check_column, check_groups, open_source
 
 if TYPE_CHECKING:
     from muxlearn._estimator import MuxEstimator

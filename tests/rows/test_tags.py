@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muxlearn._tags import (
+from muxlearn.rows._tags import (
     are_entity_tags,
     check_same_lengths,
     check_sequences,

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from muxlearn import _viterbi
-from muxlearn._viterbi import StepScores, transition_scores, viterbi, viterbi_many
+from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi, viterbi_many
 
 # Quarters add up exactly, so that equal scores are equal.
 some_scores = st.one_of(st.just(-np.inf), st.integers(-40, 20).map(lambda n: n / 4))

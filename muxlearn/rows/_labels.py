@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from muxlearn._params import Number
-from muxlearn._texts import is_missing
+from muxlearn.rows._texts import is_missing
 
 __all__ = ["check_labels", "check_weights", "row_weights", "split_rows", "training_order"]
 

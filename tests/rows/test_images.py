@@ -8,7 +8,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from torch.utils.data import IterableDataset, TensorDataset
 
-from muxlearn._images import (
+from muxlearn.rows._images import (
     ImageReader,
     ImageTable,
     collect_images,
