@@ -16,6 +16,7 @@ from muxlearn.rows._labels import (
     split_rows,
     training_order,
 )
+from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import (
     PieceTable,
     check_sentences,
@@ -72,6 +73,7 @@ __all__ = [
     "IntegerReader",
     "PairTable",
     "PieceTable",
+    "Reader",
     "RowTable",
     "Source",
     "Spans",

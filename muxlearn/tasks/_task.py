@@ -1,0 +1,168 @@
+"""The interface between a network's outputs and what users get to see."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+__all__ = ["Targets", "Task"]
+
+Self = TypeVar("Self", bound="Task")
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """Rows of a training with what a network shall answer to them.
+
+    Attributes
+    ----------
+    rows : list or ndarray, length n_rows
+        Checked rows, in the order of the training.
+    true : list or ndarray, length n_rows
+        What is true of each, as `Task.score` takes it.
+    values : ndarray of int64, shape (n_targets,)
+        The number of the class of each target, one row after the other.
+    weights : ndarray of float32, shape (n_targets,)
+        What a target counts in the loss, 1 on average.
+    n_of_row : ndarray of int64, shape (n_rows,)
+        Targets of each row.
+    strata : ndarray of int64, shape (n_rows,)
+        What early stopping takes in equal shares.
+    row_weights : ndarray of float64, shape (n_rows,), or None
+        What a row counts in the score.
+    """
+
+    rows: Any
+    true: Any
+    values: NDArray[np.int64]
+    weights: NDArray[np.float32]
+    n_of_row: NDArray[np.int64]
+    strata: NDArray[np.int64]
+    row_weights: NDArray[np.float64] | None
+
+
+class Task(ABC):
+    """Says what a network's outputs mean: answers, labels and their score.
+
+    A task holds what `fit` has learned of targets, such as the classes. It is data: it pickles, and
+    a folder keeps it as labels and arrays.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,) or None
+        The labels, sorted; None where rows get none.
+    """
+
+    #: The task's name, a key of `TASKS`.
+    name: ClassVar[str]
+
+    #: Whether a row gets a list of answers, not one.
+    nested: ClassVar[bool] = False
+
+    #: What `results` can be asked for, the first by default.
+    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba")
+
+    classes: NDArray | None
+
+    @property
+    def score_name(self) -> str:
+        """What `score` measures."""
+        return "score"
+
+    # Prediction
+
+    @abstractmethod
+    def answers(self, outputs: Tensor) -> NDArray[np.float64]:
+        """Turn a network's outputs into answers.
+
+        Parameters
+        ----------
+        outputs : Tensor of float32, shape (n_answers, n_outputs)
+            On the CPU.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_answers, n_outputs)
+            Such as log-probabilities.
+        """
+
+    @abstractmethod
+    def merge(self, passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Merge the answers of several passes.
+
+        Parameters
+        ----------
+        passes : sequence of ndarray of float64, each of shape (n_targets, n_outputs)
+
+        Returns
+        -------
+        ndarray of float64, shape (n_targets, n_outputs)
+        """
+
+    @abstractmethod
+    def results(self, method: str, rows: Any, answers: NDArray[np.float64]) -> Any:
+        """Turn the answers to some rows into what the user gets.
+
+        Parameters
+        ----------
+        method : str
+            One of `methods`.
+        rows : list or ndarray, length n_rows
+            Checked.
+        answers : ndarray of float64, shape (n_targets, n_outputs)
+            In the order of the rows.
+
+        Returns
+        -------
+        ndarray or list, length n_rows
+        """
+
+    # Score
+
+    def check_true(self, rows: Any, y: Any) -> Any:
+        """Check what the user says is true of some checked rows."""
+        return y
+
+    def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:
+        """Score predictions: the higher the better.
+
+        Parameters
+        ----------
+        true : sequence of length n_rows
+            As `check_true` returns it.
+        predicted : sequence of length n_rows
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        float
+        """
+        raise NotImplementedError
+
+    # Folders
+
+    def arrays(self) -> dict[str, NDArray]:
+        """Return what a folder keeps beside the labels."""
+        return {}
+
+    @classmethod
+    @abstractmethod
+    def from_saved(
+        cls: type[Self], classes: NDArray | None, arrays: Mapping[str, NDArray], **params: Any
+    ) -> Self:
+        """Return the task that a folder has kept.
+
+        Parameters
+        ----------
+        classes : ndarray or None
+        arrays : mapping of str to ndarray
+            As `arrays` returned them.
+        **params
+            The estimator's parameters, those of the task among them.
+        """
