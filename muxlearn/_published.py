@@ -23,8 +23,9 @@ from muxlearn.nn.reference import (
     ReferenceModel,
     ReferenceSequenceClassifier,
     ReferenceTokenClassifier,
+    rename_duplicates,
+    with_sizes,
 )
-from muxlearn.nn.reference._loading import rename_duplicates, with_sizes
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import FormatError
 from muxlearn.rows import is_missing

@@ -15,8 +15,8 @@ import muxlearn
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn._model_card import is_generated, model_card
 from muxlearn.inspection import TradeoffDisplay
+from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import MuxBertSequenceClassifier
-from muxlearn.nn.reference._loading import rename_parameters
 
 TEXTS = ["the cat sat", "my old dog", "it", "a b c"] * 3
 LABELS = ["x", "y"] * 6

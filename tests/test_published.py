@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.benchmark.parity import load_case
 from muxlearn.inspection._points import predict_regrouped
+from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
@@ -26,7 +27,6 @@ from muxlearn.nn.reference import (
     ReferenceSequenceClassifier,
     ReferenceTokenClassifier,
 )
-from muxlearn.nn.reference._loading import rename_parameters
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FormatError
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.benchmark.parity import load_case
+from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
@@ -21,7 +22,6 @@ from muxlearn.nn.reference import (
     ReferenceSequenceClassifier,
     ReferenceTokenClassifier,
 )
-from muxlearn.nn.reference._loading import rename_parameters
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import FormatError
 

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from muxlearn import MuxImageClassifier
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
+from muxlearn.inspection import scale_n_mux
 from muxlearn.nn.mimoconv import MuxWideResNet
 
 _FILES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
@@ -320,8 +321,6 @@ def read_mnist(folder: Path, n_train: int | None = None) -> Split:
 def _plot(path: Path, scores: dict[tuple[str, int], list[float]]) -> None:
     from matplotlib.figure import Figure
     from matplotlib.ticker import PercentFormatter
-
-    from muxlearn.inspection._plotting import scale_n_mux
 
     figure = Figure(figsize=(7.5, 4), layout="constrained")
     axes = figure.subplots()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._loading import copy_tensors, count_layers
 from muxlearn.nn.favor import KERNELS, GridAttention
 from muxlearn.nn.mimoformer_layers import (
     MIMOFormerLayer,
@@ -19,7 +20,6 @@ from muxlearn.nn.mimoformer_layers import (
     sinusoidal_positions,
 )
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.reference._loading import copy_tensors, count_layers
 from muxlearn.nn.regularize import isometry_regularizer
 
 __all__ = ["MIMOFormer"]

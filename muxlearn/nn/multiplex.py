@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._slots import mean_over_slots, principal_axes, slots_to_places
 from muxlearn.nn.encoder import EncoderLayer
 from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 
@@ -32,75 +33,6 @@ __all__ = [
     "principal_axes",
     "slots_to_places",
 ]
-
-
-def slots_to_places(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
-    """Add up the slots that one row fills when fewer rows than slots are given.
-
-    With `n_places` rows in a mixture of `n_mux` slots, row `p` stands in the slots
-    ``p, p + n_places, p + 2 * n_places, …``.
-
-    Parameters
-    ----------
-    values : Tensor
-        Axis `dim` runs over the slots.
-    n_places : int
-        Rows in the mixture, at most the number of slots.
-    dim : int, default=0
-        The axis of the slots.
-
-    Returns
-    -------
-    Tensor
-        As `values`, with `n_places` entries along `dim`.
-    """
-    n_slots = values.shape[dim]
-    if n_places == n_slots:
-        return values
-    shape = list(values.shape)
-    shape[dim] = n_places
-    place_of_slot = torch.arange(n_slots, device=values.device) % n_places
-    return values.new_zeros(shape).index_add(dim, place_of_slot, values)
-
-
-def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
-    """Average the slots that one row fills when fewer rows than slots are given.
-
-    Parameters
-    ----------
-    values : Tensor
-    n_places : int
-    dim : int, default=0
-        As for `slots_to_places`.
-
-    Returns
-    -------
-    Tensor
-        As `values`, with `n_places` entries along `dim`.
-    """
-    n_slots = values.shape[dim]
-    if n_places == n_slots:
-        return values
-    shape = [1] * values.ndim
-    shape[dim] = n_places
-    counts = slots_to_places(values.new_ones(n_slots), n_places).view(shape)
-    return slots_to_places(values, n_places, dim) / counts
-
-
-def principal_axes(table: Tensor) -> Tensor:
-    """Return the directions along which the rows of a table vary, the widest first.
-
-    Parameters
-    ----------
-    table : Tensor of shape (n_rows, width)
-
-    Returns
-    -------
-    Tensor of shape (width, width)
-        Orthonormal columns.
-    """
-    _, vectors = torch.linalg.eigh(torch.cov(table.T))
-    return vectors.flip(1)
 
 
 class Multiplexer(nn.Module):

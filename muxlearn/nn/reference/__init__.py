@@ -6,6 +6,7 @@ NeurIPS 2022) and of "MUX-PLMs" (Murahari et al., Findings of EMNLP 2023). Both 
 twice, and a sentence is read off one position and not off a mean.
 """
 
+from muxlearn.nn._loading import rename_duplicates, with_sizes
 from muxlearn.nn.reference._common import ReferenceModel, ReferenceOutput
 from muxlearn.nn.reference._muxbert_parts import ContextualMultiplexer
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
@@ -24,4 +25,6 @@ __all__ = [
     "ReferenceOutput",
     "ReferenceSequenceClassifier",
     "ReferenceTokenClassifier",
+    "rename_duplicates",
+    "with_sizes",
 ]

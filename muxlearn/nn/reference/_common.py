@@ -10,16 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.demultiplex import Demultiplexer, IndexDemultiplexer
-from muxlearn.nn.losses import retrieval_loss
-from muxlearn.nn.multiplex import HadamardMultiplexer, Multiplexer, OrthogonalMultiplexer
-from muxlearn.nn.reference._loading import (
+from muxlearn.nn._loading import (
     Config,
     copy_tensors,
     rename_duplicates,
     rename_parameters,
     with_sizes,
 )
+from muxlearn.nn.demultiplex import Demultiplexer, IndexDemultiplexer
+from muxlearn.nn.losses import retrieval_loss
+from muxlearn.nn.multiplex import HadamardMultiplexer, Multiplexer, OrthogonalMultiplexer
 
 _Model = TypeVar("_Model", bound="ReferenceModel")
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._loading import Config, read_config, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer, MLPDemultiplexer
 from muxlearn.nn.reference._common import (
     IGNORED,
@@ -15,7 +16,6 @@ from muxlearn.nn.reference._common import (
     index_demultiplexer,
     linear_multiplexer,
 )
-from muxlearn.nn.reference._loading import Config, read_config, require_axes
 from muxlearn.nn.text import ClassificationHead
 
 _COMMON_NAMES = {

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._loading import Config
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference._common import ReferenceModel
-from muxlearn.nn.reference._loading import Config
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
 from muxlearn.nn.reference.muxbert import MuxBertSequenceClassifier, MuxBertTokenClassifier
 from muxlearn.nn.text import MuxTrainingOutput, _average_slots

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._loading import Config, count_layers, read_config, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.reference._common import (
@@ -19,7 +20,6 @@ from muxlearn.nn.reference._common import (
     index_demultiplexer,
     linear_multiplexer,
 )
-from muxlearn.nn.reference._loading import Config, count_layers, read_config, require_axes
 from muxlearn.nn.reference._muxbert_parts import (
     ContextualMultiplexer,
     RetrievalRSADemultiplexer,
