@@ -7,7 +7,6 @@ import torch
 
 from muxlearn import MuxTokenTagger
 from muxlearn.metrics import entity_f1_score
-from muxlearn.rows._tags import n_illegal_steps
 
 SENTENCES = [
     [subject, *verb.split(), place]
@@ -347,111 +346,6 @@ def test_an_error_in_a_stream_gives_the_number_in_the_stream(fitted, small_windo
 def test_predict_iter_refuses_one_string_when_called(fitted):
     with pytest.raises(TypeError, match="`X` is a single str; give a list of lists"):
         fitted.predict_iter("Ada lives in Rome")
-
-
-# Decoding
-
-
-def let_babble(tagger, sentences):
-    """Turn an untrained tagger up, and take from each tag what it has for every word."""
-    head = tagger.module_.head[1]
-    with torch.no_grad():
-        head.weight.mul_(30)
-        log_proba = np.log(np.concatenate(tagger.predict_proba(sentences)))
-        head.bias.sub_(torch.from_numpy(log_proba.mean(0)).float())
-    return tagger
-
-
-@pytest.fixture(scope="module")
-def babbler(tiny):
-    rng = np.random.default_rng(0)
-    sentences = [[f"w{i}" for i in rng.integers(90, size=n)] for n in rng.integers(1, 9, size=99)]
-    known = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
-    tags = [(known * 2)[: len(row)] for row in sentences]
-    return let_babble(tiny(max_epochs=0, warm_up=None).fit(sentences, tags), sentences), sentences
-
-
-def decoding(tagger, decode="viterbi", transitions="legal"):
-    return copy.deepcopy(tagger).set_params(decode=decode, transitions=transitions)
-
-
-@pytest.mark.parametrize("transitions", ["legal", "learned"])
-def test_viterbi_never_takes_an_illegal_step(babbler, transitions):
-    tagger, sentences = babbler
-    assert n_illegal_steps(tagger.predict(sentences), "IOB2") > 20
-    predicted = decoding(tagger, transitions=transitions).predict(sentences)
-    assert shapes(predicted) == shapes(sentences)
-    assert n_illegal_steps(predicted, "IOB2") == 0
-
-
-def test_viterbi_keeps_what_is_legal_already(babbler):
-    tagger, sentences = babbler
-    pairs = zip(tagger.predict(sentences), decoding(tagger).predict(sentences), strict=True)
-    kept = [one == other for one, other in pairs if n_illegal_steps([one], "IOB2") == 0]
-    assert all(kept)
-    assert len(kept) > 5
-
-
-def test_viterbi_takes_the_most_probable_of_the_legal_sequences(babbler):
-    tagger, sentences = babbler
-    tags = tagger.classes_.tolist()
-    pairs = [row[:2] for row in sentences if len(row) > 1]
-    predicted = decoding(tagger).predict(pairs)
-    for proba, chosen in zip(tagger.predict_proba(pairs), predicted, strict=True):
-        best = max(
-            (proba[0, i] * proba[1, j], [a, b])
-            for i, a in enumerate(tags)
-            for j, b in enumerate(tags)
-            if n_illegal_steps([[a, b]], "IOB2") == 0
-        )
-        assert chosen == best[1]
-
-
-def test_viterbi_equals_the_most_probable_tags_where_all_steps_are_legal(tiny):
-    tags = [["N", *["V"] * (len(row) - 2), "P"] for row in SENTENCES]
-    tagger = tiny().fit(SENTENCES, tags)
-    assert tagger.scheme_ is None
-    assert decoding(tagger).predict(SENTENCES) == tagger.predict(SENTENCES)
-
-
-def test_learned_transitions_weigh_what_followed_what(tiny):
-    """The tags alternate whatever the words are, and the net has learnt nothing."""
-    rng = np.random.default_rng(0)
-    sentences = [[f"w{i}" for i in rng.integers(9, size=8)] for _ in range(30)]
-    tags = [["odd", "even"] * 4] * 30
-    tagger = tiny(max_epochs=0, warm_up=None).fit(sentences, tags)
-    assert decoding(tagger, transitions="learned").predict(sentences) == tags
-    assert decoding(tagger).predict(sentences) != tags
-
-
-def test_learned_transitions_say_nothing_where_tags_do_not_depend_on_each_other(tiny):
-    """Or a frequent tag would count twice: as the net's answer and as what follows often."""
-    rng = np.random.default_rng(0)
-    sentences = [[f"w{i}" for i in rng.integers(90, size=8)] for _ in range(300)]
-    tags = [rng.choice(["often", "rare"], size=8, p=[0.9, 0.1]).tolist() for _ in sentences]
-    tagger = let_babble(tiny(max_epochs=0, warm_up=None).fit(sentences, tags), sentences)
-    expected = flat(tagger.predict(sentences))
-    learned = flat(decoding(tagger, transitions="learned").predict(sentences))
-    assert 0.1 < np.mean(np.array(expected) == "rare") < 0.9
-    assert np.mean(np.array(learned) == expected) > 0.95
-
-
-def test_decoding_has_no_part_in_the_probabilities(babbler):
-    tagger, sentences = babbler
-    expected = np.concatenate(tagger.predict_proba(sentences))
-    for transitions in ("legal", "learned"):
-        proba = decoding(tagger, transitions=transitions).predict_proba(sentences)
-        np.testing.assert_array_equal(np.concatenate(proba), expected)
-
-
-def test_viterbi_forbids_nothing_to_tags_in_iob1(tiny):
-    sentences = [["a", "b", "c", "d"]] * 20
-    tags = [["I-PER", "B-PER", "O", "I-LOC"]] * 10 + [["I-LOC", "B-LOC", "I-LOC", "O"]] * 10
-    words = [[c] for c in "abcdefghijklmnop"]
-    tagger = let_babble(tiny(max_epochs=0, warm_up=None).fit(sentences, tags), words)
-    predicted = tagger.predict(words)
-    assert {tag[0] for (tag,) in predicted} >= {"I"}
-    assert decoding(tagger).predict(words) == predicted
 
 
 # Score
