@@ -40,7 +40,7 @@ class DeviceMixin(BaseEstimator):
             return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
         if not isinstance(self.device, str | torch.device):
             raise TypeError(
-                "`device` has to be 'auto', the name of a torch device or a torch.device, got "
+                "`device` must be 'auto', the name of a torch device or a torch.device, got "
                 f"{self.device!r} ({type(self.device).__name__})"
             )
         try:

@@ -72,7 +72,7 @@ def find_folder(
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(
-            f"`{parameter}` has to be a folder or a name on the hub, got {name!r} "
+            f"`{parameter}` must be a folder or a name on the hub, got {name!r} "
             f"({type(name).__name__})"
         )
     folder = Path(name)

@@ -51,9 +51,7 @@ def check_architecture(params: Mapping[str, Any]) -> None:
         raise type(error)(f"{error}, for architecture={params['architecture']!r}")
     depth = params["depth"]
     if kind == "mimoconv" and (depth < 10 or depth % 6 != 4):
-        raise ValueError(
-            f"`depth` has to be 6 k + 4 with k >= 1, such as 10, 16 or 28, got {depth}"
-        )
+        raise ValueError(f"`depth` must be 6 k + 4 with k >= 1, such as 10, 16 or 28, got {depth}")
     if kind != "trunk":
         own = [name for name in ("weights", "bind_after", "unbind_before") if params[name]]
         if own:

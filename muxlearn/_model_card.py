@@ -241,7 +241,7 @@ def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, f
             error = points.complain("n_mux", n_mux)
             raise type(error)(f"`scores` is {form}: {error}")
         if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
-            raise TypeError(f"`scores` has to be {form}, got {row!r} for {n_mux}")
+            raise TypeError(f"`scores` must be {form}, got {row!r} for {n_mux}")
         for column, value in row.items():
             if not number.accepts(value):
                 raise number.complain(f"scores[{n_mux}][{column!r}]", value)

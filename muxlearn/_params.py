@@ -57,7 +57,7 @@ class Number:
 
     def complain(self, name: str, value: object) -> Exception:
         error = ValueError if self._is_kind(value) else TypeError
-        return error(f"`{name}` has to be {self}, got {_show(value)}")
+        return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         bounds = []
@@ -99,7 +99,7 @@ class IntegerTuple:
 
     def complain(self, name: str, value: object) -> Exception:
         error = ValueError if isinstance(value, tuple | list) else TypeError
-        return error(f"`{name}` has to be {self}, got {_show(value)}")
+        return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return f"a tuple of different whole numbers of at least {self.low}, such as (1, 2, 5)"
@@ -113,7 +113,7 @@ class Boolean:
         return isinstance(value, bool | np.bool_)
 
     def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "True or False"
@@ -128,7 +128,7 @@ class PathName:
 
     def complain(self, name: str, value: object) -> Exception:
         error = ValueError if value == "" else TypeError
-        return error(f"`{name}` has to be {self}, got {_show(value)}")
+        return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "a folder or the name of a model on the hub"
@@ -145,7 +145,7 @@ class Instance:
         return isinstance(value, self.classes)
 
     def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return self.description
@@ -162,7 +162,7 @@ class RandomState:
 
     def complain(self, name: str, value: object) -> Exception:
         error = type(self._seed.complain(name, value))
-        return error(f"`{name}` has to be {self}, got {_show(value)}")
+        return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return f"None, {self._seed} or a numpy.random.RandomState"
@@ -176,7 +176,7 @@ class Callbacks:
         return isinstance(value, list | tuple) and all(map(self._is_callback, value))
 
     def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "a list of skorch callbacks, or of pairs of a name and a callback"
@@ -200,8 +200,8 @@ class Choice:
     def complain(self, name: str, value: object) -> Exception:
         if isinstance(value, str):
             hint = _suggestion(value, self.options)
-            return ValueError(f"`{name}` has to be {self}, got {value!r}{hint}")
-        return TypeError(f"`{name}` has to be {self}, got {_show(value)}")
+            return ValueError(f"`{name}` must be {self}, got {value!r}{hint}")
+        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         names = ", ".join(map(repr, self.options))
@@ -226,7 +226,7 @@ class OneOf:
         error = ValueError if any(isinstance(p, ValueError) for p in problems) else TypeError
         options = [o for c in self.constraints if isinstance(c, Choice) for o in c.options]
         hint = _suggestion(value, options) if isinstance(value, str) else ""
-        return error(f"`{name}` has to be {allowed}, got {_show(value)}{hint}")
+        return error(f"`{name}` must be {allowed}, got {_show(value)}{hint}")
 
 
 def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Constraint]) -> None:

@@ -321,7 +321,7 @@ def _labels(
     if classes is None and labels == [f"LABEL_{i}" for i in range(n_classes)]:
         return np.arange(n_classes)  # what transformers writes where nobody has said anything
     if any(map(is_missing, labels)) or len({isinstance(label, str) for label in labels}) > 1:
-        raise TypeError(f"{source} has to be strings, or numbers, got {labels}")
+        raise TypeError(f"{source} must be strings, or numbers, got {labels}")
     if len(set(labels)) < n_classes:
         raise ValueError(f"{source} holds a label twice: {labels}; give `classes`, all different")
     return np.array(labels)

@@ -241,7 +241,7 @@ def _check_repo_id(repo_id: object) -> None:
 
     if not isinstance(repo_id, str):
         raise TypeError(
-            f"`repo_id` has to be a name such as 'user/name', got {repo_id!r} "
+            f"`repo_id` must be a name such as 'user/name', got {repo_id!r} "
             f"({type(repo_id).__name__})"
         )
     try:

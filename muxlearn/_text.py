@@ -567,7 +567,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         numbers = holds_integers(rows)
         if numbers != holds_integers(extra):
             raise TypeError(
-                "`X` and `unlabeled` have to be of one kind, texts or sequences of integers"
+                "`X` and `unlabeled` must be of one kind, texts or sequences of integers"
             )
         if numbers and self.tokenizer is not None:
             raise ValueError(

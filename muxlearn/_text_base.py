@@ -78,7 +78,7 @@ class _PretrainerObject:
         return is_pretrainer(value)
 
     def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` has to be {self}, got an instance of {type(value).__name__}")
+        return TypeError(f"`{name}` must be {self}, got an instance of {type(value).__name__}")
 
     def __str__(self) -> str:
         return "a MuxTextPretrainer"

@@ -84,7 +84,7 @@ def export_onnx(
     kinds = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier)
     if not isinstance(estimator, kinds):
         raise TypeError(
-            f"`estimator` has to be a {', '.join(kind.__name__ for kind in kinds[:-1])} or "
+            f"`estimator` must be a {', '.join(kind.__name__ for kind in kinds[:-1])} or "
             f"{kinds[-1].__name__}, got an instance of {type(estimator).__name__}"
         )
     check_is_fitted(estimator)

@@ -112,7 +112,7 @@ def plan_mixtures(
             f"`lengths` needs one axis and at least one row, got shape {lengths.shape}"
         )
     if n_mux < 1:
-        raise ValueError(f"`n_mux` is {n_mux}; at least 1 row has to be in a mixture")
+        raise ValueError(f"`n_mux` is {n_mux}; at least 1 row must be in a mixture")
     if groups is None:
         members = [np.arange(len(lengths))]
     else:

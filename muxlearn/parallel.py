@@ -66,7 +66,7 @@ def train_with(accelerator: Accelerator) -> Iterator[None]:
         ) from error
     if not isinstance(accelerator, Accelerator):
         raise TypeError(
-            "`accelerator` has to be an accelerate.Accelerator, got an instance of "
+            "`accelerator` must be an accelerate.Accelerator, got an instance of "
             f"{type(accelerator).__name__}"
         )
     if accelerator.mixed_precision not in ("no", "bf16"):

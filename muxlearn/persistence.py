@@ -192,7 +192,7 @@ def read_folder(
 
 
 def existing_folder(folder: str | os.PathLike) -> Path:
-    """Return the path of a folder that has to be there.
+    """Return the path of a folder that must be there.
 
     Raises
     ------

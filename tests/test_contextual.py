@@ -121,7 +121,7 @@ def test_it_learns(make):
 
 @pytest.mark.parametrize("demux_layers", [0, 1.5, None])
 def test_a_number_of_layers_that_is_none_is_refused(make, demux_layers):
-    with pytest.raises((TypeError, ValueError), match="`demux_layers` has to be a whole number"):
+    with pytest.raises((TypeError, ValueError), match="`demux_layers` must be a whole number"):
         make("classifier", demux_layers=demux_layers).fit(TEXTS, LABELS)
 
 

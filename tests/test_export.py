@@ -181,7 +181,7 @@ def test_int8_is_smaller_and_near(classifier, folder, tmp_path):
 # What cannot be exported
 
 
-def test_an_estimator_has_to_be_fitted(tiny_classifier, tmp_path):
+def test_an_estimator_must_be_fitted(tiny_classifier, tmp_path):
     with pytest.raises(NotFittedError):
         export_onnx(tiny_classifier(), tmp_path)
 
@@ -239,7 +239,7 @@ def test_rows_that_were_not_exported_for_are_told(exported):
         exported.predict(TEXTS, n_mux=2)
 
 
-def test_there_has_to_be_a_folder(tmp_path):
+def test_there_must_be_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         OnnxMuxClassifier.load(tmp_path / "nowhere")
 

@@ -51,7 +51,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 
 def test_a_name_is_a_string():
-    with pytest.raises(TypeError, match=r"`name_or_folder` has to be a folder .* got 3 \(int\)"):
+    with pytest.raises(TypeError, match=r"`name_or_folder` must be a folder .* got 3 \(int\)"):
         find(3)
 
 

@@ -100,5 +100,5 @@ def test_a_graph_reads_as_far(clf, letters, tmp_path):
 
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "all"])
 def test_a_wrong_length_is_an_error(tiny_classifier, letters, wrong):
-    with pytest.raises((TypeError, ValueError), match="`lexical_length` has to be None or a whole"):
+    with pytest.raises((TypeError, ValueError), match="`lexical_length` must be None or a whole"):
         tiny_classifier(lexical_length=wrong).fit(*letters)

@@ -229,9 +229,9 @@ def test_arrays_and_tuples_hold_tags_too():
         (Y_TRUE, Y_PRED[:1], ValueError, "`y_true` has 2 sentences and `y_pred` has 1"),
         (Y_TRUE, [Y_PRED[0], ["O"]], ValueError, "sentence 1 has length 2 in `y_true` and 1 in"),
         ([], [], ValueError, "`y_true` has 0 sentences"),
-        ("O", "O", TypeError, "`y_true` has to be a list with a list of tags"),
-        (["B-PER"], [["B-PER"]], TypeError, "sentence 0 of `y_true` has to be a list of tags"),
-        ([["O", "O"]], [["O", 3]], TypeError, "tag 1 of sentence 0 of `y_pred` has to be a str"),
+        ("O", "O", TypeError, "`y_true` must be a list with a list of tags"),
+        (["B-PER"], [["B-PER"]], TypeError, "sentence 0 of `y_true` must be a list of tags"),
+        ([["O", "O"]], [["O", 3]], TypeError, "tag 1 of sentence 0 of `y_pred` must be a str"),
         ([["O", None]], [["O", "O"]], ValueError, "tag 1 of sentence 0 of `y_true` is missing"),
     ],
 )
@@ -253,7 +253,7 @@ def test_a_tag_of_another_kind_is_refused_with_a_hint(tag, scheme, hint):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"scheme": "IOB"}, "`scheme` has to be one of None, 'IOB2'"),
+        ({"scheme": "IOB"}, "`scheme` must be one of None, 'IOB2'"),
         ({"average": "samples"}, "`average`"),
         ({"zero_division": 2}, "`zero_division`"),
         ({"sample_weight": [1]}, "sample_weight"),

@@ -187,7 +187,7 @@ def test_what_a_display_has_measured_is_taken_as_it_is(fitted):
 @pytest.mark.parametrize(
     ("given", "error", "message"),
     [
-        ({"scores": 0.9}, TypeError, "`scores` has to be a mapping of `n_mux` to scores by name"),
+        ({"scores": 0.9}, TypeError, "`scores` must be a mapping of `n_mux` to scores by name"),
         ({"scores": {2: 0.9}}, TypeError, r"such as \{10: .* got 0\.9 for 2"),
         ({"scores": {2: {1: 0.9}}}, TypeError, r"got \{1: 0\.9\} for 2"),
         (
@@ -196,10 +196,10 @@ def test_what_a_display_has_measured_is_taken_as_it_is(fitted):
             "`scores` is a mapping .* `n_mux` .* at most 2, got 3",
         ),
         ({"scores": {"2": {"accuracy": 1}}}, TypeError, r"whole number .* got '2' \(str\)"),
-        ({"scores": {2: {"accuracy": "1"}}}, TypeError, r"`scores\[2\]\['accuracy'\]` has to be"),
-        ({"scores": {2: {"accuracy": np.nan}}}, ValueError, "has to be a number, got nan"),
-        ({"dataset": 3}, TypeError, "`dataset` has to be the name of a dataset, got 3"),
-        ({"metadata": "mit"}, TypeError, "`metadata` has to be a mapping, got 'mit'"),
+        ({"scores": {2: {"accuracy": "1"}}}, TypeError, r"`scores\[2\]\['accuracy'\]` must be"),
+        ({"scores": {2: {"accuracy": np.nan}}}, ValueError, "must be a number, got nan"),
+        ({"dataset": 3}, TypeError, "`dataset` must be the name of a dataset, got 3"),
+        ({"metadata": "mit"}, TypeError, "`metadata` must be a mapping, got 'mit'"),
     ],
 )
 def test_what_is_no_card(fitted, given, error, message):

@@ -91,11 +91,11 @@ def test_it_can_be_pickled_and_cloned():
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"drop": -0.1}, ValueError, "`drop` has to be a number of at least 0, got -0.1"),
+        ({"drop": -0.1}, ValueError, "`drop` must be a number of at least 0, got -0.1"),
         ({"drop": "0.1"}, TypeError, "`drop`"),
         ({"of": "n_mux=2"}, ValueError, r"`of`.*did you mean 'n_mux=1'"),
-        ({"metric": None}, TypeError, "`metric` has to be the name of a metric"),
-        ({"standard_error": 1}, TypeError, "`standard_error` has to be True or False"),
+        ({"metric": None}, TypeError, "`metric` must be the name of a metric"),
+        ({"standard_error": 1}, TypeError, "`standard_error` must be True or False"),
     ],
 )
 def test_parameters_are_checked(params, error, message):
@@ -150,7 +150,7 @@ def test_throughput_counts_rows_and_leaves_out_the_first_call():
 
 
 def test_throughput_needs_a_repeat():
-    with pytest.raises(ValueError, match="`repeats` has to be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`repeats` must be a whole number of at least 1"):
         throughput_score(Slow(), TEXTS, repeats=0)
 
 

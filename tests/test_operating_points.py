@@ -331,8 +331,8 @@ def test_a_tagger_chooses_too(tiny_tagger):
         ({"min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is None; set n_mux='"),
         ({"n_mux": 2, "min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is 2"),
         ({"n_mux": "auto", "min_score": "high"}, TypeError, r"`min_score` .* a number, got 'high'"),
-        ({"n_mux": "auto", "min_score": True}, TypeError, "`min_score` has to be a number, got Tr"),
-        ({"n_mux": "auto", "min_score": np.nan}, ValueError, "`min_score` has to be a number, got"),
+        ({"n_mux": "auto", "min_score": True}, TypeError, "`min_score` must be a number, got Tr"),
+        ({"n_mux": "auto", "min_score": np.nan}, ValueError, "`min_score` must be a number, got"),
         (
             {"n_mux": "auto", "min_score": 0.99},
             ValueError,

@@ -77,7 +77,7 @@ def test_what_is_allowed_is_accepted(constraint, values):
         (Callbacks(), [("name",)], TypeError, "got [('name',)] (list)"),
         (CHOICE, 3, TypeError, "one of 'subspace', 'hadamard', None, got 3 (int)"),
         (CHOICE, ["subspace"], TypeError, "got ['subspace'] (list)"),
-        (Choice("tmux"), "cnn", ValueError, "has to be 'tmux', got 'cnn'"),
+        (Choice("tmux"), "cnn", ValueError, "must be 'tmux', got 'cnn'"),
         (WEIGHT, 3, TypeError, "None or 'balanced' or a dict from label to weight, got 3 (int)"),
         (OneOf(None, Integer(1)), 0, ValueError, "None or a whole number of at least 1, got 0"),
     ],
@@ -86,7 +86,7 @@ def test_what_is_not_allowed_is_refused_with_what_is(constraint, value, error, m
     assert not constraint.accepts(value)
     problem = constraint.complain("width", value)
     assert type(problem) is error
-    assert str(problem).startswith("`width` has to be ")
+    assert str(problem).startswith("`width` must be ")
     assert message in str(problem)
 
 
@@ -117,5 +117,5 @@ def test_a_long_value_is_shortened_in_the_message():
 def test_check_parameters_names_the_parameter_at_fault():
     constraints = {"first": Integer(1), "second": Boolean()}
     check_parameters({"first": 1, "second": True, "unconstrained": object()}, constraints)
-    with pytest.raises(TypeError, match=re.escape("`second` has to be True or False, got 0")):
+    with pytest.raises(TypeError, match=re.escape("`second` must be True or False, got 0")):
         check_parameters({"first": 1, "second": 0}, constraints)

@@ -234,7 +234,7 @@ def test_a_file_in_the_place_of_the_folder_is_not_overwritten(fitted, tmp_path):
 # What cannot be loaded
 
 
-def test_there_has_to_be_a_folder(tmp_path):
+def test_there_must_be_a_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"there is no folder .*nowhere"):
         MuxTextClassifier.load(tmp_path / "nowhere")
 

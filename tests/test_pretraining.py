@@ -187,7 +187,7 @@ def test_a_saved_one_scores_alike(distilled, folder):
     assert MuxTextPretrainer.load(folder).score(UNSEEN) == distilled.score(UNSEEN)
 
 
-def test_the_teacher_of_a_score_has_to_be_there(distilled, tmp_path):
+def test_the_teacher_of_a_score_must_be_there(distilled, tmp_path):
     moved = pickle.loads(pickle.dumps(distilled)).set_params(teacher=tmp_path / "gone")
     with pytest.raises(OSError, match=r"`teacher`: there is no folder .*gone"):
         moved.score(TEXTS)
@@ -412,7 +412,7 @@ def test_its_model_card_says_how_it_is_used(distilled, tmp_path, monkeypatch):
         ({"objective": "retrieval", "teacher": "x"}, "`teacher` is 'x', but objective='retrieval'"),
         ({"objective": "retreival"}, r"did you mean 'retrieval'\?"),
         ({"teacher": "x", "operating_points": (20,)}, "`operating_points` holds 20"),
-        ({"teacher": "x", "token_weight": -1}, "`token_weight` has to be a number of at least 0"),
+        ({"teacher": "x", "token_weight": -1}, "`token_weight` must be a number of at least 0"),
         ({"teacher": "x", "num_attention_heads": 3}, "cannot be divided by `num_attention_heads`"),
     ],
 )
@@ -435,7 +435,7 @@ def test_rows_that_are_no_texts_are_named(bert, texts, problem):
 
 
 def test_an_estimator_that_is_no_pretrainer_is_refused():
-    with pytest.raises(TypeError, match=r"`backbone` has to be .* a MuxTextPretrainer"):
+    with pytest.raises(TypeError, match=r"`backbone` must be .* a MuxTextPretrainer"):
         MuxTextClassifier(backbone=MuxImageClassifier()).fit(TEXTS, LABELS)
 
 
@@ -451,5 +451,5 @@ def test_nothing_published_is_one():
 
 
 def test_weights_of_both_objectives_are_numbers(bert):
-    with pytest.raises((TypeError, ValueError), match="`retrieval_weight` has to be a number"):
+    with pytest.raises((TypeError, ValueError), match="`retrieval_weight` must be a number"):
         distiller(bert, objective="both", retrieval_weight="auto").fit(TEXTS)

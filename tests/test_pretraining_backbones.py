@@ -175,7 +175,7 @@ def test_sizes_that_the_packaged_encoder_has_itself_are_refused():
 
 
 def test_an_object_is_refused(warmed):
-    with pytest.raises(TypeError, match="`backbone` has to be"):
+    with pytest.raises(TypeError, match="`backbone` must be"):
         pretrainer_of(warmed, objective="retrieval").fit(TEXTS)
 
 

@@ -349,9 +349,9 @@ def test_the_real_minilm_is_small_on_disk(tiny, tmp_path):
         ({"n_mux": 32}, "`n_mux` is 32, but token vectors of width 16 hold at most 16 slots"),
         ({"n_mux": 4, "operating_points": (1, 3)}, "`operating_points` holds 3, but architecture="),
         ({"mux_layer": 2}, "mux_layer=2 is outside of 0 to 1: the encoder has 2 layers"),
-        ({"mux_layer": -1}, "`mux_layer` has to be None or a whole number of at least 0, got -1"),
-        ({"revmux_temperature": 0}, "`revmux_temperature` has to be a number above 0, got 0"),
-        ({"revmux_infonce_weight": -1}, "`revmux_infonce_weight` has to be a number of at least 0"),
+        ({"mux_layer": -1}, "`mux_layer` must be None or a whole number of at least 0, got -1"),
+        ({"revmux_temperature": 0}, "`revmux_temperature` must be a number above 0, got 0"),
+        ({"revmux_infonce_weight": -1}, "`revmux_infonce_weight` must be a number of at least 0"),
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='revmux'"),
         ({"demultiplexer": "index"}, "leave it at 'rsa', or take architecture='tmux'"),
         ({"pooling": "cls"}, "leave it at 'mean', or take architecture='mimoformer'"),
@@ -369,7 +369,7 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(tiny, params, messag
     assert set(vars(clf)) == before
 
 
-def test_a_backbone_has_to_be_given():
+def test_a_backbone_must_be_given():
     with pytest.raises(ValueError, match="`backbone` is None, but architecture='revmux' mixes"):
         MuxTextClassifier(n_mux=2, architecture="revmux").fit(TEXTS, LABELS)
 

@@ -311,7 +311,7 @@ def test_bad_arguments_leave_nothing_behind(fitted, parquet, tmp_path, arguments
     assert not (tmp_path / "out").exists()
 
 
-def test_without_a_column_called_text_one_has_to_be_named(fitted, frame, tmp_path):
+def test_without_a_column_called_text_one_must_be_named(fitted, frame, tmp_path):
     frame.rename(columns={"text": "body"}).to_parquet(tmp_path / "texts.parquet")
     with pytest.raises(ValueError, match="name one as `column`: 'id', 'body', 'tenant'"):
         fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out")

@@ -215,7 +215,7 @@ def test_sentences_of_another_group_have_no_influence(fitted):
     assert np.abs(mixed[0] - mixed[1]).max() > 1e-4
 
 
-def test_groups_have_to_be_as_many_as_the_sentences_not_as_their_windows(fitted):
+def test_groups_must_be_as_many_as_the_sentences_not_as_their_windows(fitted):
     sentences = [SENTENCES[0] * 20, SENTENCES[1]]
     assert shapes(fitted.predict(sentences, groups=[0, 1])) == shapes(sentences)
     with pytest.raises(ValueError, match="one label for each of the 2 rows of `X`, got 3"):

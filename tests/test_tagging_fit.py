@@ -79,7 +79,7 @@ def test_a_weight_counts_for_all_tokens_of_its_sentence_and_no_other(tiny):
     ("class_weight", "sample_weight", "message"),
     [
         ({"Q": 1}, None, "`class_weight` names the label 'Q', which is not in `y`"),
-        ({"O": -1}, None, r"`class_weight\['O'\]` has to be a number of at least 0, got -1"),
+        ({"O": -1}, None, r"`class_weight\['O'\]` must be a number of at least 0, got -1"),
         (dict.fromkeys(("O", "B-PER", "B-LOC"), 0), None, "nothing could be learned"),
         (None, [1] * 23, r"sample_weight.shape == \(23,\), expected \(24,\)"),
         (None, [-1] * 24, "sample_weight"),
@@ -168,13 +168,13 @@ def test_sentences_without_any_token_are_refused(tiny):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_mux": 0}, ValueError, "`n_mux` has to be a whole number of at least 1, got 0"),
+        ({"n_mux": 0}, ValueError, "`n_mux` must be a whole number of at least 1, got 0"),
         (
             {"label_pieces": "last"},
             ValueError,
-            "`label_pieces` has to be one of 'first', 'all', got 'last'",
+            "`label_pieces` must be one of 'first', 'all', got 'last'",
         ),
-        ({"lexical_size": -1}, ValueError, "`lexical_size` has to be a whole number of at least 0"),
+        ({"lexical_size": -1}, ValueError, "`lexical_size` must be a whole number of at least 0"),
         ({"decode": "viterbo"}, ValueError, "`decode`.*did you mean 'viterbi'"),
         ({"transitions": "learnt"}, ValueError, "`transitions`.*did you mean 'learned'"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),

@@ -176,8 +176,8 @@ def test_n_passes_averages_probabilities_over_regroupings(fitted):
 
 
 @pytest.mark.parametrize("n_passes", [0, -1, 1.5, True, None])
-def test_n_passes_has_to_be_a_whole_number_from_1(fitted, n_passes):
-    with pytest.raises((TypeError, ValueError), match="`n_passes` has to be a whole number"):
+def test_n_passes_must_be_a_whole_number_from_1(fitted, n_passes):
+    with pytest.raises((TypeError, ValueError), match="`n_passes` must be a whole number"):
         fitted.predict(TEXTS, n_passes=n_passes)
 
 
@@ -284,9 +284,7 @@ def test_an_error_in_a_stream_gives_the_row_number_of_the_stream(fitted, small_w
 @pytest.mark.parametrize(
     ("n_groups", "message"), [(479, "ends after 479 labels"), (481, "goes on after its 480 rows")]
 )
-def test_groups_of_a_stream_have_to_be_as_many_as_its_rows(
-    fitted, small_windows, n_groups, message
-):
+def test_groups_of_a_stream_must_be_as_many_as_its_rows(fitted, small_windows, n_groups, message):
     results = fitted.predict_iter(iter(TEXTS * 20), groups=iter(range(n_groups)))
     with pytest.raises(ValueError, match=f"`groups` needs one label for each row.*{message}"):
         list(results)

@@ -89,8 +89,8 @@ def test_rows_of_weight_zero_teach_nothing(tiny):
     ("class_weight", "sample_weight", "message"),
     [
         ({"q": 1}, None, "`class_weight` names the label 'q', which is not in `y`"),
-        ({"x": -1}, None, r"`class_weight['x']` has to be a number of at least 0, got -1"),
-        ({"x": float("nan")}, None, "`class_weight['x']` has to be a number"),
+        ({"x": -1}, None, r"`class_weight['x']` must be a number of at least 0, got -1"),
+        ({"x": float("nan")}, None, "`class_weight['x']` must be a number"),
         ({"x": 0, "y": 0}, None, "make 0 for every row; nothing could be learned"),
         ({"x": 0}, [0, 1] * 6 + [1, 0] * 6, None),
         ({"y": 0}, [0, 1] * 12, "make 0 for every row"),
@@ -181,7 +181,7 @@ def test_labels_of_other_array_types_keep_their_kind(tiny, labels, classes):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_mux": 0}, ValueError, "`n_mux` has to be a whole number of at least 1, got 0"),
+        ({"n_mux": 0}, ValueError, "`n_mux` must be a whole number of at least 1, got 0"),
         ({"n_mux": -2}, ValueError, "`n_mux`"),
         ({"n_mux": 2.0}, TypeError, "`n_mux`"),
         ({"n_mux": True}, TypeError, "`n_mux`"),
@@ -207,7 +207,7 @@ def test_labels_of_other_array_types_keep_their_kind(tiny, labels, classes):
         ({"operating_points": ()}, ValueError, "`operating_points`"),
         ({"max_epochs": -1}, ValueError, "`max_epochs`"),
         ({"batch_size": 0}, ValueError, "`batch_size`"),
-        ({"lr": 0}, ValueError, "`lr` has to be 'auto' or a number above 0"),
+        ({"lr": 0}, ValueError, "`lr` must be 'auto' or a number above 0"),
         ({"lr": float("nan")}, ValueError, "`lr`"),
         ({"weight_decay": -1}, ValueError, "`weight_decay`"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
@@ -349,7 +349,7 @@ def test_skorch_early_stopping_works_beside_a_warm_up(tiny):
 
 def test_a_parameter_set_after_fit_is_checked_by_predict(tiny):
     clf = tiny(max_epochs=0).fit(TEXTS, LABELS)
-    with pytest.raises(ValueError, match="`batch_size` has to be a whole number of at least 1"):
+    with pytest.raises(ValueError, match="`batch_size` must be a whole number of at least 1"):
         clf.set_params(batch_size=0).predict(TEXTS)
 
 

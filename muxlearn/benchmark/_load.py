@@ -63,7 +63,7 @@ def serving(arguments: Sequence[str], log: Path, patience: float = 300.0) -> Ite
     log : Path
         Gets what the server prints.
     patience : float, default=300.0
-        Seconds until it has to be ready.
+        Seconds until it must be ready.
 
     Yields
     ------

@@ -127,7 +127,7 @@ def make_listops(
 def _check_lengths(min_length: int, max_length: int, max_depth: int, max_args: int) -> None:
     if min_length > max_length:
         raise ValueError(
-            f"`min_length` is {min_length} and `max_length` {max_length}; it has to be at least "
+            f"`min_length` is {min_length} and `max_length` {max_length}; it must be at least "
             "`min_length`"
         )
     longest = 1

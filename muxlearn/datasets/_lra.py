@@ -132,7 +132,7 @@ def fetch_lra_image(
         if len(sequences[-1]) != len(sequences[0]):
             raise ValueError(
                 f"picture {row} of '{source}' has {len(sequences[-1])} pixels and picture 0 "
-                f"{len(sequences[0])}; sequences have to be of one length: resize the pictures"
+                f"{len(sequences[0])}; sequences must be of one length: resize the pictures"
             )
     return np.array(sequences), _labels(data, source)
 

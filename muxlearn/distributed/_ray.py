@@ -121,7 +121,7 @@ def _pool(concurrency: int | tuple[int, int]) -> ray.data.ActorPoolStrategy:
     sizes = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)
     if len(sizes) != 2 or not all(map(Integer(1).accepts, sizes)) or sizes[0] > sizes[1]:
         raise ValueError(
-            "`concurrency` has to be a number of actors of at least 1, or the least and the "
+            "`concurrency` must be a number of actors of at least 1, or the least and the "
             f"greatest as a pair such as (1, 4), got {concurrency!r}"
         )
     return ActorPoolStrategy(min_size=sizes[0], max_size=sizes[1])

@@ -60,7 +60,7 @@ def multiplexed(estimator: Any) -> Any:
     found = getattr(estimator, "best_estimator_", estimator)
     if not isinstance(found, MuxEstimator):
         raise TypeError(
-            "`estimator` has to be a MuxTextClassifier, a MuxImageClassifier or a "
+            "`estimator` must be a MuxTextClassifier, a MuxImageClassifier or a "
             "MuxTokenTagger, or a fitted search for one, got an instance of "
             f"{type(found).__name__}; of a pipeline, give the last step, and as `X` what the "
             "steps before it make of the rows"

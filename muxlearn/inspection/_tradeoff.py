@@ -124,13 +124,13 @@ class TradeoffDisplay(PlotMixin):
         ImportError
             matplotlib is not installed.
         TypeError, ValueError
-            An argument is not what it has to be.
+            An argument is invalid.
         """
         check_matplotlib(cls.__name__)
         check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
         if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
             raise TypeError(
-                "`scoring` has to be None, the name of a scorer or a callable, got an instance of "
+                "`scoring` must be None, the name of a scorer or a callable, got an instance of "
                 f"{type(scoring).__name__}; a plot shows one score"
             )
         estimator = multiplexed(estimator)
@@ -205,12 +205,12 @@ def _check_others(others: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(others, Mapping):
         raise TypeError(
-            "`others` has to be a dict from name to fitted estimator, got an instance of "
+            "`others` must be a dict from name to fitted estimator, got an instance of "
             f"{type(others).__name__}"
         )
     for name, other in others.items():
         if not isinstance(name, str):
-            raise TypeError(f"the names in `others` have to be str, got {name!r}")
+            raise TypeError(f"the names in `others` must be str, got {name!r}")
         if not hasattr(other, "predict"):
             raise TypeError(f"`others` holds {name!r}, which has no `predict`: {other!r}")
     return dict(others)

@@ -359,10 +359,10 @@ class MIMOFormer(MuxModule):
 
 def _check_grid(grid: tuple[int, int], attention: str) -> tuple[int, int]:
     if len(grid) != 2 or min(grid) < 1:
-        raise ValueError(f"grid={grid} has to be two numbers of at least 1, M and N")
+        raise ValueError(f"grid={grid} must be two numbers of at least 1, M and N")
     if attention == "softmax" and math.prod(grid) > 1:
         raise ValueError(
-            f"softmax attention cannot run in superposition: grid={grid} has to be (1, 1), or "
+            f"softmax attention cannot run in superposition: grid={grid} must be (1, 1), or "
             "attention='favor'"
         )
     return grid[0], grid[1]

@@ -285,7 +285,7 @@ class SubspaceMultiplexer(Multiplexer):
         self.n_blocks = n_mux if n_blocks is None else n_blocks
         if not n_mux <= self.n_blocks <= width:
             raise ValueError(
-                f"n_blocks={n_blocks} has to be between n_mux={n_mux} and the width, {width}"
+                f"n_blocks={n_blocks} must be between n_mux={n_mux} and the width, {width}"
             )
         self.block_width = width // self.n_blocks
         shape = width, self.block_width

@@ -38,7 +38,7 @@ class OperatingPointModule(MuxModule):
     def __init__(self, n_mux: int, operating_points: Sequence[int] | None = None) -> None:
         super().__init__()
         if n_mux < 1:
-            raise ValueError(f"n_mux={n_mux} has to be at least 1")
+            raise ValueError(f"n_mux={n_mux} must be at least 1")
         self.n_mux = n_mux
         self.operating_points = _check_operating_points(operating_points, n_mux)
 
@@ -98,7 +98,7 @@ def _check_operating_points(points: Sequence[int] | None, n_mux: int) -> tuple[i
     points = (n_mux,) if points is None else tuple(points)
     if not points or len(set(points)) < len(points) or not all(1 <= p <= n_mux for p in points):
         raise ValueError(
-            f"operating_points={points} have to be different numbers from 1 to {n_mux}, the "
+            f"operating_points={points} must be different numbers from 1 to {n_mux}, the "
             "capacity, one at least"
         )
     return points

@@ -250,7 +250,7 @@ class RevMuxClassifier(MuxModule):
         hidden_size = encoder.hidden_size
         if n_mux < 1 or n_mux & (n_mux - 1) or hidden_size % n_mux:
             raise ValueError(
-                f"n_mux={n_mux} has to be a power of two that divides hidden_size={hidden_size}"
+                f"n_mux={n_mux} must be a power of two that divides hidden_size={hidden_size}"
             )
         self.n_mux = n_mux
         self.encoder = encoder

@@ -162,7 +162,7 @@ class MuxTrunkClassifier(OperatingPointModule):
             x = x.transpose(1, 2).unsqueeze(-1)  # (n_rows, channels, length, 1)
         if x.ndim != 4 or x.shape[1] != self.binding.channels:
             raise ValueError(
-                f"the stem returns {tuple(x.shape)}; to be bound it has to be (n_rows, "
+                f"the stem returns {tuple(x.shape)}; to be bound it must be (n_rows, "
                 f"{self.binding.channels}, height, width): give the name of another module as stem"
             )
         mixed = self.binding(x.unflatten(0, (-1, _MIXTURES.get()[0])))
@@ -329,7 +329,7 @@ def _find_places(trunk: nn.Module, stem: str | None, classifier: str | None) -> 
     ]
     if not convolutions or not layers:
         raise ValueError(
-            f"stem={stem!r} has to be or follow a Conv2d, and classifier={classifier!r} has to be "
+            f"stem={stem!r} must be or follow a Conv2d, and classifier={classifier!r} must be "
             "or precede a Linear or Conv2d"
         )
     first = layers[0][1]

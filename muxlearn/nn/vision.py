@@ -98,10 +98,10 @@ class _MuxVision(MuxModule):
     ) -> None:
         super().__init__()
         if n_mux < 1:
-            raise ValueError(f"n_mux={n_mux} has to be at least 1")
+            raise ValueError(f"n_mux={n_mux} must be at least 1")
         if len(image_shape) != 3 or min(image_shape) < 1:
             raise ValueError(
-                f"image_shape={tuple(image_shape)} has to be three positive numbers: channels, "
+                f"image_shape={tuple(image_shape)} must be three positive numbers: channels, "
                 "height and width"
             )
         if multiplexer not in IMAGE_MULTIPLEXERS:
@@ -277,7 +277,7 @@ class MuxVisionCNN(_MuxVision):
     ) -> None:
         super().__init__(n_mux, image_shape, multiplexer, learn_keys)
         if len(channels) != 3:
-            raise ValueError(f"channels={tuple(channels)} has to be three numbers")
+            raise ValueError(f"channels={tuple(channels)} must be three numbers")
         assert isinstance(self.multiplexer, ImageMultiplexer)
         lacking = [max(0, _LEAST_SIZE - size) for size in self.image_shape[1:]]
         # (left, right, top, bottom)

@@ -212,7 +212,7 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
         column = names[0] if len(names) == 1 else "text"
     columns = [column] if isinstance(column, str) else list(column)
     if (len(columns) == 2 and kind not in ("texts", None)) or len(columns) not in (1, 2):
-        raise ValueError(f"`column` has to be one name, or two for pairs of texts, got {column!r}")
+        raise ValueError(f"`column` must be one name, or two for pairs of texts, got {column!r}")
     for name in columns:
         check_column(schema, name, "column", kind)
     return columns

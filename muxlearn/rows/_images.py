@@ -428,7 +428,7 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
     if isinstance(item, np.ndarray):
         return item
     raise TypeError(
-        f"row {row} of `X` has to be an image (a PIL image, an array or a tensor), got an "
+        f"row {row} of `X` must be an image (a PIL image, an array or a tensor), got an "
         f"instance of {type(item).__name__}"
     )
 

@@ -261,7 +261,7 @@ def open_source(dataset: Any) -> Source:
         files = [file for entry in dataset for file in _find(Path(entry))]
     else:
         raise TypeError(
-            "`dataset` has to be a datasets.Dataset, a Parquet or CSV file, a folder of such or a "
+            "`dataset` must be a datasets.Dataset, a Parquet or CSV file, a folder of such or a "
             f"list of them, got an instance of {type(dataset).__name__}; rows in memory go to "
             "predict, a stream of rows to predict_iter"
         )

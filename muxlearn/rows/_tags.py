@@ -99,14 +99,14 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
     """
     if isinstance(rows, str | bytes | Mapping | set) or not isinstance(rows, Iterable):
         raise TypeError(
-            f"`{name}` has to be a list with a list of {what}s for each sentence, got "
+            f"`{name}` must be a list with a list of {what}s for each sentence, got "
             f"{type(rows).__name__}"
         )
     checked = []
     for number, row in enumerate(rows):
         if isinstance(row, str | bytes | Mapping | set) or not isinstance(row, Iterable):
             raise TypeError(
-                f"sentence {number} of `{name}` has to be a list of {what}s, got {row!r:.60} "
+                f"sentence {number} of `{name}` must be a list of {what}s, got {row!r:.60} "
                 f"({type(row).__name__})"
             )
         checked.append(_check_strings(list(row), number, name, what))
@@ -119,7 +119,7 @@ def _check_strings(row: list[Any], number: int, name: str, what: str) -> list[st
             place = f"{what} {position} of sentence {number} of `{name}`"
             if is_missing(item):
                 raise ValueError(f"{place} is missing ({item!r})")
-            raise TypeError(f"{place} has to be a str, got {item!r:.60} ({type(item).__name__})")
+            raise TypeError(f"{place} must be a str, got {item!r:.60} ({type(item).__name__})")
     return row
 
 

@@ -106,7 +106,7 @@ def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[An
         raise TypeError(f"`{name}` is an array without an axis; give a sequence of {what}")
     if not isinstance(X, Iterable) or isinstance(X, Mapping | set | frozenset):
         raise TypeError(
-            f"`{name}` has to be a sequence of {what}, got an instance of {type(X).__name__}"
+            f"`{name}` must be a sequence of {what}, got an instance of {type(X).__name__}"
         )
     return iter(X)
 

@@ -91,7 +91,7 @@ class SelfAttention:
         )
         if width % n_heads:
             raise ValueError(
-                f"`width` has to be a multiple of `n_heads`, got width {width} and {n_heads} heads"
+                f"`width` must be a multiple of `n_heads`, got width {width} and {n_heads} heads"
             )
         rng = check_random_state(random_state)
         head_size = width // n_heads
@@ -126,7 +126,7 @@ class SelfAttention:
         """
         if module.in_proj_weight is None or module.bias_k is not None or module.add_zero_attn:
             raise ValueError(
-                "`module` has to be a self-attention layer: keys and values as wide as the "
+                "`module` must be a self-attention layer: keys and values as wide as the "
                 "queries, without `add_bias_kv` and `add_zero_attn`"
             )
         n_heads, width, head_size = module.num_heads, module.embed_dim, module.head_dim
@@ -175,7 +175,7 @@ class SelfAttention:
         """
         if x.ndim < 2 or x.shape[-1] != self.width:
             raise ValueError(
-                f"`x` has to be of shape (..., length, {self.width}), got {tuple(x.shape)}"
+                f"`x` must be of shape (..., length, {self.width}), got {tuple(x.shape)}"
             )
         x = x[..., None, :, :]  # (..., 1, length, width)
         query = x @ self.query + self.query_bias[:, None]
@@ -389,10 +389,9 @@ def construction_error(
 def _check_fit(layer: SelfAttention, keys: Tensor, readers: Tensor) -> None:
     if keys.shape[2] != layer.width:
         raise ValueError(
-            f"`keys` have to be as wide as the layer, {layer.width}, got width {keys.shape[2]}"
+            f"`keys` must be as wide as the layer, {layer.width}, got width {keys.shape[2]}"
         )
     if readers.shape != keys.shape:
         raise ValueError(
-            f"`readers` have to be shaped as the keys, {tuple(keys.shape)}, "
-            f"got {tuple(readers.shape)}"
+            f"`readers` must be shaped as the keys, {tuple(keys.shape)}, got {tuple(readers.shape)}"
         )

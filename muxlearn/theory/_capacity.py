@@ -444,9 +444,7 @@ def _check(n_mux: int, width: int, kind: str, noise: float) -> None:
     given = {"n_mux": n_mux, "width": width, "kind": kind, "noise": noise}
     check_parameters(given, {name: _CONSTRAINTS[name] for name in given})
     if kind == "hrr" and width % 2:
-        raise ValueError(f"`width` has to be even for hrr, got {width}")
+        raise ValueError(f"`width` must be even for hrr, got {width}")
     most = width // 4 if kind == "subspace" else width
     if n_mux > most:
-        raise ValueError(
-            f"`n_mux` has to be at most {most} for {kind} of width {width}, got {n_mux}"
-        )
+        raise ValueError(f"`n_mux` must be at most {most} for {kind} of width {width}, got {n_mux}")

@@ -211,7 +211,7 @@ def kernel_tail(
     check_parameters({"n_features": n_features}, {"n_features": Integer(1)})
     t = np.asarray(threshold, dtype=float)
     if not np.all(t > 0):
-        raise ValueError(f"`threshold` has to be above 0, got {t.min()}")
+        raise ValueError(f"`threshold` must be above 0, got {t.min()}")
     m, n = grid
     alpha = np.linspace(0.02, 0.9, 45)
     norms = sum(

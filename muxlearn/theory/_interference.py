@@ -84,7 +84,7 @@ class Interference:
         """
         t = np.asarray(threshold, dtype=float)
         if not np.all(t > 0):
-            raise ValueError(f"`threshold` has to be above 0, got {t.min()}")
+            raise ValueError(f"`threshold` must be above 0, got {t.min()}")
         if self.variance == 0:
             return np.zeros_like(t)
         chebyshev = self.variance / t**2
@@ -385,7 +385,7 @@ def chunks(n_draws: int, elements_per_draw: int) -> list[int]:
 def check_grid(head_dim: int, grid: tuple[int, int], cosine: float) -> None:
     """Raise where a dimension, a grid or a cosine is none."""
     if not isinstance(grid, tuple | list) or len(grid) != 2:
-        raise TypeError(f"`grid` has to be a pair of whole numbers such as (2, 2), got {grid!r}")
+        raise TypeError(f"`grid` must be a pair of whole numbers such as (2, 2), got {grid!r}")
     check_parameters(
         {"head_dim": head_dim, "grid[0]": grid[0], "grid[1]": grid[1], "cosine": cosine},
         {
@@ -413,7 +413,7 @@ def _check_row_and_column(
     q, k = np.asarray(queries, dtype=float), np.asarray(keys, dtype=float)
     if q.ndim != 2 or k.ndim != 2 or q.shape[1] != k.shape[1]:
         raise ValueError(
-            "`queries` and `keys` have to be of shapes (M, head_dim) and (N, head_dim), "
+            "`queries` and `keys` must be of shapes (M, head_dim) and (N, head_dim), "
             f"got {q.shape} and {k.shape}"
         )
     return q, k, _check_slot(slot, (len(q), len(k)))
@@ -425,7 +425,7 @@ def _check_values(
     u, r = np.asarray(values, dtype=float), np.asarray(read_out, dtype=float)
     if u.ndim != 3 or r.shape != u.shape[2:]:
         raise ValueError(
-            "`values` and `read_out` have to be of shapes (M, N, head_dim) and (head_dim,), "
+            "`values` and `read_out` must be of shapes (M, N, head_dim) and (head_dim,), "
             f"got {u.shape} and {r.shape}"
         )
     return u, r, _check_slot(slot, u.shape[:2])

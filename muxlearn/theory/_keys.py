@@ -74,7 +74,7 @@ def draw_keys(
     needed = n_mux * width if kind == "orthogonal" else width
     if mixture_width < needed:
         raise ValueError(
-            f"`mixture_width` has to be at least {needed} for {kind} keys of {n_mux} slots of "
+            f"`mixture_width` must be at least {needed} for {kind} keys of {n_mux} slots of "
             f"width {width}, got {mixture_width}"
         )
     rng = check_random_state(random_state)
@@ -137,7 +137,7 @@ def bundle(x: Tensor, keys: Tensor) -> Tensor:
     n_mux, _, width = check_keys(keys)
     if x.ndim < 3 or x.shape[-3] != n_mux or x.shape[-1] != width:
         raise ValueError(
-            f"`x` has to be of shape (..., {n_mux}, length, {width}) for these keys, "
+            f"`x` must be of shape (..., {n_mux}, length, {width}) for these keys, "
             f"got {tuple(x.shape)}"
         )
     return torch.einsum("...nld,nwd->...lw", x, keys)
@@ -164,7 +164,7 @@ def unbind(mixture: Tensor, readers: Tensor) -> Tensor:
     _, mixture_width, _ = check_keys(readers)
     if mixture.ndim < 2 or mixture.shape[-1] != mixture_width:
         raise ValueError(
-            f"`mixture` has to be of shape (..., length, {mixture_width}) for these readers, "
+            f"`mixture` must be of shape (..., length, {mixture_width}) for these readers, "
             f"got {tuple(mixture.shape)}"
         )
     return torch.einsum("...lw,nwd->...nld", mixture, readers)
@@ -209,9 +209,7 @@ def cross_talk(n_mux: int, width: int, mixture_width: int, kind: str = "rotation
         _SIZES | {"kind": Choice(*KEY_KINDS)},
     )
     if mixture_width < width:
-        raise ValueError(
-            f"`mixture_width` has to be at least the width {width}, got {mixture_width}"
-        )
+        raise ValueError(f"`mixture_width` must be at least the width {width}, got {mixture_width}")
     squares = {
         "orthogonal": 0.0,
         "rotation": (n_mux - 1) * width / mixture_width,
@@ -237,7 +235,7 @@ def check_keys(keys: Tensor) -> torch.Size:
     """Return the shape (n_mux, mixture_width, width), or raise if it is none."""
     if keys.ndim != 3:
         raise ValueError(
-            "keys and readers have to be of shape (n_mux, mixture_width, width), "
+            "keys and readers must be of shape (n_mux, mixture_width, width), "
             f"got {tuple(keys.shape)}"
         )
     return keys.shape

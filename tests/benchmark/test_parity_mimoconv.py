@@ -62,7 +62,7 @@ def test_all_is_well(folder, capsys):
     assert summary.startswith("12 of 12 quantities")
 
 
-def test_double_precision_has_to_be_nearer(folder):
+def test_double_precision_must_be_nearer(folder):
     path = folder / CASE.with_suffix(".safetensors").name
     tensors = load_file(path)
     tensors["output64.logits_sup1"][0, 0] += 1e-7

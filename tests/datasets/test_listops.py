@@ -238,11 +238,11 @@ def test_lengths_next_to_impossible_are_an_error():
     ],
 )
 def test_values_of_parameters_are_checked(params):
-    with pytest.raises(ValueError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
         make_listops(**{"n_samples": 1, "min_length": 1, "max_length": 9, **params})
 
 
 @pytest.mark.parametrize("params", [{"n_samples": 2.0}, {"max_length": "9"}, {"random_state": "0"}])
 def test_types_of_parameters_are_checked(params):
-    with pytest.raises(TypeError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(TypeError, match=f"`{next(iter(params))}` must be"):
         make_listops(**{"n_samples": 1, "min_length": 1, "max_length": 9, **params})

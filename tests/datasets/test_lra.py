@@ -98,7 +98,7 @@ def test_offline_the_error_says_what_to_do(fetch, name, monkeypatch, cache):
 
 @pytest.mark.parametrize("params", [{"source": ""}, {"split": ""}])
 def test_parameters_of_a_fetch_are_checked(params):
-    with pytest.raises(ValueError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
         fetch_lra_text(**params)
 
 
@@ -226,5 +226,5 @@ def test_an_empty_file_of_pairs_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("params", [{"split": "eval"}, {"max_length": 0}])
 def test_parameters_of_the_pairs_are_checked(params, tmp_path):
-    with pytest.raises(ValueError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
         fetch_lra_retrieval(tmp_path, **params)

@@ -265,11 +265,11 @@ def test_paths_that_would_begin_too_near_each_other_are_an_error():
     ],
 )
 def test_values_of_parameters_are_checked(params):
-    with pytest.raises(ValueError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(ValueError, match=f"`{next(iter(params))}` must be"):
         make_pathfinder(**{"n_samples": 1, **params})
 
 
 @pytest.mark.parametrize("params", [{"n_samples": 2.0}, {"size": "32"}, {"contrast": None}])
 def test_types_of_parameters_are_checked(params):
-    with pytest.raises(TypeError, match=f"`{next(iter(params))}` has to be"):
+    with pytest.raises(TypeError, match=f"`{next(iter(params))}` must be"):
         make_pathfinder(**{"n_samples": 1, **params})

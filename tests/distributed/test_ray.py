@@ -92,7 +92,7 @@ def test_an_actor_without_the_folder_says_so(dataset, folder, tmp_path):
 
 @pytest.mark.parametrize("concurrency", [0, "2", (1,), (4, 1), (1, 2, 3)])
 def test_what_is_no_number_of_actors_is_refused(dataset, folder, concurrency):
-    with pytest.raises(ValueError, match=r"`concurrency` has to be .* at least 1, .*, got "):
+    with pytest.raises(ValueError, match=r"`concurrency` must be .* at least 1, .*, got "):
         predict_ray(dataset, folder, concurrency=concurrency)
 
 

@@ -224,11 +224,11 @@ def test_true_tags_reach_the_display():
 @pytest.mark.parametrize(
     ("args", "params", "error", "message"),
     [
-        (("a b", [["O"]]), {}, TypeError, "`sentences` has to be a list with a list of tokens"),
+        (("a b", [["O"]]), {}, TypeError, "`sentences` must be a list with a list of tokens"),
         ((["ab"], [["O"]]), {}, TypeError, "sentence 0 of `sentences`"),
         (([["a"]], []), {}, ValueError, "`sentences` has 1 sentences and `tags` has 0"),
         (([["a"]], [["O", "O"]]), {}, ValueError, "sentence 0 has length 1 in `sentences` and 2"),
-        (([["a"]], [[1]]), {}, TypeError, "tag 0 of sentence 0 of `tags` has to be a str"),
+        (([["a"]], [[1]]), {}, TypeError, "tag 0 of sentence 0 of `tags` must be a str"),
         (([["a"]], [["O"]]), {"true_tags": [[]]}, ValueError, "and 0 in `true_tags`"),
         (([["a"]], [["O"]]), {"probabilities": [[]]}, ValueError, "and 0 in `probabilities`"),
         (([["a"]], [["O"]]), {"probabilities": [[1.5]]}, ValueError, "sentence 0.* has 1.5"),

@@ -86,7 +86,7 @@ def test_plots_without_matplotlib_name_the_extra(monkeypatch, images):
 
 @pytest.mark.parametrize("display", [TradeoffDisplay, SlotDisplay])
 def test_plots_are_of_multiplexed_estimators(display):
-    with pytest.raises(TypeError, match=r"`estimator` has to be a MuxText.* instance of Threes"):
+    with pytest.raises(TypeError, match=r"`estimator` must be a MuxText.* instance of Threes"):
         display.from_estimator(Threes(), [1, 2], [3, 4])
 
 
@@ -148,12 +148,12 @@ def test_a_tagger_is_judged_by_its_own_score(tagger):
     ("params", "error", "message"),
     [
         ({"n_mux": 5}, ValueError, "built with 4 slots"),
-        ({"n_mux": (2, 2)}, ValueError, "`n_mux` has to be"),
+        ({"n_mux": (2, 2)}, ValueError, "`n_mux` must be"),
         ({"scoring": ["accuracy"]}, TypeError, "`scoring` .* list; a plot shows one score"),
         ({"repeats": 0}, ValueError, "`repeats`"),
-        ({"others": [Threes()]}, TypeError, "`others` has to be a dict .* instance of list"),
+        ({"others": [Threes()]}, TypeError, "`others` must be a dict .* instance of list"),
         ({"others": {"x": 3}}, TypeError, "`others` holds 'x', which has no `predict`"),
-        ({"others": {3: Threes()}}, TypeError, "names in `others` have to be str, got 3"),
+        ({"others": {3: Threes()}}, TypeError, "names in `others` must be str, got 3"),
     ],
 )
 def test_what_cannot_be_traded_off_is_refused(images, params, error, message):

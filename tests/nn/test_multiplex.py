@@ -386,5 +386,5 @@ def test_blocks_start_from_components_of_their_own_too():
 
 @pytest.mark.parametrize("n_blocks", [2, 25])
 def test_there_are_as_many_blocks_as_slots_at_least_and_as_dimensions_at_most(n_blocks):
-    with pytest.raises(ValueError, match=f"n_blocks={n_blocks} has to be between"):
+    with pytest.raises(ValueError, match=f"n_blocks={n_blocks} must be between"):
         SubspaceMultiplexer(3, 24, n_blocks=n_blocks)

@@ -223,7 +223,7 @@ def test_a_copy_for_inference_has_another_precision_and_its_own_memory():
 
 @pytest.mark.parametrize("n_mux", [0, 3, 6, 32])
 def test_a_number_of_slots_that_is_no_power_of_two_or_too_large_is_refused(n_mux):
-    message = f"n_mux={n_mux} has to be a power of two that divides hidden_size=16"
+    message = f"n_mux={n_mux} must be a power of two that divides hidden_size=16"
     with pytest.raises(ValueError, match=message):
         make(n_mux)
 

@@ -228,7 +228,7 @@ def test_one_slot_needs_neither_multiplexer_nor_demultiplexer_nor_path():
 
 
 @pytest.mark.parametrize("n_mux", [0, N_MUX + 1])
-def test_n_mux_has_to_be_within_the_capacity(n_mux):
+def test_n_mux_must_be_within_the_capacity(n_mux):
     with pytest.raises(ValueError, match=f"n_mux={n_mux} is outside of 1 to 5, the capacity"):
         make()(*random_rows(), n_mux=n_mux)
 

@@ -202,7 +202,7 @@ def test_fewer_rows_average_the_probabilities_of_their_slots(mux, demux, n_place
 
 
 @pytest.mark.parametrize("n_mux", [0, N_MUX + 1])
-def test_n_mux_has_to_be_within_the_capacity(n_mux):
+def test_n_mux_must_be_within_the_capacity(n_mux):
     with pytest.raises(ValueError, match=f"n_mux={n_mux} is outside of 1 to 5, the capacity"):
         make()(*random_rows(), n_mux=n_mux)
 

@@ -315,7 +315,7 @@ def test_unknown_modules_are_refused(what):
 
 @pytest.mark.parametrize("options", [{"trunk": nn.Sequential(nn.ReLU(), nn.Linear(2, 3))}])
 def test_a_stem_without_convolution_is_refused(options):
-    with pytest.raises(ValueError, match=r"stem='0' has to be or follow a Conv2d"):
+    with pytest.raises(ValueError, match=r"stem='0' must be or follow a Conv2d"):
         make(stem="0", classifier="1", **options)
 
 
@@ -358,7 +358,7 @@ def test_tensors_of_another_network_are_refused():
     ("options", "message"),
     [
         ({"binding": "xor"}, r"binding='xor' is not one of \["),
-        ({"n_mux": 0}, "n_mux=0 has to be at least 1"),
+        ({"n_mux": 0}, "n_mux=0 must be at least 1"),
         ({"operating_points": (2, 5)}, "different numbers from 1 to 4, the capacity"),
     ],
 )

@@ -123,7 +123,7 @@ def test_images_of_another_shape_are_refused(network, shape):
 @every_network
 @pytest.mark.parametrize("shape", [(9, 13), (0, 9, 13)])
 def test_other_image_shapes_are_refused(network, shape):
-    with pytest.raises(ValueError, match="has to be three positive numbers"):
+    with pytest.raises(ValueError, match="must be three positive numbers"):
         make(network, image_shape=shape)
 
 
@@ -135,7 +135,7 @@ def test_unknown_multiplexers_are_refused(network):
 
 @every_network
 def test_no_slots_are_refused(network):
-    with pytest.raises(ValueError, match="n_mux=0 has to be at least 1"):
+    with pytest.raises(ValueError, match="n_mux=0 must be at least 1"):
         make(network, 0)
 
 
@@ -145,7 +145,7 @@ def test_a_perceptron_without_layers_is_refused():
 
 
 def test_other_numbers_of_convolutions_are_refused():
-    with pytest.raises(ValueError, match=r"channels=\(10, 16\) has to be three numbers"):
+    with pytest.raises(ValueError, match=r"channels=\(10, 16\) must be three numbers"):
         make(MuxVisionCNN, channels=(10, 16))
 
 

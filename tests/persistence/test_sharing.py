@@ -95,7 +95,7 @@ def test_what_is_not_fitted_leaves_a_folder_alone(fitted, tmp_path):
 
 
 def test_a_wrong_card_writes_nothing(fitted, tmp_path):
-    with pytest.raises(ValueError, match=r"`n_mux` has to be a whole number .* got 3"):
+    with pytest.raises(ValueError, match=r"`n_mux` must be a whole number .* got 3"):
         fitted.save_pretrained(tmp_path / "model", scores={3: {"accuracy": 0.5}})
     assert not (tmp_path / "model").exists()
 

@@ -106,7 +106,7 @@ def test_a_loaded_model_needs_no_network_any_more(hub, fitted, monkeypatch):
         ("a/b/c", ValueError, "`repo_id` 'a/b/c' is no name for a repository"),
         ("no spaces", ValueError, "such as 'user/name'"),
         ("", ValueError, "`repo_id` ''"),
-        (3, TypeError, r"`repo_id` has to be a name such as 'user/name', got 3 \(int\)"),
+        (3, TypeError, r"`repo_id` must be a name such as 'user/name', got 3 \(int\)"),
     ],
 )
 def test_a_name_for_no_repository(hub, fitted, repo_id, error, message):
@@ -118,7 +118,7 @@ def test_a_name_for_no_repository(hub, fitted, repo_id, error, message):
 def test_nothing_is_made_on_the_hub_for_a_model_that_cannot_be_saved(hub, fitted):
     with pytest.raises(NotFittedError):
         MuxTextClassifier().push_to_hub("me/model", token=TOKEN)
-    with pytest.raises(TypeError, match=r"`scores` has to be a mapping .* got 0\.9 \(float\)"):
+    with pytest.raises(TypeError, match=r"`scores` must be a mapping .* got 0\.9 \(float\)"):
         fitted.push_to_hub("me/model", token=TOKEN, scores=0.9)
     days = np.array(["2020-01-01", "2020-01-02"] * 6, dtype="datetime64[D]")
     odd = clone(fitted).fit(TEXTS, days)

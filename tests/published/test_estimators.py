@@ -197,8 +197,8 @@ def test_given_classes_take_the_place_of_the_configurations(folder_of):
     [
         (["a", "b"], ValueError, "`classes` has 2 labels, but the tensors show 4 classes"),
         (["a", "b", "a", "c"], ValueError, "`classes` holds a label twice"),
-        (["a", "b", 1, "c"], TypeError, "`classes` has to be strings, or numbers"),
-        (["a", "b", None, "c"], TypeError, "`classes` has to be strings, or numbers"),
+        (["a", "b", 1, "c"], TypeError, "`classes` must be strings, or numbers"),
+        (["a", "b", None, "c"], TypeError, "`classes` must be strings, or numbers"),
     ],
 )
 def test_classes_that_are_none(folder_of, classes, error, message):

@@ -148,7 +148,7 @@ def test_an_image_shape_that_does_not_fit_is_refused():
 
 
 @pytest.mark.parametrize("shape", [(3, 5, 3), (5, 6, 7)])
-def test_channels_that_cannot_be_told_have_to_be_said(shape):
+def test_channels_that_cannot_be_told_must_be_said(shape):
     X = np.zeros((2, *shape))
     refuse(r"say channels='first' or channels='last'", learn, X)
     assert learn(X, channels="first")[0].shape == shape
@@ -181,7 +181,7 @@ def test_resizing_keeps_what_is_there():
         (np.zeros(4), ValueError, r"Reshape your data: X\[None\] is one image"),
         (np.zeros((2, 2, 3, 4, 1)), ValueError, "`X` has four at most"),
         (["a.png"], ValueError, "strings"),
-        ([GREY[0], None], TypeError, "row 1 of `X` has to be an image .* NoneType"),
+        ([GREY[0], None], TypeError, "row 1 of `X` must be an image .* NoneType"),
         (GREY * 1j, ValueError, "Complex data not supported"),
         ([GREY[0], COLOUR[0]], ValueError, "give all the same axes"),
     ],

@@ -256,11 +256,11 @@ def test_many_sentences_are_read_like_each_of_them(scheme, rows):
 @pytest.mark.parametrize(
     ("rows", "error", "message"),
     [
-        ("O O", TypeError, "`y` has to be a list with a list of tags for each sentence, got str"),
-        (3, TypeError, "`y` has to be a list"),
-        ([["O"], "O"], TypeError, r"sentence 1 of `y` has to be a list of tags, got 'O' \(str\)"),
+        ("O O", TypeError, "`y` must be a list with a list of tags for each sentence, got str"),
+        (3, TypeError, "`y` must be a list"),
+        ([["O"], "O"], TypeError, r"sentence 1 of `y` must be a list of tags, got 'O' \(str\)"),
         ([["O"], None], TypeError, "sentence 1 of `y`"),
-        ([["O", 1]], TypeError, r"tag 1 of sentence 0 of `y` has to be a str, got 1 \(int\)"),
+        ([["O", 1]], TypeError, r"tag 1 of sentence 0 of `y` must be a str, got 1 \(int\)"),
         ([["O"], ["O", float("nan")]], ValueError, "tag 1 of sentence 1 of `y` is missing"),
     ],
 )

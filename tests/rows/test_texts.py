@@ -138,7 +138,7 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
         (np.str_("abc"), TypeError, "`X` is a single str_"),
         (b"abc", TypeError, "`X` is a single bytes"),
         (np.array("abc"), TypeError, "`X` is an array without an axis"),
-        (None, TypeError, "`X` has to be a sequence of texts, got an instance of NoneType"),
+        (None, TypeError, "`X` must be a sequence of texts, got an instance of NoneType"),
         (3, TypeError, "got an instance of int"),
         ({"text": ["a"]}, TypeError, "got an instance of dict"),
         ({"a", "b"}, TypeError, "got an instance of set"),

@@ -281,7 +281,7 @@ def test_an_integer_that_fit_has_not_seen_is_refused_by_its_row(tiny, kind):
 def test_unlabeled_integers_are_seen_too(tiny):
     clf = tiny(max_epochs=0).fit(INTEGERS, LABELS, unlabeled=[[11]])
     assert clf.predict([[11]]).shape == (1,)
-    with pytest.raises(TypeError, match="`X` and `unlabeled` have to be of one kind"):
+    with pytest.raises(TypeError, match="`X` and `unlabeled` must be of one kind"):
         clf.fit(INTEGERS, LABELS, unlabeled=TEXTS)
 
 

@@ -93,7 +93,7 @@ def test_pytest_cases_expect_the_failures_strictly():
 
 
 @pytest.mark.parametrize("run", [check_text_estimator, parametrize_with_text_checks])
-def test_an_expected_failure_has_to_be_a_check(run):
+def test_an_expected_failure_must_be_a_check(run):
     estimator = Unfinished() if run is check_text_estimator else [Unfinished()]
     with pytest.raises(ValueError, match="did you mean 'check_fit_idempotent'"):
         run(estimator, expected_failed_checks={"check_fit_idempotence": "a misspelling"})
@@ -188,7 +188,7 @@ def test_a_missing_library_skips_the_check(monkeypatch):
         need_pandas()
 
 
-def test_an_error_has_to_be_of_its_kind_and_say_what_it_is_about():
+def test_an_error_must_be_of_its_kind_and_say_what_it_is_about():
     with rejects("a wrong row", naming="row 3"):
         raise ValueError("Row 3 is wrong")
     with rejects("nothing", may_pass=True):

@@ -55,7 +55,7 @@ def test_a_copy_does_not_follow_the_module():
 
 @pytest.mark.parametrize("options", [{"kdim": 4}, {"add_bias_kv": True}, {"add_zero_attn": True}])
 def test_other_layers_of_torch_are_refused(options):
-    with pytest.raises(ValueError, match="has to be a self-attention layer"):
+    with pytest.raises(ValueError, match="must be a self-attention layer"):
         SelfAttention.from_module(nn.MultiheadAttention(WIDTH, 2, **options))
 
 

@@ -204,17 +204,17 @@ def test_the_same_seed_measures_the_same_and_leaves_torchs_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: retrieval_error(0, 64, 10), "`n_mux` has to be"),
+        (lambda: retrieval_error(0, 64, 10), "`n_mux` must be"),
         (lambda: retrieval_error(65, 64, 10), "at most 64 for orthogonal of width 64, got 65"),
         (lambda: retrieval_error(17, 64, 10, "subspace"), "at most 16 for subspace"),
-        (lambda: retrieval_error(2, 63, 10, "hrr"), "`width` has to be even for hrr, got 63"),
-        (lambda: retrieval_error(2, 64, 1), "`vocab_size` has to be"),
+        (lambda: retrieval_error(2, 63, 10, "hrr"), "`width` must be even for hrr, got 63"),
+        (lambda: retrieval_error(2, 64, 1), "`vocab_size` must be"),
         (lambda: retrieval_error(2, 64, 10, "hdr"), "did you mean 'hrr'"),
-        (lambda: retrieval_cosine(2, 7), "`width` has to be"),
-        (lambda: retrieval_cosine(2, 64, noise=-0.1), "`noise` has to be"),
-        (lambda: capacity(64, 10, max_error=1.0), "`max_error` has to be"),
-        (lambda: capacity_estimate(64, 1), "`vocab_size` has to be"),
-        (lambda: measure_retrieval_error(2, 64, 10, n_draws=0), "`n_draws` has to be"),
+        (lambda: retrieval_cosine(2, 7), "`width` must be"),
+        (lambda: retrieval_cosine(2, 64, noise=-0.1), "`noise` must be"),
+        (lambda: capacity(64, 10, max_error=1.0), "`max_error` must be"),
+        (lambda: capacity_estimate(64, 1), "`vocab_size` must be"),
+        (lambda: measure_retrieval_error(2, 64, 10, n_draws=0), "`n_draws` must be"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, message):

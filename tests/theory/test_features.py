@@ -108,15 +108,15 @@ def test_without_superposition_the_bound_is_chebyshevs():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: relu_feature_moments(1.1, 8), "`cosine` has to be"),
-        (lambda: relu_feature_moments(0.5, 0), "`n_features` has to be"),
-        (lambda: relu_feature_moments(0.5, 8, query_norm=-1), "`query_norm` has to be"),
-        (lambda: kernel_interference(0, (2, 2), 8), "`head_dim` has to be"),
-        (lambda: kernel_tail(-1, 8, (2, 2), 8), "`threshold` has to be above 0"),
-        (lambda: kernel_tail(1, 8, (2, 2), 0), "`n_features` has to be"),
+        (lambda: relu_feature_moments(1.1, 8), "`cosine` must be"),
+        (lambda: relu_feature_moments(0.5, 0), "`n_features` must be"),
+        (lambda: relu_feature_moments(0.5, 8, query_norm=-1), "`query_norm` must be"),
+        (lambda: kernel_interference(0, (2, 2), 8), "`head_dim` must be"),
+        (lambda: kernel_tail(-1, 8, (2, 2), 8), "`threshold` must be above 0"),
+        (lambda: kernel_tail(1, 8, (2, 2), 0), "`n_features` must be"),
         (
             lambda: simulate_kernel(np.ones((1, 2)), np.ones((1, 2)), n_features=0),
-            "`n_features` has to be",
+            "`n_features` must be",
         ),
     ],
 )

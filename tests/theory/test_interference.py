@@ -183,9 +183,9 @@ def test_a_tail_is_a_probability_that_falls():
     ("call", "error", "message"),
     [
         (lambda: flat_score_interference(8, (2, 2)).tail([1, 0]), ValueError, "above 0, got 0.0"),
-        (lambda: flat_score_interference(8, (2, 0)), ValueError, r"`grid\[1\]` has to be"),
+        (lambda: flat_score_interference(8, (2, 0)), ValueError, r"`grid\[1\]` must be"),
         (lambda: flat_score_interference(8, 4), TypeError, "a pair of whole numbers"),
-        (lambda: flat_score_interference(8, (2, 2), 1.5), ValueError, "`cosine` has to be"),
+        (lambda: flat_score_interference(8, (2, 2), 1.5), ValueError, "`cosine` must be"),
         (lambda: score_interference(np.ones((2, 3)), np.ones((2, 4))), ValueError, "head_dim"),
         (
             lambda: score_interference(np.ones((2, 3)), np.ones((2, 3)), (2, 0)),
@@ -196,7 +196,7 @@ def test_a_tail_is_a_probability_that_falls():
         (
             lambda: simulate_scores(np.ones((2, 3)), np.ones((2, 3)), n_draws=0),
             ValueError,
-            "`n_draws` has to be",
+            "`n_draws` must be",
         ),
     ],
 )

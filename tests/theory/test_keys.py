@@ -88,7 +88,7 @@ def test_one_slot_has_no_cross_talk_but_for_normal_keys():
         (lambda: dual_keys(torch.zeros(3, 20, 8)), "they need 24"),
         (lambda: dual_keys(torch.zeros(3, 20)), r"of shape \(n_mux, mixture_width, width\)"),
         (lambda: cross_talk(3, 8, 7), "at least the width 8, got 7"),
-        (lambda: cross_talk(0, 8, 9), "`n_mux` has to be a whole number of at least 1"),
+        (lambda: cross_talk(0, 8, 9), "`n_mux` must be a whole number of at least 1"),
         (lambda: bundle(torch.zeros(2, 5, 8), torch.zeros(3, 20, 8)), r"\(..., 3, length, 8\)"),
         (lambda: unbind(torch.zeros(5, 19), torch.zeros(3, 20, 8)), r"\(..., length, 20\)"),
     ],
