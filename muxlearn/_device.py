@@ -13,7 +13,7 @@ from sklearn.base import BaseEstimator
 from muxlearn._params import Choice, Constraint
 from muxlearn._workers import share_of, worker_number
 
-__all__ = ["DeviceMixin", "seeded"]
+__all__ = ["DeviceMixin", "explain_out_of_memory", "seeded"]
 
 _DTYPES = {
     "float64": torch.float64,
@@ -91,20 +91,31 @@ class DeviceMixin(BaseEstimator):
             )
             self.dtype = "auto"
 
-    @contextlib.contextmanager
-    def _explain_out_of_memory(self) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            raise torch.OutOfMemoryError(
-                f"the GPU has not enough memory for a batch; {self._memory_advice}. ({error})"
-            ) from error
+    def _explain_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
+        return explain_out_of_memory(self._memory_advice)
 
 
 def _own_gpu() -> torch.device:
     """Return the GPU that is left to torch's choice, or in one of several workers its share."""
     index = share_of(worker_number(), torch.cuda.device_count())
     return torch.device("cuda") if index is None else torch.device("cuda", index)
+
+
+@contextlib.contextmanager
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Say what to do where the memory of a GPU is too small for what the block does.
+
+    Parameters
+    ----------
+    advice : str
+        What can be lowered.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            f"the GPU has not enough memory for a batch; {advice}. ({error})"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,7 +27,9 @@ from muxlearn._params import (
 )
 from muxlearn._sharded import agree_on, current_accelerator, n_processes, sharded_class
 from muxlearn.nn.module import MuxModule
-from muxlearn.rows import RowTable, ranges, split_rows, take_rows
+from muxlearn.prediction import Copies
+from muxlearn.rows import Reader, RowTable, ranges, split_rows, take_rows
+from muxlearn.tasks import Targets, Task
 
 if TYPE_CHECKING:
     from muxlearn._net import MixtureData, MuxNet
@@ -45,6 +46,9 @@ class FittingMixin(DeviceMixin):
 
     n_mux: int
     classes_: NDArray
+    #: Set by `fit`, each of a kind of its own.
+    _reader: Any
+    _task: Any
     #: Score and speed by `n_mux`, None where they were not measured; see `operating_points_`.
     _measured: dict[int, dict[str, float]] | None = None
 
@@ -82,20 +86,15 @@ class FittingMixin(DeviceMixin):
 
     # What a subclass says
 
-    @property
-    def _score_name(self) -> str:
-        """What `score` returns."""
-        return "score"
+    def _training_table(self, reader: Reader, rows: Any) -> RowTable:
+        """Make checked rows ready for the mixtures of the training."""
+        return reader.table(rows)
 
-    def _table(self, reader: Any, rows: Any) -> RowTable:
-        """Make checked rows ready to be mixed."""
-        raise NotImplementedError
-
-    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Any, MuxModule]:
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Reader, MuxModule]:
         """Build reader and module for checked rows, and for more of them without labels."""
         raise NotImplementedError
 
-    def _warm_up(self, reader: Any, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
+    def _warm_up(self, reader: Reader, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
         """Train before the task; returns the history and whether it was interrupted."""
         return None, False
 
@@ -120,30 +119,16 @@ class FittingMixin(DeviceMixin):
 
     # Training
 
-    def _fit(
-        self,
-        rows: Any,
-        extra: Any,
-        *,
-        classes: NDArray,
-        targets: NDArray[np.int64],
-        weights: NDArray[np.float32],
-        n_targets: NDArray[np.int64],
-        strata: NDArray[np.int64],
-    ) -> NDArray[np.int64] | None:
+    def _fit(self, targets: Targets, extra: Any, task: Task) -> NDArray[np.int64] | None:
         """Fit to what has been checked.
 
         Parameters
         ----------
-        rows, extra : list or ndarray
-            Rows of the task; those that reader and warm-up learn from.
-        classes : ndarray of shape (n_classes,)
-        targets, weights : ndarray of shape (sum of n_targets,)
-            Of all rows, one row after the other.
-        n_targets : ndarray of int64, shape (n_rows,)
-            Targets of each row.
-        strata : ndarray of int64, shape (n_rows,)
-            What early stopping takes in equal shares.
+        targets : Targets
+            Rows of the task and what the network shall answer to them.
+        extra : list or ndarray
+            Rows that reader and warm-up learn from.
+        task : Task
 
         Returns
         -------
@@ -151,6 +136,8 @@ class FittingMixin(DeviceMixin):
             Numbers of the rows that were set aside; None if there are none, or if the training was
             interrupted.
         """
+        assert task.classes is not None
+        rows, classes = targets.rows, task.classes
         if self.early_stopping and len(rows) == 1:
             raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
         seed = agree_on(int(check_random_state(self.random_state).randint(2**31 - 1)))
@@ -165,18 +152,18 @@ class FittingMixin(DeviceMixin):
             else:
                 reader, module = self._build(rows, extra, len(classes))
                 warm_up_history, interrupted = self._warm_up(reader, module, extra, seed)
-            starts = np.cumsum(n_targets) - n_targets
+            starts = np.cumsum(targets.n_of_row) - targets.n_of_row
 
             def data(part: NDArray[np.int64]) -> Any:
                 from muxlearn._net import MixtureData
 
-                table = self._table(reader, take_rows(rows, part))
-                own = ranges(starts[part], n_targets[part])
-                return MixtureData(table, targets[own], weights[own])
+                table = self._training_table(reader, take_rows(rows, part))
+                own = ranges(starts[part], targets.n_of_row[part])
+                return MixtureData(table, targets.values[own], targets.weights[own])
 
             train, valid = np.arange(len(rows)), None
             if self.early_stopping:
-                train, valid = split_rows(strata, self.validation_fraction, seed)
+                train, valid = split_rows(targets.strata, self.validation_fraction, seed)
             training_data = data(train)
             net = self._train(
                 module,
@@ -195,8 +182,8 @@ class FittingMixin(DeviceMixin):
             history = type(history)([*self.history_, *history])
         self._set_fitted(
             reader=reader,
+            task=task,
             net=net,
-            classes=classes,
             history=history,
             warm_up_history=warm_up_history,
             plan_seed=seed,
@@ -360,9 +347,9 @@ class FittingMixin(DeviceMixin):
     def _set_fitted(
         self,
         *,
-        reader: Any,
+        reader: Reader,
+        task: Task,
         net: Any,
-        classes: NDArray | None,
         history: Any,
         warm_up_history: Any,
         plan_seed: int,
@@ -370,45 +357,21 @@ class FittingMixin(DeviceMixin):
     ) -> None:
         """Set all that `fit` and `load` leave behind, at once."""
         net.module_.eval()
-        if classes is not None:
-            self.classes_ = classes
+        if task.classes is not None:
+            self.classes_ = task.classes
         self.net_ = net
         self._measured = None
         self.history_ = history
         self.n_iter_ = len(history)
         self._reader = reader
+        self._task = task
         self._warm_up_history = warm_up_history
         self._plan_seed = plan_seed
         self._structure = structure
-        self._runner = Runner()
+        self._copies = Copies()
 
     def _structure_params(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self._structure_names}
-
-
-class Runner:
-    """Holds copies of a fitted module that are ready to predict; they never enter a pickle."""
-
-    def __init__(self) -> None:
-        self._key: tuple[Any, ...] | None = None
-        self._model: MuxModule | None = None
-
-    def model(
-        self, module: MuxModule, dtype: torch.dtype, device: torch.device, compile: bool
-    ) -> MuxModule:
-        """Return `module` folded for inference, in `dtype`, on `device`."""
-        # In-place changes raise versions: a copy is never out of date.
-        versions = sum(t._version for t in chain(module.parameters(), module.buffers()))
-        key = (id(module), versions, dtype, str(device), compile)
-        if self._model is None or key != self._key:
-            model = module.for_inference(dtype).to(device)
-            if compile:
-                model.compile(dynamic=True)
-            self._key, self._model = key, model
-        return self._model
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"_key": None, "_model": None}
 
 
 def _silent(message: str) -> None:

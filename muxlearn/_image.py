@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
-from sklearn.utils.validation import _get_feature_names, check_is_fitted, validate_data
+from sklearn.utils.validation import _get_feature_names, check_is_fitted
 from torch import nn
-from torch.utils.data import Dataset
 
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._estimator import MuxEstimator
@@ -25,7 +24,6 @@ from muxlearn.rows import (
     ImageReader,
     ImageTable,
     collect_images,
-    iterate_images,
     learn_reader,
 )
 
@@ -468,19 +466,8 @@ class MuxImageClassifier(MuxClassifierMixin):
             error = presets.complain("augment", self.augment)
             raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
 
-    def _iterate_rows(self, X: Any) -> Iterator[Any]:
-        return iterate_images(X)
-
-    def _check_rows(self, X: Any, *, first_row: int = 0) -> NDArray[Any]:
-        images, _ = collect_images(X, first_row)
-        # A window of a stream is a list, which has lost the names of columns.
-        flat = isinstance(images, np.ndarray) and images.ndim == 2
-        if self._reader.flat and flat and not isinstance(X, list | Dataset):
-            validate_data(self, X, reset=False, skip_check_array=True)
-        return self._reader.read(images, first_row)
-
-    def _table(self, reader: ImageReader, rows: NDArray[Any]) -> ImageTable:
-        return ImageTable(rows, reader, self._transform(reader.shape))
+    def _training_table(self, reader: Any, rows: NDArray[Any]) -> ImageTable:
+        return reader.table(rows, self._transform(reader.shape))
 
     def _transform(self, shape: tuple[int, int, int]) -> Callable[..., torch.Tensor] | None:
         if callable(self.augment):
@@ -504,7 +491,7 @@ class MuxImageClassifier(MuxClassifierMixin):
         return reader, build_module(self.get_params(deep=False), reader.shape, n_classes)
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        shape = ImageReader.from_config(config["reader"]).shape
+        shape = tuple(config["reader"]["shape"])
         return build_module(self.get_params(deep=False), shape, n_classes)
 
     def _complete(self, module: MuxModule, data: MixtureData) -> None:
@@ -546,7 +533,7 @@ class MuxImageClassifier(MuxClassifierMixin):
             if parameter.ndim < 2 or name.endswith("keys")
         ]
 
-    def _set_fitted(self, *, reader: ImageReader, **state: Any) -> None:
+    def _set_fitted(self, *, reader: Any, **state: Any) -> None:
         super()._set_fitted(reader=reader, **state)
         for name in ("n_features_in_", "feature_names_in_"):
             if name in vars(self):
@@ -555,13 +542,6 @@ class MuxImageClassifier(MuxClassifierMixin):
             self.n_features_in_ = int(np.prod(reader.given_shape))
         if reader.feature_names is not None:
             self.feature_names_in_ = np.array(reader.feature_names, object)
-
-    def _reader_config(self) -> dict[str, Any]:
-        return {"reader": self._reader.to_config()}
-
-    @classmethod
-    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> ImageReader:
-        return ImageReader.from_config(config["reader"])
 
 
 def _are_sizes(value: object, low: int, high: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from muxlearn._text_base import MuxTextEstimator
-from muxlearn._text_modules import build_mimoformer, choose_warm_up, round_n_mux
+from muxlearn._text_modules import build_mimoformer, choose_warm_up
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 
@@ -78,7 +78,7 @@ class MimoMixin(MuxTextEstimator):
             seed=seed - 1,
             max_epochs=self.warm_up_epochs,
             description="warm-up",
-            warm_up_n_mux=round_n_mux(module, module.warm_up_n_mux),
+            warm_up_n_mux=module.round_n_mux(module.warm_up_n_mux),
             **self._net_options(module),
         )
         max_epochs = 0 if warm_up.interrupted_ else max_epochs
@@ -92,11 +92,11 @@ class MimoMixin(MuxTextEstimator):
 
     # Saving
 
-    def _reader_config(self) -> dict[str, Any]:
+    def _module_config(self) -> dict[str, Any]:
         module = self.module_
         if not isinstance(module, MIMOFormer):
-            return super()._reader_config()
-        return {"vocab_size": self._reader.get_vocab_size(), "n_texts": module.n_texts}
+            return super()._module_config()
+        return {"vocab_size": self._reader.vocab_size, "n_texts": module.n_texts}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if not self._is_mimoformer:

@@ -252,9 +252,9 @@ def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, f
 def _operating_points(estimator: SharingMixin) -> dict[int, dict[str, float]]:
     """Return what the estimator has measured itself, by falling `n_mux`."""
     measured = sorted((estimator._measured or {}).items(), reverse=True)
+    name = estimator.predictor_.task.score_name
     return {
-        n_mux: {estimator._score_name: row["score"], _SPEEDS[0]: row["rows_per_second"]}
-        for n_mux, row in measured
+        n_mux: {name: row["score"], _SPEEDS[0]: row["rows_per_second"]} for n_mux, row in measured
     }
 
 
@@ -268,7 +268,7 @@ def _listed(tags: Any) -> list[str]:
 def _kind(estimator: SharingMixin) -> _Kind:
     names = (base.__name__ for base in type(estimator).__mro__)
     kind = next(_KINDS[name] for name in names if name in _KINDS)
-    reads_integers = kind.rows == "texts" and TOKENIZER not in estimator._reader_files()
+    reads_integers = kind.rows == "texts" and TOKENIZER not in estimator.predictor_.reader.files()
     return _SEQUENCES if reads_integers else kind
 
 
@@ -426,7 +426,7 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
             "More rows in a mixture are faster and less accurate. Compare the values of `n_mux` on "
             "rows of your own before you choose one.",
         ]
-    n_read = getattr(estimator, "_n_read", 0)
+    n_read = getattr(estimator.predictor_.reader, "max_length", 0)
     reads_on = n_read > estimator._structure.get("max_length", n_read)
     if hasattr(estimator, "classes_"):
         limits.append("It knows its labels alone and gives one of them to any row.")

@@ -23,8 +23,9 @@ from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.nn.text import MuxSequenceClassifier
 from muxlearn.nn.trunks import MuxTrunkClassifier
 from muxlearn.nn.vision import MuxVisionCNN, MuxVisionMLP
+from muxlearn.prediction import make_session
 
-__all__ = ["check_supported", "export_graph", "make_session", "quantize"]
+__all__ = ["check_supported", "export_graph", "quantize"]
 
 #: How far the logits of a graph may be from torch's, over 1 or the largest of them.
 TOLERANCE = 1e-4
@@ -218,27 +219,6 @@ def quantize(graph: bytes) -> bytes:
             weight_type=QuantType.QInt8,
         )
         return small.read_bytes()
-
-
-def make_session(graph: bytes, n_threads: int | None) -> Any:
-    """Load a graph into onnxruntime, to run on the CPU.
-
-    Parameters
-    ----------
-    graph : bytes
-    n_threads : int or None
-        None leaves it to onnxruntime, which takes all cores.
-
-    Returns
-    -------
-    onnxruntime.InferenceSession
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = n_threads or 0
-    options.log_severity_level = 3  # errors; a warning is about what the exporter could do better
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 
 
 @contextmanager

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, TypeVar
 
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
-from torch import Tensor
 
 from muxlearn._estimator import MuxEstimator
-from muxlearn._onnx_graph import make_session
 from muxlearn._params import Integer
-from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import (
     TOKENIZER,
     FormatError,
     check_config,
-    decode_labels,
-    decode_params,
     existing_folder,
     parse_config,
     read_contents,
 )
+from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
 
 __all__ = ["ARRAYS", "FORMAT", "FORMAT_VERSION", "OnnxModel", "graph_name", "require"]
 
@@ -58,52 +51,14 @@ def require(*packages: str) -> None:
             ) from error
 
 
-class _OnnxModule(MuxModule):
-    """Graphs that onnxruntime runs, in the place of a torch module.
-
-    Torch's tensors are no more than a view of numpy's arrays here.
-
-    Parameters
-    ----------
-    graphs : mapping of int to bytes
-        By the number of rows in a mixture.
-    n_threads : int or None
-    """
-
-    def __init__(self, graphs: Mapping[int, bytes], n_threads: int | None) -> None:
-        super().__init__()
-        self.n_mux = max(graphs)
-        self.graphs = dict(graphs)
-        self.n_threads = n_threads
-        self._sessions: dict[int, Any] = {}
-
-    def session(self, n_mux: int) -> Any:
-        """Return the session of a graph, loaded when it is first asked for."""
-        if n_mux not in self._sessions:
-            self._sessions[n_mux] = make_session(self.graphs[n_mux], self.n_threads)
-        return self._sessions[n_mux]
-
-    def forward(self, n_mux: int, **inputs: Tensor) -> Tensor:
-        """Map rows to logits as the module does that was exported."""
-        arrays = {name: values.unflatten(0, (-1, n_mux)).numpy() for name, values in inputs.items()}
-        (logits,) = self.session(n_mux).run(None, arrays)
-        return torch.from_numpy(logits.reshape(-1, logits.shape[-1]))
-
-    def for_inference(self, dtype: torch.dtype | None = None) -> _OnnxModule:
-        """Return itself: there is nothing left to prepare."""
-        return self
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_sessions": {}}
-
-
 class OnnxModel:
-    """What exported models share: an estimator without torch's module, and where it may predict."""
+    """What exported models share: a predictor without torch's module."""
 
     _estimators: ClassVar[tuple[type[MuxEstimator], ...]]
 
-    def __init__(self, estimator: MuxEstimator, config: dict[str, Any]) -> None:
-        self._estimator: Any = estimator
+    def __init__(self, predictor: Predictor, config: dict[str, Any]) -> None:
+        self.predictor_ = predictor
+        self._estimator: str = config["estimator"]
         self.dtype = config["dtype"]
         self.operating_points = tuple(config["operating_points"])
 
@@ -139,11 +94,17 @@ class OnnxModel:
         points = config["operating_points"]
         extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
         contents = read_contents(folder, config, [*map(graph_name, points), *extra])
-        module = _OnnxModule({point: contents[graph_name(point)] for point in points}, n_threads)
+        runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
+        files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
         try:
             for point in points:
-                module.session(point)
-            return cls(_restore(cls._estimators, config, module, contents), config)
+                runner.session(point)
+            arrays: dict[str, NDArray] = {}
+            if ARRAYS in contents:
+                from safetensors.numpy import load
+
+                arrays = load(contents[ARRAYS])
+            return cls(restore_predictor(runner, config, files, arrays), config)
         except Exception as error:  # onnxruntime's own are of no common kind
             raise FormatError(
                 f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
@@ -174,39 +135,25 @@ class OnnxModel:
     @property
     def classes_(self) -> NDArray:
         """The labels, sorted."""
-        return self._estimator.classes_
+        return self.predictor_.classes
 
     @property
     def n_mux(self) -> int:
         """Rows in a mixture where nothing else is said: the largest operating point."""
-        return self._estimator.module_.n_mux
+        return self.predictor_.runner.n_mux
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
     def __sklearn_tags__(self) -> Tags:
-        return self._estimator.__sklearn_tags__()
+        kind = next(kind for kind in self._estimators if kind.__name__ == self._estimator)
+        return kind().__sklearn_tags__()
 
     def __repr__(self) -> str:
         return (
-            f"{type(self).__name__}({type(self._estimator).__name__}, dtype={self.dtype!r}, "
+            f"{type(self).__name__}({self._estimator}, dtype={self.dtype!r}, "
             f"operating_points={self.operating_points})"
         )
-
-    def _check_n_mux(self, n_mux: int | None) -> None:
-        if isinstance(n_mux, str) and n_mux == "auto":
-            raise ValueError(
-                "`n_mux` is 'auto', but nobody has measured how fast this exported model is; give "
-                f"one of {', '.join(map(str, self.operating_points))}"
-            )
-        # What is no such number at all the estimator says.
-        within = isinstance(n_mux, int) and 1 <= n_mux <= self.n_mux
-        if within and n_mux not in self.operating_points:
-            raise ValueError(
-                f"`n_mux` is {n_mux}, but this model was exported for "
-                f"{', '.join(map(str, self.operating_points))}; export it with "
-                f"n_mux={sorted({*self.operating_points, n_mux})}"
-            )
 
     def predict(
         self,
@@ -235,8 +182,7 @@ class OnnxModel:
         -------
         ndarray of shape (n_samples,), or of a tagger a list of lists of tags
         """
-        self._check_n_mux(n_mux)
-        return self._estimator.predict(X, n_mux, groups, n_passes)
+        return self.predictor_.predict(X, n_mux, groups, n_passes)
 
     def predict_proba(
         self,
@@ -256,8 +202,7 @@ class OnnxModel:
         -------
         ndarray of shape (n_samples, n_classes), or of a tagger a list of (n_tokens, n_tags)
         """
-        self._check_n_mux(n_mux)
-        return self._estimator.predict_proba(X, n_mux, groups, n_passes)
+        return self.predictor_.predict(X, n_mux, groups, n_passes, "predict_proba")
 
     def predict_iter(
         self,
@@ -279,8 +224,7 @@ class OnnxModel:
         iterator
             One result for each row, in order.
         """
-        self._check_n_mux(n_mux)
-        return self._estimator.predict_iter(X, n_mux, groups, n_passes, method)
+        return self.predictor_.predict_iter(X, n_mux, groups, n_passes, method)
 
     def score(
         self,
@@ -307,38 +251,4 @@ class OnnxModel:
         -------
         float
         """
-        self._check_n_mux(n_mux)
-        return self._estimator.score(X, y, sample_weight, n_mux, groups, n_passes)
-
-
-def _restore(
-    kinds: tuple[type[MuxEstimator], ...],
-    config: dict[str, Any],
-    module: _OnnxModule,
-    contents: Mapping[str, bytes],
-) -> MuxEstimator:
-    """Build an estimator around the graphs."""
-    from skorch.history import History
-
-    kind = next(kind for kind in kinds if kind.__name__ == config["estimator"])
-    # What was chosen for torch is of no account here.
-    plain = {"device": "cpu", "dtype": "float32", "compile": False}
-    estimator = kind(**{**decode_params(config["params"]), **plain})
-    files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
-    warm_up = config["warm_up_history"]
-    estimator._set_fitted(
-        reader=kind._load_reader(config, files),
-        net=SimpleNamespace(module_=module),
-        classes=decode_labels(config["labels"]),
-        history=History(copy.deepcopy(config["history"])),
-        warm_up_history=None if warm_up is None else History(warm_up),
-        plan_seed=config["plan_seed"],
-        structure=decode_params(config["structure"]),
-    )
-    arrays: dict[str, NDArray] = {}
-    if ARRAYS in contents:
-        from safetensors.numpy import load
-
-        arrays = load(contents[ARRAYS])
-    estimator._set_arrays(arrays)
-    return estimator
+        return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn._estimator import MuxEstimator
 from muxlearn._params import check_parameters
-from muxlearn.mixtures import MixturePlan, plan_mixtures
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference.module import ReferenceTextModule
-from muxlearn.rows import RowTable
+from muxlearn.prediction import Planner
+from muxlearn.rows import Reader
+from muxlearn.tasks import ClassesTask, Task
 
 __all__ = ["ReferenceMixin"]
 
@@ -134,15 +136,14 @@ class ReferenceMixin(MuxEstimator):
         net = estimator._compose_net(published.module, max_epochs=0)
         net.initialize()
         estimator._set_fitted(
-            reader=published.tokenizer,
+            reader=estimator._wrap(published.tokenizer, published.module),
+            task=estimator._reference_task_of(published.classes),
             net=net,
-            classes=published.classes,
             history=net.history,
             warm_up_history=None,
             plan_seed=0,
             structure=estimator._structure_params(),
         )
-        estimator._complete_reference()
         return estimator
 
     @classmethod
@@ -150,8 +151,13 @@ class ReferenceMixin(MuxEstimator):
         """Return what this class's own parameters are for a published model."""
         return {}
 
-    def _complete_reference(self) -> None:
-        """Set what `fit` leaves behind besides."""
+    def _reference_task_of(self, classes: NDArray) -> Task:
+        """Return the task of a published model."""
+        return ClassesTask(classes)
+
+    def _wrap(self, tokenizer: Any, module: MuxModule) -> Reader:
+        """Return the reader around the tokenizer of a module."""
+        raise NotImplementedError
 
     def _start_from_published(self, n_classes: int) -> tuple[Any, ReferenceTextModule] | None:
         """Build tokenizer and module where `backbone` is a published model, None elsewhere."""
@@ -184,23 +190,5 @@ class ReferenceMixin(MuxEstimator):
         """Whether the fitted model, if there is one, is a published one."""
         return self.__sklearn_is_fitted__() and isinstance(self.module_, ReferenceTextModule)
 
-    def _window_size(self, n_mux: int) -> int:
-        size = super()._window_size(n_mux)
-        # The rows of a window fill its mixtures, or those that follow would be cut otherwise.
-        return size + -size % n_mux if self._is_reference else size
-
-    def _plan(
-        self, table: RowTable, n_mux: int, groups: NDArray[np.int64] | None, regrouping: int
-    ) -> MixturePlan:
-        if not self._is_reference:
-            return super()._plan(table, n_mux, groups, regrouping)
-        # In the order in which rows come, which is that of falling lengths where lengths fall by
-        # so little from row to row that in a regrouping chance outweighs them. Rows are padded to
-        # one length in any case.
-        return plan_mixtures(
-            2**40 - np.arange(len(table)),
-            n_mux,
-            groups=table.row_groups(groups),
-            seed=self._plan_seed,
-            regrouping=regrouping,
-        )
+    def _planner(self) -> Planner:
+        return replace(super()._planner(), in_order=self._is_reference)

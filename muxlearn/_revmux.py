@@ -78,10 +78,10 @@ class RevMuxMixin(MuxTextEstimator):
 
     # Saving
 
-    def _reader_config(self) -> dict[str, Any]:
+    def _module_config(self) -> dict[str, Any]:
         module = self.module_
         if not isinstance(module, RevMuxClassifier):
-            return super()._reader_config()
+            return super()._module_config()
         return {"backbone_sha256": module.encoder.fingerprint}
 
     def _check_moved(self, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
 import torch
-from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 
 import muxlearn
@@ -18,13 +17,12 @@ from muxlearn._fitting import FittingMixin
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import (
     FormatError,
-    decode_labels,
     decode_params,
-    encode_labels,
     encode_params,
     read_folder,
     write_folder,
 )
+from muxlearn.prediction import Predictor, TorchRunner, predictor_config, restore_predictor
 
 __all__ = ["SavingMixin"]
 
@@ -67,8 +65,10 @@ class SavingMixin(FittingMixin):
             for name, tensor in module.state_dict().items()
             if name in once
         }
-        tensors |= {_ARRAY + name: torch.tensor(array) for name, array in self._arrays().items()}
-        write_folder(folder, config, tensors, self._reader_files())
+        tensors |= {
+            _ARRAY + name: torch.tensor(array) for name, array in self._task.arrays().items()
+        }
+        write_folder(folder, config, tensors, self._reader.files())
 
     def _config(self) -> dict[str, Any]:
         """Return what `config.json` says of the fitted estimator."""
@@ -84,12 +84,11 @@ class SavingMixin(FittingMixin):
             "muxlearn_version": muxlearn.__version__,
             "params": encode_params(self.get_params(deep=False)),
             "structure": structure,
-            "labels": encode_labels(self.classes_) if hasattr(self, "classes_") else None,
-            "plan_seed": self._plan_seed,
             "measured_points": self._measured,
             "history": _epochs(self.history_),
             "warm_up_history": self._warm_up_history and _epochs(self._warm_up_history),
-            **self._reader_config(),
+            **predictor_config(self.predictor_),
+            **self._module_config(),
         }
 
     @classmethod
@@ -150,10 +149,9 @@ class SavingMixin(FittingMixin):
         defaults = {name: p.default for name, p in signature(cls).parameters.items()}
         structure = {name: defaults[name] for name in cls._structure_names}
         structure |= {**decode_params(config["structure"]), **moved}
-        labels = config["labels"]
-        classes = None if labels is None else decode_labels(labels)
+        n_classes = 0 if config["labels"] is None else len(config["labels"]["values"])
         with seeded(0, torch.device("cpu")):
-            module = cls(**structure)._rebuild(config, 0 if classes is None else len(classes))
+            module = cls(**structure)._rebuild(config, n_classes)
         arrays = {
             name.removeprefix(_ARRAY): tensors.pop(name).numpy()
             for name in list(tensors)
@@ -166,44 +164,37 @@ class SavingMixin(FittingMixin):
         net.initialize()
         net.history = History(config["history"])
         warm_up = config["warm_up_history"]
+        predictor = restore_predictor(TorchRunner(module), config, files, arrays)
         estimator._set_fitted(
-            reader=cls._load_reader(config, files),
+            reader=predictor.reader,
+            task=predictor.task,
             net=net,
-            classes=classes,
             history=net.history,
             warm_up_history=None if warm_up is None else History(warm_up),
             plan_seed=config["plan_seed"],
             structure=structure,
         )
         estimator._measured = _read_points(config.get("measured_points"))
-        estimator._set_arrays(arrays)
+        estimator._complete_loaded()
         return estimator
 
     # What a subclass says
 
-    def _reader_config(self) -> dict[str, Any]:
-        """Return what `config.json` keeps of the reader, and what `_rebuild` needs."""
-        return {}
-
-    def _reader_files(self) -> dict[str, str]:
-        """Return the files that keep the reader, by name."""
-        return {}
-
-    @classmethod
-    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> Any:
-        """Return the reader that `_reader_config` and `_reader_files` have kept."""
+    @property
+    def predictor_(self) -> Predictor:
+        """The predictor of the fitted state and of the parameters as they are now."""
         raise NotImplementedError
+
+    def _module_config(self) -> dict[str, Any]:
+        """Return what `_rebuild` needs of `config.json`."""
+        return {}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         """Build the module that `config` describes; its weights come later."""
         raise NotImplementedError
 
-    def _arrays(self) -> dict[str, NDArray]:
-        """Return what `fit` has learned outside of module and reader, for `save`."""
-        return {}
-
-    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
-        """Take back what `_arrays` returned."""
+    def _complete_loaded(self) -> None:
+        """Set what a loaded estimator takes from its reader."""
 
     # Pickles
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,50 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._params import Choice, Constraint, Instance, Integer, OneOf
 from muxlearn._text_base import STRUCTURE, MuxTextEstimator
-from muxlearn.metrics import entity_f1_score
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.tagging import MuxTokenClassifier
-from muxlearn.rows import (
-    RowTable,
-    check_sentences,
-    check_sequences,
-    check_tags,
-    check_tags_fit,
-    check_weights,
-    cut_windows,
-    end_mask,
-    iterate_sentences,
-    n_illegal_steps,
-    number_tags,
-    row_weights,
-    start_mask,
-    tag_scheme,
-    take_rows,
-    training_order,
-    transition_mask,
-)
-from muxlearn.tasks import StepScores, transition_scores, viterbi_many
+from muxlearn.rows import SentenceReader, check_sentences
+from muxlearn.tasks import TagsTask
 
 if TYPE_CHECKING:
     from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["MuxTokenTagger"]
-
-
-class SentenceScores(NamedTuple):
-    """Scores of the tags of some sentences.
-
-    Attributes
-    ----------
-    log_proba : ndarray of shape (n_tokens, n_tags)
-        Of all sentences, one after the other.
-    lengths : ndarray of int64, shape (n_sentences,)
-    """
-
-    log_proba: NDArray[np.float64]
-    lengths: NDArray[np.int64]
 
 
 class MuxTokenTagger(MuxTextEstimator):
@@ -464,36 +430,18 @@ class MuxTokenTagger(MuxTextEstimator):
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        rows = check_sentences(X)
-        tags = check_tags(y, rows)
-        order, left = training_order(rows, tags, check_weights(sample_weight, len(rows)))
-        rows, tags = take_rows(rows, order), take_rows(tags, order)
-        of_rows = check_weights(left, len(rows))
-        classes, targets = number_tags(tags)
-        n_words = np.fromiter(map(len, rows), np.int64, len(rows))
-        weights = row_weights(np.repeat(of_rows, n_words), self.class_weight, classes, targets)
-        # An empty sentence teaches nothing, and there is no window of it.
-        full = np.flatnonzero(n_words)
-        full_rows = [rows[i] for i in full]
-        extra = full_rows if unlabeled is None else self._check_unlabeled(unlabeled)
-        steps = transition_scores(tags, classes.tolist())
-        frequencies = np.bincount(targets, minlength=len(classes)) / len(targets)
-        part = self._fit(
-            full_rows,
-            extra,
-            classes=classes,
-            targets=targets,
-            weights=weights,
-            n_targets=n_words[full],
-            strata=np.zeros(len(full), np.int64),
-        )
-        scheme = _scheme(classes.tolist())
-        # In IOB1, an older form with the same tags, an entity begins with I-.
-        regular = n_illegal_steps(tags, scheme) <= 0.01 * len(targets) if scheme else False
-        self._set_steps(steps, np.log(frequencies), regular)
+        task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
+        extra = targets.rows if unlabeled is None else self._check_unlabeled(unlabeled)
+        part = self._fit(targets, extra, task)
         if part is not None:
-            self._measure_set_aside(full_rows, take_rows(tags, full), of_rows[full], part)
+            self._measure_set_aside(targets, part)
         return self
+
+    @property
+    def scheme_(self) -> str | None:
+        """The form of the tags where they mark entities, "IOB2" or "IOBES"; None for others."""
+        check_is_fitted(self)
+        return self._task.scheme
 
     @staticmethod
     def _check_unlabeled(unlabeled: Iterable[Any]) -> list[list[str]]:
@@ -505,10 +453,9 @@ class MuxTokenTagger(MuxTextEstimator):
     def predict(
         self,
         X: Iterable[Any],
-        n_mux: int | Literal["auto"] | None = None,
+        n_mux: int | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
-        min_score: float | None = None,
     ) -> list[list[Any]]:
         """Predict the tags of sentences.
 
@@ -517,11 +464,10 @@ class MuxTokenTagger(MuxTextEstimator):
         X : sequence of sequences of str, length n_sentences
             As in `fit`; a single sentence is enough.
 
-        n_mux : int or "auto", default=None
+        n_mux : int, default=None
             Sentences in a mixture, from 1 to the model's capacity, which None stands for. With
             fewer, a sentence fills several slots whose answers are averaged: slower and more
-            accurate. "auto" takes the fastest of `operating_points_` that scores `min_score` or
-            more.
+            accurate. `fastest_point` returns the fastest that is good enough.
 
         groups : array-like of shape (n_sentences,), default=None
             Sentences of different groups (tenants, say) never share a mixture.
@@ -529,31 +475,25 @@ class MuxTokenTagger(MuxTextEstimator):
         n_passes : int, default=1
             How often to predict, among other companions each time; probabilities are averaged.
 
-        min_score : float, default=None
-            The least score that ``n_mux="auto"`` may choose, in what `score` measures; needed with
-            it, and an error without. Scores were measured in one pass and without groups.
-
         Returns
         -------
         list of list, as long as the sentences of `X`
             One tag for each token, in order.
         """
-        parts = self._log_proba_parts(X, n_mux, groups, n_passes, min_score)
-        return self._by_sentence(parts, self._labels)
+        return self._predict("predict", X, n_mux, groups, n_passes)
 
     def predict_proba(
         self,
         X: Iterable[Any],
-        n_mux: int | Literal["auto"] | None = None,
+        n_mux: int | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
-        min_score: float | None = None,
     ) -> list[NDArray[np.float64]]:
         """Predict the probabilities of the tags.
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes, min_score
+        X, n_mux, groups, n_passes
             As in `predict`.
 
         Returns
@@ -562,24 +502,22 @@ class MuxTokenTagger(MuxTextEstimator):
             One array for each sentence, columns in the order of `classes_`. `decode` has no
             part in them.
         """
-        parts = self._log_proba_parts(X, n_mux, groups, n_passes, min_score)
-        return self._by_sentence(parts, self._probabilities)
+        return self._predict("predict_proba", X, n_mux, groups, n_passes)
 
     def score(
         self,
         X: Iterable[Any],
         y: Iterable[Any],
         sample_weight: ArrayLike | None = None,
-        n_mux: int | Literal["auto"] | None = None,
+        n_mux: int | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
-        min_score: float | None = None,
     ) -> float:
         """Return the F1 score of entities where the tags mark such, else the tokens' accuracy.
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes, min_score
+        X, n_mux, groups, n_passes
             As in `predict`.
 
         y : sequence of sequences of tags
@@ -601,67 +539,27 @@ class MuxTokenTagger(MuxTextEstimator):
             A sentence or a tag is not what it has to be; tokens and tags differ in number; no
             token counts.
         """
-        check_is_fitted(self)
-        rows = check_sentences(X)
-        tags = check_tags(y, rows)
-        weights = check_weights(sample_weight, len(rows))
-        if self.scheme_ is not None:
-            check_tags_fit(check_sequences(tags, "y"), None, "y")
-        self._warn_of_unknown(tags)
-        predicted = self.predict(
-            rows, n_mux=n_mux, groups=groups, n_passes=n_passes, min_score=min_score
-        )
-        return self._score_labels(tags, predicted, weights)
+        return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
 
-    @property
-    def _score_name(self) -> str:
-        return "accuracy of tokens" if self.scheme_ is None else "F1 of entities"
+    # What the shared parts ask for
 
-    def _score_labels(
-        self, true: list[list[Any]], predicted: list[list[Any]], weights: Any
-    ) -> float:
-        if self.scheme_ is not None:
-            return float(entity_f1_score(true, predicted, sample_weight=weights))
-        of_tokens = np.repeat(weights, [len(row) for row in true])
-        if not of_tokens.any():
-            raise ValueError(
-                "no token counts: the sentences of `X` are empty, or their `sample_weight` is 0"
-            )
-        pairs = zip(chain.from_iterable(true), chain.from_iterable(predicted), strict=True)
-        return float(np.average([tag == said for tag, said in pairs], weights=of_tokens))
+    def _fitted_reader(self) -> SentenceReader:
+        return replace(self._reader, all_pieces=self.label_pieces == "all")
 
-    def _predict_checked(self, rows: list[Any], n_mux: int) -> list[list[Any]]:
-        return self._by_sentence(self._checked_parts(rows, n_mux), self._labels)
+    def _fitted_task(self) -> TagsTask:
+        return replace(self._task, decode=self.decode, transitions=self.transitions)
 
-    def _warn_of_unknown(self, tags: list[list[Any]]) -> None:
-        known = set(self.classes_.tolist())
-        unknown = Counter(tag for tag in chain.from_iterable(tags) if tag not in known)
-        if unknown:
-            ((tag, count),) = unknown.most_common(1)
-            warnings.warn(
-                f"`y` holds tags that the tagger was not fitted with and never predicts, most "
-                f"often {tag!r} ({count} of {unknown.total()} such tokens); they count as wrong",
-                stacklevel=3,
-            )
+    def _wrap(self, tokenizer: Any, module: MuxModule) -> SentenceReader:
+        return SentenceReader(tokenizer, all_pieces=self.label_pieces == "all")
 
-    # What the shared prediction asks for
-
-    def _column_kind(self) -> str | None:
-        return "tokens"
-
-    def _iterate_rows(self, X: Any) -> Iterator[Any]:
-        return iterate_sentences(X)
-
-    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
-        return check_sentences(X, first_row=first_row)
+    def _build(
+        self, rows: list[Any], extra: list[Any], n_classes: int
+    ) -> tuple[SentenceReader, MuxModule]:
+        tokenizer, module = super()._build(rows, extra, n_classes)
+        return self._wrap(tokenizer, module), module
 
     def _corpus(self, rows: list[Any]) -> Iterable[Any]:
         return (" ".join(row) for row in rows)
-
-    def _table(self, tokenizer: Any, rows: list[Any]) -> RowTable:
-        # The tokenizer knows what `max_length` was when the model was built.
-        max_length = tokenizer.truncation["max_length"]
-        return cut_windows(tokenizer, rows, max_length, all_pieces=self.label_pieces == "all")
 
     def _module(
         self,
@@ -674,91 +572,16 @@ class MuxTokenTagger(MuxTextEstimator):
             encoder, multiplexer, demultiplexer, n_classes, self.dropout, self.lexical_size
         )
 
-    def _per_row(self, rows: list[Any], log_proba: NDArray[np.float64]) -> SentenceScores:
-        return SentenceScores(log_proba, np.fromiter(map(len, rows), np.int64, len(rows)))
-
-    def _probabilities(self, scores: SentenceScores) -> list[NDArray[np.float64]]:
-        return np.split(np.exp(scores.log_proba), np.cumsum(scores.lengths)[:-1])
-
-    def _labels(self, scores: SentenceScores) -> list[list[Any]]:
-        if self.decode == "viterbi":
-            codes = viterbi_many(
-                scores.log_proba - self._prior(), scores.lengths, *self._step_scores()
-            )
-        else:
-            codes = scores.log_proba.argmax(1)
-        tags = self.classes_[codes].tolist()
-        ends = np.cumsum(scores.lengths)
-        spans = zip((ends - scores.lengths).tolist(), ends.tolist(), strict=True)
-        return [tags[start:end] for start, end in spans]
-
-    @staticmethod
-    def _by_sentence(parts: Iterable[Any], finish: Callable[[Any], list[Any]]) -> list[Any]:
-        results = {
-            row: result
-            for rows, scores in parts
-            for row, result in zip(rows.tolist(), finish(scores), strict=True)
-        }
-        return [results[row] for row in range(len(results))]
-
-    # Steps from tag to tag
-
-    def _set_steps(
-        self, steps: StepScores, log_frequencies: NDArray[np.float64], regular: bool
-    ) -> None:
-        """Keep what training said of steps between tags, and whether they obeyed the scheme."""
-        self.scheme_ = _scheme(self.classes_.tolist())
-        self._steps = steps
-        self._log_frequencies = log_frequencies
-        self._regular = regular
-
-    def _step_scores(self) -> StepScores:
-        """Return the scores of steps that `transitions` asks for."""
-        names, n_tags = self.classes_.tolist(), len(self.classes_)
-        if self.transitions == "learned":
-            steps = self._steps
-        else:
-            steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
-        if not self._regular:
-            return steps
-        allowed = (mask(names, self.scheme_) for mask in (transition_mask, start_mask, end_mask))
-        return StepScores(*(np.where(a, s, -np.inf) for a, s in zip(allowed, steps, strict=True)))
-
-    def _prior(self) -> NDArray[np.float64] | float:
-        # A step's score says how often a tag comes at all, as the network's answer does.
-        return self._log_frequencies if self.transitions == "learned" else 0.0
-
     # Published models
 
     @classmethod
     def _reference_params(cls) -> dict[str, Any]:
         return {"lexical_size": 0}
 
-    def _complete_reference(self) -> None:
+    def _reference_task_of(self, classes: NDArray) -> TagsTask:
         if self.transitions == "learned":
             raise ValueError(
                 "`transitions` is 'learned', but a published model comes without the tags that it "
                 "was trained on; take 'legal'"
             )
-        n_tags = len(self.classes_)
-        steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
-        regular = _scheme(self.classes_.tolist()) is not None
-        self._set_steps(steps, np.full(n_tags, -np.log(n_tags)), regular)
-
-    # Saving
-
-    def _arrays(self) -> dict[str, NDArray]:
-        return {
-            **self._steps._asdict(),
-            "log_frequencies": self._log_frequencies,
-            "regular": np.array(self._regular),
-        }
-
-    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
-        steps = StepScores(*(arrays[name] for name in StepScores._fields))
-        self._set_steps(steps, arrays["log_frequencies"], bool(arrays["regular"]))
-
-
-def _scheme(tags: list[Any]) -> str | None:
-    """Return the form of tags that mark entities, None for other tags."""
-    return tag_scheme(tags) if all(isinstance(tag, str) for tag in tags) else None
+        return TagsTask.without_training(classes)

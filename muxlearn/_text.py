@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from inspect import signature
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._mimo import MimoMixin
@@ -21,7 +21,6 @@ from muxlearn._text_modules import (
     MIMO_STRUCTURE,
     REVMUX_CONSTRAINTS,
     check_architecture,
-    round_n_mux,
 )
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
@@ -32,16 +31,14 @@ from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
 from muxlearn.rows import (
     TOKENIZERS,
     IntegerReader,
-    PairTable,
-    RowTable,
+    Reader,
+    TextReader,
     TokenizerChoice,
     check_rows,
     copy_tokenizer,
     fingerprint,
     holds_integers,
-    iterate_rows,
     make_tokenizer,
-    tokenize,
 )
 
 if TYPE_CHECKING:
@@ -549,7 +546,7 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
         """
         self._check_parameters()
         continued = self.warm_start and self.__sklearn_is_fitted__()
-        rows = self._check_rows(X) if continued else check_rows(X)
+        rows = self._reader.check(X) if continued else check_rows(X)
         extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
         self._check_integers(rows, extra)
         self._fit_labels(rows, extra, y, sample_weight)
@@ -584,37 +581,15 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
 
     # Rows
 
-    def _column_kind(self) -> str | None:
-        return "integers" if isinstance(self._reader, IntegerReader) else "texts"
-
-    def _iterate_rows(self, X: Any) -> Iterator[Any]:
-        return iterate_rows(X)
-
-    def _check_rows(self, X: Any, *, first_row: int = 0) -> Any:
-        reader = self._reader
-        numbers = isinstance(reader, IntegerReader)
-        vocab_size = reader.vocab_size if numbers else None
-        rows = check_rows(X, first_row=first_row, vocab_size=vocab_size)
-        if holds_integers(rows) != numbers:
-            kinds = "texts", "sequences of integers"
-            raise TypeError(f"`X` holds {kinds[not numbers]}, but `fit` was given {kinds[numbers]}")
-        module, paired = self.module_, isinstance(rows[0], tuple)
-        if isinstance(module, MIMOFormer):
-            differs = paired != (module.n_texts == 2)
-        else:
-            # The encoder, which reads the beginning, would see the first of two long texts alone.
-            differs = paired and self._n_read > self._structure["max_length"]
-        if differs:
-            kinds = "single texts", "pairs of texts"
-            raise ValueError(f"`X` holds {kinds[paired]}, but `fit` was given {kinds[not paired]}")
-        return rows
-
-    def _table(self, tokenizer: Any, rows: Any) -> RowTable:
+    def _wrap(self, tokenizer: Any, module: MuxModule) -> Reader:
         if isinstance(tokenizer, IntegerReader):
-            return tokenizer.table(rows)
-        if self._is_mimoformer and isinstance(rows[0], tuple):
-            return PairTable.from_pairs(tokenizer, rows)
-        return tokenize(tokenizer, rows)
+            return tokenizer
+        if isinstance(module, MIMOFormer):
+            paired = module.n_texts == 2
+            return TextReader(tokenizer, pairs=paired, apart=paired)
+        reader = TextReader(tokenizer)
+        # The encoder, which reads the beginning, would see the first of two long texts alone.
+        return replace(reader, pairs=False) if reader.max_length > self.max_length else reader
 
     def _learn_reader(self, rows: Any, extra: Any) -> Any:
         parts = [rows] if extra is rows else [rows, extra]
@@ -654,36 +629,11 @@ class MuxTextClassifier(MuxClassifierMixin, MimoMixin, RevMuxMixin):
                 reader = replace(reader, max_length=length)
             else:
                 reader.enable_truncation(length)
-        return reader, module
-
-    def _predict_n_mux(self, n_mux: int | str | None, min_score: float | None = None) -> int:
-        return round_n_mux(self.module_, super()._predict_n_mux(n_mux, min_score))
-
-    @property
-    def _n_read(self) -> int:
-        if isinstance(self._reader, IntegerReader):
-            return self._reader.max_length
-        return self._reader.truncation["max_length"]
+        return self._wrap(reader, module), module
 
     # Saving
 
-    def _reader_config(self) -> dict[str, Any]:
-        config = super()._reader_config()
-        if isinstance(self._reader, IntegerReader):
-            config["max_integers"] = self._reader.max_length
-        return config
-
-    def _reader_files(self) -> dict[str, str]:
-        return {} if isinstance(self._reader, IntegerReader) else super()._reader_files()
-
-    @classmethod
-    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> Any:
-        if (max_length := config.get("max_integers")) is not None:
-            return IntegerReader(config["vocab_size"], max_length)
-        return super()._load_reader(config, files)
-
-    def _set_arrays(self, arrays: dict[str, NDArray]) -> None:
-        super()._set_arrays(arrays)
+    def _complete_loaded(self) -> None:
         if self._structure.get("tokenizer") not in (None, *TOKENIZERS):
             # The parameter was an object, which a configuration cannot hold.
-            self.tokenizer = copy_tokenizer(self._reader)
+            self.tokenizer = copy_tokenizer(self.tokenizer_)

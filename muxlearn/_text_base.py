@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from inspect import signature
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,8 +29,7 @@ from muxlearn.nn.multiplex import (
 )
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import TOKENIZER
-from muxlearn.rows import train_tokenizer
+from muxlearn.rows import Reader, train_tokenizer
 
 if TYPE_CHECKING:
     from muxlearn._net import MuxNet
@@ -350,7 +349,7 @@ class MuxTextEstimator(ReferenceMixin):
             )
 
     def _warm_up(
-        self, reader: Any, module: MuxModule, rows: list[Any], seed: int
+        self, reader: Reader, module: MuxModule, rows: list[Any], seed: int
     ) -> tuple[Any, bool]:
         """Train the retrieval task alone; returns its history and whether it was interrupted."""
         if self.warm_up is None or self.n_mux == 1 or self.warm_up_epochs == 0:
@@ -362,7 +361,7 @@ class MuxTextEstimator(ReferenceMixin):
 
         net = self._train(
             module,
-            MixtureData(self._table(reader, rows)),
+            MixtureData(reader.table(rows)),
             None,
             seed=seed,
             description="warm-up",
@@ -376,15 +375,10 @@ class MuxTextEstimator(ReferenceMixin):
     # Fitted state
 
     @property
-    def _n_read(self) -> int:
-        """Tokens of a row that are read at most."""
-        return self._structure["max_length"]
-
-    @property
     def tokenizer_(self) -> Any:
         """The tokenizer."""
         check_is_fitted(self)
-        return self._reader
+        return getattr(self._reader, "tokenizer", self._reader)
 
     @property
     def warm_up_history_(self) -> Any:
@@ -392,7 +386,7 @@ class MuxTextEstimator(ReferenceMixin):
         check_is_fitted(self)
         return self._warm_up_history
 
-    def _reader_config(self) -> dict[str, Any]:
+    def _module_config(self) -> dict[str, Any]:
         module = self.module_
         if isinstance(module, ReferenceTextModule):
             return {"reference": module.setting}
@@ -407,15 +401,6 @@ class MuxTextEstimator(ReferenceMixin):
             config["n_blocks"] = module.multiplexer.n_blocks
         config["warmed_up"] = module.warmed_up
         return config
-
-    def _reader_files(self) -> dict[str, str]:
-        return {TOKENIZER: self.tokenizer_.to_str()}
-
-    @classmethod
-    def _load_reader(cls, config: dict[str, Any], files: Mapping[str, str]) -> Any:
-        from tokenizers import Tokenizer
-
-        return Tokenizer.from_str(files[TOKENIZER])
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         if (setting := config.get("reference")) is not None:

@@ -10,7 +10,6 @@ from muxlearn._params import Boolean, Choice, Constraint, Integer, IntegerTuple,
 from muxlearn._pretrained import SCRATCH, is_ours, is_pretrainer
 from muxlearn.nn.cut import FrozenEncoder
 from muxlearn.nn.mimoformer import MIMOFormer
-from muxlearn.nn.module import MuxModule
 from muxlearn.nn.revmux import RevMuxClassifier
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ __all__ = [
     "build_revmux",
     "check_architecture",
     "choose_warm_up",
-    "round_n_mux",
 ]
 
 #: Choices that some architectures have and others have not; numbers are ignored where they are of
@@ -282,25 +280,3 @@ def build_revmux(
             f"`backbone` {str(backbone)!r}, `mux_layer` {mux_layer}: {error}"
         ) from error
     return RevMuxClassifier(frozen, n_mux, n_classes, params["dropout"])
-
-
-def round_n_mux(module: MuxModule, n_mux: int) -> int:
-    """Return the number of rows nearest below that a module can mix.
-
-    Parameters
-    ----------
-    module : MuxModule
-    n_mux : int
-        1 to the module's capacity.
-
-    Returns
-    -------
-    int
-        Of a MIMOFormer one of its operating points, which are few; of RevMUX a power of two;
-        else `n_mux` itself.
-    """
-    if isinstance(module, RevMuxClassifier):
-        return _power_of_two(n_mux)
-    if not isinstance(module, MIMOFormer):
-        return n_mux
-    return max(point for point in module.operating_points if point <= n_mux)

@@ -112,9 +112,10 @@ def export_onnx(
         "operating_points": points,
     }
     contents = {graph_name(point): graph for point, graph in graphs.items()}
-    for name, text in estimator._reader_files().items():
+    predictor = estimator.predictor_
+    for name, text in predictor.reader.files().items():
         contents[name] = text.encode()
-    if arrays := estimator._arrays():
+    if arrays := predictor.task.arrays():
         from safetensors.numpy import save
 
         contents[ARRAYS] = save(arrays)
@@ -129,13 +130,15 @@ def _check_points(estimator: MuxEstimator, n_mux: int | Iterable[int] | None) ->
         given = list(n_mux) if isinstance(n_mux, Iterable) else [n_mux]
     if not given:
         raise ValueError("`n_mux` is empty; give one number of rows at least")
-    return sorted({estimator._predict_n_mux(point) for point in given}, reverse=True)
+    predictor = estimator.predictor_
+    return sorted({predictor.resolve_point(point) for point in given}, reverse=True)
 
 
 def _sizes(estimator: MuxEstimator) -> Sizes:
     if isinstance(estimator, MuxImageClassifier):
         return Sizes(image_shape=estimator.image_shape_)
-    return Sizes(estimator._n_read, estimator._reader.get_vocab_size())
+    reader: Any = estimator.predictor_.reader
+    return Sizes(reader.max_length, reader.vocab_size)
 
 
 class OnnxMuxClassifier(OnnxModel):
@@ -186,8 +189,7 @@ class OnnxMuxClassifier(OnnxModel):
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
         """
-        self._check_n_mux(n_mux)
-        return self._estimator.decision_function(X, n_mux, groups, n_passes)
+        return self.predictor_.predict(X, n_mux, groups, n_passes, "decision_function")
 
 
 class OnnxMuxTagger(OnnxModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -31,7 +31,8 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import Multiplexer, principal_axes
 from muxlearn.persistence import encode_params
-from muxlearn.rows import TokenTable, check_texts, iterate_rows, tokenize
+from muxlearn.rows import TextReader, TokenTable, check_texts
+from muxlearn.tasks import VectorsTask
 
 if TYPE_CHECKING:
     from muxlearn._net import MuxNet
@@ -335,15 +336,15 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             raise ValueError(
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
             )
-        rows = self._check_rows(X)
+        rows = _check_single(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device()):
             reader, module, table, answers = self._prepare(rows)
             net = self._pretrain(module, table, answers, seed)
         self._set_fitted(
             reader=reader,
+            task=VectorsTask(),
             net=net,
-            classes=None,
             history=net.history,
             warm_up_history=None,
             plan_seed=seed,
@@ -372,12 +373,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             Vectors of length 1, after several passes their mean. Without a teacher they have
             `hidden_size` dimensions.
         """
-        parts = list(self._log_proba_parts(X, n_mux, groups, n_passes))
-        numbers = np.concatenate([rows for rows, _ in parts])
-        vectors = np.concatenate([values for _, values in parts])
-        out = np.empty_like(vectors)
-        out[numbers] = vectors
-        return out
+        return self._predict("transform", X, n_mux, groups, n_passes)
 
     def score(self, X: Iterable[str], y: Any = None, n_mux: int | None = None) -> float:
         """Say how well texts are read from mixtures: the higher the better.
@@ -412,7 +408,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         check_is_fitted(self)
         if self.teacher is None:
             return retrieval_score(self, X, n_mux)
-        rows = self._check_rows(X)
+        rows = self._reader.check(X)
         vectors = self.transform(rows, n_mux)
         teacher, _ = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
         _, answers = self._ask(teacher, self.tokenizer_, rows, with_tokens=False)
@@ -440,47 +436,39 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
                 "objective='both', or teacher=None"
             )
 
-    # Rows
-
-    def _iterate_rows(self, X: Any) -> Iterator[Any]:
-        return iterate_rows(X)
-
-    def _check_rows(self, X: Any, *, first_row: int = 0) -> list[Any]:
-        rows = check_texts(X, first_row=first_row)
-        if isinstance(rows[0], tuple):
-            raise ValueError("`X` holds pairs of texts; give single texts")
-        return rows
-
-    def _table(self, reader: Any, rows: Any) -> RowTable:
-        return tokenize(reader, rows)
+    def _wrap(self, tokenizer: Any, module: MuxModule) -> TextReader:
+        return TextReader(tokenizer, pairs=False)
 
     # The network
 
-    def _prepare(self, rows: list[str]) -> tuple[Any, MuxModule, RowTable, TeacherAnswers | None]:
-        """Build tokenizer and module, and ask the teacher."""
+    def _prepare(
+        self, rows: list[str]
+    ) -> tuple[TextReader, MuxModule, RowTable, TeacherAnswers | None]:
+        """Build reader and module, and ask the teacher."""
         if self.teacher is None:
-            reader, module = self._build(rows, rows, _OWN_SIZE)
-            return reader, module, self._table(reader, rows), None
+            own, module = self._build(rows, rows, _OWN_SIZE)
+            reader = self._wrap(own, module)
+            return reader, module, reader.table(rows), None
         if self._is_from_nothing:
             self._check_sizes()
         teacher, tokenizer = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
         if self._is_from_nothing:
-            reader = self._cutting(tokenizer)
+            own = self._cutting(tokenizer)
             encoder = self._compact_encoder(teacher.embedding.num_embeddings)
             _start_from(encoder.embedding, teacher.embedding.weight)
             module = self._assemble(encoder, teacher.hidden_size)
         else:
-            reader, module = self._build(rows, rows, teacher.hidden_size)
-            self._check_vocabulary(reader, tokenizer)
-        table, answers = self._ask(teacher, reader, rows, with_tokens=self.token_weight > 0)
-        return reader, module, table, answers
+            own, module = self._build(rows, rows, teacher.hidden_size)
+            self._check_vocabulary(own, tokenizer)
+        table, answers = self._ask(teacher, own, rows, with_tokens=self.token_weight > 0)
+        return self._wrap(own, module), module, table, answers
 
     def _ask(
-        self, teacher: PretrainedEncoder, reader: Any, rows: list[str], *, with_tokens: bool
+        self, teacher: PretrainedEncoder, tokenizer: Any, rows: list[str], *, with_tokens: bool
     ) -> tuple[TokenTable, TeacherAnswers]:
         return ask_teacher(
             teacher,
-            reader,
+            tokenizer,
             rows,
             with_tokens=with_tokens,
             cache=self.cache,
@@ -488,9 +476,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             verbose=self.verbose,
         )
 
-    def _check_vocabulary(self, reader: Any, tokenizer: Any) -> None:
+    def _check_vocabulary(self, own: Any, tokenizer: Any) -> None:
         """Refuse a teacher whose tokens are not those of the encoder."""
-        if reader.get_vocab() != tokenizer.get_vocab():
+        if own.get_vocab() != tokenizer.get_vocab():
             raise ValueError(
                 f"`teacher` {str(self.teacher)!r} has another vocabulary than "
                 f"{self._backbone_name}; take a teacher with the same one, such as the encoder "
@@ -599,29 +587,30 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     # Prediction
 
-    def _answers(self, outputs: torch.Tensor) -> NDArray[np.float64]:
-        return outputs.double().numpy()
-
-    def _merge_passes(self, answers: list[NDArray[np.float64]]) -> NDArray[np.float64]:
-        mean = np.mean(answers, axis=0)
-        return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
-
     def _as_pretrained(self) -> Pretrained:
         """Return what this leaves to others."""
         return Pretrained.from_saved(
             "`backbone`",
-            {"structure": encode_params(self._structure), **self._reader_config()},
+            {"structure": encode_params(self._structure), **self._module_config()},
             {name: t.detach().cpu() for name, t in self.module_.state_dict().items()},
             self.tokenizer_.to_str(),
         )
 
     # Saving
 
-    def _reader_config(self) -> dict[str, Any]:
-        return {**super()._reader_config(), "vector_size": _size(self.module_)}
+    def _module_config(self) -> dict[str, Any]:
+        return {**super()._module_config(), "vector_size": _size(self.module_)}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         return super()._rebuild(config, config["vector_size"])
+
+
+def _check_single(X: Any) -> list[str]:
+    """Check texts that are not pairs."""
+    rows = check_texts(X)
+    if isinstance(rows[0], tuple):
+        raise ValueError("`X` holds pairs of texts; give single texts")
+    return rows  # type: ignore[return-value]
 
 
 def _size(module: MuxModule) -> int:

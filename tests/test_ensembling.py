@@ -47,7 +47,9 @@ def test_n_passes_is_the_mean_over_copies_among_others(classifiers, multiplexer)
     lengths = np.array([len(clf.tokenizer_.encode(text).ids) for text in TEXTS])
     passes = []
     for regrouping in range(4):
-        plan = plan_mixtures(lengths, N_MUX, seed=clf._plan_seed, regrouping=regrouping)
+        plan = plan_mixtures(
+            lengths, N_MUX, seed=clf.predictor_.planner.seed, regrouping=regrouping
+        )
         rows = plan.rows.ravel()
         proba = np.full((len(TEXTS), 3), np.nan)
         counted = plan.counted.ravel()
@@ -61,7 +63,7 @@ def test_n_passes_is_the_mean_over_copies_among_others(classifiers, multiplexer)
 
 def test_the_tags_of_a_sentence_are_the_mean_over_every_slot(tiny_tagger):
     tagger = tiny_tagger(n_mux=N_MUX, max_epochs=4, lr=1e-2).fit(SENTENCES, TAGS)
-    table = tagger._table(tagger.tokenizer_, SENTENCES[7:8])
+    table = tagger.predictor_.reader.table(SENTENCES[7:8])
     inputs = table.inputs(np.zeros((1, N_MUX), np.int64))
     with torch.no_grad():
         logits = tagger.module_(**{n: torch.tensor(v).flatten(0, 1) for n, v in inputs.items()})

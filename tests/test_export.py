@@ -104,11 +104,6 @@ def test_an_exported_model_goes_through_pickle(exported):
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), exported.predict_proba(TEXTS))
 
 
-def test_an_exported_model_says_that_its_speed_is_not_known(exported):
-    with pytest.raises(ValueError, match=r"'auto', but nobody has measured .* one of 3, 1$"):
-        exported.predict(TEXTS, n_mux="auto")
-
-
 def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     X = np.arange(32).reshape(8, 4) % 5
     clf = tiny_classifier(warm_up=None).fit(X, [0, 1] * 4)
@@ -127,8 +122,8 @@ def test_probabilities_of_tags_are_torchs(tagger, exported_tagger, n_mux):
 def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
     assert exported_tagger.predict(SENTENCES) == tagger.predict(SENTENCES)
     # The legal steps between tags have travelled too.
-    learned = exported_tagger._estimator._step_scores()
-    for given, expected in zip(learned, tagger._step_scores(), strict=True):
+    learned = exported_tagger.predictor_.task.step_scores()
+    for given, expected in zip(learned, tagger.predictor_.task.step_scores(), strict=True):
         np.testing.assert_array_equal(given, expected)
 
 

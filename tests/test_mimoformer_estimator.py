@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from muxlearn import MuxTextClassifier
-from muxlearn._text_modules import build_mimoformer, round_n_mux
+from muxlearn._text_modules import build_mimoformer
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer_layers import SoftmaxAttention
@@ -95,7 +95,7 @@ def test_pairs_are_read_apart_and_compared(tiny):
 def test_each_text_of_a_pair_has_max_length_tokens(untrained, tiny):
     pairs = [("a" * 40, "b"), ("c", "d" * 40)] * 4
     clf = tiny(max_epochs=0, warm_up=None, tokenizer="byte", n_mux=2).fit(pairs, [0, 1] * 4)
-    table = clf._table(clf.tokenizer_, pairs)
+    table = clf.predictor_.reader.table(pairs)
     ids, mask = table.inputs(np.array([[0, 1]])).values()
     assert ids.shape == (1, 2, 2, 16)
     assert mask.sum(-1).tolist() == [[[16, 1], [1, 16]]]
@@ -141,9 +141,9 @@ def test_other_numbers_are_rounded_down_to_a_part_of_the_grid(untrained):
     at = {n_mux: clf.predict_proba(TEXTS, n_mux=n_mux) for n_mux in (4, 7, 8)}
     np.testing.assert_array_equal(at[7], at[4])
     assert np.abs(at[8] - at[4]).max() > 1e-4
-    assert [round_n_mux(clf.module_, n_mux) for n_mux in (1, 3, 5, 15, 16)] == [1, 2, 4, 8, 16]
+    assert [clf.module_.round_n_mux(n_mux) for n_mux in (1, 3, 5, 15, 16)] == [1, 2, 4, 8, 16]
     with pytest.raises(
-        ValueError, match=r"`n_mux` .* at most 16 or 'auto', got 17.*; this model was built with 16"
+        ValueError, match=r"`n_mux` .* at most 16, got 17.*; this model was built with 16"
     ):
         clf.predict(TEXTS, n_mux=17)
 
@@ -216,7 +216,7 @@ def test_the_regulariser_brings_weights_nearer_to_isometries(tiny):
 
 
 def test_prediction_is_that_of_the_module(fitted):
-    ids, mask = fitted._table(fitted.tokenizer_, TEXTS[:1]).gather(np.zeros(1, np.int64))
+    ids, mask = fitted.predictor_.reader.table(TEXTS[:1]).gather(np.zeros(1, np.int64))
     rows = torch.from_numpy(ids).repeat(4, 1), torch.from_numpy(mask).repeat(4, 1)
     with torch.no_grad():
         expected = fitted.module_(*rows).softmax(-1)[:1].numpy()
@@ -243,8 +243,8 @@ def test_bfloat16_predicts_nearly_the_same(untrained):
     exact = clf.predict_proba(TEXTS)
     rounded = clf.set_params(dtype="bfloat16").predict_proba(TEXTS)
     assert 0 < np.abs(rounded - exact).max() < 0.05
-    assert clf._runner._model.embedding.weight.dtype is torch.bfloat16
-    assert clf._runner._model.layers[0].attention.folded is not None
+    assert clf._copies._model.embedding.weight.dtype is torch.bfloat16
+    assert clf._copies._model.layers[0].attention.folded is not None
 
 
 # Saving, cloning, searching

@@ -12,10 +12,12 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
-from muxlearn import MuxImageClassifier, MuxTextClassifier, _operating_points
+from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn._model_card import model_card
 from muxlearn.persistence import FormatError
+from muxlearn.prediction import Predictor, _points
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.tasks import ClassesTask
 
 TEXTS = [f"{noun} and {other}" for noun in ("snow", "sun", "goal") for other in "abcdefghij"]
 LABELS = ["weather"] * 20 + ["sport"] * 10
@@ -78,13 +80,13 @@ def test_each_operating_point_has_a_score_and_a_speed(fitted):
 
 def test_the_score_is_that_of_the_rows_that_were_set_aside(stopping, monkeypatch):
     asked = []
-    own = MuxTextClassifier._predict_checked
+    own = Predictor.predict_checked
 
     def watch(self, rows, n_mux):
         asked.append(rows)
         return own(self, rows, n_mux)
 
-    monkeypatch.setattr(MuxTextClassifier, "_predict_checked", watch)
+    monkeypatch.setattr(Predictor, "predict_checked", watch)
     clf = stopping(max_epochs=3, validation_fraction=0.3).fit(TEXTS, LABELS)
     held_out = asked[0]
     assert len(held_out) == 9
@@ -111,7 +113,7 @@ def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
         architecture="mimoformer", backbone=None, n_mux=6, mux_grid=(3, 2), operating_points=None
     ).fit(TEXTS, LABELS)
     points = clf.operating_points_
-    assert list(points) == sorted({clf._predict_n_mux(n_mux) for n_mux in (6, 3, 1)})
+    assert list(points) == sorted({clf.predictor_.resolve_point(n_mux) for n_mux in (6, 3, 1)})
 
 
 @pytest.mark.parametrize(("tags", "name"), [(TAGS, "accuracy of tokens"), (ENTITIES, "F1 of")])
@@ -198,9 +200,9 @@ def test_an_interruption_of_the_measurement_leaves_a_fitted_estimator(stopping, 
         raise KeyboardInterrupt
 
     if stage == "score":
-        monkeypatch.setattr(MuxTextClassifier, "_score_labels", interrupt)
+        monkeypatch.setattr(ClassesTask, "score", interrupt)
     else:
-        monkeypatch.setattr(_operating_points, "paired_seconds", interrupt)
+        monkeypatch.setattr(_points, "paired_seconds", interrupt)
     clf = stopping().fit(TEXTS, LABELS)
     assert not hasattr(clf, "operating_points_")
     assert len(clf.predict(TEXTS)) == len(TEXTS)
@@ -211,7 +213,7 @@ def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatc
         raise torch.OutOfMemoryError("the GPU has not enough memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(MuxTextClassifier, "_predict_checked", fail)
+        patch.setattr(Predictor, "predict_checked", fail)
         with pytest.warns(UserWarning, match=r"not be measured .* \(OutOfMemoryError: the GPU"):
             clf = stopping().fit(TEXTS, LABELS)
     assert not hasattr(clf, "operating_points_")
@@ -276,87 +278,93 @@ def test_given_scores_take_their_place_on_a_card(measured):
     ("min_score", "chosen"), [(0.95, 1), (0.94, 1), (0.93, 2), (0.9, 3), (0.5, 3), (0, 3), (-1, 3)]
 )
 def test_the_fastest_that_is_good_enough_is_chosen(measured, min_score, chosen):
-    assert measured._predict_n_mux("auto", min_score) == chosen
+    assert measured.fastest_point(min_score) == chosen
 
 
 def test_a_point_right_at_the_least_score_is_good_enough(measured):
     assert 0.95 - 0.02 != 0.93
-    assert measured._predict_n_mux("auto", 0.95 - 0.02 + 1e-12) == 2
+    assert measured.fastest_point(0.95 - 0.02 + 1e-12) == 2
 
 
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 def test_predictions_are_those_of_the_chosen_point(measured, method):
     predict = getattr(measured, method)
     np.testing.assert_array_equal(
-        predict(TEXTS, n_mux="auto", min_score=0.93), predict(TEXTS, n_mux=2)
+        predict(TEXTS, n_mux=measured.fastest_point(0.93)), predict(TEXTS, n_mux=2)
     )
 
 
 def test_a_score_is_that_of_the_chosen_point(measured):
-    chosen = measured.score(TEXTS, LABELS, n_mux="auto", min_score=0.95)
+    chosen = measured.score(TEXTS, LABELS, n_mux=measured.fastest_point(0.95))
     assert chosen == measured.score(TEXTS, LABELS, n_mux=1)
 
 
 def test_streams_take_the_chosen_point(measured):
-    chosen = measured.predict_iter(
-        iter(TEXTS), n_mux="auto", min_score=0.93, method="predict_proba"
-    )
+    point = measured.fastest_point(0.93)
+    chosen = measured.predict_iter(iter(TEXTS), n_mux=point, method="predict_proba")
     np.testing.assert_array_equal(list(chosen), measured.predict_proba(TEXTS, n_mux=2))
 
 
 def test_data_sets_take_the_chosen_point(measured, tmp_path):
     pd.DataFrame({"text": TEXTS}).to_parquet(tmp_path / "texts.parquet")
     predict = partial(measured.predict_dataset, tmp_path / "texts.parquet", method="predict_proba")
-    predict(tmp_path / "auto", n_mux="auto", min_score=0.93)
-    predict(tmp_path / "auto", n_mux=2)  # the same job: there is nothing left to do
+    predict(tmp_path / "chosen", n_mux=measured.fastest_point(0.93))
+    predict(tmp_path / "chosen", n_mux=2)  # the same job: there is nothing left to do
     with pytest.raises(ValueError, match="n_mux"):
-        predict(tmp_path / "auto", n_mux="auto", min_score=0.95)
+        predict(tmp_path / "chosen", n_mux=measured.fastest_point(0.95))
 
 
 def test_a_tagger_chooses_too(tiny_tagger):
     tagger = tiny_tagger(max_epochs=0, warm_up=None).fit(SENTENCES, TAGS)
     tagger._measured = {1: FIGURES[1], 2: FIGURES[2]}
     for n_mux, min_score in ((1, 0.95), (2, 0.9)):
-        chosen = tagger.predict_proba(SENTENCES, n_mux="auto", min_score=min_score)
+        point = tagger.fastest_point(min_score)
+        chosen = tagger.predict_proba(SENTENCES, n_mux=point)
         for ours, wanted in zip(chosen, tagger.predict_proba(SENTENCES, n_mux=n_mux), strict=True):
             np.testing.assert_array_equal(ours, wanted)
-        assert tagger.predict(SENTENCES, n_mux="auto", min_score=min_score)
-        assert tagger.score(SENTENCES, TAGS, n_mux="auto", min_score=min_score) >= 0
+        assert tagger.predict(SENTENCES, n_mux=point)
+        assert tagger.score(SENTENCES, TAGS, n_mux=point) >= 0
 
 
 @pytest.mark.parametrize(
-    ("given", "error", "message"),
+    ("min_score", "error", "message"),
     [
-        ({"n_mux": "auto"}, ValueError, "`n_mux` is 'auto', .* give `min_score`, or a number"),
-        ({"min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is None; set n_mux='"),
-        ({"n_mux": 2, "min_score": 0.9}, ValueError, "`min_score` is 0.9, but `n_mux` is 2"),
-        ({"n_mux": "auto", "min_score": "high"}, TypeError, r"`min_score` .* a number, got 'high'"),
-        ({"n_mux": "auto", "min_score": True}, TypeError, "`min_score` must be a number, got Tr"),
-        ({"n_mux": "auto", "min_score": np.nan}, ValueError, "`min_score` must be a number, got"),
+        ("high", TypeError, r"`min_score` .* a number, got 'high'"),
+        (True, TypeError, "`min_score` must be a number, got Tr"),
+        (np.nan, ValueError, "`min_score` must be a number, got"),
         (
-            {"n_mux": "auto", "min_score": 0.99},
+            0.99,
             ValueError,
             "no operating point scores `min_score` 0.99 or more: the best is n_mux=1 with 0.95",
         ),
-        ({"n_mux": "Auto", "min_score": 0.9}, ValueError, "`n_mux` is 'Auto'"),
-        ({"n_mux": "Auto"}, ValueError, r"whole number .* or 'auto', got 'Auto' .*did you mean"),
-        ({"n_mux": 5}, ValueError, "at most 4 or 'auto', got 5"),
+    ],
+)
+def test_what_cannot_be_reached(measured, min_score, error, message):
+    with pytest.raises(error, match=message):
+        measured.fastest_point(min_score)
+
+
+@pytest.mark.parametrize(
+    ("n_mux", "error", "message"),
+    [
+        ("auto", TypeError, "whole number .* got 'auto' .* and `fastest_point` chooses among them"),
+        (5, ValueError, "at most 4, got 5"),
     ],
 )
 @pytest.mark.parametrize("method", ["predict", "predict_iter"])
-def test_what_cannot_be_chosen(measured, method, given, error, message):
+def test_what_is_no_point(measured, method, n_mux, error, message):
     with pytest.raises(error, match=message):
-        getattr(measured, method)(TEXTS, **given)
+        getattr(measured, method)(TEXTS, n_mux=n_mux)
 
 
 def test_there_is_nothing_to_choose_from_before_measuring(unmeasured):
     with pytest.raises(ValueError, match=re.escape("or call measure_operating_points(X, y)")):
-        unmeasured.predict(TEXTS, n_mux="auto", min_score=0.5)
+        unmeasured.fastest_point(0.5)
 
 
 def test_there_is_nothing_to_choose_from_before_fit(stopping):
     with pytest.raises(NotFittedError):
-        stopping().predict(TEXTS, n_mux="auto", min_score=0.5)
+        stopping().fastest_point(0.5)
 
 
 def test_what_embeds_has_no_choice():
@@ -371,5 +379,7 @@ def test_what_embeds_has_no_choice():
     ).fit(TEXTS)
     with pytest.raises(AttributeError, match="has no measure_operating_points"):
         pretrainer.measure_operating_points(TEXTS, LABELS)
+    with pytest.raises(AttributeError, match="has no fastest_point"):
+        pretrainer.fastest_point(0.5)
     with pytest.raises(TypeError, match=r"whole number .* at most 2, got 'auto'"):
         pretrainer.transform(TEXTS, n_mux="auto")

@@ -161,7 +161,7 @@ def test_pairs_of_texts(tiny):
 
 
 def test_prediction_is_that_of_the_module(fitted):
-    ids, mask = fitted._table(fitted.tokenizer_, TEXTS[:1]).gather(np.zeros(1, np.int64))
+    ids, mask = fitted.predictor_.reader.table(TEXTS[:1]).gather(np.zeros(1, np.int64))
     rows = torch.from_numpy(ids).repeat(2, 1), torch.from_numpy(mask).repeat(2, 1)
     with torch.no_grad():
         expected = fitted.module_(*rows).softmax(-1).mean(0).numpy()
@@ -173,7 +173,7 @@ def test_other_numbers_are_rounded_down_to_a_power_of_two(untrained):
     at = {n_mux: clf.predict_proba(TEXTS, n_mux=n_mux) for n_mux in (4, 7, 8)}
     np.testing.assert_array_equal(at[7], at[4])
     assert np.abs(at[8] - at[4]).max() > 1e-6
-    with pytest.raises(ValueError, match=r"`n_mux` .* at most 8 or 'auto', got 9"):
+    with pytest.raises(ValueError, match=r"`n_mux` .* at most 8, got 9"):
         clf.predict(TEXTS, n_mux=9)
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.rows import TextReader
 from muxlearn.rows._groups import group_windows
 
 WORDS = ("cat", "old dog", "it", "a bird that sings", "")
@@ -156,14 +157,15 @@ def test_no_row_gives_a_table_without_rows(fitted, frame, tmp_path):
 JOB = """
 import sys
 from muxlearn import MuxTextClassifier
+from muxlearn.rows import TextReader
 MuxTextClassifier._window_rows = 1
 clf = MuxTextClassifier.load(sys.argv[1])
-inner = clf._table
+inner = TextReader.table
 def slow(*args):
     import time
     time.sleep(0.1)
     return inner(*args)
-clf._table = slow
+TextReader.table = slow
 clf.predict_dataset(sys.argv[2], sys.argv[3], keep=["id"], rows_per_part=1)
 """
 
@@ -203,7 +205,7 @@ def test_a_part_that_is_missing_is_made_again(fitted, frame, parquet, tmp_path):
 
 def test_a_job_that_is_done_is_not_done_again(fitted, parquet, tmp_path, monkeypatch):
     output = fitted.predict_dataset(parquet, tmp_path / "out")
-    monkeypatch.setattr(MuxTextClassifier, "_table", None)
+    monkeypatch.setattr(TextReader, "table", None)
     assert fitted.predict_dataset(parquet, output) == output
 
 

@@ -55,7 +55,7 @@ def flat(rows):
 
 def through_module(tagger, sentences):
     """Probabilities of the fitted torch module for sentences in this order, all in one."""
-    table = tagger._table(tagger.tokenizer_, sentences)
+    table = tagger.predictor_.reader.table(sentences)
     inputs = table.inputs(np.arange(len(sentences))[:, None])
     with torch.no_grad():
         logits = tagger.module_(**{k: torch.from_numpy(v[:, 0]) for k, v in inputs.items()})

@@ -131,7 +131,7 @@ def test_all_pieces_of_a_word_learn_its_tag(tiny):
     tagger = tiny(label_pieces="all", max_epochs=0).fit(sentences, [["x", "y"]] * 24)
     rows = np.arange(24)[:, None]
     for label_pieces, n_read in (("first", [2]), ("all", [3, 4, 5, 6, 7, 8, 9])):
-        table = tagger.set_params(label_pieces=label_pieces)._table(tagger.tokenizer_, sentences)
+        table = tagger.set_params(label_pieces=label_pieces).predictor_.reader.table(sentences)
         assert set(table.inputs(rows)["tagged"].sum((1, 2)).tolist()) <= set(n_read)
 
 

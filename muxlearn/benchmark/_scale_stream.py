@@ -110,14 +110,15 @@ def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]]
     model = MuxTextClassifier.load(Path(folder, "model"))
     samples: list[tuple[int, float]] = []
     n_done = 0
-    check_rows = model._check_rows
+    predictor = model.predictor_
 
-    def count(rows: Any, *, first_row: int = 0) -> Any:
-        nonlocal n_done
-        n_done = first_row + len(rows)
-        return check_rows(rows, first_row=first_row)
+    class Counting(type(predictor.reader)):  # type: ignore[misc]
+        def check(self, X: Any, *, first_row: int = 0) -> Any:
+            nonlocal n_done
+            n_done = first_row + len(X)
+            return super().check(X, first_row=first_row)
 
-    model._check_rows = count  # type: ignore[assignment,method-assign]
+    predictor.reader = Counting(**vars(predictor.reader))
     done = threading.Event()
 
     def watch() -> None:
@@ -128,7 +129,7 @@ def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]]
     watcher.start()
     start = time.perf_counter()
     try:
-        model.predict_dataset(
+        predictor.predict_dataset(
             Path(folder, "texts.parquet"), Path(folder, "labels"), keep=["id"], rows_per_part=1
         )
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from muxlearn.distributed._predictor import open_folder, require
 
@@ -19,9 +19,8 @@ def predict_dask(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | Literal["auto"] | None = None,
+    n_mux: int | None = None,
     n_passes: int = 1,
-    min_score: float | None = None,
     method: str = "predict",
 ) -> dd.DataFrame:
     """Add the predictions of a saved model to a Dask DataFrame.
@@ -43,8 +42,8 @@ def predict_dask(
     groups : str, default=None
         The column of the groups; rows of different groups never share a mixture.
 
-    n_mux, n_passes, min_score
-        As in `predict`; "auto" goes by the speeds that were measured before the model was saved.
+    n_mux, n_passes
+        As in `predict`.
 
     method : {"predict", "predict_proba"}, default="predict"
         Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.
@@ -80,7 +79,6 @@ def predict_dask(
         groups=groups,
         n_mux=n_mux,
         n_passes=n_passes,
-        min_score=min_score,
         method=method,
     )
     meta: Any = predictor(empty)

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 import muxlearn
 from muxlearn._params import Choice
 from muxlearn.persistence import CONFIG, FormatError
-from muxlearn.prediction import arrow_column, choose_columns, result_name, window_rows
+from muxlearn.prediction import arrow_column, choose_columns, result_name, result_type, window_rows
 from muxlearn.rows import check_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from muxlearn._estimator import MuxEstimator
+    from muxlearn.prediction import Predictor
 
 __all__ = ["FolderPredictor", "open_folder", "require"]
 
@@ -83,10 +84,10 @@ class FolderPredictor:
     n_passes: int
     method: str
 
-    def load(self) -> MuxEstimator:
+    def load(self) -> Predictor:
         """Return the model, loaded once in a process."""
         with _lock:
-            return _load(self.folder, self.digest)
+            return _load(self.folder, self.digest).predictor_
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predict the rows of a frame in one plan, as `predict` does.
@@ -116,29 +117,24 @@ class FolderPredictor:
 
     def _predict(self, frame: pd.DataFrame) -> Any:
         values = {name: frame[name].tolist() for name in self.columns}
-        results = getattr(self.load(), self.method)(
+        results = self.load().predict(
             window_rows(values, self.columns),
             n_mux=self.n_mux,
             groups=None if self.groups is None else frame[self.groups].tolist(),
             n_passes=self.n_passes,
+            method=self.method,
         )
         return results if getattr(results, "ndim", 0) == 1 else arrow_column(results).to_pylist()
 
     def _nothing(self) -> Any:
         """Return the results of no row, in their type."""
-        model = self.load()
-        scalar = self.method == "predict" and model._column_kind() != "tokens"
-        return model.classes_[:0] if scalar else []
+        predictor = self.load()
+        scalar = self.method == "predict" and not predictor.task.nested
+        return predictor.classes[:0] if scalar else []
 
     def result_type(self) -> Any:
         """Return the Arrow type of the results."""
-        import pyarrow as pa
-
-        model = self.load()
-        value = pa.array(model.classes_.tolist()).type
-        if self.method == "predict_proba":
-            value = pa.list_(pa.float64())
-        return pa.list_(value) if model._column_kind() == "tokens" else value
+        return result_type(self.load(), self.method)
 
 
 def open_folder(
@@ -147,9 +143,8 @@ def open_folder(
     *,
     column: str | Sequence[str] | None,
     groups: str | None,
-    n_mux: int | str | None,
+    n_mux: int | None,
     n_passes: int,
-    min_score: float | None,
     method: str,
 ) -> FolderPredictor:
     """Check all that can be checked before the workers start.
@@ -159,7 +154,7 @@ def open_folder(
     folder : str or path
     schema : pyarrow.Schema
         Of the data.
-    column, groups, n_mux, n_passes, min_score, method
+    column, groups, n_mux, n_passes, method
         As in `predict_dask`.
 
     Returns
@@ -182,14 +177,15 @@ def open_folder(
     digest = _digest(path)
     with _lock:
         model = _load(str(path), digest)
-    n_mux = model._predict_n_mux(n_mux, min_score)
-    model._check_n_passes(n_passes)
-    columns = choose_columns(schema, column, model._column_kind())
+    predictor = model.predictor_
+    point = predictor.resolve_point(n_mux)
+    predictor.check("predict", n_passes)
+    columns = choose_columns(schema, column, predictor.reader.column_kind)
     if groups is not None:
         check_column(schema, groups, "groups")
     if (result := result_name(method)) in schema.names:
         raise ValueError(f"`dataset` has a column {result!r} already; rename it or drop it")
-    return FolderPredictor(str(path), digest, tuple(columns), groups, n_mux, n_passes, method)
+    return FolderPredictor(str(path), digest, tuple(columns), groups, point, n_passes, method)
 
 
 def _digest(folder: Path) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from muxlearn._params import Integer
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
@@ -21,9 +21,8 @@ def predict_ray(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | Literal["auto"] | None = None,
+    n_mux: int | None = None,
     n_passes: int = 1,
-    min_score: float | None = None,
     method: str = "predict",
     batch_size: int = 8192,
     concurrency: int | tuple[int, int] = 1,
@@ -42,7 +41,7 @@ def predict_ray(
     folder : str or path
         What `save` has written, at the same path on all machines.
 
-    column, groups, n_mux, n_passes, min_score, method
+    column, groups, n_mux, n_passes, method
         As in `predict_dask`.
 
     batch_size : int, default=8192
@@ -89,7 +88,6 @@ def predict_ray(
         groups=groups,
         n_mux=n_mux,
         n_passes=n_passes,
-        min_score=min_score,
         method=method,
     )
     return dataset.map_batches(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from muxlearn.distributed._predictor import open_folder, require
 from muxlearn.prediction import result_name
@@ -22,9 +22,8 @@ def predict_spark(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | Literal["auto"] | None = None,
+    n_mux: int | None = None,
     n_passes: int = 1,
-    min_score: float | None = None,
     method: str = "predict",
 ) -> DataFrame:
     """Add the predictions of a saved model to a Spark DataFrame.
@@ -40,7 +39,7 @@ def predict_spark(
     folder : str or path
         What `save` has written, at the same path on all machines.
 
-    column, groups, n_mux, n_passes, min_score, method
+    column, groups, n_mux, n_passes, method
         As in `predict_dask`.
 
     Returns
@@ -75,7 +74,6 @@ def predict_spark(
         groups=groups,
         n_mux=n_mux,
         n_passes=n_passes,
-        min_score=min_score,
         method=method,
     )
     added = StructField(result_name(method), from_arrow_type(predictor.result_type()))

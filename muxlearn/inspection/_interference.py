@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from muxlearn._operating_points import operating_points
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib, scale_n_mux
-from muxlearn.inspection._points import multiplexed, predict_regrouped
+from muxlearn.inspection._points import multiplexed
+from muxlearn.prediction import choose_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +88,10 @@ class InterferenceDisplay(PlotMixin):
         check_matplotlib(cls.__name__)
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(2)})
         estimator = multiplexed(estimator)
+        predictor = estimator.predictor_
         predictions = {
-            point: predict_regrouped(estimator, X, point, n_regroupings)[0]
-            for point in operating_points(estimator, n_mux)
+            point: predictor.predict_regrouped(X, point, n_regroupings)[0]
+            for point in choose_points(n_mux, estimator.operating_points, predictor.runner)
         }
         return cls.from_predictions(predictions, ax=ax)
 

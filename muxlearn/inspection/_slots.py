@@ -12,7 +12,7 @@ from sklearn.utils.validation import _num_samples
 from muxlearn._params import Integer, check_parameters
 from muxlearn._tagging import MuxTokenTagger
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
-from muxlearn.inspection._points import multiplexed, predict_regrouped
+from muxlearn.inspection._points import multiplexed
 from muxlearn.rows import check_labels, check_sentences, check_tags
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ class SlotDisplay(PlotMixin):
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(1)})
         estimator = multiplexed(estimator)
         true = _true_labels(estimator, X, y)
-        n_mux = estimator._predict_n_mux(None)
-        predicted, slots = predict_regrouped(estimator, X, n_mux, n_regroupings)
+        predictor = estimator.predictor_
+        n_mux = predictor.resolve_point(None)
+        predicted, slots = predictor.predict_regrouped(X, n_mux, n_regroupings)
         return cls._count(true, predicted, slots, n_mux).plot(ax)
 
     @classmethod

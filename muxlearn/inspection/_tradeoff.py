@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import _num_samples
 
-from muxlearn._operating_points import operating_points
 from muxlearn._params import Integer, check_parameters
 from muxlearn._timing import paired_seconds
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import OperatingPoint, multiplexed
+from muxlearn.prediction import choose_points
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +135,7 @@ class TradeoffDisplay(PlotMixin):
             )
         estimator = multiplexed(estimator)
         beside = _check_others(others)
-        points = operating_points(estimator, n_mux)
+        points = choose_points(n_mux, estimator.operating_points, estimator.predictor_.runner)
         models: dict[int | str, Any] = {point: OperatingPoint(estimator, point) for point in points}
         models.update(beside)
         scores = {
@@ -221,4 +221,4 @@ def _score_name(estimator: Any, scoring: str | Callable[..., float] | None) -> s
         return scoring
     if scoring is not None:
         return getattr(scoring, "__name__", "score")
-    return estimator._score_name
+    return estimator.predictor_.task.score_name

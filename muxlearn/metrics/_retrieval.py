@@ -48,8 +48,9 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
             "MuxTokenTagger with architecture='tmux' that was fitted here, or a MuxTextPretrainer "
             "with objective 'retrieval' or 'both'"
         )
-    n_mux = estimator._predict_n_mux(n_mux)
-    tokens = estimator._table(estimator.tokenizer_, estimator._check_rows(X))
+    predictor = estimator.predictor_
+    n_mux = predictor.resolve_point(n_mux)
+    tokens = predictor.reader.table(predictor.reader.check(X))
     module.eval()
     device = next(module.parameters()).device
     plan = plan_mixtures(tokens.lengths, n_mux)

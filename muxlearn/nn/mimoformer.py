@@ -337,6 +337,10 @@ class MIMOFormer(MuxModule):
         linear = (m for m in self.layers.modules() if isinstance(m, nn.Linear))
         return isometry_regularizer(linear) * (self.num_hidden_layers // len(self.layers))
 
+    def round_n_mux(self, n_mux: int) -> int:
+        """Return the operating point nearest below a number of rows."""
+        return max(point for point in self.operating_points if point <= n_mux)
+
     def for_inference(self, dtype: torch.dtype | None = None) -> MIMOFormer:
         """Return a copy that predicts only: keys within the linear layers, in `dtype`.
 

@@ -47,6 +47,21 @@ class MuxModule(nn.Module):
     #: these were, and takes them from where they are kept.
     kept_elsewhere: ClassVar[tuple[str, ...]] = ()
 
+    def round_n_mux(self, n_mux: int) -> int:
+        """Return the number of rows nearest below that the module can mix.
+
+        Parameters
+        ----------
+        n_mux : int
+            1 to the capacity.
+
+        Returns
+        -------
+        int
+            `n_mux` itself unless the module mixes only some numbers of rows.
+        """
+        return n_mux
+
     def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
         """Return a copy that predicts only, as fast as it can.
 

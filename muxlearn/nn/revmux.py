@@ -327,6 +327,10 @@ class RevMuxClassifier(MuxModule):
         encoded = self.encoder.encode(hidden, mask)
         return (mean_weights(mask, encoded)[:, None] @ encoded).squeeze(1)
 
+    def round_n_mux(self, n_mux: int) -> int:
+        """Return the power of two nearest below a number of rows, which are mixed in pairs."""
+        return 1 << (int(n_mux).bit_length() - 1)
+
     def for_inference(self, dtype: torch.dtype | None = None) -> RevMuxClassifier:
         """Return a copy that predicts only, in `dtype`.
 

@@ -1,19 +1,36 @@
 """Rows in, answers out, in order."""
 
-from muxlearn.prediction._ahead import prepare_ahead
 from muxlearn.prediction._datasets import (
     arrow_column,
     choose_columns,
-    predict_dataset,
     result_name,
+    result_type,
     window_rows,
 )
+from muxlearn.prediction._onnx import OnnxRunner, make_session
+from muxlearn.prediction._planner import Planner
+from muxlearn.prediction._points import choose_points, fastest_point, measure_points
+from muxlearn.prediction._predictor import Predictor
+from muxlearn.prediction._runner import Copies, Run, Runner, TorchRunner
+from muxlearn.prediction._saved import predictor_config, restore_predictor
 
 __all__ = [
+    "Copies",
+    "OnnxRunner",
+    "Planner",
+    "Predictor",
+    "Run",
+    "Runner",
+    "TorchRunner",
     "arrow_column",
     "choose_columns",
-    "predict_dataset",
-    "prepare_ahead",
+    "choose_points",
+    "fastest_point",
+    "make_session",
+    "measure_points",
+    "predictor_config",
+    "restore_predictor",
     "result_name",
+    "result_type",
     "window_rows",
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -11,62 +9,58 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sklearn.utils.validation import check_is_fitted
-
 from muxlearn._params import Choice, Integer
-from muxlearn.nn.module import weights_digest
-from muxlearn.persistence import encode_labels, encode_params
 from muxlearn.prediction._parts import PartFolder
 from muxlearn.rows import Source, check_column, check_groups, open_source
 
 if TYPE_CHECKING:
-    from muxlearn._estimator import MuxEstimator
+    from muxlearn.prediction._predictor import Predictor
 
-__all__ = ["arrow_column", "choose_columns", "predict_dataset", "result_name", "window_rows"]
-
-#: Parameters that say where and how visibly an estimator computes, not what.
-_INCIDENTAL = ("callbacks", "compile", "device", "random_state", "verbose")
+__all__ = [
+    "arrow_column",
+    "choose_columns",
+    "predict_dataset",
+    "result_name",
+    "result_type",
+    "window_rows",
+]
 
 
 def predict_dataset(
-    estimator: MuxEstimator,
+    predictor: Predictor,
     dataset: Any,
     output: str | os.PathLike,
     *,
     column: str | tuple[str, str] | None,
     groups: str | None,
     keep: Sequence[str],
-    n_mux: int | None,
+    n_mux: int,
     n_passes: int,
     method: Literal["predict", "predict_proba"],
     form: Literal["parquet", "csv"],
     rows_per_part: int,
 ) -> Path:
-    """Predict a data set into a folder; see `MuxEstimator.predict_dataset`."""
-    check_is_fitted(estimator)
+    """Predict a data set into a folder; see `MuxTextClassifier.predict_dataset`."""
     for name, value, options in (
-        ("method", method, Choice("predict", "predict_proba")),
         ("form", form, Choice("parquet", "csv")),
         ("rows_per_part", rows_per_part, Integer(1)),
     ):
         if not options.accepts(value):
             raise options.complain(name, value)
-    n_mux = estimator._predict_n_mux(n_mux)
-    n_passes = estimator._check_n_passes(n_passes)
-    result = result_name(method)
-    if form == "csv" and (method == "predict_proba" or estimator._column_kind() == "tokens"):
+    result, kind = result_name(method), predictor.reader.column_kind
+    if form == "csv" and (method == "predict_proba" or predictor.task.nested):
         raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
     source = open_source(dataset)
-    columns = choose_columns(source.schema, column, estimator._column_kind())
+    columns = choose_columns(source.schema, column, kind)
     keep = _check_keep(source.schema, keep, result)
     if groups is not None:
         check_column(source.schema, groups, "groups")
-    window = estimator._window_size(n_mux)
+    window = predictor.window_size(n_mux)
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {
         "dataset": source.fingerprint(list(dict.fromkeys([*used, *keep]))),
-        "model": _model_fingerprint(estimator),
+        "model": predictor.fingerprint(),
         "column": columns,
         "groups": groups,
         "keep": keep,
@@ -79,10 +73,8 @@ def predict_dataset(
     }
     parts = PartFolder(Path(output), form, job)
     if not parts.complete:
-        points = {"n_mux": n_mux, "n_passes": n_passes}
-        _Job(estimator, source, parts, columns, groups, keep, result, points).run(
-            window, rows_per_part
-        )
+        asked: dict[str, Any] = {"n_mux": n_mux, "n_passes": n_passes, "method": method}
+        _Job(predictor, source, parts, columns, groups, keep, asked).run(window, rows_per_part)
     return Path(output)
 
 
@@ -90,14 +82,13 @@ def predict_dataset(
 class _Job:
     """Predicts those parts of a data set that are not there yet."""
 
-    estimator: MuxEstimator
+    predictor: Predictor
     source: Source
     parts: PartFolder
     columns: list[str]
     groups: str | None
     keep: list[str]
-    result: str
-    points: dict[str, int]
+    asked: dict[str, Any]
 
     def run(self, size: int, rows_per_part: int) -> None:
         """Predict in windows of `size` rows."""
@@ -108,16 +99,16 @@ class _Job:
         self._n_read = 0 if self.source.n_rows is None else n_done
         # Of each window that is being predicted: its part, where it ends, what is kept of it.
         self._ahead: deque[tuple[int, int, Any]] = deque()
-        results = self.estimator._log_proba_windows(
+        results = self.predictor.predict_windows(
             self._windows(size, rows_per_part),
             total=self.source.n_rows,
             n_done=n_done,
-            **self.points,
+            **self.asked,
         )
         number, tables = 0, []
-        for log_proba in results:
+        for result in results:
             number, end, kept = self._ahead.popleft()
-            tables.append(self._table(log_proba, kept))
+            tables.append(self._table(result, kept))
             if end % rows_per_part == 0:
                 self._write(number, tables)
         if tables:
@@ -135,7 +126,7 @@ class _Job:
             self._n_read += n_rows
             if self.parts.path(number).exists():
                 continue
-            rows = self.estimator._check_rows(
+            rows = self.predictor.reader.check(
                 window_rows(window.values, self.columns), first_row=first_row
             )
             codes = None
@@ -144,34 +135,51 @@ class _Job:
             self._ahead.append((number, self._n_read, window.kept))
             yield rows, codes
 
-    def _table(self, log_proba: Any, kept: Any) -> Any:
+    @property
+    def _result(self) -> str:
+        return result_name(self.asked["method"])
+
+    def _table(self, result: Any, kept: Any) -> Any:
         import pyarrow as pa
 
-        proba = self.result == "probabilities"
-        finish = self.estimator._probabilities if proba else self.estimator._labels
-        results = arrow_column(finish(log_proba))
-        return (
-            pa.table({self.result: results})
-            if kept is None
-            else kept.append_column(self.result, results)
-        )
+        column = arrow_column(result)
+        if kept is None:
+            return pa.table({self._result: column})
+        return kept.append_column(self._result, column)
 
     def _nothing(self) -> Any:
         """Return the table of no row."""
         import pyarrow as pa
 
-        label = pa.array(self.estimator.classes_.tolist()).type
-        value = label if self.result == "prediction" else pa.list_(pa.float64())
-        if self.estimator._column_kind() == "tokens":
-            value = pa.list_(value)
         fields = [self.source.schema.field(name) for name in self.keep]
-        return pa.schema([*fields, (self.result, value)]).empty_table()
+        value = result_type(self.predictor, self.asked["method"])
+        return pa.schema([*fields, (self._result, value)]).empty_table()
 
     def _write(self, number: int, tables: list[Any]) -> None:
         import pyarrow as pa
 
         self.parts.write(number, pa.concat_tables(tables))
         tables.clear()
+
+
+def result_type(predictor: Predictor, method: str) -> Any:
+    """Return the Arrow type of what a method returns for a row.
+
+    Parameters
+    ----------
+    predictor : Predictor
+    method : {"predict", "predict_proba"}
+
+    Returns
+    -------
+    pyarrow.DataType
+    """
+    import pyarrow as pa
+
+    value = pa.array(predictor.classes.tolist()).type
+    if method == "predict_proba":
+        value = pa.list_(pa.float64())
+    return pa.list_(value) if predictor.task.nested else value
 
 
 def result_name(method: str) -> str:
@@ -195,7 +203,7 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
     column : str, pair of str or None
         As in `predict_dataset`.
     kind : str or None
-        What the estimator reads; see `check_column`.
+        What the reader reads; see `check_column`.
 
     Returns
     -------
@@ -245,25 +253,3 @@ def arrow_column(results: Any) -> Any:
     if isinstance(results, list):  # of a tagger
         return pa.array([getattr(row, "tolist", lambda row=row: row)() for row in results])
     return pa.array(results if results.ndim == 1 else results.tolist())
-
-
-def _model_fingerprint(estimator: MuxEstimator) -> str:
-    """Return a digest of all that decides what a fitted estimator predicts."""
-    digest = hashlib.sha256()
-    params = {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name not in _INCIDENTAL
-    }
-    described = {
-        "params": encode_params(params),
-        "labels": encode_labels(estimator.classes_),
-        "plan_seed": estimator._plan_seed,
-        "reader": estimator._reader_config(),
-        "files": estimator._reader_files(),
-    }
-    digest.update(json.dumps(described, sort_keys=True, default=str).encode())
-    digest.update(weights_digest(estimator.module_).encode())
-    for name, array in sorted(estimator._arrays().items()):
-        digest.update(name.encode() + array.tobytes())
-    return f"{type(estimator).__name__}, sha256 {digest.hexdigest()}"

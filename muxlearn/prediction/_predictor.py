@@ -2,18 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
-from muxlearn.rows import Reader
+from muxlearn._params import Choice, Integer
+from muxlearn.persistence import encode_labels
+from muxlearn.prediction._ahead import prepare_ahead
+from muxlearn.prediction._datasets import predict_dataset
+from muxlearn.prediction._planner import Planner
+from muxlearn.prediction._points import resolve_point
+from muxlearn.prediction._runner import Run, Runner
+from muxlearn.rows import (
+    Reader,
+    RowTable,
+    check_groups,
+    group_windows,
+    iterate_groups,
+    stream_windows,
+    take_rows,
+)
 from muxlearn.tasks import Task
 
 __all__ = ["Predictor"]
+
+#: Checked rows, and the numbers of their groups.
+Window = tuple[Any, NDArray[np.int64] | None]
 
 
 class Predictor:
@@ -36,26 +58,45 @@ class Predictor:
     batch_size : int, default=32
         Mixtures in a batch.
     verbose : bool, default=False
-        Whether to show a progress bar.
-
-    Attributes
-    ----------
-    classes : ndarray of shape (n_classes,) or None
-    capacity : int
-        Rows in a mixture at most.
+        Whether to show a progress bar on a terminal.
     """
 
     def __init__(
         self,
-        runner: Any,
+        runner: Runner,
         reader: Reader,
         task: Task,
-        planner: Any,
+        planner: Planner,
         *,
         batch_size: int = 32,
         verbose: bool = False,
     ) -> None:
-        raise NotImplementedError
+        self.runner = runner
+        self.reader = reader
+        self.task = task
+        self.planner = planner
+        self.batch_size = batch_size
+        self.verbose = verbose
+
+    @property
+    def classes(self) -> NDArray:
+        """The labels, sorted."""
+        assert self.task.classes is not None
+        return self.task.classes
+
+    def resolve_point(self, n_mux: int | None) -> int:
+        """Return the operating point that is asked for; None stands for the capacity.
+
+        Raises
+        ------
+        TypeError, ValueError
+            The model has no such point.
+        """
+        return resolve_point(n_mux, self.runner)
+
+    def window_size(self, n_mux: int) -> int:
+        """Return the rows of a window, inside of which mixtures are planned."""
+        return self.planner.window_size(n_mux, self.batch_size)
 
     def predict(
         self,
@@ -65,12 +106,50 @@ class Predictor:
         n_passes: int = 1,
         method: str = "predict",
     ) -> Any:
-        """Predict rows; `method` is one of the task's."""
-        raise NotImplementedError
+        """Predict rows.
+
+        Parameters
+        ----------
+        X : sequence of length n_rows
+            Rows as the reader checks them; a single one is enough.
+        n_mux : int, default=None
+            Rows in a mixture; None stands for the capacity.
+        groups : array-like of shape (n_rows,), default=None
+            Rows of different groups never share a mixture.
+        n_passes : int, default=1
+            How often to predict, among other companions each time.
+        method : str, default="predict"
+            One of the task's `methods`.
+
+        Returns
+        -------
+        ndarray or list, length n_rows
+            In the order of `X`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument or a row is not what it must be.
+        """
+        n_mux = self.resolve_point(n_mux)
+        self.check(method, n_passes)
+        return self._predict(self.reader.check(X), n_mux, groups, n_passes, method)
 
     def predict_checked(self, rows: Any, n_mux: int | None = None, method: str = "predict") -> Any:
-        """Predict rows that the reader has checked."""
-        raise NotImplementedError
+        """Predict rows that the reader has checked.
+
+        Parameters
+        ----------
+        rows : list or ndarray
+            As `Reader.check` returns them.
+        n_mux, method
+            As in `predict`.
+
+        Returns
+        -------
+        ndarray or list, as long as `rows`
+        """
+        return self._predict(rows, self.resolve_point(n_mux), None, 1, method)
 
     def predict_iter(
         self,
@@ -80,8 +159,30 @@ class Predictor:
         n_passes: int = 1,
         method: str = "predict",
     ) -> Iterator[Any]:
-        """Predict a stream of rows in constant memory."""
-        raise NotImplementedError
+        """Predict a stream of rows of any length in constant memory.
+
+        Parameters
+        ----------
+        X : iterable
+            Read as results are asked for, two windows ahead.
+        n_mux, n_passes, method
+            As in `predict`.
+        groups : iterable, default=None
+            One for each row.
+
+        Returns
+        -------
+        iterator
+            One result for each row, in order.
+        """
+        self.check(method, n_passes)
+        n_mux = self.resolve_point(n_mux)
+        labels = None if groups is None else iterate_groups(groups)
+        windows = stream_windows(
+            self.reader.iterate(X), labels, self.window_size(n_mux), self.reader.check
+        )
+        results = self.predict_windows(windows, n_mux=n_mux, n_passes=n_passes, method=method)
+        return chain.from_iterable(results)
 
     def predict_dataset(
         self,
@@ -93,18 +194,112 @@ class Predictor:
         keep: Sequence[str] = (),
         n_mux: int | None = None,
         n_passes: int = 1,
-        method: str = "predict",
+        method: Literal["predict", "predict_proba"] = "predict",
         form: Literal["parquet", "csv"] = "parquet",
         rows_per_part: int = 100_000,
     ) -> Path:
-        """Predict a data set into a folder of parts, and go on after a kill."""
-        raise NotImplementedError
+        """Predict a data set into a folder of parts, and go on after a kill.
+
+        The parameters are those of `MuxTextClassifier.predict_dataset`.
+        """
+        self.check(method, n_passes)
+        return predict_dataset(
+            self,
+            dataset,
+            output,
+            column=column,
+            groups=groups,
+            keep=keep,
+            n_mux=self.resolve_point(n_mux),
+            n_passes=n_passes,
+            method=method,
+            form=form,
+            rows_per_part=rows_per_part,
+        )
+
+    def predict_windows(
+        self,
+        windows: Iterable[Window],
+        *,
+        n_mux: int,
+        n_passes: int = 1,
+        method: str = "predict",
+        total: int | None = None,
+        n_done: int = 0,
+    ) -> Iterator[Any]:
+        """Predict one window of checked rows after the other.
+
+        What is held in memory depends on the size of a window, not on their number.
+
+        Parameters
+        ----------
+        windows : iterable of (rows, ndarray of int64 or None)
+            Checked rows and the numbers of their groups.
+        n_mux : int
+            From `resolve_point`.
+        n_passes : int, default=1
+        method : str, default="predict"
+        total : int, default=None
+            Number of rows, for the progress bar.
+        n_done : int, default=0
+            How many of them an earlier run has predicted.
+
+        Yields
+        ------
+        ndarray or list
+            The results of a window, in the order of its rows.
+        """
+        from muxlearn._net import progress_bar
+
+        run = self.runner.start(n_mux)
+        prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))
+        with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:
+            for (rows, codes), table in prepared:
+                passes = [
+                    self._answer(run, table, n_mux, codes, regrouping)
+                    for regrouping in range(n_passes)
+                ]
+                # One is as it is: a tagger's arrays are large.
+                answers = passes[0] if n_passes == 1 else self.task.merge(passes)
+                bar.update(len(rows))
+                yield self.task.results(method, rows, answers)
 
     def predict_regrouped(
         self, X: Iterable[Any], n_mux: int | None, n_regroupings: int
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Predict rows in several mixtures; return labels and places in the mixture."""
-        raise NotImplementedError
+        """Predict the same rows in several mixtures, each time among other companions.
+
+        Parameters
+        ----------
+        X : sequence of length n_rows
+        n_mux : int or None
+            As in `predict`.
+        n_regroupings : int
+            The first is that of `predict`, the others those of its `n_passes`.
+
+        Returns
+        -------
+        labels : ndarray of shape (n_regroupings, n_targets)
+            What `predict` would say; of a tagger the tags of one sentence after the other.
+        places : ndarray of int64, shape (n_regroupings, n_targets)
+            The place in the mixture, from 0, of the row that each label belongs to.
+        """
+        n_mux = self.resolve_point(n_mux)
+        run = self.runner.start(n_mux)
+        # The windows of a prediction: mixtures are planned inside one.
+        windows = stream_windows(
+            self.reader.iterate(X), None, self.window_size(n_mux), self.reader.check
+        )
+        labels, places = [], []
+        for rows, _ in windows:
+            table = self.reader.table(rows)
+            for regrouping in range(n_regroupings):
+                answers = self._answer(run, table, n_mux, None, regrouping)
+                said = self.task.results("predict", rows, answers)
+                said = np.asarray(list(chain.from_iterable(said)) if self.task.nested else said)
+                labels.append(said)
+                places.append(self._places(table, n_mux, regrouping, len(said)))
+        return _regroupings(labels, n_regroupings), _regroupings(places, n_regroupings)
 
     def score(
         self,
@@ -115,13 +310,109 @@ class Predictor:
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> float:
-        """Score predictions as the task does."""
-        raise NotImplementedError
+        """Score predictions as the task does.
 
-    def resolve_point(self, n_mux: int | None) -> int:
-        """Return the operating point that is asked for; None stands for the capacity."""
-        raise NotImplementedError
+        Parameters
+        ----------
+        X, n_mux, groups, n_passes
+            As in `predict`.
+        y : sequence of length n_rows
+            What is true.
+        sample_weight : array-like of shape (n_rows,), default=None
+
+        Returns
+        -------
+        float
+        """
+        n_mux = self.resolve_point(n_mux)
+        self.check("predict", n_passes)
+        rows = self.reader.check(X)
+        true = self.task.check_true(rows, y)
+        predicted = self._predict(rows, n_mux, groups, n_passes, "predict")
+        return self.task.score(true, predicted, sample_weight)
 
     def fingerprint(self) -> str:
         """Return a digest of all that decides what is predicted."""
-        raise NotImplementedError
+        classes = self.task.classes
+        described = {
+            "task": self.task.to_config(),
+            "labels": None if classes is None else encode_labels(classes),
+            "reader": self.reader.to_config(),
+            "files": self.reader.files(),
+            "planner": vars(self.planner),
+            "batch_size": self.batch_size,
+        }
+        digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
+        digest.update(self.runner.fingerprint().encode())
+        for name, array in sorted(self.task.arrays().items()):
+            digest.update(name.encode() + array.tobytes())
+        return f"{self.task.name} of {self.reader.kind}, sha256 {digest.hexdigest()}"
+
+    def check(self, method: str, n_passes: int) -> None:
+        """Raise TypeError or ValueError for a method or a number of passes that is not allowed."""
+        methods = Choice(*self.task.methods)
+        if not methods.accepts(method):
+            raise methods.complain("method", method)
+        if not Integer(1).accepts(n_passes):
+            raise Integer(1).complain("n_passes", n_passes)
+
+    def _predict(
+        self, rows: Any, n_mux: int, groups: ArrayLike | None, n_passes: int, method: str
+    ) -> Any:
+        """Predict checked rows in windows, and bring the results into the order of the rows."""
+        codes = check_groups(groups, len(rows))
+        parts = group_windows(codes, len(rows), self.window_size(n_mux))
+        windows = (
+            (take_rows(rows, part), None if codes is None else codes[part]) for part in parts
+        )
+        results = self.predict_windows(
+            windows, n_mux=n_mux, n_passes=n_passes, method=method, total=len(rows)
+        )
+        return _in_order(parts, list(results))
+
+    def _answer(
+        self,
+        run: Run,
+        table: RowTable,
+        n_mux: int,
+        groups: NDArray[np.int64] | None,
+        regrouping: int,
+    ) -> NDArray[np.float64]:
+        """Return the answers to a window in one pass, in the order of its targets."""
+        if not len(table):
+            return np.empty((0, len(self.classes)))
+        plan = self.planner.plan(table, n_mux, groups, regrouping)
+        outputs = [
+            run(table.inputs(batch.rows, batch.counted)) for batch in plan.batches(self.batch_size)
+        ]
+        return table.unmix(plan, self.task.answers(torch.cat(outputs)))
+
+    def _places(
+        self, table: RowTable, n_mux: int, regrouping: int, n_targets: int
+    ) -> NDArray[np.int64]:
+        """Say at which place of its mixture each target of a table was predicted."""
+        places = np.zeros(n_targets, np.int64)
+        if not n_targets:
+            return places
+        plan = self.planner.plan(table, n_mux, None, regrouping)
+        for place in range(n_mux):
+            targets, kept = table.answers(plan.rows[:, [place]], plan.counted[:, [place]])
+            places[targets[kept]] = place
+        return places
+
+
+def _in_order(parts: list[NDArray[np.int64]], results: list[Any]) -> Any:
+    """Join the results of windows in the order of the rows."""
+    numbers = np.concatenate(parts)
+    if isinstance(results[0], list):
+        joined = list(chain.from_iterable(results))
+        return [joined[i] for i in np.argsort(numbers).tolist()]
+    values = np.concatenate(results)
+    ordered = np.empty_like(values)
+    ordered[numbers] = values
+    return ordered
+
+
+def _regroupings(parts: list[NDArray[Any]], n_regroupings: int) -> NDArray[Any]:
+    """Join what all windows gave, regrouping by regrouping."""
+    return np.stack([np.concatenate(parts[i::n_regroupings]) for i in range(n_regroupings)])

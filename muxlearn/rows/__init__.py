@@ -1,13 +1,12 @@
 """What users hold, checked and made tables of numbers."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from muxlearn.rows._collect_images import collect_images, iterate_images
 from muxlearn.rows._groups import check_groups, group_windows, iterate_groups, stream_windows
-from muxlearn.rows._images import (
-    ImageReader,
-    ImageTable,
-    collect_images,
-    iterate_images,
-    learn_reader,
-)
+from muxlearn.rows._image_table import ImageTable
+from muxlearn.rows._images import ImageReader, learn_reader
 from muxlearn.rows._integers import IntegerReader, check_rows, holds_integers
 from muxlearn.rows._labels import (
     check_labels,
@@ -42,6 +41,7 @@ from muxlearn.rows._tags import (
     tag_scheme,
     transition_mask,
 )
+from muxlearn.rows._text_reader import SentenceReader, TextReader, TokenizerReader
 from muxlearn.rows._texts import (
     SPECIAL_TOKENS,
     PairTable,
@@ -65,6 +65,7 @@ from muxlearn.rows._tokenizers import (
 )
 
 __all__ = [
+    "READERS",
     "SCHEME_CHOICE",
     "SPECIAL_TOKENS",
     "TOKENIZERS",
@@ -75,11 +76,14 @@ __all__ = [
     "PieceTable",
     "Reader",
     "RowTable",
+    "SentenceReader",
     "Source",
     "Spans",
     "Text",
+    "TextReader",
     "TokenTable",
     "TokenizerChoice",
+    "TokenizerReader",
     "Window",
     "are_entity_tags",
     "check_column",
@@ -109,6 +113,7 @@ __all__ = [
     "iterate_rows",
     "iterate_sentences",
     "learn_reader",
+    "load_reader",
     "make_tokenizer",
     "n_illegal_steps",
     "number_tags",
@@ -126,3 +131,25 @@ __all__ = [
     "training_order",
     "transition_mask",
 ]
+
+#: By the kind that a folder keeps.
+READERS: dict[str, type[Reader]] = {
+    reader.kind: reader for reader in (TextReader, IntegerReader, SentenceReader, ImageReader)
+}
+
+
+def load_reader(config: Mapping[str, Any], files: Mapping[str, str]) -> Reader:
+    """Return the reader that a folder has kept.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        From `Reader.to_config`.
+    files : mapping of str to str
+        From `Reader.files`.
+
+    Returns
+    -------
+    Reader
+    """
+    return READERS[config["kind"]].from_config(config, files)

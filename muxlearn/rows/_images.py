@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils import check_array
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import validate_data
+from torch.utils.data import Dataset
 
-from muxlearn.rows._tables import RowTable
+from muxlearn.rows._collect_images import Images, collect_images, iterate_images
+from muxlearn.rows._image_table import ImageTable
+from muxlearn.rows._reader import Reader
 
 __all__ = [
     "ImageReader",
-    "ImageTable",
-    "collect_images",
-    "iterate_images",
     "learn_reader",
 ]
 
@@ -28,11 +29,13 @@ _USUAL_CHANNELS = (1, 3, 4)
 _AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}
 _AXES["last"] = "(height, width, channels)"
 
-Images = NDArray[Any] | list[NDArray[Any]]
+
+# scikit-learn's check of columns wants an estimator, which it names in its errors.
+_Columns: Any = type("MuxImageClassifier", (BaseEstimator,), {})
 
 
 @dataclass(frozen=True)
-class ImageReader:
+class ImageReader(Reader):
     """What `fit` has learned of images, and the way from a user's images to the network's.
 
     Parameters
@@ -65,6 +68,43 @@ class ImageReader:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     feature_names: tuple[str, ...] | None = None
+
+    kind: ClassVar[str] = "images"
+
+    def iterate(self, X: Any) -> Iterator[Any]:
+        return iterate_images(X)
+
+    def check(self, X: Any, *, first_row: int = 0) -> NDArray[Any]:
+        images, _ = collect_images(X, first_row)
+        # A window of a stream is a list, which has lost the names of columns.
+        flat = isinstance(images, np.ndarray) and images.ndim == 2
+        if self.flat and flat and not isinstance(X, list | Dataset):
+            columns = _Columns()
+            columns.n_features_in_ = math.prod(self.given_shape)
+            if self.feature_names is not None:
+                columns.feature_names_in_ = np.array(self.feature_names, object)
+            validate_data(columns, X, reset=False, skip_check_array=True)
+        return self.read(images, first_row)
+
+    def table(
+        self,
+        rows: NDArray[Any],
+        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+    ) -> ImageTable:
+        """Make checked images ready to be mixed.
+
+        Parameters
+        ----------
+        rows : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
+            As `check` returns them.
+        transform : callable, default=None
+            Makes a variant of one image in training; see `ImageTable`.
+
+        Returns
+        -------
+        ImageTable
+        """
+        return ImageTable(rows, self.normalise, transform)
 
     def read(self, images: Images, first_row: int = 0) -> NDArray[Any]:
         """Check images and bring them into one form.
@@ -119,15 +159,14 @@ class ImageReader:
         return replace(self, highest=float(rows.max()), mean=mean, std=std)
 
     def to_config(self) -> dict[str, Any]:
-        """Return what JSON can keep."""
-        return asdict(self)
+        return {"kind": self.kind, **asdict(self)}
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> ImageReader:
-        """Undo `to_config`."""
+    def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> ImageReader:
         fields: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in config.items()
+            if name != "kind"
         }
         return cls(**fields)
 
@@ -324,156 +363,3 @@ def _statistics(rows: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...
     variance = sum(((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) for part in parts) / n_values
     std = np.sqrt(variance)
     return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
-
-
-# From what users bring to arrays
-
-
-def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None]:
-    """Bring images into arrays.
-
-    Parameters
-    ----------
-    X : array-like, tensor, list of PIL images or of arrays, or torch dataset
-    first_row : int, default=0
-        Number of the first row, for the parts of a stream.
-
-    Returns
-    -------
-    images : ndarray of shape (n_rows, ...), or list of ndarray if their shapes differ
-    labels : list or None
-        Those of a dataset of (image, label) pairs.
-
-    Raises
-    ------
-    TypeError, ValueError
-        There is no image, or something is not one; the message says which row.
-    """
-    items, labels = X, None
-    if isinstance(X, torch.utils.data.Dataset):
-        items, labels = _dataset_items(X)
-    elif isinstance(X, Sequence) and not isinstance(X, str | bytes):
-        items = list(X)  # a column of a `datasets.Dataset`, say
-    if isinstance(items, list) and len(items) and not _is_nested(items[0]):
-        arrays = [_as_array(item, first_row + i) for i, item in enumerate(items)]
-        if len({array.shape for array in arrays}) > 1:
-            return arrays, labels
-        items = np.stack(arrays)
-    elif isinstance(items, torch.Tensor):
-        items = _as_array(items, first_row)
-    array = check_array(
-        items, dtype="numeric", ensure_all_finite=False, ensure_2d=False, allow_nd=True
-    )
-    if array.ndim < 2:
-        raise ValueError(
-            f"`X` has shape {array.shape}, but images are wanted. Reshape your data: X[None] is "
-            "one image, X.reshape(n, -1) are n of them as rows of numbers"
-        )
-    return array, labels
-
-
-def iterate_images(X: Any) -> Iterator[Any]:
-    """Iterate over images as the user gives them, not yet checked."""
-    if isinstance(X, torch.utils.data.Dataset):
-        return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
-    if hasattr(X, "iloc"):  # a frame iterates over its columns' names
-        X = X.to_numpy()
-    return iter(X)
-
-
-def _is_nested(item: Any) -> bool:
-    """Whether it belongs to nested lists of numbers, which numpy understands."""
-    return isinstance(item, list | tuple | int | float | complex | str | np.generic)
-
-
-def _dataset_items(dataset: Any) -> tuple[list[Any], list[Any] | None]:
-    pairs = [_one_item(dataset, i) for i in range(_dataset_length(dataset))]
-    images = [image for image, _ in pairs]
-    if not pairs or any(len(label) == 0 for _, label in pairs):
-        return images, None
-    return images, [label[0] for _, label in pairs]
-
-
-def _dataset_length(dataset: Any) -> int:
-    if not hasattr(dataset, "__len__"):
-        raise TypeError(
-            f"`X` is a {type(dataset).__name__}, a dataset without a length; collect its images "
-            "into a list"
-        )
-    return len(dataset)
-
-
-def _one_item(dataset: Any, row: int) -> tuple[Any, tuple[Any, ...]]:
-    item = dataset[row]
-    if not isinstance(item, list | tuple):
-        return item, ()
-    label = item[1] if len(item) > 1 else None
-    if isinstance(label, torch.Tensor | np.generic) and label.ndim == 0:
-        label = label.item()
-    return item[0], () if label is None else (label,)
-
-
-def _as_array(item: Any, row: int) -> NDArray[Any]:
-    from PIL.Image import Image
-
-    if isinstance(item, Image):
-        if item.mode in ("1", "P"):
-            item = item.convert("L" if item.mode == "1" else "RGB")
-        elif item.mode not in ("L", "I", "I;16", "F", "RGB", "RGBA"):
-            item = item.convert("RGB")
-        return np.asarray(item)
-    if isinstance(item, torch.Tensor):
-        item = item.detach().cpu()
-        return (item.float() if item.dtype == torch.bfloat16 else item).numpy()
-    if isinstance(item, np.ndarray):
-        return item
-    raise TypeError(
-        f"row {row} of `X` must be an image (a PIL image, an array or a tensor), got an "
-        f"instance of {type(item).__name__}"
-    )
-
-
-class ImageTable(RowTable):
-    """Images that are ready to be mixed.
-
-    Parameters
-    ----------
-    images : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
-    reader : ImageReader
-    transform : callable, default=None
-        Makes a variant of one image in training: takes and returns a tensor of shape (channels,
-        height, width).
-    """
-
-    def __init__(
-        self,
-        images: NDArray[Any],
-        reader: ImageReader,
-        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
-    ) -> None:
-        self.images = images
-        self.reader = reader
-        self.transform = transform
-        self.lengths = np.ones(len(images), np.int64)
-
-    def inputs(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
-    ) -> dict[str, NDArray[Any]]:
-        return {"images": self.reader.normalise(self.images[rows])}
-
-    def training_inputs(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
-    ) -> dict[str, NDArray[Any]]:
-        if self.transform is None:
-            return self.inputs(rows, counted)
-        images = torch.from_numpy(self.images[rows.ravel()])
-        variants = [self.transform(image) for image in images]
-        for variant in variants:
-            if not isinstance(variant, torch.Tensor) or variant.shape != images.shape[1:]:
-                shape = getattr(variant, "shape", type(variant).__name__)
-                raise ValueError(
-                    f"`augment` turned an image of shape {tuple(images.shape[1:])} into {shape}; "
-                    "it has to return a tensor of the same shape (channels, height, width)"
-                )
-        varied = torch.stack(variants).numpy()
-        return {"images": self.reader.normalise(varied.reshape(*rows.shape, *varied.shape[1:]))}

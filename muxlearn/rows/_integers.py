@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from muxlearn.rows._reader import Reader
 from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows
 
 __all__ = ["IntegerReader", "check_rows", "holds_integers"]
@@ -19,8 +20,8 @@ _DTYPE = np.int32
 
 
 @dataclass(frozen=True)
-class IntegerReader:
-    """Reads sequences of integers; stands where a tokenizer stands for texts.
+class IntegerReader(Reader):
+    """Reads sequences of integers, which are tokens as they are.
 
     Parameters
     ----------
@@ -33,6 +34,9 @@ class IntegerReader:
     vocab_size: int
     max_length: int
 
+    kind: ClassVar[str] = "integers"
+    column_kind: ClassVar[str | None] = "integers"
+
     @classmethod
     def learn(cls, parts: Sequence[Any], max_length: int) -> IntegerReader:
         """Take the greatest integer of some checked rows, in parts, for the greatest there is."""
@@ -43,13 +47,28 @@ class IntegerReader:
         """Return the number of different integers."""
         return self.vocab_size
 
+    def iterate(self, X: Any) -> Iterator[Any]:
+        return iterate_rows(X)
+
+    def check(self, X: Any, *, first_row: int = 0) -> list[Any] | NDArray[Any]:
+        rows = check_rows(X, first_row=first_row, vocab_size=self.vocab_size)
+        if not holds_integers(rows):
+            raise TypeError("`X` holds texts, but `fit` was given sequences of integers")
+        return rows
+
     def table(self, rows: Any) -> TokenTable:
-        """Make checked rows ready to be mixed."""
         if isinstance(rows, np.ndarray):
             cut = rows[:, : self.max_length].astype(_DTYPE)
             return TokenTable(cut.ravel(), np.full(len(cut), cut.shape[1], np.int64))
         parts = [row[: self.max_length].astype(_DTYPE) for row in rows]
         return TokenTable(np.concatenate(parts), np.fromiter(map(len, parts), np.int64, len(parts)))
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": self.kind, "vocab_size": self.vocab_size, "max_length": self.max_length}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> IntegerReader:
+        return cls(config["vocab_size"], config["max_length"])
 
 
 def check_rows(

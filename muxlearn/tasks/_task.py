@@ -147,22 +147,29 @@ class Task(ABC):
 
     # Folders
 
+    def to_config(self) -> dict[str, Any]:
+        """Return what JSON keeps of this task, beside `classes` and `arrays`."""
+        return {"name": self.name}
+
     def arrays(self) -> dict[str, NDArray]:
-        """Return what a folder keeps beside the labels."""
+        """Return what `fit` has learned beside `classes`."""
         return {}
 
     @classmethod
     @abstractmethod
     def from_saved(
-        cls: type[Self], classes: NDArray | None, arrays: Mapping[str, NDArray], **params: Any
+        cls: type[Self],
+        config: Mapping[str, Any],
+        classes: NDArray | None,
+        arrays: Mapping[str, NDArray],
     ) -> Self:
         """Return the task that a folder has kept.
 
         Parameters
         ----------
-        classes : ndarray or None
+        config : mapping of str to object
+            From `to_config`.
+        classes : ndarray of shape (n_classes,) or None
         arrays : mapping of str to ndarray
-            As `arrays` returned them.
-        **params
-            The estimator's parameters, those of the task among them.
+            From `arrays`.
         """

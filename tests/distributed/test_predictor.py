@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muxlearn import distributed
+from muxlearn import MuxTextClassifier, distributed
 from muxlearn.distributed._predictor import open_folder
 from muxlearn.persistence import FormatError
 
@@ -18,7 +18,6 @@ DEFAULTS = {
     "groups": None,
     "n_mux": None,
     "n_passes": 1,
-    "min_score": None,
     "method": "predict",
 }
 
@@ -42,12 +41,13 @@ def test_probabilities_are_lists(model, folder, frame):
     )
 
 
-def test_the_operating_point_is_chosen_before_a_worker_starts(model, frame, tmp_path):
+def test_the_fastest_point_is_that_of_the_saved_measurements(model, frame, tmp_path):
     measured = pickle.loads(pickle.dumps(model))
     texts = frame["text"].tolist()
     measured.measure_operating_points(texts, measured.predict(texts, n_mux=1), n_mux=1)
     measured.save(tmp_path)
-    given = open_for(frame, tmp_path, n_mux="auto", min_score=1, method="predict_proba")
+    point = MuxTextClassifier.load(tmp_path).fastest_point(1)
+    given = open_for(frame, tmp_path, n_mux=point, method="predict_proba")
     assert given.n_mux == 1
     np.testing.assert_allclose(
         np.stack(given(frame)["probabilities"]), model.predict_proba(texts, n_mux=1), atol=1e-6
@@ -78,7 +78,7 @@ def test_tags_are_lists(tiny_tagger, tmp_path):
         ({"column": "id"}, TypeError, "int64, but the model reads text"),
         ({"groups": "owner"}, ValueError, "`groups` 'owner'"),
         ({"n_mux": 3}, ValueError, "at most 2"),
-        ({"n_mux": "auto", "min_score": 0.9}, ValueError, "no operating points were measured"),
+        ({"n_mux": "auto"}, TypeError, "`fastest_point` chooses"),
         ({"n_passes": 0}, ValueError, "`n_passes`"),
         ({"method": "predict_prob"}, ValueError, "did you mean"),
     ],

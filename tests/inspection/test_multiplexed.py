@@ -12,7 +12,6 @@ from sklearn.model_selection import GridSearchCV
 
 from muxlearn import MuxImageClassifier
 from muxlearn.inspection import InterferenceDisplay, SlotDisplay, TradeoffDisplay
-from muxlearn.inspection._points import predict_regrouped
 from muxlearn.mixtures import plan_mixtures
 
 matplotlib.use("Agg")
@@ -176,9 +175,9 @@ def test_accuracy_by_slot_is_that_of_the_rows_in_it():
 
 def test_places_are_those_of_the_plan_that_predict_follows(images):
     clf, digits, _ = images
-    labels, places = predict_regrouped(clf, digits, 4, 2)
+    labels, places = clf.predictor_.predict_regrouped(digits, 4, 2)
     np.testing.assert_array_equal(labels[0], clf.predict(digits))
-    plan = plan_mixtures(np.ones(len(digits)), 4, seed=clf._plan_seed, regrouping=1)
+    plan = plan_mixtures(np.ones(len(digits)), 4, seed=clf.predictor_.planner.seed, regrouping=1)
     for place in range(4):
         rows = np.sort(plan.rows[:, place])
         np.testing.assert_array_equal(np.flatnonzero(places[1] == place), rows)
@@ -188,8 +187,8 @@ def test_regroupings_are_the_passes_of_predict_in_all_windows(classifier, monkey
     monkeypatch.setattr(type(classifier), "_window_rows", 8)
     monkeypatch.setattr(classifier, "batch_size", 1)
     texts = [f"{text} {number}" for number, text in enumerate(TEXTS * 4)]
-    assert len(texts) > classifier._window_size(5)
-    labels, places = predict_regrouped(classifier, texts, 5, 1)
+    assert len(texts) > classifier.predictor_.window_size(5)
+    labels, places = classifier.predictor_.predict_regrouped(texts, 5, 1)
     np.testing.assert_array_equal(labels[0], classifier.predict(texts))
     assert np.bincount(places[0]).tolist() == [20, 19, 19, 19, 19]
 
@@ -203,7 +202,7 @@ def test_rows_count_in_the_slots_that_they_visit(classifier):
 
 
 def test_a_tagger_counts_tokens_in_the_slot_of_their_sentence(tagger):
-    labels, places = predict_regrouped(tagger, [*SENTENCES, []], 2, 3)
+    labels, places = tagger.predictor_.predict_regrouped([*SENTENCES, []], 2, 3)
     assert labels.shape == (3, 8)
     assert labels[0].tolist() == [tag for tags in tagger.predict(SENTENCES) for tag in tags]
     for of_tokens in places:

@@ -11,7 +11,6 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.inspection._points import predict_regrouped
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FormatError
 from tests.published.checkpoints import (
@@ -113,7 +112,7 @@ def test_rows_share_mixtures_in_their_order(folder_of):
 
 def test_displays_see_rows_where_they_stand(folder_of):
     clf = MuxTextClassifier.from_reference(folder_of("index"))
-    labels, places = predict_regrouped(clf, TEXTS[:6], 3, 1)
+    labels, places = clf.predictor_.predict_regrouped(TEXTS[:6], 3, 1)
     assert places.tolist() == [[0, 1, 2, 0, 1, 2]]
     assert labels[0].tolist() == clf.predict(TEXTS[:6]).tolist()
 

@@ -8,9 +8,8 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 from torch.utils.data import IterableDataset, TensorDataset
 
-from muxlearn.rows._images import (
+from muxlearn.rows import (
     ImageReader,
-    ImageTable,
     collect_images,
     iterate_images,
     learn_reader,
@@ -263,7 +262,7 @@ def test_images_of_one_colour_are_not_divided_by_zero():
 
 def test_a_reader_survives_its_config():
     reader, _ = learn(COLOUR.reshape(5, -1), image_shape=(6, 7, 3), feature_names=["a"])
-    assert ImageReader.from_config(reader.to_config()) == reader
+    assert ImageReader.from_config(reader.to_config(), {}) == reader
 
 
 # The table
@@ -271,7 +270,7 @@ def test_a_reader_survives_its_config():
 
 def test_a_table_normalises_what_it_collates():
     reader, rows = learn(COLOUR)
-    inputs = ImageTable(rows, reader).inputs(np.array([[0, 1], [4, 4]]))
+    inputs = reader.table(rows).inputs(np.array([[0, 1], [4, 4]]))
     assert_array_equal(inputs["images"][1, 0], reader.normalise(rows[4]))
     assert inputs["images"].shape == (2, 2, 3, 6, 7)
 
@@ -279,7 +278,7 @@ def test_a_table_normalises_what_it_collates():
 def test_a_transform_sees_each_image_by_itself_in_training_only():
     reader, rows = learn(COLOUR)
     seen = []
-    table = ImageTable(rows, reader, lambda image: seen.append(image.shape) or image.flip(-1))
+    table = reader.table(rows, lambda image: seen.append(image.shape) or image.flip(-1))
     chosen = np.array([[0, 1]])
     plain = table.inputs(chosen)["images"]
     assert seen == []
@@ -290,7 +289,7 @@ def test_a_transform_sees_each_image_by_itself_in_training_only():
 @pytest.mark.parametrize("transform", [lambda image: image[:, 1:], lambda image: image.numpy()])
 def test_a_transform_that_returns_something_else_is_refused(transform):
     reader, rows = learn(COLOUR)
-    table = ImageTable(rows, reader, transform)
+    table = reader.table(rows, transform)
     refuse(
         r"`augment` turned an image of shape \(3, 6, 7\)",
         table.training_inputs,

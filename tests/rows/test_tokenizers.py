@@ -145,7 +145,7 @@ def test_a_tokenizer_object_is_saved_once(tiny, tmp_path):
 
 def test_max_length_bytes_are_read(tiny):
     clf = tiny(tokenizer="byte", lexical_length=None, max_epochs=0).fit(TEXTS, LABELS)
-    table = clf._table(clf.tokenizer_, ["x" * 99, "ab", ""])
+    table = clf.predictor_.reader.table(["x" * 99, "ab", ""])
     assert table.lengths.tolist() == [16, 2, 1]
 
 
@@ -275,7 +275,7 @@ def test_an_integer_that_fit_has_not_seen_is_refused_by_its_row(tiny, kind):
     with pytest.raises(ValueError, match=message):
         clf.predict(kind(rows))
     with pytest.raises(ValueError, match="row 9002 of `X` holds 9"):
-        clf._check_rows(rows, first_row=9000)
+        clf.predictor_.reader.check(rows, first_row=9000)
 
 
 def test_unlabeled_integers_are_seen_too(tiny):

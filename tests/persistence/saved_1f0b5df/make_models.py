@@ -74,9 +74,8 @@ BERT = {
 
 def write_bert(folder: Path) -> None:
     """Write an encoder of the `transformers` library, and its tokenizer."""
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
     from muxlearn._texts import train_tokenizer
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     BertModel(BertConfig(**BERT)).save_pretrained(folder)
     special = {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}

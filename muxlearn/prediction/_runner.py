@@ -1,0 +1,141 @@
+"""Runs a torch module on mixtures, as fast as it can."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Any, Protocol
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from muxlearn._device import explain_out_of_memory
+from muxlearn.nn.module import MuxModule, weights_digest
+
+__all__ = ["Copies", "Run", "Runner", "TorchRunner"]
+
+#: Takes inputs, each of shape (n_mixtures, n_mux, ...), and returns outputs of shape
+#: (n_answers, n_outputs), in single precision on the CPU.
+Run = Callable[[Mapping[str, NDArray[Any]]], Tensor]
+
+
+class Runner(Protocol):
+    """Runs a network on mixtures."""
+
+    @property
+    def n_mux(self) -> int:
+        """Rows in a mixture at most."""
+        ...
+
+    def round_n_mux(self, n_mux: int) -> int:
+        """Return the number of rows nearest below that the network can mix.
+
+        Raises
+        ------
+        ValueError
+            There is none.
+        """
+        ...
+
+    def start(self, n_mux: int) -> Run:
+        """Return a function that runs the network on batches of mixtures of `n_mux` rows."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Return a digest of all that decides what the network answers."""
+        ...
+
+
+class Copies:
+    """Holds a copy of a module that is ready to predict; it never enters a pickle."""
+
+    def __init__(self) -> None:
+        self._key: tuple[Any, ...] | None = None
+        self._model: MuxModule | None = None
+
+    def get(
+        self, module: MuxModule, dtype: torch.dtype, device: torch.device, compile: bool
+    ) -> MuxModule:
+        """Return `module` folded for inference, in `dtype`, on `device`."""
+        # In-place changes raise versions: a copy is never out of date.
+        versions = sum(t._version for t in chain(module.parameters(), module.buffers()))
+        key = (id(module), versions, dtype, str(device), compile)
+        if self._model is None or key != self._key:
+            model = module.for_inference(dtype).to(device)
+            if compile:
+                model.compile(dynamic=True)
+            self._key, self._model = key, model
+        return self._model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_key": None, "_model": None}
+
+
+class TorchRunner:
+    """Runs a copy of a torch module that is folded for inference.
+
+    Parameters
+    ----------
+    module : MuxModule
+        Stays as it is; a copy is made when it is needed, and again when its weights change.
+    dtype : torch.dtype, default=torch.float32
+    device : torch.device or str, default="cpu"
+    compile : bool, default=False
+        Whether to run through `torch.compile`.
+    memory_advice : str, default="lower `batch_size` (mixtures in a batch)"
+        What to do where the memory of a GPU is too small.
+    copies : Copies, default=None
+        Where copies are kept for other runners of the same module.
+    """
+
+    def __init__(
+        self,
+        module: MuxModule,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+        compile: bool = False,
+        memory_advice: str = "lower `batch_size` (mixtures in a batch)",
+        copies: Copies | None = None,
+    ) -> None:
+        self.module = module
+        self.dtype = dtype
+        self.device = torch.device(device)
+        self.compile = compile
+        self.memory_advice = memory_advice
+        self._copies = Copies() if copies is None else copies
+
+    @property
+    def n_mux(self) -> int:
+        """Rows in a mixture at most."""
+        return self.module.n_mux
+
+    def round_n_mux(self, n_mux: int) -> int:
+        """Return the number of rows nearest below that the module can mix."""
+        return self.module.round_n_mux(n_mux)
+
+    def start(self, n_mux: int) -> Run:
+        """Return a function that runs the module on batches of mixtures of `n_mux` rows."""
+        model = self._copies.get(self.module, self.dtype, self.device, self.compile)
+        weights = next(model.parameters())
+
+        def run(inputs: Mapping[str, NDArray[Any]]) -> Tensor:
+            tensors = {
+                name: _like(torch.from_numpy(values).flatten(0, 1), weights)
+                for name, values in inputs.items()
+            }
+            with torch.inference_mode(), explain_out_of_memory(self.memory_advice):
+                return model(**tensors, n_mux=n_mux).float().cpu()
+
+        return run
+
+    def fingerprint(self) -> str:
+        """Return a digest of the weights and the precision."""
+        return f"{weights_digest(self.module)} {self.dtype}"
+
+
+def _like(values: Tensor, weights: Tensor) -> Tensor:
+    """Bring inputs to the weights' device and, where they are not whole numbers, precision."""
+    dtype = weights.dtype if values.is_floating_point() else values.dtype
+    return values.to(weights.device, dtype)

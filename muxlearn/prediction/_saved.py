@@ -1,0 +1,106 @@
+"""What a folder keeps of a predictor, beside the module."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from muxlearn.persistence import TOKENIZER, decode_labels, encode_labels
+from muxlearn.prediction._planner import Planner
+from muxlearn.prediction._predictor import Predictor
+from muxlearn.prediction._runner import Runner
+from muxlearn.rows import load_reader
+from muxlearn.tasks import TASKS
+
+__all__ = ["predictor_config", "restore_predictor"]
+
+
+def predictor_config(predictor: Predictor) -> dict[str, Any]:
+    """Return what JSON keeps of a predictor.
+
+    `Reader.files` and `Task.arrays` are the rest.
+
+    Parameters
+    ----------
+    predictor : Predictor
+
+    Returns
+    -------
+    dict
+    """
+    classes, planner = predictor.task.classes, predictor.planner
+    return {
+        "reader": predictor.reader.to_config(),
+        "task": predictor.task.to_config(),
+        "labels": None if classes is None else encode_labels(classes),
+        "plan_seed": planner.seed,
+        "planner": {"in_order": planner.in_order, "window_rows": planner.window_rows},
+    }
+
+
+def restore_predictor(
+    runner: Runner,
+    config: Mapping[str, Any],
+    files: Mapping[str, str],
+    arrays: Mapping[str, NDArray],
+) -> Predictor:
+    """Build a predictor that a folder has kept around its module.
+
+    Parameters
+    ----------
+    runner : Runner
+    config : mapping of str to object
+        The whole configuration of the folder, also of an earlier version.
+    files : mapping of str to str
+        Of the reader, by name.
+    arrays : mapping of str to ndarray
+        Of the task, by name.
+
+    Returns
+    -------
+    Predictor
+    """
+    config = {**_of_earlier_version(config, files), **config}
+    reader = config["reader"]
+    if "kind" not in reader:  # of an earlier version; only images had an entry of that name
+        reader = {"kind": "images", **reader}
+    labels, task = config["labels"], config["task"]
+    return Predictor(
+        runner,
+        load_reader(reader, files),
+        TASKS[task["name"]].from_saved(
+            task, None if labels is None else decode_labels(labels), arrays
+        ),
+        Planner(config["plan_seed"], **config["planner"]),
+        batch_size=config["params"]["batch_size"],
+        verbose=bool(config["params"].get("verbose")),
+    )
+
+
+def _of_earlier_version(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """Return the entries that folders did not have when an estimator knew its reader and task."""
+    params, name = config["params"], config["estimator"]
+    planner = {"in_order": "reference" in config, "window_rows": 8192}
+    task: dict[str, Any] = {"name": "classes"}
+    reader: dict[str, Any] = {"kind": "texts", "pairs": None, "apart": False}
+    if name == "MuxTokenTagger":
+        planner["window_rows"] = 2048
+        task = {"name": "tags", "decode": params["decode"], "transitions": params["transitions"]}
+        reader = {"kind": "sentences", "all_pieces": params["label_pieces"] == "all"}
+    elif name == "MuxTextPretrainer":
+        task, reader["pairs"] = {"name": "vectors"}, False
+    elif "max_integers" in config:
+        reader = {
+            "kind": "integers",
+            "vocab_size": config["vocab_size"],
+            "max_length": config["max_integers"],
+        }
+    elif "n_texts" in config:
+        reader["pairs"] = reader["apart"] = config["n_texts"] == 2
+    elif TOKENIZER in files:
+        n_read = json.loads(files[TOKENIZER])["truncation"]["max_length"]
+        reader["pairs"] = False if n_read > config["structure"]["max_length"] else None
+    return {"planner": planner, "task": task, "reader": reader}

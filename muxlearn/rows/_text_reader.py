@@ -1,0 +1,127 @@
+"""Reads texts, pairs of texts, and sentences, with a tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from muxlearn.persistence import TOKENIZER
+from muxlearn.rows._integers import check_rows, holds_integers
+from muxlearn.rows._reader import Reader
+from muxlearn.rows._sentences import check_sentences, cut_windows, iterate_sentences
+from muxlearn.rows._tables import RowTable
+from muxlearn.rows._texts import PairTable, iterate_rows, tokenize
+
+__all__ = ["SentenceReader", "TextReader", "TokenizerReader"]
+
+
+@dataclass(frozen=True, eq=False)
+class TokenizerReader(Reader):
+    """What readers with a tokenizer share.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+        Cuts off what is longer than the network reads.
+    """
+
+    tokenizer: Any
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of a row that are read at most."""
+        return self.tokenizer.truncation["max_length"]
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of different tokens."""
+        return self.tokenizer.get_vocab_size()
+
+    def files(self) -> dict[str, str]:
+        return {TOKENIZER: self.tokenizer.to_str()}
+
+
+@dataclass(frozen=True, eq=False)
+class TextReader(TokenizerReader):
+    """Reads texts and pairs of texts.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+    pairs : bool, default=None
+        Whether rows are pairs. None: they may be either, as long as all of a call are the same.
+    apart : bool, default=False
+        Whether the texts of a pair are two sequences to the network, not one.
+    """
+
+    pairs: bool | None = None
+    apart: bool = False
+
+    kind: ClassVar[str] = "texts"
+    column_kind: ClassVar[str | None] = "texts"
+
+    def iterate(self, X: Any) -> Iterator[Any]:
+        return iterate_rows(X)
+
+    def check(self, X: Any, *, first_row: int = 0) -> list[Any]:
+        rows = check_rows(X, first_row=first_row)
+        if holds_integers(rows):
+            raise TypeError("`X` holds sequences of integers, but `fit` was given texts")
+        paired = isinstance(rows[0], tuple)
+        if self.pairs is not None and paired != self.pairs:
+            kinds = "single texts", "pairs of texts"
+            raise ValueError(f"`X` holds {kinds[paired]}, but `fit` was given {kinds[not paired]}")
+        assert isinstance(rows, list)
+        return rows
+
+    def table(self, rows: list[Any]) -> RowTable:
+        if self.apart:
+            return PairTable.from_pairs(self.tokenizer, rows)
+        return tokenize(self.tokenizer, rows)
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> TextReader:
+        return cls(_tokenizer(files), config["pairs"], config["apart"])
+
+
+@dataclass(frozen=True, eq=False)
+class SentenceReader(TokenizerReader):
+    """Reads sentences, lists of tokens, of which each one has answers of its own.
+
+    Parameters
+    ----------
+    tokenizer : tokenizers.Tokenizer
+    all_pieces : bool, default=False
+        Whether answers are read off all pieces of a token, not its first alone.
+    """
+
+    all_pieces: bool = False
+
+    kind: ClassVar[str] = "sentences"
+    column_kind: ClassVar[str | None] = "tokens"
+
+    def iterate(self, X: Any) -> Iterator[Any]:
+        return iterate_sentences(X)
+
+    def check(self, X: Any, *, first_row: int = 0) -> list[list[str]]:
+        return check_sentences(X, first_row=first_row)
+
+    def table(self, rows: list[list[str]]) -> RowTable:
+        return cut_windows(self.tokenizer, rows, self.max_length, all_pieces=self.all_pieces)
+
+    def to_config(self) -> dict[str, Any]:
+        return {"kind": self.kind, "all_pieces": self.all_pieces}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> SentenceReader:
+        return cls(_tokenizer(files), config["all_pieces"])
+
+
+def _tokenizer(files: Mapping[str, str]) -> Any:
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(files[TOKENIZER])

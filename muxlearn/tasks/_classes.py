@@ -1,0 +1,115 @@
+"""One label for each row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.metrics import accuracy_score
+from torch import Tensor
+
+from muxlearn.rows import check_labels, check_weights, row_weights, take_rows, training_order
+from muxlearn.tasks._task import Targets, Task
+
+__all__ = ["ClassesTask", "log_probabilities", "mean_probability"]
+
+
+def log_probabilities(outputs: Tensor) -> NDArray[np.float64]:
+    """Return the logarithms of the probabilities that logits stand for."""
+    return outputs.double().log_softmax(-1).numpy()
+
+
+def mean_probability(passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the logarithm of the mean of probabilities that are given as logarithms."""
+    return np.logaddexp.reduce(passes, axis=0) - np.log(len(passes))
+
+
+@dataclass(frozen=True, eq=False)
+class ClassesTask(Task):
+    """Classify rows: the answers are log-probabilities, the label is the most probable class.
+
+    Parameters
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The labels, sorted.
+    """
+
+    classes: NDArray
+
+    name: ClassVar[str] = "classes"
+    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
+
+    @classmethod
+    def learn(
+        cls,
+        rows: Any,
+        y: ArrayLike | None,
+        sample_weight: ArrayLike | None = None,
+        class_weight: dict[Any, float] | str | None = None,
+    ) -> tuple[ClassesTask, Targets]:
+        """Check labels and weights, and make targets of them.
+
+        Parameters
+        ----------
+        rows : list or ndarray, length n_rows
+            Checked.
+        y : array-like of shape (n_rows,)
+        sample_weight : array-like of shape (n_rows,), default=None
+        class_weight : dict, "balanced" or None, default=None
+
+        Returns
+        -------
+        task : ClassesTask
+        targets : Targets
+
+        Raises
+        ------
+        TypeError, ValueError
+            A label or a weight is not what it must be.
+        """
+        labels, codes = check_labels(y, len(rows))
+        order, weights = training_order(rows, codes, check_weights(sample_weight, len(rows)))
+        # A label whose rows all weigh nothing is none.
+        classes, codes = check_labels(labels[codes[order]], len(order))
+        return cls(classes), Targets(
+            rows=take_rows(rows, order),
+            true=classes[codes],
+            values=codes,
+            weights=row_weights(weights, class_weight, classes, codes),
+            n_of_row=np.ones(len(order), np.int64),
+            strata=codes,
+            row_weights=weights,
+        )
+
+    @property
+    def score_name(self) -> str:
+        return "accuracy"
+
+    def answers(self, outputs: Tensor) -> NDArray[np.float64]:
+        return log_probabilities(outputs)
+
+    def merge(self, passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return mean_probability(passes)
+
+    def results(self, method: str, rows: Any, answers: NDArray[np.float64]) -> NDArray:
+        if method == "predict":
+            return self.classes[answers.argmax(1)]
+        if method == "predict_proba":
+            return np.exp(answers)
+        return answers[:, 1] - answers[:, 0] if answers.shape[1] == 2 else answers
+
+    def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:
+        return float(accuracy_score(true, predicted, sample_weight=sample_weight))
+
+    @classmethod
+    def from_saved(
+        cls,
+        config: Mapping[str, Any],
+        classes: NDArray | None,
+        arrays: Mapping[str, NDArray],
+    ) -> ClassesTask:
+        assert classes is not None
+        return cls(classes)
