@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 __all__ = ["CompactEncoder", "EncoderLayer", "PretrainedEncoder"]
 
+#: cuDNN plans anew for every shape, for tens of milliseconds; texts come in many lengths.
+_ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+
 
 class CompactEncoder(nn.Module):
-    """The library's own pre-norm Transformer encoder.
+    """The library's own Transformer encoder.
 
     Learned positions are added to the mixture, not to its rows: all rows share them.
 
@@ -34,6 +38,9 @@ class CompactEncoder(nn.Module):
     n_prefix : int, default=0
         Positions in front of the text that the demultiplexer takes.
     dropout : float, default=0.1
+    norm_first : bool, default=True
+        Whether layers normalise what they read (pre-norm) or what they return, as BERT does.
+    layer_norm_eps : float, default=1e-5
     """
 
     def __init__(
@@ -46,19 +53,23 @@ class CompactEncoder(nn.Module):
         max_length: int = 128,
         n_prefix: int = 0,
         dropout: float = 0.1,
+        norm_first: bool = True,
+        layer_norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocab_size, hidden_size)
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(hidden_size))
         self.position_embedding = nn.Embedding(max_length + n_prefix, hidden_size)
         nn.init.normal_(self.position_embedding.weight, std=0.1 / math.sqrt(hidden_size))
-        self.embedding_norm = nn.LayerNorm(hidden_size)
+        self.embedding_norm = nn.LayerNorm(hidden_size, layer_norm_eps)
         self.dropout = nn.Dropout(dropout)
+        options = (intermediate_size, dropout, norm_first, layer_norm_eps)
         self.layers = nn.ModuleList(
-            EncoderLayer(hidden_size, num_attention_heads, intermediate_size, dropout)
+            EncoderLayer(hidden_size, num_attention_heads, *options)
             for _ in range(num_hidden_layers)
         )
-        self.norm = nn.LayerNorm(hidden_size)
+        # Layers that normalise what they return need no norm behind the last.
+        self.norm = nn.LayerNorm(hidden_size, layer_norm_eps) if norm_first else nn.Identity()
 
     @property
     def embedding_size(self) -> int:
@@ -68,7 +79,7 @@ class CompactEncoder(nn.Module):
     @property
     def hidden_size(self) -> int:
         """Width of an output vector."""
-        return self.norm.normalized_shape[0]
+        return self.embedding_norm.normalized_shape[0]
 
     @property
     def sizes(self) -> dict[str, int]:
@@ -87,14 +98,14 @@ class CompactEncoder(nn.Module):
         """Free the token table, for a model that has folded it into others."""
         self.embedding = nn.Embedding(0, self.embedding_size)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Encode.
 
         Parameters
         ----------
         x : Tensor of shape (n_mixtures, length, hidden_size)
-        mask : Tensor of bool, shape (n_mixtures, length)
-            False where no row of the mixture has a token.
+        mask : Tensor of bool, shape (n_mixtures, length), or None
+            False where no row of the mixture has a token; None where there is no such position.
 
         Returns
         -------
@@ -102,8 +113,10 @@ class CompactEncoder(nn.Module):
         """
         x = self.embedding_norm(x + self.position_embedding.weight[: x.shape[1]])
         x = self.dropout(x)
-        for layer in self.layers:
-            x = layer(x, mask[:, None, None])
+        attended = None if mask is None else mask[:, None, None]
+        with sdpa_kernel(_ATTENTION):
+            for layer in self.layers:
+                x = layer(x, attended)
         return self.norm(x)
 
 
@@ -143,7 +156,7 @@ class PretrainedEncoder(nn.Module):
 
 
 class EncoderLayer(nn.Module):
-    """A pre-norm Transformer layer.
+    """A Transformer layer, pre-norm or post-norm.
 
     Parameters
     ----------
@@ -154,27 +167,39 @@ class EncoderLayer(nn.Module):
         Width of the feed-forward part.
     dropout : float
         On what either part adds.
+    norm_first : bool, default=True
+    layer_norm_eps : float, default=1e-5
+        As in `CompactEncoder`.
     """
 
-    def __init__(self, hidden_size: int, num_heads: int, inner: int, dropout: float) -> None:
+    def __init__(
+        self,
+        hidden_size: int,
+        num_heads: int,
+        inner: int,
+        dropout: float,
+        norm_first: bool = True,
+        layer_norm_eps: float = 1e-5,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.attention_norm = nn.LayerNorm(hidden_size)
+        self.norm_first = norm_first
+        self.attention_norm = nn.LayerNorm(hidden_size, layer_norm_eps)
         self.qkv = nn.Linear(hidden_size, 3 * hidden_size)
         self.attention_out = nn.Linear(hidden_size, hidden_size)
-        self.mlp_norm = nn.LayerNorm(hidden_size)
+        self.mlp_norm = nn.LayerNorm(hidden_size, layer_norm_eps)
         self.mlp_in = nn.Linear(hidden_size, inner)
         self.mlp_out = nn.Linear(inner, hidden_size)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, mask: Tensor, positions: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, positions: Tensor | None = None) -> Tensor:
         """Attend and transform.
 
         Parameters
         ----------
         x : Tensor of shape (n_rows, length, hidden_size)
-        mask : Tensor of bool, shape (n_rows, 1, 1, length)
-            False at what is not attended to.
+        mask : Tensor of bool, shape (n_rows, 1, 1, length), or None
+            False at what is not attended to; None where there is no such position.
         positions : Tensor of shape (length, hidden_size), default=None
             What attention sees of the order, beside `x`.
 
@@ -182,13 +207,21 @@ class EncoderLayer(nn.Module):
         -------
         Tensor of shape (n_rows, length, hidden_size)
         """
+        if self.norm_first:
+            x = x + self._attend(self.attention_norm(x), mask, positions)
+            return x + self._transform(self.mlp_norm(x))
+        x = self.attention_norm(x + self._attend(x, mask, positions))
+        return self.mlp_norm(x + self._transform(x))
+
+    def _attend(self, x: Tensor, mask: Tensor | None, positions: Tensor | None) -> Tensor:
         n_rows, length, hidden_size = x.shape
-        normed = self.attention_norm(x)
         if positions is not None:
-            normed = normed + positions
-        qkv = self.qkv(normed).view(n_rows, length, 3, self.num_heads, -1)
+            x = x + positions
+        qkv = self.qkv(x).view(n_rows, length, 3, self.num_heads, -1)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         attended = attended.transpose(1, 2).reshape(n_rows, length, hidden_size)
-        x = x + self.dropout(self.attention_out(attended))
-        return x + self.dropout(self.mlp_out(F.gelu(self.mlp_in(self.mlp_norm(x)))))
+        return self.dropout(self.attention_out(attended))
+
+    def _transform(self, x: Tensor) -> Tensor:
+        return self.dropout(self.mlp_out(F.gelu(self.mlp_in(x))))
