@@ -1,0 +1,137 @@
+"""Train the packaged encoder: ``python -m muxlearn.box.train FOLDER --device cuda --minutes 7``.
+
+FOLDER holds ``teacher.safetensors`` and ``corpus.xz``, which ``python -m muxlearn.box.prepare``
+writes. Nothing else is read and no network is used, so that the folder can be carried to a machine
+with a GPU. The output folder gets a checkpoint every minute and ``log.jsonl``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from muxlearn.box._batches import BatchSampler
+from muxlearn.box._corpus import Corpus, read_corpus
+from muxlearn.box._teacher import load_teacher
+from muxlearn.box._training import POINTS, Recipe, train
+from muxlearn.nn.patches import Point
+
+#: Sentences that stay together when texts are held out, and one of how many such blocks is.
+_BLOCK, _HELD_OUT = 250, 100
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Parse the command line and train.
+
+    Parameters
+    ----------
+    argv : list of str, default=None
+        None stands for the command line.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    defaults = Recipe()
+    parser = argparse.ArgumentParser(prog="python -m muxlearn.box.train", description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--corpus", default="corpus.xz", help="name of the file of texts")
+    parser.add_argument("--output", type=Path, default=None, help="default FOLDER/out")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--minutes", type=float, default=defaults.minutes)
+    parser.add_argument("--batch-tokens", type=int, default=defaults.batch_tokens)
+    parser.add_argument("--lr", type=float, default=defaults.lr)
+    parser.add_argument("--new-lr", type=float, default=defaults.new_lr)
+    parser.add_argument("--table-lr", type=float, default=defaults.table_lr)
+    parser.add_argument("--token-samples", type=int, default=defaults.token_samples)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--points", nargs="+", default=None, help="n_mux,patch_size,share of the steps"
+    )
+    args = parser.parse_args(argv)
+    device = torch.device(args.device)
+    if device.type == "cuda" and not torch.cuda.is_available():
+        parser.error("no CUDA device: PyTorch sees none; give --device cpu")
+    for name in ("teacher.safetensors", args.corpus):
+        if not (args.folder / name).is_file():
+            parser.error(f"{args.folder / name} is missing; `prepare` writes it")
+    recipe = Recipe(
+        minutes=args.minutes,
+        batch_tokens=args.batch_tokens,
+        lr=args.lr,
+        new_lr=args.new_lr,
+        table_lr=args.table_lr,
+        points=_points(args.points) if args.points else dict(POINTS),
+        token_samples=args.token_samples,
+        seed=args.seed,
+    )
+    teacher, second_text = load_teacher(args.folder / "teacher.safetensors")
+    corpus = read_corpus(args.folder / args.corpus)
+    training, held_out = split_corpus(corpus)
+    n_tokens, n_sentences = len(training[0]), len(training[1]) - 1
+    print(f"{n_tokens} tokens, {n_sentences} sentences, on {device}", flush=True)
+    try:
+        train(
+            teacher,
+            second_text,
+            BatchSampler(*training, device, args.batch_tokens, seed=args.seed),
+            BatchSampler(*held_out, device, min(args.batch_tokens, 8192), seed=1),
+            args.output or args.folder / "out",
+            recipe,
+            device=device,
+            dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+            log=lambda line: print(line, flush=True),
+        )
+    except torch.OutOfMemoryError:
+        print(
+            f"out of memory on {device}: give a smaller --batch-tokens than {args.batch_tokens}; "
+            "the last checkpoint is kept",
+            file=sys.stderr,
+        )
+        return 1
+    return 0
+
+
+def _points(texts: list[str]) -> dict[Point, float]:
+    points = {}
+    for text in texts:
+        n_mux, patch_size, share = text.split(",")
+        points[Point(int(n_mux), int(patch_size))] = float(share)
+    return points
+
+
+_Texts = tuple[NDArray[np.uint16], NDArray[np.int64]]
+
+
+def split_corpus(corpus: Corpus) -> tuple[_Texts, _Texts]:
+    """Hold out every hundredth block of sentences, so that all sources are judged by.
+
+    Parameters
+    ----------
+    corpus : Corpus
+
+    Returns
+    -------
+    training, held_out : (tokens, starts)
+        As `BatchSampler` takes them.
+    """
+    lengths = np.diff(corpus.starts)
+    blocks = np.arange(len(lengths)) // _BLOCK
+    held_out = blocks % min(_HELD_OUT, max(2, int(blocks[-1]) + 1)) == 1
+    if not held_out.any():
+        held_out[-max(1, len(held_out) // 10) :] = True
+    parts = []
+    for kept in (~held_out, held_out):
+        tokens = corpus.tokens[np.repeat(kept, lengths)]
+        parts.append((tokens, np.concatenate([[0], np.cumsum(lengths[kept])])))
+    return parts[0], parts[1]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,141 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load
+
+from muxlearn.box import train as command
+from muxlearn.box._batches import BatchSampler
+from muxlearn.box._corpus import Corpus, write_corpus
+from muxlearn.box._teacher import encoder_arguments, expand
+from muxlearn.box._training import Recipe, lay_out, make_student, train
+from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.patches import Point
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(3, 30, 600)
+    return [rng.integers(103, 400, length).tolist() for length in lengths]
+
+
+def sampler(sentences, seed=0, batch_tokens=400):
+    tokens = np.concatenate([np.array(s, np.uint16) for s in sentences])
+    starts = np.concatenate([[0], np.cumsum([len(s) for s in sentences])])
+    return BatchSampler(tokens, starts, CPU, batch_tokens, seed=seed)
+
+
+@pytest.fixture
+def teacher():
+    torch.manual_seed(0)
+    encoder = CompactEncoder(400, 16, 2, 2, 32, 300, dropout=0.0, norm_first=False)
+    return encoder, torch.randn(16) / 10
+
+
+def test_all_rows_of_a_batch_have_the_layout_of_berts_texts(sentences):
+    drawn = sampler(sentences)
+    kinds = set()
+    for _ in range(200):
+        ids, cut = drawn.draw()
+        assert ids[:, 0].eq(101).all()
+        assert ids[:, -1].eq(102).all()
+        assert ids[:, cut - 1].eq(102).all()
+        assert ids.numel() <= 400 or len(ids) == 1
+        special = (ids == 101) | (ids == 102)
+        assert special.sum(1).eq(2 if cut == ids.shape[1] else 3).all()
+        kinds.add(cut == ids.shape[1])
+    assert kinds == {True, False}
+
+
+def test_sentences_are_drawn_whole(sentences):
+    known = {tuple(s) for s in sentences}
+    drawn = sampler(sentences)
+    texts = [drawn._at(drawn._sentences(9, 50), 9) for _ in range(5)]
+    assert {tuple(row) for text in texts for row in text.tolist()} <= known
+
+
+def test_the_same_seed_draws_the_same_batches(sentences):
+    one, other = sampler(sentences, 3), sampler(sentences, 3)
+    for _ in range(20):
+        assert torch.equal(one.draw().ids, other.draw().ids)
+
+
+@pytest.mark.parametrize(("cut", "size"), [(5, 3), (6, 3), (4, 5), (10, 3)])
+def test_a_patch_never_spans_two_texts(cut, size):
+    vectors = torch.arange(10.0).expand(2, 10)[..., None] + 1
+    laid, mask, place = lay_out(vectors, cut, size)
+    torch.testing.assert_close(laid[:, place], vectors)
+    assert mask[place].all()
+    assert mask.sum() == 10
+    patches = place // size
+    assert set(patches[:cut].tolist()).isdisjoint(patches[cut:].tolist())
+
+
+def test_a_student_starts_as_its_teacher(teacher):
+    student = make_student(*teacher, Recipe(points={Point(1, 1): 1.0, Point(2, 3): 1.0}))
+    ids, mask = torch.randint(103, 400, (4, 7)), torch.ones(4, 7, dtype=torch.bool)
+    encoded = student.model.encode(student.model.embed(ids), mask, Point(1, 1))
+    torch.testing.assert_close(encoded.hidden, teacher[0](teacher[0].embedding(ids), None))
+
+
+def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, sentences, tmp_path):
+    points = {Point(1, 1): 0.5, Point(1, 2): 1.0, Point(2, 2): 0.5}
+    recipe = Recipe(minutes=0.15, batch_tokens=400, token_samples=100, lr=1e-3, points=points)
+    lines = []
+    student = train(
+        *teacher,
+        sampler(sentences),
+        sampler(sentences, 1),
+        tmp_path,
+        recipe,
+        device=CPU,
+        dtype=torch.float32,
+        log=lines.append,
+    )
+    first, last = json.loads(lines[0]), json.loads(lines[-1])["held_out"]
+    for name in ("1x2", "2x2", "words"):
+        assert last[name] > first[name] + 0.02
+    assert last["1x1"] > 0.9
+    content = b"".join(p.read_bytes() for p in sorted(tmp_path.glob("encoder.safetensors.*")))
+    kept = expand(load(content))
+    assert set(kept) == set(student.state_dict())
+    for name, tensor in student.state_dict().items():
+        torch.testing.assert_close(kept[name], tensor, atol=2e-2, rtol=1e-2)
+
+
+def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, capsys):
+    from safetensors.torch import save_file
+
+    encoder, second_text = teacher
+    tensors = {**encoder.state_dict(), "second_text": second_text}
+    sizes = json.dumps(encoder_arguments(encoder))
+    save_file(tensors, tmp_path / "teacher.safetensors", metadata={"sizes": sizes})
+    write_corpus(tmp_path / "corpus.xz", [sentences[i : i + 5] for i in range(0, 600, 5)])
+    options = ["--device", "cpu", "--minutes", "0.02", "--batch-tokens", "300"]
+    assert command.main([str(tmp_path), *options, "--points", "1,1,0.5", "1,3,1"]) == 0
+    assert "held_out" in capsys.readouterr().out
+    assert (tmp_path / "out" / "encoder.safetensors.00").exists()
+
+
+@pytest.mark.parametrize("missing", ["teacher.safetensors", "corpus.xz"])
+def test_a_missing_file_is_named(missing, tmp_path, capsys):
+    for name in {"teacher.safetensors", "corpus.xz"} - {missing}:
+        (tmp_path / name).touch()
+    with pytest.raises(SystemExit):
+        command.main([str(tmp_path), "--device", "cpu"])
+    assert f"{missing} is missing; `prepare` writes it" in capsys.readouterr().err
+
+
+def test_every_source_is_judged_by(sentences):
+    lengths = np.full(60_000, 4)
+    starts = np.concatenate([[0], np.cumsum(lengths)])
+    tokens = np.repeat(np.arange(60_000) // 1000, 4).astype(np.uint16)
+    first = np.ones(60_000, dtype=bool)
+    training, held_out = command.split_corpus(Corpus(tokens, starts, first, {}))
+    assert len(training[0]) + len(held_out[0]) == len(tokens)
+    assert len(np.unique(held_out[0])) >= 2
+    assert len(held_out[0]) < 0.02 * len(tokens)
