@@ -56,7 +56,7 @@ class Pretrained:
     n_blocks: int | None
     multiplexer: str
     demultiplexer: str
-    sizes: dict[str, int] | None
+    sizes: dict[str, Any] | None
     transformers_config: dict[str, Any] | None
     tensors: dict[str, Tensor] = field(repr=False)
     tokenizer: str = field(repr=False)
