@@ -71,7 +71,8 @@ def write_corpus(
         The tokens of each sentence of each document, below 65,536. Sentences and documents without
         tokens are left out.
     about : mapping, default=None
-        More for the header, of what JSON can say.
+        More for the header, of what JSON can say. It is looked at after the documents, which may
+        still count in it.
     max_length : int, default=250
         A longer sentence is cut into several.
 
