@@ -10,13 +10,8 @@ from torch import Tensor, nn
 
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.lexical import LexicalMean
-from muxlearn.nn.patches import (
-    PatchDemultiplexer,
-    PatchMultiplexer,
-    Point,
-    pool_rows,
-    split_into_patches,
-)
+from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
+from muxlearn.nn.patches import PatchMultiplexer, PatchReader, Point, pool_rows
 
 __all__ = ["Encoded", "MuxEncoder"]
 
@@ -59,8 +54,9 @@ class MuxEncoder(nn.Module):
         width, sizes = encoder.hidden_size, tuple(patch_sizes)
         self.encoder = encoder
         self.second_text = nn.Parameter(torch.zeros(width))
-        self.multiplexer = PatchMultiplexer(width, n_mux, sizes)
-        self.demultiplexer = PatchDemultiplexer(width, n_mux, sizes)
+        self.multiplexer = PatchMultiplexer(NestedMultiplexer(n_mux, width), sizes)
+        self.demultiplexer = NestedDemultiplexer(n_mux, width)
+        self.patch_reader = PatchReader(width, sizes)
         self.lexical_mean = LexicalMean(encoder.embedding.num_embeddings, width, width)
 
     def embed(self, ids: Tensor, second: Tensor | None = None) -> Tensor:
@@ -97,12 +93,8 @@ class MuxEncoder(nn.Module):
         Encoded
         """
         mask = mask.view(-1, point.n_mux, mask.shape[1])
-        vectors = (vectors * mask.flatten(0, 1)[..., None]).view(*mask.shape, -1)
-        mixed = self.multiplexer(vectors, point.patch_size)
-        attended = None
-        if not dense:
-            attended = split_into_patches(mask, point.patch_size, 2).any(3).any(1)
-        return Encoded(self.encoder(mixed, attended), mask, point)
+        mixed, present = self.multiplexer(vectors.view(*mask.shape, -1), mask, point.patch_size)
+        return Encoded(self.encoder(mixed, None if dense else present.any(1)), mask, point)
 
     def read_words(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Say what rows mean by their words alone, without the encoder.
@@ -122,7 +114,7 @@ class MuxEncoder(nn.Module):
     def read_rows(self, encoded: Encoded) -> Tensor:
         """Return a vector for each row, (n_rows, width)."""
         pooled = pool_rows(encoded.hidden, encoded.mask, encoded.point.patch_size)
-        return self.demultiplexer.read_rows(pooled).flatten(0, 1)
+        return self.demultiplexer(pooled[:, :, None]).flatten(0, 2)
 
     def read_tokens(
         self, encoded: Encoded, vectors: Tensor, rows: Tensor, places: Tensor
@@ -141,10 +133,9 @@ class MuxEncoder(nn.Module):
         -------
         Tensor of shape (n_tokens, width)
         """
-        n_mux, patch_size = encoded.point
-        n_patches, length = encoded.hidden.shape[1], vectors.shape[1]
+        (n_mux, patch_size), n_patches = encoded.point, encoded.hidden.shape[1]
         positions = rows // n_mux * n_patches + places // patch_size
-        hidden = encoded.hidden.flatten(0, 1).index_select(0, positions)
-        own = vectors.flatten(0, 1).index_select(0, rows * length + places)
-        slots = rows % n_mux, places % patch_size
-        return self.demultiplexer.read_tokens(hidden, own, *slots, encoded.point)
+        slots = rows % n_mux
+        read = self.demultiplexer.gather(encoded.hidden, None, slots, positions, n_places=n_mux)
+        own = vectors.flatten(0, 1).index_select(0, rows * vectors.shape[1] + places)
+        return self.patch_reader(read, own, places % patch_size, patch_size)

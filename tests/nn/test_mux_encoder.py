@@ -61,9 +61,9 @@ def test_tokens_are_read_off_the_position_that_they_stand_in(model):
     encoded = model.encode(vectors, mask, point)
     read = model.read_tokens(encoded, vectors, torch.tensor([4, 1]), torch.tensor([5, 0]))
     for number, (row, place) in enumerate([(4, 5), (1, 0)]):
-        hidden = encoded.hidden[[row // 3], place // 2]
-        slots = torch.tensor([row % 3]), torch.tensor([place % 2])
-        wanted = model.demultiplexer.read_tokens(hidden, vectors[[row], place], *slots, point)
+        position = encoded.hidden[[row // 3], place // 2][:, None, None]  # (1, 1, 1, width)
+        of_row = model.demultiplexer(position.expand(1, 3, 1, -1))[:, row % 3, 0]
+        wanted = model.patch_reader(of_row, vectors[[row], place], torch.tensor([place % 2]), 2)
         torch.testing.assert_close(read[number], wanted[0])
 
 

@@ -3,9 +3,11 @@ import math
 import pytest
 import torch
 
+from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer
+from muxlearn.nn.nested import NestedMultiplexer
 from muxlearn.nn.patches import (
-    PatchDemultiplexer,
     PatchMultiplexer,
+    PatchReader,
     Point,
     pool_rows,
     split_into_patches,
@@ -35,20 +37,51 @@ def test_patches_hold_the_tokens_in_order_and_zeros_at_the_end(length, size):
     assert flat[:, :, length:].eq(0).all()
 
 
+def all_tokens(*shape):
+    return torch.ones(shape, dtype=torch.bool)
+
+
 def test_multiplexing_is_the_sum_of_the_documented_maps():
-    multiplexer = PatchMultiplexer(8, n_mux=3, patch_sizes=[2, 5])
+    rows = NestedMultiplexer(3, 8)
+    multiplexer = PatchMultiplexer(rows, patch_sizes=[2, 5])
     x = torch.randn(4, 3, 7, 8)
     wanted = torch.zeros(4, 4, 8)
     for row in range(3):
         for token in range(7):
             of_token = x[:, row, token] @ multiplexer.tokens["2"][token % 2] / math.sqrt(2)
-            wanted[:, token // 2] += of_token @ multiplexer.rows[row] / math.sqrt(3)
-    torch.testing.assert_close(multiplexer(x, 2), wanted)
+            wanted[:, token // 2] += of_token @ rows.keys[row] / math.sqrt(3)
+    mixed, mask = multiplexer(x, all_tokens(4, 3, 7), 2)
+    torch.testing.assert_close(mixed, wanted)
+    assert mask.shape == (4, 3, 4)
+    assert mask.all()
+
+
+@pytest.mark.parametrize("name", MULTIPLEXERS)
+def test_rows_are_mixed_by_any_multiplexer_once_their_tokens_are(name):
+    rows = MULTIPLEXERS[name](3, 16)
+    multiplexer = PatchMultiplexer(rows, patch_sizes=[2])
+    x, mask = torch.randn(4, 3, 6, 16), torch.arange(6) < torch.randint(1, 7, (4, 3, 1))
+    alone = PatchMultiplexer(IdentityMultiplexer(1, 16), patch_sizes=[2])
+    alone.tokens.load_state_dict(multiplexer.tokens.state_dict())
+    folded, present = alone(x.flatten(0, 1)[:, None], mask.flatten(0, 1)[:, None], 2)
+    wanted = rows.mix(folded.view(4, 3, 3, 16), present.view(4, 3, 3))
+    torch.testing.assert_close(multiplexer(x, mask, 2)[0], wanted)
+
+
+def test_padding_adds_nothing():
+    multiplexer = PatchMultiplexer(NestedMultiplexer(2, 8), patch_sizes=[3])
+    x, mask = torch.randn(1, 2, 6, 8), all_tokens(1, 2, 6)
+    mask[0, 1, 2:] = False
+    mixed, present = multiplexer(x, mask, 3)
+    changed = torch.where(mask[..., None], x, 100.0)
+    torch.testing.assert_close(multiplexer(changed, mask, 3)[0], mixed)
+    assert present.tolist() == [[[True, True], [True, False]]]
 
 
 def test_a_single_row_of_single_tokens_passes_unchanged():
     x = torch.randn(4, 1, 7, 8)
-    assert torch.equal(PatchMultiplexer(8, n_mux=3, patch_sizes=[2])(x), x[:, 0])
+    mixed, _ = PatchMultiplexer(NestedMultiplexer(3, 8), [2])(x, all_tokens(4, 1, 7))
+    assert torch.equal(mixed, x[:, 0])
 
 
 @pytest.mark.parametrize(
@@ -56,8 +89,9 @@ def test_a_single_row_of_single_tokens_passes_unchanged():
     [(1, 3, r"patch_size=3 is not one of \(1, 2\)"), (4, 1, "4 rows in a mixture exceed n_mux=3")],
 )
 def test_what_has_no_maps_is_refused(n_rows, size, message):
+    multiplexer = PatchMultiplexer(NestedMultiplexer(3, 8), patch_sizes=[2])
     with pytest.raises(ValueError, match=message):
-        PatchMultiplexer(8, n_mux=3, patch_sizes=[2])(torch.randn(1, n_rows, 6, 8), size)
+        multiplexer(torch.randn(1, n_rows, 6, 8), all_tokens(1, n_rows, 6), size)
 
 
 def test_rows_are_pooled_by_how_many_of_their_tokens_a_position_holds():
@@ -68,22 +102,16 @@ def test_rows_are_pooled_by_how_many_of_their_tokens_a_position_holds():
     torch.testing.assert_close(pooled[0, 1], hidden[0, 0])
 
 
-def test_slots_are_read_differently_and_what_is_alone_passes():
-    demultiplexer = PatchDemultiplexer(8, n_mux=2, patch_sizes=[3])
-    hidden, own = torch.randn(1, 8).expand(6, 8), torch.zeros(6, 8)
-    row, slot = torch.arange(6) // 3, torch.arange(6) % 3
-    read = demultiplexer.read_tokens(hidden, own, row, slot, Point(2, 3))
-    assert torch.pdist(read).min() > 1e-3
-    alone = demultiplexer.read_tokens(hidden, own, row * 0, slot * 0, Point(1, 1))
-    assert torch.equal(alone, hidden)
-    pooled = torch.randn(5, 1, 8)
-    assert torch.equal(demultiplexer.read_rows(pooled), pooled)
+def test_each_token_of_a_patch_is_read_differently_and_one_alone_passes():
+    reader = PatchReader(8, patch_sizes=[3])
+    hidden, own, slots = torch.randn(1, 8).expand(3, 8), torch.zeros(3, 8), torch.arange(3)
+    assert torch.pdist(reader(hidden, own, slots, 3)).min() > 1e-3
+    assert torch.equal(reader(hidden, own, slots, 1), hidden)
 
 
 def test_a_token_is_told_by_its_own_vector():
-    demultiplexer = PatchDemultiplexer(8, patch_sizes=[2])
+    reader = PatchReader(8, patch_sizes=[2])
     hidden, zero = torch.randn(3, 8), torch.zeros(3, dtype=torch.long)
-    point = Point(1, 2)
-    one = demultiplexer.read_tokens(hidden, torch.zeros(3, 8), zero, zero, point)
-    other = demultiplexer.read_tokens(hidden, torch.ones(3, 8), zero, zero, point)
+    one = reader(hidden, torch.zeros(3, 8), zero, 2)
+    other = reader(hidden, torch.ones(3, 8), zero, 2)
     assert (one - other).abs().min() > 0
