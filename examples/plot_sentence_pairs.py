@@ -3,7 +3,7 @@ Pairs of texts: which paragraph opens the report?
 =================================================
 
 A row may be a pair of texts: question and answer, claim and evidence, or here two paragraphs of one
-news report, of which one is the first. Several pairs share a pass. Ten seconds on one core.
+news report, one of which is the first. Several pairs share a pass. Ten seconds on one core.
 """
 
 # %%
@@ -41,7 +41,7 @@ X_train.head(4).assign(opening=y_train[:4])
 # %%
 # MIMOFormer reads the texts of a pair apart, 24 word pieces of each, and compares what it has made
 # of them. Its attention runs on several pairs in superposition. The network is small and starts
-# from nothing; ``operating_points`` trains one set of weights for 1, 2 and 4 pairs in a pass.
+# from scratch; ``operating_points`` trains one set of weights for 1, 2 and 4 pairs in a pass.
 
 clf = MuxTextClassifier(
     n_mux=4,

@@ -75,7 +75,7 @@ display = TradeoffDisplay.from_estimator(
     X_test,
     y_test,
     others={
-        "one layer of width 64, from nothing": small,
+        "one layer of width 64, from scratch": small,
         "TF-IDF, logistic regression": tfidf,
     },
     repeats=3,

@@ -2,7 +2,7 @@
 Warm up an encoder of your own
 ==============================
 
-A network that has never seen a mixture has to learn to tell texts apart before it can learn
+A network that was never trained on mixtures must learn to tell texts apart before it can learn
 anything else. Here a tiny one is warmed up on texts without labels: it learns to see each text of a
 mixture as MiniLM sees it alone. Then it learns a task from few labels. Half a minute on one core.
 """
@@ -76,13 +76,13 @@ plt.show()
 
 # %%
 # What it gives: the topics of unseen texts, learnt from few labels, four texts in a pass. The
-# network from nothing has the same sizes and as many steps, and learns its vocabulary from all
+# network from scratch has the same sizes and as many steps, and learns its vocabulary from all
 # texts; it has no warm-up.
 
 sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
 starts = {
     "warmed up": {"backbone": pretrainer},
-    "from nothing": {"backbone": "scratch", "vocab_size": 4000, "warm_up": None, **sizes},
+    "from scratch": {"backbone": "scratch", "vocab_size": 4000, "warm_up": None, **sizes},
 }
 numbers = [50, 200]
 accuracy = pd.DataFrame(index=pd.Index(numbers, name="labels"), columns=list(starts), dtype=float)

@@ -2,7 +2,7 @@
 Tag parts of speech, several sentences in one pass
 ==================================================
 
-Trains a small tagger without and with multiplexing on a real treebank, from nothing, and prints
+Trains a small tagger without and with multiplexing on a real treebank, from scratch, and prints
 what the speed-up costs. No model hub is asked. Three to six minutes on two cores.
 """
 

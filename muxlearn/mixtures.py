@@ -1,4 +1,4 @@
-"""Who is mixed with whom, and the way back.
+"""Plan which rows share a mixture, and put their answers back in order.
 
 Everything here is numpy on row numbers: no strings, no tensors. Training, prediction and export
 form their mixtures with these two functions and nothing else.

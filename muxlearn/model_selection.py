@@ -147,7 +147,7 @@ def fastest_within(
 
 @dataclass(frozen=True)
 class FastestWithin:
-    """What `fastest_within` returns; see there."""
+    """The callable that `fastest_within` returns."""
 
     drop: float
     of: str

@@ -74,7 +74,7 @@ def draw_curve():
                 curves.setdefault(row["model"], []).append((row["fit_cpu_s"], row["accuracy"]))
     _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
     for model, points in curves.items():
-        style = ":" if "nothing" in model else "-"
+        style = ":" if "scratch" in model else "-"
         axes.semilogx(*zip(*points, strict=True), style, marker="o", label=_name(model))
     axes.set_xticks([60, 100, 200], [60, 100, 200])
     axes.minorticks_off()

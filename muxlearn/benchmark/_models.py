@@ -11,7 +11,7 @@ __all__ = ["FitTime", "fit", "load_or_fit"]
 
 
 class FitTime(NamedTuple):
-    """What a `fit` took.
+    """The time of a `fit`.
 
     Attributes
     ----------

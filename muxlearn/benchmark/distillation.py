@@ -1,4 +1,4 @@
-"""What a warm-up by distillation has learnt: nearness to the teacher on texts that it has not seen.
+"""Measure a warm-up by distillation: nearness to the teacher on texts that it has not seen.
 
 The cosine between the vectors of texts in mixtures and what the teacher says of each text alone,
 with the lexical path and without it, and how often a text's own vector is the nearest of 240.

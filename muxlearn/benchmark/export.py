@@ -1,7 +1,7 @@
 """Accuracy and rows/s of one fitted model in torch, compiled, in onnxruntime, and as int8.
 
 BBC News (2,225 documents, 5 topics), MiniLM as the encoder or, with ``--compact``, the library's
-own trained from nothing. Each `n_mux` is fitted once; what is compared predicts with the same
+own trained from scratch. Each `n_mux` is fitted once; what is compared predicts with the same
 weights, from strings to labels. The engines take turns.
 """
 

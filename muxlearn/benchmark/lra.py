@@ -1,4 +1,4 @@
-"""Long Range Arena: MIMOFormers of several grids beside their Performer, every one from nothing.
+"""Long Range Arena: MIMOFormers of several grids beside their Performer, each trained from scratch.
 
 ListOps and Pathfinder are generated. The pictures and reviews are fetched from the hub, or read
 from the folder ``--data``; papers to retrieve are read from there. All models of a run have the
@@ -67,7 +67,7 @@ class Model(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What one seed of a model comes to."""
+    """The result of one seed of a model."""
 
     accuracy: float
     steps: int

@@ -1,4 +1,4 @@
-"""What folding N texts into a mixture costs beside embedding a single one.
+"""Compare the cost of folding N texts into a mixture with that of embedding a single text.
 
 Time of embedding and multiplexing a batch, as prediction does it, and the table entries that are
 read for one position of a mixture. A folded subspace multiplexer reads N short vectors where

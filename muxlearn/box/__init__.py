@@ -1,4 +1,4 @@
-"""The encoder in the box: what `backbone=None` means.
+"""The packaged encoder, the default `backbone` of text estimators.
 
 A compact English encoder of this library, distilled from a sentence encoder and warmed up for
 mixtures of 1 to 20 texts. MODEL_CARD.md, in this folder, says what it is and how it was made;

@@ -26,7 +26,7 @@ _MOST_STEPS_BACK = 4
 
 @dataclass(frozen=True)
 class PathLaw:
-    """How paths go, in pixels.
+    """The law of paths, in pixels.
 
     A path is a chain of links. A link is a dash with half a gap at either end, so that a path
     turns in the middle of its gaps and looks the same from both of its ends.

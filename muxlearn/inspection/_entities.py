@@ -160,7 +160,8 @@ class EntityDisplay:
         tags : sequence of sequences of str
         probabilities : sequence of sequences of float, default=None
         true_tags : sequence of sequences of str, default=None
-            As for the class.
+            Where the marks of tags and true tags differ, they are dashed, and the true ones
+            follow in a line of their own.
 
         Returns
         -------
@@ -188,7 +189,8 @@ class EntityDisplay:
             Whether to ask for probabilities, too: one more prediction. Left out for estimators
             without `predict_proba`.
         true_tags : sequence of sequences of str, default=None
-            As for the class.
+            Where the marks of tags and true tags differ, they are dashed, and the true ones
+            follow in a line of their own.
 
         Returns
         -------

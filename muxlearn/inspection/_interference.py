@@ -1,4 +1,4 @@
-"""How often a prediction hangs on its companions."""
+"""Count how often a prediction changes with its companions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["InterferenceDisplay"]
 
 
 class InterferenceDisplay(PlotMixin):
-    """How often a prediction changes when its companions do.
+    """Show how often a prediction changes with its companions.
 
     Create it with `from_estimator` or `from_predictions`. The same rows are predicted in several
     regroupings, in which they change companions and places; of any two of these, the share of

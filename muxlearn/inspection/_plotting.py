@@ -1,4 +1,4 @@
-"""What the displays that draw have in common."""
+"""Common parts of the displays that draw."""
 
 from __future__ import annotations
 

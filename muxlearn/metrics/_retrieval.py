@@ -1,4 +1,4 @@
-"""How well multiplexed models recover what was folded into a mixture."""
+"""Measure how well multiplexed models recover the tokens of a mixture."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
     estimator : MuxTextClassifier, MuxTokenTagger or MuxTextPretrainer
         Fitted; its warm-up, or `retrieval_weight`, has trained what is measured here.
     X : sequence of rows
-        As for the estimator's `predict`; preferably not those of the training.
+        Rows that the estimator's `predict` takes, preferably not those of the training.
     n_mux : int, default=None
         Rows in a mixture, from 1 to the model's capacity, which None stands for.
 

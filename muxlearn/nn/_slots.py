@@ -45,7 +45,7 @@ def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
     values : Tensor
     n_places : int
     dim : int, default=0
-        As for `slots_to_places`.
+        The axis of the slots.
 
     Returns
     -------

@@ -106,7 +106,7 @@ class Demultiplexer(nn.Module):
         ----------
         h : Tensor of shape (n_mixtures, length, hidden_size)
         prefix : Tensor of shape (n_mixtures, n_mux, hidden_size) or None
-            As in `forward`.
+            The backbone's output at the prefix, for the demultiplexer that has one.
         slots : Tensor of int, shape (n_read,)
             The slot that each is read for.
         positions : Tensor of int, shape (n_read,)
@@ -204,7 +204,7 @@ class RSADemultiplexer(Demultiplexer):
     ----------
     n_mux : int
     hidden_size : int
-        As in `Demultiplexer`.
+        Size of a vector, mixed or not.
     n_blocks : int, default=None
         Keys, one for each block of a `SubspaceMultiplexer` with as many. A row is then read once
         from all of its blocks together: what opens a unit for one of them opens it for the row.

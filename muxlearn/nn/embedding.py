@@ -17,7 +17,7 @@ __all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
 
 
 class EmbeddingTrainingOutput(NamedTuple):
-    """What distillation needs of one pass.
+    """The output of a pass for distillation.
 
     Attributes
     ----------
@@ -46,11 +46,11 @@ class MuxSequenceEmbedder(MuxTextModule):
     encoder : CompactEncoder or PretrainedEncoder
     multiplexer : Multiplexer
     demultiplexer : Demultiplexer
-        As in `MuxTextModule`.
+        As wide as the encoder's output.
     teacher_size : int
         Size of the teacher's vectors.
     lexical_path : bool, default=True
-        As in `MuxSequenceClassifier`.
+        Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector.
     """
 
     def __init__(

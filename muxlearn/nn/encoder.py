@@ -83,7 +83,7 @@ class CompactEncoder(nn.Module):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """What an encoder of the same sizes is built with; the prefix counts as `max_length`."""
+        """Arguments that build an encoder of the same sizes; `max_length` includes the prefix."""
         layer = cast(EncoderLayer, self.layers[0])
         return {
             "vocab_size": self.embedding.num_embeddings,

@@ -250,7 +250,7 @@ class NonlinearImageMultiplexer(ImageMultiplexer):
 
 
 class ExpandedNonlinearImageMultiplexer(NonlinearImageMultiplexer):
-    """As "nonlinear", with a mixture of eight channels for each of an image's.
+    """The "nonlinear" multiplexer with eight channels in a mixture for each channel of an image.
 
     "nonlinear-expand" in the study, whose notebook keeps its accuracies for 1 to 16 images: 0.986,
     0.974, 0.947, 0.837 and 0.533 on MNIST, cropped to 20x20, as means over the slots.

@@ -1,4 +1,4 @@
-"""What a row's own words say, past the mixture."""
+"""The words of a row, which bypass the mixture."""
 
 from __future__ import annotations
 

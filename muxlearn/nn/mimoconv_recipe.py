@@ -18,7 +18,7 @@ __all__ = ["GradientStep", "backward", "one_cycle_sgd", "parameter_groups"]
 
 
 class GradientStep(NamedTuple):
-    """What `backward` saw.
+    """The output and the gradient of a call of `backward`.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ def one_cycle_sgd(
     lr : float, default=0.2
         The highest learning rate, reached after 30 % of the steps.
     weight_decay : float, default=1e-5
-        As in `parameter_groups`.
+        Decay of all parameters but those of activations.
 
     Returns
     -------

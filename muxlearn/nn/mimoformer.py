@@ -181,7 +181,7 @@ class MIMOFormer(MuxModule):
         state_dict : Mapping of str to Tensor
             Under the reference's names. Not modified.
         reference_padding : bool, default=False
-            As in the class: True gives the reference's numbers where rows are padded.
+            True gives the reference's numbers where rows are padded.
 
         Returns
         -------
@@ -291,7 +291,7 @@ class MIMOFormer(MuxModule):
         ----------
         ids, mask : Tensor of shape (n_mixtures * n_mux, n_tokens)
         n_mux : int, default=None
-            As in `forward`.
+            Rows in a mixture, one of `operating_points`. None stands for the capacity.
 
         Returns
         -------

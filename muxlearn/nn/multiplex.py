@@ -71,7 +71,7 @@ class Multiplexer(nn.Module):
         raise NotImplementedError
 
     def mix(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Multiplex vectors of which some belong to padding.
+        """Multiplex vectors, some of which belong to padding.
 
         Parameters
         ----------
@@ -271,7 +271,7 @@ class SubspaceMultiplexer(Multiplexer):
     n_mux : int
     width : int
     learn_keys : bool, default=True
-        As in `Multiplexer`.
+        Whether the keys are trained.
     n_blocks : int, default=None
         Blocks of coordinates, at least `n_mux`; None stands for `n_mux`. With `n_places` rows in
         a mixture, row `p` writes into the blocks ``p, p + n_places, …``: of fewer rows each gets

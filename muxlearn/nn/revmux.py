@@ -29,7 +29,7 @@ __all__ = [
 
 
 class RevMuxTrainingOutput(NamedTuple):
-    """What training needs of one pass.
+    """The output of a pass for training.
 
     Attributes
     ----------

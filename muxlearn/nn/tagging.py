@@ -63,7 +63,7 @@ class MuxTokenClassifier(MuxTextModule):
     encoder : CompactEncoder or PretrainedEncoder
     multiplexer : Multiplexer
     demultiplexer : Demultiplexer
-        As in `MuxTextModule`.
+        As wide as the encoder's output.
     n_classes : int
         Number of tags.
     dropout : float, default=0.1

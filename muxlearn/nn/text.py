@@ -40,7 +40,7 @@ _OWN_SHARE = 1 / 3
 
 
 class MuxTrainingOutput(NamedTuple):
-    """What training needs of one pass.
+    """The output of a pass for training.
 
     Attributes
     ----------
@@ -293,7 +293,7 @@ class MuxSequenceClassifier(MuxTextModule):
     encoder : CompactEncoder or PretrainedEncoder
     multiplexer : Multiplexer
     demultiplexer : Demultiplexer
-        As in `MuxTextModule`.
+        As wide as the encoder's output.
     n_classes : int
     dropout : float, default=0.1
         Dropout in the head.

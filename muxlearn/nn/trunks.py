@@ -217,7 +217,7 @@ class MuxTrunkClassifier(OperatingPointModule):
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> Any:
-        """As of any module; the tensors alone will do, without versions (safetensors keeps none).
+        """Load tensors, also those without the versions that safetensors does not keep.
 
         Parameters
         ----------

@@ -88,7 +88,7 @@ class FoldedLinear(nn.Module):
 
 
 class _MuxVision(MuxModule):
-    """What the study's networks share: the multiplexer, the heads and the order of things."""
+    """Common base of the study's networks: the multiplexer, the heads and their order."""
 
     multiplexer: ImageMultiplexer | FoldedLinear
     heads: SlotHeads

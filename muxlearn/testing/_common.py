@@ -1,4 +1,4 @@
-"""What the checks share: data, fitted copies, and the comparison of predictions."""
+"""Data, fitted copies and comparisons of predictions for the checks."""
 
 from __future__ import annotations
 

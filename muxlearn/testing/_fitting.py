@@ -1,4 +1,4 @@
-"""What ``fit`` does, and what it leaves alone."""
+"""Checks of ``fit``."""
 
 from __future__ import annotations
 

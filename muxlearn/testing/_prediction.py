@@ -1,4 +1,4 @@
-"""What ``predict``, ``predict_proba`` and ``decision_function`` return."""
+"""Checks of ``predict``, ``predict_proba`` and ``decision_function``."""
 
 from __future__ import annotations
 

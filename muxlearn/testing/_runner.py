@@ -1,4 +1,4 @@
-"""Which checks apply to an estimator, and the two ways to run them."""
+"""Choose the checks of an estimator and run them, in two ways."""
 
 from __future__ import annotations
 

@@ -337,7 +337,7 @@ def construction_error(
     mixture_widths : sequence of int
         Dimensions of a mixture.
     kind : {"orthogonal", "rotation", "sign", "gaussian"}, default="rotation"
-        As for `draw_keys`.
+        The kind of keys; `draw_keys` describes them.
     readers : {"keys", "dual"}, default="keys"
         Whether sequences are read with the keys or with `dual_keys`.
     heads : {"own", "shared"}, default="own"

@@ -1,4 +1,4 @@
-r"""How many slots a mixture holds before its rows can no longer be told.
+r"""The number of slots that a mixture can hold while its rows can still be told apart.
 
 Retrieval without learning: unbind a slot by the adjoint of its key and take the token of the
 vocabulary whose vector has the largest cosine to the result. Tokens' vectors are normally

@@ -249,7 +249,7 @@ def simulate_kernel(
     queries : array-like of shape (M, head_dim)
     keys : array-like of shape (N, head_dim)
     slot : tuple of int, default=(0, 0)
-        As for `score_interference`.
+        `m` and `n` of the slot.
     n_features : int
     n_draws : int, default=1000
         Each with features of its own.

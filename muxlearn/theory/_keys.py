@@ -177,7 +177,7 @@ def cross_talk(n_mux: int, width: int, mixture_width: int, kind: str = "rotation
     ----------
     n_mux, width, mixture_width : int
     kind : {"orthogonal", "rotation", "sign", "gaussian"}, default="rotation"
-        As for `draw_keys`.
+        The kind of keys; `draw_keys` describes them.
 
     Returns
     -------

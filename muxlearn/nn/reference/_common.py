@@ -1,4 +1,4 @@
-"""What the models of the reference have in common."""
+"""Common parts of the reference models."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ IGNORED = -100
 
 
 class ReferenceOutput(NamedTuple):
-    """What one pass gives; all but the first two are None without labels.
+    """The output of a pass; all but the first two are None without labels.
 
     Attributes
     ----------

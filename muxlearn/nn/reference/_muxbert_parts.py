@@ -111,7 +111,7 @@ class RSALayers(nn.Module):
 
 
 class _RSAReader(Demultiplexer):
-    """What the task and the retrieval have of their own.
+    """An RSA demultiplexer with the layers that the task or the retrieval has of its own.
 
     Parameters
     ----------

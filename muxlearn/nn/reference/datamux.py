@@ -44,7 +44,7 @@ _MLP_NAMES = _COMMON_NAMES | {
 
 
 class _DataMux(ReferenceModel):
-    """What both classifiers share; the parameters are described there."""
+    """Common base of both classifiers, which describe the parameters."""
 
     # Ordinary words of RoBERTa's vocabulary that the reference gives a second meaning.
     _filler_id = 50000
@@ -153,7 +153,7 @@ class ReferenceTokenClassifier(_DataMux):
     Parameters
     ----------
     config : Mapping
-        As of `ReferenceSequenceClassifier`.
+        RoBERTa's configuration with the fields that the reference adds.
     n_mux : int
     n_classes : int
     demultiplexer : {"index", "mlp"}

@@ -52,7 +52,7 @@ _RSA_NAMES = _COMMON_NAMES | {
 
 
 class _MuxBert(ReferenceModel):
-    """What the models share; `MuxBertSequenceClassifier` describes the parameters."""
+    """Common base of the models; `MuxBertSequenceClassifier` describes the parameters."""
 
     _filler_id = 680
     _slot_id = 678
@@ -181,7 +181,7 @@ class MuxBertTokenClassifier(_MuxBert):
     Parameters
     ----------
     config : Mapping
-        As of `MuxBertSequenceClassifier`.
+        BERT's configuration with the fields that the reference adds.
     n_mux : int
     demultiplexer : {"index", "index_pos"}
     multiplexer : {"vector", "matrix", "contextual"}
@@ -199,7 +199,7 @@ class MuxBertMaskedLM(_MuxBert):
     Parameters
     ----------
     config : Mapping
-        As of `MuxBertSequenceClassifier`.
+        BERT's configuration with the fields that the reference adds.
     n_mux : int
     demultiplexer : {"index", "index_pos"}
         ``"index"`` puts its prefix in the place of the last `n_mux` + 1 tokens.
@@ -236,7 +236,7 @@ class MuxBertMaskedLM(_MuxBert):
         retrieval_slots : Tensor of int, shape (n_mixtures, n_tokens), default=None
             The slot whose token is to be recovered at each position. Drawn at random by default.
         attention_mask : Tensor of int, shape of `input_ids`, default=None
-            As for a classifier.
+            0 at padding; None stands for no padding.
         token_type_ids : Tensor of int, shape of `input_ids`, default=None
             0 by default.
 
