@@ -54,9 +54,10 @@ class MuxEncoder(nn.Module):
         width, sizes = encoder.hidden_size, tuple(patch_sizes)
         self.encoder = encoder
         self.second_text = nn.Parameter(torch.zeros(width))
-        self.multiplexer = PatchMultiplexer(NestedMultiplexer(n_mux, width), sizes)
+        self.patches = PatchMultiplexer(width, sizes)
+        self.multiplexer = NestedMultiplexer(n_mux, width)
         self.demultiplexer = NestedDemultiplexer(n_mux, width)
-        self.patch_reader = PatchReader(width, sizes)
+        self.patch_reader = PatchReader(width, width, sizes)
         self.lexical_mean = LexicalMean(encoder.embedding.num_embeddings, width, width)
 
     def embed(self, ids: Tensor, second: Tensor | None = None) -> Tensor:
@@ -93,7 +94,8 @@ class MuxEncoder(nn.Module):
         Encoded
         """
         mask = mask.view(-1, point.n_mux, mask.shape[1])
-        mixed, present = self.multiplexer(vectors.view(*mask.shape, -1), mask, point.patch_size)
+        x, present = self.patches(vectors.view(*mask.shape, -1), mask, point.patch_size)
+        mixed = self.multiplexer.mix(x, present)
         return Encoded(self.encoder(mixed, None if dense else present.any(1)), mask, point)
 
     def read_words(self, ids: Tensor, mask: Tensor) -> Tensor:

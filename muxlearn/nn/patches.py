@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.nested import recognisable_maps
 
 __all__ = ["PatchMultiplexer", "PatchReader", "Point", "pool_rows", "split_into_patches"]
@@ -63,38 +62,35 @@ def split_into_patches(x: Tensor, patch_size: int, dim: int) -> Tensor:
 
 
 class PatchMultiplexer(nn.Module):
-    """Add up the tokens of a patch, each through a map of its own, then the rows of a mixture.
+    """Add up the neighbouring tokens of a row, each through a map of its own.
 
-    ``m_k = sum_i R_i sum_j T_j x_i[k P + j]``: the linear multiplexer of DataMUX (section 3.1,
-    ``m = sum_i W_i x_i``) along both axes, with ``W_ij = R_i T_j``. Every patch size has maps `T`
-    of its own; `R` is any multiplexer of rows.
+    ``x'_i[k] = sum_j T_j x_i[k P + j] / sqrt(P)``: the linear multiplexer of DataMUX (section 3.1,
+    ``m = sum_i W_i x_i``), with tokens of one row in place of rows. Any multiplexer of rows `R` may
+    follow, and ``W_ij = R_i T_j`` then is one linear multiplexer along both axes. Every patch size
+    has maps of its own.
 
     Parameters
     ----------
-    rows : Multiplexer
+    width : int
+        Size of a vector.
     patch_sizes : iterable of int, default=()
-        The patch sizes beside 1.
+        The patch sizes beside 1, which leaves vectors as they are.
     """
 
-    def __init__(self, rows: Multiplexer, patch_sizes: Iterable[int] = ()) -> None:
+    def __init__(self, width: int, patch_sizes: Iterable[int] = ()) -> None:
         super().__init__()
-        self.rows = rows
-        self.tokens = nn.ParameterDict(
+        self.width = width
+        self.maps = nn.ParameterDict(
             {
-                str(size): nn.Parameter(recognisable_maps(size, rows.width))
+                str(size): nn.Parameter(recognisable_maps(size, width))
                 for size in sorted({*patch_sizes} - {1})
             }
         )
 
     @property
-    def n_mux(self) -> int:
-        """The largest number of rows in a mixture."""
-        return self.rows.n_mux
-
-    @property
     def patch_sizes(self) -> tuple[int, ...]:
         """The patch sizes that there are maps for."""
-        return (1, *sorted(map(int, self.tokens)))
+        return (1, *sorted(map(int, self.maps)))
 
     def forward(self, x: Tensor, mask: Tensor, patch_size: int = 1) -> tuple[Tensor, Tensor]:
         """Multiplex.
@@ -109,50 +105,50 @@ class PatchMultiplexer(nn.Module):
 
         Returns
         -------
-        mixed : Tensor of shape (n_mixtures, ceil(length / patch_size), width)
+        x : Tensor of shape (n_mixtures, n_rows, ceil(length / patch_size), width)
         mask : Tensor of bool, shape (n_mixtures, n_rows, ceil(length / patch_size))
             Where a row has a token.
 
         Raises
         ------
         ValueError
-            If there are no maps for so many rows, or for this patch size.
+            If there are no maps for this patch size.
         """
         if patch_size not in self.patch_sizes:
             raise ValueError(f"patch_size={patch_size} is not one of {self.patch_sizes}")
-        if x.shape[1] > self.n_mux:
-            raise ValueError(f"{x.shape[1]} rows in a mixture exceed n_mux={self.n_mux}")
-        if patch_size > 1:
-            maps = self.tokens[str(patch_size)].flatten(0, 1) / math.sqrt(patch_size)
-            x = x * mask[..., None].to(x.dtype)
-            x = split_into_patches(x, patch_size, 2).flatten(3) @ maps
-            mask = split_into_patches(mask, patch_size, 2).any(3)
-        return self.rows.mix(x, mask), mask
+        if patch_size == 1:
+            return x, mask
+        maps = self.maps[str(patch_size)].flatten(0, 1) / math.sqrt(patch_size)
+        x = x * mask[..., None].to(x.dtype)
+        x = split_into_patches(x, patch_size, 2).flatten(3) @ maps
+        return x, split_into_patches(mask, patch_size, 2).any(3)
 
     def extra_repr(self) -> str:
         """Show the sizes."""
-        return f"patch_sizes={self.patch_sizes}"
+        return f"width={self.width}, patch_sizes={self.patch_sizes}"
 
 
 class PatchReader(nn.Module):
     """Read the tokens of a patch off what the encoder made of it.
 
-    ``g_j(h) = h + MLP([h; k_j; x_j])``: a network that is told which token of the patch is wanted,
-    and the token's own vector. A token alone in its position is passed on unchanged.
+    ``g_j(h) = h + MLP([h; k_j; x_j])``: a network that is told which token of the patch is wanted
+    and the token's own vector, where it has one. A token alone in its position passes unchanged.
 
     Parameters
     ----------
     width : int
         Size of a vector.
+    own_size : int
+        Size of a token's own vector; 0 for none.
     patch_sizes : iterable of int, default=()
         As in `PatchMultiplexer`.
     """
 
-    def __init__(self, width: int, patch_sizes: Iterable[int] = ()) -> None:
+    def __init__(self, width: int, own_size: int, patch_sizes: Iterable[int] = ()) -> None:
         super().__init__()
         inner = 2 * width
         self.patch_in = nn.Linear(width, inner)
-        self.own_in = nn.Linear(width, inner, bias=False)
+        self.own_in = nn.Linear(own_size, inner, bias=False) if own_size else None
         self.out = nn.Linear(inner, width)
         with torch.no_grad():
             self.out.weight.mul_(0.1)
@@ -164,15 +160,15 @@ class PatchReader(nn.Module):
             }
         )
 
-    def forward(self, hidden: Tensor, own: Tensor, slots: Tensor, patch_size: int) -> Tensor:
+    def forward(self, hidden: Tensor, own: Tensor | None, slots: Tensor, patch_size: int) -> Tensor:
         """Read.
 
         Parameters
         ----------
         hidden : Tensor of shape (n_tokens, width)
             What was read for the row at each token's position.
-        own : Tensor of shape (n_tokens, width)
-            The tokens' vectors.
+        own : Tensor of shape (n_tokens, own_size) or None
+            The tokens' own vectors.
         slots : Tensor of int, shape (n_tokens,)
             Which token of its patch each is.
         patch_size : int
@@ -183,11 +179,9 @@ class PatchReader(nn.Module):
         """
         if patch_size == 1:
             return hidden
-        x = (
-            self.patch_in(hidden)
-            + self.own_in(own)
-            + F.embedding(slots, self.keys[str(patch_size)])
-        )
+        x = self.patch_in(hidden) + F.embedding(slots, self.keys[str(patch_size)])
+        if self.own_in is not None and own is not None:
+            x = x + self.own_in(own)
         return hidden + self.out(F.gelu(x))
 
 

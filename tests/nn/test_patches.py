@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 
-from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer
 from muxlearn.nn.nested import NestedMultiplexer
 from muxlearn.nn.patches import (
     PatchMultiplexer,
@@ -41,57 +40,40 @@ def all_tokens(*shape):
     return torch.ones(shape, dtype=torch.bool)
 
 
-def test_multiplexing_is_the_sum_of_the_documented_maps():
-    rows = NestedMultiplexer(3, 8)
-    multiplexer = PatchMultiplexer(rows, patch_sizes=[2, 5])
+def test_both_axes_together_are_one_linear_multiplexer():
+    patches, rows = PatchMultiplexer(8, [2, 5]), NestedMultiplexer(3, 8)
     x = torch.randn(4, 3, 7, 8)
     wanted = torch.zeros(4, 4, 8)
     for row in range(3):
         for token in range(7):
-            of_token = x[:, row, token] @ multiplexer.tokens["2"][token % 2] / math.sqrt(2)
-            wanted[:, token // 2] += of_token @ rows.keys[row] / math.sqrt(3)
-    mixed, mask = multiplexer(x, all_tokens(4, 3, 7), 2)
-    torch.testing.assert_close(mixed, wanted)
+            key = patches.maps["2"][token % 2] @ rows.keys[row] / math.sqrt(2 * 3)
+            wanted[:, token // 2] += x[:, row, token] @ key
+    folded, mask = patches(x, all_tokens(4, 3, 7), 2)
+    torch.testing.assert_close(rows.mix(folded, mask), wanted)
     assert mask.shape == (4, 3, 4)
     assert mask.all()
 
 
-@pytest.mark.parametrize("name", MULTIPLEXERS)
-def test_rows_are_mixed_by_any_multiplexer_once_their_tokens_are(name):
-    rows = MULTIPLEXERS[name](3, 16)
-    multiplexer = PatchMultiplexer(rows, patch_sizes=[2])
-    x, mask = torch.randn(4, 3, 6, 16), torch.arange(6) < torch.randint(1, 7, (4, 3, 1))
-    alone = PatchMultiplexer(IdentityMultiplexer(1, 16), patch_sizes=[2])
-    alone.tokens.load_state_dict(multiplexer.tokens.state_dict())
-    folded, present = alone(x.flatten(0, 1)[:, None], mask.flatten(0, 1)[:, None], 2)
-    wanted = rows.mix(folded.view(4, 3, 3, 16), present.view(4, 3, 3))
-    torch.testing.assert_close(multiplexer(x, mask, 2)[0], wanted)
-
-
 def test_padding_adds_nothing():
-    multiplexer = PatchMultiplexer(NestedMultiplexer(2, 8), patch_sizes=[3])
+    patches = PatchMultiplexer(8, [3])
     x, mask = torch.randn(1, 2, 6, 8), all_tokens(1, 2, 6)
     mask[0, 1, 2:] = False
-    mixed, present = multiplexer(x, mask, 3)
+    folded, present = patches(x, mask, 3)
     changed = torch.where(mask[..., None], x, 100.0)
-    torch.testing.assert_close(multiplexer(changed, mask, 3)[0], mixed)
+    torch.testing.assert_close(patches(changed, mask, 3)[0], folded)
     assert present.tolist() == [[[True, True], [True, False]]]
 
 
-def test_a_single_row_of_single_tokens_passes_unchanged():
-    x = torch.randn(4, 1, 7, 8)
-    mixed, _ = PatchMultiplexer(NestedMultiplexer(3, 8), [2])(x, all_tokens(4, 1, 7))
-    assert torch.equal(mixed, x[:, 0])
+def test_single_tokens_pass_unchanged():
+    x, mask = torch.randn(4, 2, 7, 8), all_tokens(4, 2, 7)
+    folded, present = PatchMultiplexer(8, [2])(x, mask)
+    assert folded is x
+    assert present is mask
 
 
-@pytest.mark.parametrize(
-    ("n_rows", "size", "message"),
-    [(1, 3, r"patch_size=3 is not one of \(1, 2\)"), (4, 1, "4 rows in a mixture exceed n_mux=3")],
-)
-def test_what_has_no_maps_is_refused(n_rows, size, message):
-    multiplexer = PatchMultiplexer(NestedMultiplexer(3, 8), patch_sizes=[2])
-    with pytest.raises(ValueError, match=message):
-        multiplexer(torch.randn(1, n_rows, 6, 8), all_tokens(1, n_rows, 6), size)
+def test_a_patch_size_without_maps_is_refused():
+    with pytest.raises(ValueError, match=r"patch_size=3 is not one of \(1, 2\)"):
+        PatchMultiplexer(8, [2])(torch.randn(1, 1, 6, 8), all_tokens(1, 1, 6), 3)
 
 
 def test_rows_are_pooled_by_how_many_of_their_tokens_a_position_holds():
@@ -103,15 +85,22 @@ def test_rows_are_pooled_by_how_many_of_their_tokens_a_position_holds():
 
 
 def test_each_token_of_a_patch_is_read_differently_and_one_alone_passes():
-    reader = PatchReader(8, patch_sizes=[3])
+    reader = PatchReader(8, 8, [3])
     hidden, own, slots = torch.randn(1, 8).expand(3, 8), torch.zeros(3, 8), torch.arange(3)
     assert torch.pdist(reader(hidden, own, slots, 3)).min() > 1e-3
     assert torch.equal(reader(hidden, own, slots, 1), hidden)
 
 
 def test_a_token_is_told_by_its_own_vector():
-    reader = PatchReader(8, patch_sizes=[2])
+    reader = PatchReader(8, 8, [2])
     hidden, zero = torch.randn(3, 8), torch.zeros(3, dtype=torch.long)
     one = reader(hidden, torch.zeros(3, 8), zero, 2)
     other = reader(hidden, torch.ones(3, 8), zero, 2)
     assert (one - other).abs().min() > 0
+
+
+def test_without_a_vector_of_its_own_a_token_is_read_by_its_place_alone():
+    reader = PatchReader(8, 0, [2])
+    hidden, slots = torch.randn(1, 8).expand(2, 8), torch.arange(2)
+    read = reader(hidden, None, slots, 2)
+    assert (read[0] - read[1]).abs().min() > 0
