@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -51,6 +52,9 @@ class MuxSequenceEmbedder(MuxTextModule):
         Size of the teacher's vectors.
     lexical_path : bool, default=True
         Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector.
+    patch_sizes : sequence of int, default=(1,)
+        How many neighbouring tokens of a row may share a position; a pass that is not told takes
+        the first.
     """
 
     def __init__(
@@ -60,9 +64,10 @@ class MuxSequenceEmbedder(MuxTextModule):
         demultiplexer: Demultiplexer,
         teacher_size: int,
         lexical_path: bool = True,
+        patch_sizes: Sequence[int] = (1,),
     ) -> None:
         head = nn.Linear(encoder.hidden_size, teacher_size)
-        super().__init__(encoder, multiplexer, demultiplexer, head)
+        super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
         self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
             self.lexical_mean = LexicalMean(
@@ -77,6 +82,7 @@ class MuxSequenceEmbedder(MuxTextModule):
         in_parts: bool = False,
         token_samples: int = 0,
         retrieval_samples: int = 0,
+        patch_size: int | None = None,
     ) -> Tensor | EmbeddingTrainingOutput:
         """Embed.
 
@@ -93,6 +99,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         token_samples, retrieval_samples : int, default=0
             For training: how many tokens of each mixture are embedded, and recovered, at least
             one for each row if not 0.
+        patch_size : int, default=None
+            Tokens of a row in a position; None stands for the first of `patch_sizes`.
 
         Returns
         -------
@@ -100,8 +108,9 @@ class MuxSequenceEmbedder(MuxTextModule):
             The rows' vectors, of length 1, or `in_parts` what a loss needs.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
-        hidden, prefix = self.encode(ids, mask)
-        mixed = self._read_rows(hidden, prefix, mask)
+        patch_size = self._patch_size(patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size)
+        mixed = self._read_rows(hidden, prefix, mask, patch_size)
         rows = self.head(self._add_lexical(mixed, ids, mask))
         rows = mean_over_slots(rows, ids.shape[1], dim=1).flatten(0, 1)
         if not in_parts:
@@ -109,8 +118,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         mixed = mean_over_slots(self.head(mixed), ids.shape[1], dim=1).flatten(0, 1)
         tokens = retrieval = None
         if token_samples:
-            vectors, positions = self._read_samples(hidden, prefix, mask, token_samples)
+            vectors, positions = self._read_samples(hidden, prefix, mask, token_samples, patch_size)
             tokens = self.token_head(vectors), positions
         if retrieval_samples:
-            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
+            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
         return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval)

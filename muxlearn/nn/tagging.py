@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -69,8 +72,10 @@ class MuxTokenClassifier(MuxTextModule):
     dropout : float, default=0.1
         Dropout before the last layer.
     lexical_size : int, default=0
-        Width of a `LexicalPath`; 0 builds none, nor does an `IdentityDemultiplexer`, whose hidden
-        states hold the row's tokens as they are.
+        Width of a `LexicalPath`; 0 builds none. None is built either where a position always holds
+        a single token of a single row.
+    patch_sizes : sequence of int, default=(1,)
+        As in `MuxTextModule`.
     """
 
     def __init__(
@@ -81,13 +86,16 @@ class MuxTokenClassifier(MuxTextModule):
         n_classes: int,
         dropout: float = 0.1,
         lexical_size: int = 0,
+        patch_sizes: Sequence[int] = (1,),
     ) -> None:
         head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.hidden_size, n_classes))
-        super().__init__(encoder, multiplexer, demultiplexer, head)
+        super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes, lexical_size)
         self.n_classes = n_classes
         self.lexical: LexicalPath | None = None
-        if lexical_size and not isinstance(demultiplexer, IdentityDemultiplexer):
+        mixed = not isinstance(demultiplexer, IdentityDemultiplexer)
+        if lexical_size and (mixed or self.patches is not None):
             self.lexical = LexicalPath(encoder.embedding, lexical_size)
+        if lexical_size and mixed:
             demultiplexer.add_input(lexical_size)
 
     def forward(
@@ -97,6 +105,7 @@ class MuxTokenClassifier(MuxTextModule):
         tagged: Tensor | None = None,
         n_mux: int | None = None,
         retrieval_samples: int = 0,
+        patch_size: int | None = None,
     ) -> Tensor | MuxTrainingOutput:
         """Tag.
 
@@ -114,6 +123,8 @@ class MuxTokenClassifier(MuxTextModule):
         retrieval_samples : int, default=0
             For training: how many tokens of each mixture the retrieval head recovers, at least
             one for each slot if not 0.
+        patch_size : int, default=None
+            Tokens of a row in a position; None stands for the first of `patch_sizes`.
 
         Returns
         -------
@@ -123,57 +134,70 @@ class MuxTokenClassifier(MuxTextModule):
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         wanted = mask if tagged is None else tagged.view_as(ids).bool()
-        hidden, prefix = self.encode(ids, mask)
+        patch_size = self._patch_size(patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size)
         mixtures, places, steps = wanted.nonzero(as_tuple=True)
-        length = ids.shape[2]
         extra = None
         if self.lexical is not None:
             extra = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1)).flatten(0, 1)
-            extra = extra.index_select(0, (mixtures * ids.shape[1] + places) * length + steps)
-        positions = mixtures * length + steps
-        logits = self._tag(hidden, prefix, places, positions, extra, ids.shape[1])
+            rows = mixtures * ids.shape[1] + places
+            extra = extra.index_select(0, rows * ids.shape[2] + steps)
+        tokens = _Tokens(
+            places, mixtures * hidden.shape[1] + steps // patch_size, steps % patch_size, extra
+        )
+        logits = self._tag(hidden, prefix, tokens, ids.shape[1], patch_size)
         if not retrieval_samples:
             return logits
-        return MuxTrainingOutput(
-            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
-        )
+        retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
+        return MuxTrainingOutput(logits, *retrieval)
 
     def _tag(
         self,
         hidden: Tensor,
         prefix: Tensor | None,
-        places: Tensor,
-        positions: Tensor,
-        extra: Tensor | None,
+        tokens: _Tokens,
         n_places: int,
+        patch_size: int,
     ) -> Tensor:
         """Return the logits of the wanted tokens: (n_wanted, n_classes)."""
         if n_places == self.n_mux or self.demultiplexer.by_place:
-            return self._read(hidden, prefix, places, positions, extra, n_places)
-        total = self._read(hidden, prefix, places, positions, extra).float().log_softmax(-1)
+            return self._read(hidden, prefix, tokens, patch_size, n_places)
+        total = self._read(hidden, prefix, tokens, patch_size).float().log_softmax(-1)
         for first in range(n_places, self.n_mux, n_places):
             # The last round of slots may be too short for all places.
-            here = (places + first < self.n_mux).nonzero().squeeze(1)
-            logits = self._read(
-                hidden,
-                prefix,
-                places[here] + first,
-                positions[here],
-                None if extra is None else extra[here],
-            )
+            here = (tokens.slots + first < self.n_mux).nonzero().squeeze(1)
+            logits = self._read(hidden, prefix, tokens.chosen(here, first), patch_size)
             log_proba = logits.float().log_softmax(-1)
             total = total.index_copy(0, here, torch.logaddexp(total[here], log_proba))
         n_slots = slots_to_places(total.new_ones(self.n_mux), n_places)
-        return total - n_slots[places].log()[:, None]
+        return total - n_slots[tokens.slots].log()[:, None]
 
     def _read(
         self,
         hidden: Tensor,
         prefix: Tensor | None,
-        slots: Tensor,
-        positions: Tensor,
-        extra: Tensor | None,
+        tokens: _Tokens,
+        patch_size: int,
         n_places: int | None = None,
     ) -> Tensor:
-        read = self.demultiplexer.gather(hidden, prefix, slots, positions, extra, n_places)
+        read = self.demultiplexer.gather(
+            hidden, prefix, tokens.slots, tokens.positions, tokens.extra, n_places
+        )
+        if self.patch_reader is not None and patch_size > 1:
+            read = self.patch_reader(read, tokens.extra, tokens.in_patch, patch_size)
         return self.head(read)
+
+
+class _Tokens(NamedTuple):
+    """Tokens that want a tag; each tensor has `n_wanted` entries."""
+
+    slots: Tensor
+    #: Where each is read, ``mixture * n_patches + patch``.
+    positions: Tensor
+    in_patch: Tensor
+    extra: Tensor | None
+
+    def chosen(self, here: Tensor, first: int) -> _Tokens:
+        """Return some of them, `first` slots further."""
+        extra = None if self.extra is None else self.extra[here]
+        return _Tokens(self.slots[here] + first, self.positions[here], self.in_patch[here], extra)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import torch
@@ -23,6 +24,7 @@ from muxlearn.nn.multiplex import (
     mean_over_slots,
     slots_to_places,
 )
+from muxlearn.nn.patches import PatchMultiplexer, PatchReader, pool_rows
 
 __all__ = [
     "ClassificationHead",
@@ -102,6 +104,11 @@ class MuxTextModule(MuxModule):
         As wide as the encoder's output.
     head : torch.nn.Module
         Maps demultiplexed vectors to logits.
+    patch_sizes : sequence of int, default=(1,)
+        How many neighbouring tokens of a row may share a position; a pass that is not told takes
+        the first.
+    own_size : int, default=0
+        Size of the vectors of their own that tokens are read with, where they share a position.
 
     Attributes
     ----------
@@ -119,8 +126,16 @@ class MuxTextModule(MuxModule):
         multiplexer: Multiplexer,
         demultiplexer: Demultiplexer,
         head: nn.Module,
+        patch_sizes: Sequence[int] = (1,),
+        own_size: int = 0,
     ) -> None:
         super().__init__()
+        self.patch_sizes = tuple(patch_sizes)
+        self.patches: PatchMultiplexer | None = None
+        self.patch_reader: PatchReader | None = None
+        if max(self.patch_sizes) > 1:
+            self.patches = PatchMultiplexer(multiplexer.width, self.patch_sizes)
+            self.patch_reader = PatchReader(encoder.hidden_size, own_size, self.patch_sizes)
         self.n_mux = multiplexer.n_mux
         self.encoder = encoder
         self.multiplexer = multiplexer
@@ -151,19 +166,35 @@ class MuxTextModule(MuxModule):
         mask = torch.ones_like(ids) if attention_mask is None else attention_mask.view_as(ids)
         return ids, mask.bool()
 
-    def encode(self, ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _patch_size(self, patch_size: int | None) -> int:
+        """Return the tokens in a position; None stands for the first choice."""
+        if patch_size is None:
+            return self.patch_sizes[0]
+        if patch_size not in self.patch_sizes:
+            raise ValueError(f"patch_size={patch_size} is not one of {self.patch_sizes}")
+        return patch_size
+
+    def encode(
+        self, ids: Tensor, mask: Tensor, patch_size: int = 1
+    ) -> tuple[Tensor, Tensor | None]:
         """Mix and encode.
 
         Parameters
         ----------
         ids, mask : Tensor of shape (n_mixtures, n_places, length)
+        patch_size : int, default=1
+            Neighbouring tokens of a row in one position.
 
         Returns
         -------
-        hidden : Tensor of shape (n_mixtures, length, hidden_size)
+        hidden : Tensor of shape (n_mixtures, ceil(length / patch_size), hidden_size)
         prefix : Tensor of shape (n_mixtures, n_mux, hidden_size) or None
         """
-        if self.folded is not None:
+        if patch_size > 1:
+            assert self.patches is not None
+            patches, mask = self.patches(self.encoder.embedding(ids), mask, patch_size)
+            mixed = self.multiplexer.mix(patches, mask)
+        elif self.folded is not None:
             mixed = self.folded(ids, mask)
         else:
             mixed = embed_and_multiplex(self.encoder.embedding, self.multiplexer, ids, mask)
@@ -186,16 +217,27 @@ class MuxTextModule(MuxModule):
         return self.multiplexer(self.prefix_embedding(tokens))
 
     def _retrieve(
-        self, hidden: Tensor, prefix: Tensor | None, ids: Tensor, mask: Tensor, n_samples: int
+        self,
+        hidden: Tensor,
+        prefix: Tensor | None,
+        ids: Tensor,
+        mask: Tensor,
+        n_samples: int,
+        patch_size: int = 1,
     ) -> tuple[Tensor, Tensor]:
         assert self.retrieval is not None
         places = self._place_of_read(mask)
-        recovered, positions = self._read_samples(hidden, prefix, mask, n_samples)
+        recovered, positions = self._read_samples(hidden, prefix, mask, n_samples, patch_size)
         logits = self.retrieval(recovered, self.encoder.embedding.weight)
         return logits, ids[:, places].gather(2, positions)
 
     def _read_samples(
-        self, hidden: Tensor, prefix: Tensor | None, mask: Tensor, n_samples: int
+        self,
+        hidden: Tensor,
+        prefix: Tensor | None,
+        mask: Tensor,
+        n_samples: int,
+        patch_size: int = 1,
     ) -> tuple[Tensor, Tensor]:
         """Demultiplex tokens drawn at random: vectors, and where each stands in its row.
 
@@ -206,8 +248,20 @@ class MuxTextModule(MuxModule):
         n_each = max(1, round(n_samples / len(places)))
         drawn = torch.rand(*lengths.shape[:2], n_each, device=hidden.device)
         positions = (drawn * lengths).long()
+        if patch_size > 1:
+            # Between two texts there is padding: count tokens, not positions.
+            order = (~mask).to(torch.uint8).argsort(dim=2, stable=True)
+            positions = order[:, places].gather(2, positions)
         mixtures = torch.arange(len(hidden), device=hidden.device)[:, None, None]
-        return self.demultiplexer(hidden[mixtures, positions], prefix), positions
+        read = self.demultiplexer(hidden[mixtures, positions // patch_size], prefix)
+        return self._unfold(read, positions, patch_size), positions
+
+    def _unfold(self, read: Tensor, positions: Tensor, patch_size: int) -> Tensor:
+        """Read tokens at some positions of rows off the vectors of their patches."""
+        if self.patch_reader is None or patch_size == 1:
+            return read
+        slots = (positions % patch_size).flatten()
+        return self.patch_reader(read.flatten(0, -2), None, slots, patch_size).view_as(read)
 
     def _place_of_read(self, mask: Tensor) -> Tensor:
         """Say which row of a mixture each vector that is read off it belongs to."""
@@ -215,9 +269,14 @@ class MuxTextModule(MuxModule):
         n_reads = self.demultiplexer.n_reads(n_places)
         return torch.arange(n_reads, device=mask.device) % n_places
 
-    def _read_rows(self, hidden: Tensor, prefix: Tensor | None, mask: Tensor) -> Tensor:
+    def _read_rows(
+        self, hidden: Tensor, prefix: Tensor | None, mask: Tensor, patch_size: int = 1
+    ) -> Tensor:
         """Demultiplex the mean of each row's positions: (n_mixtures, n_reads, hidden_size)."""
-        pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_places, hidden)
+        if patch_size > 1:
+            pooled = pool_rows(hidden, mask, patch_size)
+        else:
+            pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_places, hidden)
         pooled = pooled[:, self._place_of_read(mask)]
         return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
@@ -231,7 +290,11 @@ class MuxTextModule(MuxModule):
         return rows + own[:, self._place_of_read(mask)]
 
     def retrieve(
-        self, input_ids: Tensor, attention_mask: Tensor, n_mux: int | None = None
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor,
+        n_mux: int | None = None,
+        patch_size: int | None = None,
     ) -> Tensor:
         """Recover all tokens of all rows, for evaluation.
 
@@ -241,6 +304,8 @@ class MuxTextModule(MuxModule):
         n_mux : int, default=None
             Rows in a mixture, at most the capacity, which None stands for. The answers of several
             slots that a row fills are averaged.
+        patch_size : int, default=None
+            Tokens of a row in a position; None stands for the first of `patch_sizes`.
 
         Returns
         -------
@@ -250,9 +315,15 @@ class MuxTextModule(MuxModule):
         if self.retrieval is None:
             raise RuntimeError("a model prepared for inference has no retrieval head")
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
-        hidden, prefix = self.encode(ids, mask)
+        patch_size = self._patch_size(patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size)
         n_reads = self.demultiplexer.n_reads(ids.shape[1])
         recovered = self.demultiplexer(hidden[:, None].expand(-1, n_reads, -1, -1), prefix)
+        if patch_size > 1:
+            length = ids.shape[2]
+            recovered = recovered.repeat_interleave(patch_size, 2)[:, :, :length]
+            positions = torch.arange(length, device=ids.device).expand(recovered.shape[:-1])
+            recovered = self._unfold(recovered, positions, patch_size)
         tokens = []
         for mixture in recovered:  # one by one: the vocabulary is large
             scores = self.retrieval(mixture, self.encoder.embedding.weight).softmax(-1)
@@ -276,7 +347,9 @@ class MuxTextModule(MuxModule):
         model.retrieval = None
         if model.lexical_mean is not None:
             model.lexical_mean.fold(model.encoder.embedding.weight)
-        if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
+        foldable = isinstance(model.multiplexer, SubspaceMultiplexer) and model.patches is None
+        if foldable and model.folded is None:
+            assert isinstance(model.multiplexer, SubspaceMultiplexer)
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
             model.encoder.drop_embedding()
         return model if dtype is None else model.to(dtype)
@@ -299,9 +372,11 @@ class MuxSequenceClassifier(MuxTextModule):
         Dropout in the head.
     lexical_path : bool, default=False
         Whether a `LexicalMean` of a row's own tokens is added to its demultiplexed vector. Not
-        with an `IdentityDemultiplexer`: its row is not mixed with others.
+        where a position always holds a single token of a single row.
     max_length : int, default=None
         Tokens of a row that are mixed; the lexical path reads the rest as well. None is all.
+    patch_sizes : sequence of int, default=(1,)
+        As in `MuxTextModule`.
     """
 
     def __init__(
@@ -313,11 +388,13 @@ class MuxSequenceClassifier(MuxTextModule):
         dropout: float = 0.1,
         lexical_path: bool = False,
         max_length: int | None = None,
+        patch_sizes: Sequence[int] = (1,),
     ) -> None:
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
-        super().__init__(encoder, multiplexer, demultiplexer, head)
+        super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
         self.max_length = max_length
-        if lexical_path and not isinstance(demultiplexer, IdentityDemultiplexer):
+        shared = self.patches is not None or not isinstance(demultiplexer, IdentityDemultiplexer)
+        if lexical_path and shared:
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
@@ -328,6 +405,7 @@ class MuxSequenceClassifier(MuxTextModule):
         attention_mask: Tensor | None = None,
         n_mux: int | None = None,
         retrieval_samples: int = 0,
+        patch_size: int | None = None,
     ) -> Tensor | MuxTrainingOutput:
         """Classify.
 
@@ -343,6 +421,8 @@ class MuxSequenceClassifier(MuxTextModule):
         retrieval_samples : int, default=0
             For training: how many tokens of each mixture the retrieval head recovers, at least
             one for each slot if not 0.
+        patch_size : int, default=None
+            Tokens of a row in a position; None stands for the first of `patch_sizes`.
 
         Returns
         -------
@@ -351,15 +431,16 @@ class MuxSequenceClassifier(MuxTextModule):
         """
         all_ids, all_mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         ids, mask = all_ids[..., : self.max_length], all_mask[..., : self.max_length]
-        hidden, prefix = self.encode(ids, mask)  # (n_mixtures, length, hidden)
-        rows = self._add_lexical(self._read_rows(hidden, prefix, mask), all_ids, all_mask)
+        patch_size = self._patch_size(patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size)  # (n_mixtures, n_patches, hidden)
+        rows = self._read_rows(hidden, prefix, mask, patch_size)
+        rows = self._add_lexical(rows, all_ids, all_mask)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
         logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
         if not retrieval_samples:
             return logits
-        return MuxTrainingOutput(
-            logits, *self._retrieve(hidden, prefix, ids, mask, retrieval_samples)
-        )
+        retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
+        return MuxTrainingOutput(logits, *retrieval)
 
 
 def mean_weights(mask: Tensor, values: Tensor) -> Tensor:
