@@ -53,10 +53,13 @@ class TextReader(TokenizerReader):
         Whether rows are pairs. None: they may be either, as long as all of a call are the same.
     apart : bool, default=False
         Whether the texts of a pair are two sequences to the network, not one.
+    patch_size : int, default=1
+        Tokens that share a position, which are never of two texts.
     """
 
     pairs: bool | None = None
     apart: bool = False
+    patch_size: int = 1
 
     kind: ClassVar[str] = "texts"
     column_kind: ClassVar[str | None] = "texts"
@@ -78,14 +81,16 @@ class TextReader(TokenizerReader):
     def table(self, rows: list[Any]) -> RowTable:
         if self.apart:
             return PairTable.from_pairs(self.tokenizer, rows)
-        return tokenize(self.tokenizer, rows)
+        return tokenize(self.tokenizer, rows, self.patch_size)
 
     def to_config(self) -> dict[str, Any]:
-        return {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+        config = {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+        return config if self.patch_size == 1 else {**config, "patch_size": self.patch_size}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> TextReader:
-        return cls(_tokenizer(files), config["pairs"], config["apart"])
+        patch_size = config.get("patch_size", 1)
+        return cls(_tokenizer(files), config["pairs"], config["apart"], patch_size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from muxlearn.rows._tables import RowTable
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 __all__ = [
     "SPECIAL_TOKENS",
@@ -247,6 +247,19 @@ class TokenTable(RowTable):
         return {"input_ids": ids, "attention_mask": mask}
 
 
+class GappedTable(TokenTable):
+    """The tokens of pairs of texts with a gap in between, which is padding.
+
+    In `tokens` the gap is -1; it counts in `lengths`.
+    """
+
+    def inputs(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        ids, mask = self.gather(rows)
+        return {"input_ids": np.maximum(ids, 0), "attention_mask": mask & (ids >= 0)}
+
+
 class PairTable(RowTable):
     """The tokens of pairs of texts that are read apart, each of its own length.
 
@@ -287,13 +300,16 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
 
 
-def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
+def tokenize(tokenizer: Tokenizer, rows: Sequence[Text], patch_size: int = 1) -> TokenTable:
     """Tokenize rows; the tokenizer's own truncation applies.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
     rows : list of str or of (str, str)
+    patch_size : int, default=1
+        Tokens that share a position. The second text of a pair begins a patch of its own: a gap of
+        padding fills the last patch of the first text.
 
     Returns
     -------
@@ -303,8 +319,17 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
         halves = _shorten(tokenizer, list(split_pairs(rows)))
         rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
+    if patch_size > 1 and rows and isinstance(rows[0], tuple):
+        return GappedTable.from_rows([_with_gap(e, patch_size) or [0] for e in encodings])
     # Without special tokens, a tokenizer makes nothing of an empty text.
     return TokenTable.from_rows([encoding.ids or [0] for encoding in encodings])
+
+
+def _with_gap(encoding: Encoding, patch_size: int) -> list[int]:
+    """Return the tokens of a pair, the second text at a multiple of `patch_size`."""
+    texts = encoding.sequence_ids
+    begin = texts.index(1) if 1 in texts else len(texts)
+    return [*encoding.ids[:begin], *[-1] * (-begin % patch_size), *encoding.ids[begin:]]
 
 
 def split_pairs(rows: Iterable[Text]) -> Iterator[str]:

@@ -269,3 +269,30 @@ def test_truncated_pairs_of_long_texts_are_the_same_as_of_their_starts(tokenizer
     long = tokenize(short, [("the cat " * 5000, "a dog " * 5000)])
     start = tokenize(short, [("the cat " * 12, "a dog " * 12)])
     np.testing.assert_array_equal(long.gather(np.array([0]))[0], start.gather(np.array([0]))[0])
+
+
+# Patches
+
+
+@pytest.mark.parametrize("patch_size", [2, 3, 5])
+def test_the_second_text_of_a_pair_begins_a_patch(tokenizer, patch_size):
+    rows = [("a b c", "d e"), ("a", ""), ("", "d"), ("a b c d e f", "g")]
+    plain, gapped = tokenize(tokenizer, rows), tokenize(tokenizer, rows, patch_size)
+    numbers = np.arange(len(rows))[:, None]
+    given, laid = plain.inputs(numbers), gapped.inputs(numbers)
+    separator = tokenizer.token_to_id("[SEP]")
+    for row in range(len(rows)):
+        tokens = given["input_ids"][row, 0][given["attention_mask"][row, 0]].tolist()
+        mask = laid["attention_mask"][row, 0]
+        assert laid["input_ids"][row, 0][mask].tolist() == tokens
+        begin = tokens.index(separator) + 1
+        if begin < len(tokens):
+            assert mask.nonzero()[0][begin] == -(-begin // patch_size) * patch_size
+    assert (laid["input_ids"] >= 0).all()
+
+
+def test_single_texts_have_no_gap(tokenizer):
+    rows = ["a b c", "d"]
+    numbers = np.arange(2)[:, None]
+    for name, values in tokenize(tokenizer, rows, 5).inputs(numbers).items():
+        np.testing.assert_array_equal(values, tokenize(tokenizer, rows).inputs(numbers)[name])
