@@ -11,7 +11,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._operating_points import OperatingPointsMixin
 from muxlearn._params import check_parameters
-from muxlearn.prediction import Planner, Predictor, TorchRunner
+from muxlearn.prediction import Planner, Predictor, TorchRunner, predict_dataset
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
 
@@ -173,7 +173,8 @@ class MuxEstimator(OperatingPointsMixin):
         """
         self._check_labels_rows("predict_dataset")
         check_is_fitted(self)
-        return self.predictor_.predict_dataset(
+        return predict_dataset(
+            self.predictor_,
             dataset,
             output,
             column=column,

@@ -17,6 +17,7 @@ import numpy as np
 
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.prediction import predict_dataset
 
 #: How many times the memory is told.
 _N_POINTS = 10
@@ -129,8 +130,12 @@ def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]]
     watcher.start()
     start = time.perf_counter()
     try:
-        predictor.predict_dataset(
-            Path(folder, "texts.parquet"), Path(folder, "labels"), keep=["id"], rows_per_part=1
+        predict_dataset(
+            predictor,
+            Path(folder, "texts.parquet"),
+            Path(folder, "labels"),
+            keep=["id"],
+            rows_per_part=1,
         )
     finally:
         done.set()

@@ -3,6 +3,7 @@
 from muxlearn.prediction._datasets import (
     arrow_column,
     choose_columns,
+    predict_dataset,
     result_name,
     result_type,
     window_rows,
@@ -28,6 +29,7 @@ __all__ = [
     "fastest_point",
     "make_session",
     "measure_points",
+    "predict_dataset",
     "predictor_config",
     "restore_predictor",
     "result_name",

@@ -7,14 +7,12 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from muxlearn._params import Choice, Integer
 from muxlearn.prediction._parts import PartFolder
+from muxlearn.prediction._predictor import Predictor
 from muxlearn.rows import Source, check_column, check_groups, open_source
-
-if TYPE_CHECKING:
-    from muxlearn.prediction._predictor import Predictor
 
 __all__ = [
     "arrow_column",
@@ -31,16 +29,21 @@ def predict_dataset(
     dataset: Any,
     output: str | os.PathLike,
     *,
-    column: str | tuple[str, str] | None,
-    groups: str | None,
-    keep: Sequence[str],
-    n_mux: int,
-    n_passes: int,
-    method: Literal["predict", "predict_proba"],
-    form: Literal["parquet", "csv"],
-    rows_per_part: int,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    keep: Sequence[str] = (),
+    n_mux: int | None = None,
+    n_passes: int = 1,
+    method: Literal["predict", "predict_proba"] = "predict",
+    form: Literal["parquet", "csv"] = "parquet",
+    rows_per_part: int = 100_000,
 ) -> Path:
-    """Predict a data set into a folder; see `MuxTextClassifier.predict_dataset`."""
+    """Predict a data set into a folder of parts, and go on after a kill.
+
+    The parameters are those of `MuxTextClassifier.predict_dataset`.
+    """
+    predictor.check(method, n_passes)
+    point = predictor.resolve_point(n_mux)
     for name, value, options in (
         ("form", form, Choice("parquet", "csv")),
         ("rows_per_part", rows_per_part, Integer(1)),
@@ -55,7 +58,7 @@ def predict_dataset(
     keep = _check_keep(source.schema, keep, result)
     if groups is not None:
         check_column(source.schema, groups, "groups")
-    window = predictor.window_size(n_mux)
+    window = predictor.window_size(point)
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {
@@ -64,7 +67,7 @@ def predict_dataset(
         "column": columns,
         "groups": groups,
         "keep": keep,
-        "n_mux": n_mux,
+        "n_mux": point,
         "n_passes": n_passes,
         "method": method,
         "form": form,
@@ -73,7 +76,7 @@ def predict_dataset(
     }
     parts = PartFolder(Path(output), form, job)
     if not parts.complete:
-        asked: dict[str, Any] = {"n_mux": n_mux, "n_passes": n_passes, "method": method}
+        asked: dict[str, Any] = {"n_mux": point, "n_passes": n_passes, "method": method}
         _Job(predictor, source, parts, columns, groups, keep, asked).run(window, rows_per_part)
     return Path(output)
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._params import Choice, Integer
 from muxlearn.persistence import encode_labels
 from muxlearn.prediction._ahead import prepare_ahead
-from muxlearn.prediction._datasets import predict_dataset
 from muxlearn.prediction._planner import Planner
 from muxlearn.prediction._points import resolve_point
 from muxlearn.prediction._runner import Run, Runner
@@ -183,39 +180,6 @@ class Predictor:
         )
         results = self.predict_windows(windows, n_mux=n_mux, n_passes=n_passes, method=method)
         return chain.from_iterable(results)
-
-    def predict_dataset(
-        self,
-        dataset: Any,
-        output: str | os.PathLike,
-        *,
-        column: str | tuple[str, str] | None = None,
-        groups: str | None = None,
-        keep: Sequence[str] = (),
-        n_mux: int | None = None,
-        n_passes: int = 1,
-        method: Literal["predict", "predict_proba"] = "predict",
-        form: Literal["parquet", "csv"] = "parquet",
-        rows_per_part: int = 100_000,
-    ) -> Path:
-        """Predict a data set into a folder of parts, and go on after a kill.
-
-        The parameters are those of `MuxTextClassifier.predict_dataset`.
-        """
-        self.check(method, n_passes)
-        return predict_dataset(
-            self,
-            dataset,
-            output,
-            column=column,
-            groups=groups,
-            keep=keep,
-            n_mux=self.resolve_point(n_mux),
-            n_passes=n_passes,
-            method=method,
-            form=form,
-            rows_per_part=rows_per_part,
-        )
 
     def predict_windows(
         self,

@@ -1,4 +1,4 @@
-"""Fitted models that leave torch: ONNX graphs, and predictions by onnxruntime."""
+"""From a fitted estimator to a folder of graphs."""
 
 from __future__ import annotations
 
@@ -7,26 +7,24 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import torch
-from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._estimator import MuxEstimator
 from muxlearn._image import MuxImageClassifier
-from muxlearn._onnx_graph import Sizes, check_supported, export_graph, quantize
-from muxlearn._onnx_model import (
-    ARRAYS,
-    FORMAT,
-    FORMAT_VERSION,
-    OnnxModel,
-    graph_name,
-    require,
-)
 from muxlearn._params import Choice
 from muxlearn._tagging import MuxTokenTagger
 from muxlearn._text import MuxTextClassifier
+from muxlearn.export._graph import Sizes, check_supported, export_graph, quantize
+from muxlearn.export._model import (
+    ARRAYS,
+    FORMAT,
+    FORMAT_VERSION,
+    graph_name,
+    require,
+)
 from muxlearn.persistence import write_contents
 
-__all__ = ["OnnxMuxClassifier", "OnnxMuxTagger", "export_onnx"]
+__all__ = ["export_onnx"]
 
 
 def export_onnx(
@@ -139,78 +137,3 @@ def _sizes(estimator: MuxEstimator) -> Sizes:
         return Sizes(image_shape=estimator.image_shape_)
     reader: Any = estimator.predictor_.reader
     return Sizes(reader.max_length, reader.vocab_size)
-
-
-class OnnxMuxClassifier(OnnxModel):
-    """A `MuxTextClassifier` or `MuxImageClassifier` that predicts by onnxruntime.
-
-    Made by `OnnxMuxClassifier.load` of what `export_onnx` has written. Plans, checks and labels are
-    those of the estimator; its network runs in onnxruntime, and no torch module is built. It cannot
-    be fitted. Pickles hold the graphs.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
-
-    operating_points : tuple of int
-        The `n_mux` that were exported, descending.
-
-    n_mux : int
-        The largest of them.
-
-    dtype : {"float32", "int8"}
-        Of the weights.
-
-    Examples
-    --------
-    >>> from muxlearn.export import OnnxMuxClassifier, export_onnx
-    >>> export_onnx(clf, "folder")  # doctest: +SKIP
-    >>> OnnxMuxClassifier.load("folder").predict(X_new)  # doctest: +SKIP
-    """
-
-    _estimators = (MuxTextClassifier, MuxImageClassifier)
-
-    def decision_function(
-        self,
-        X: Iterable[Any],
-        n_mux: int | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-    ) -> NDArray:
-        """Return log-probabilities, of two classes the log odds of the second.
-
-        Parameters
-        ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
-        """
-        return self.predictor_.predict(X, n_mux, groups, n_passes, "decision_function")
-
-
-class OnnxMuxTagger(OnnxModel):
-    """A `MuxTokenTagger` that predicts by onnxruntime.
-
-    Made by `OnnxMuxTagger.load` of what `export_onnx` has written; see `OnnxMuxClassifier`. The
-    sequences of tags are decoded as the tagger's `decode` says.
-
-    Attributes
-    ----------
-    classes_ : ndarray of shape (n_tags,)
-        The tags, sorted.
-
-    operating_points : tuple of int
-        The `n_mux` that were exported, descending.
-
-    n_mux : int
-        The largest of them.
-
-    dtype : {"float32", "int8"}
-        Of the weights.
-    """
-
-    _estimators = (MuxTokenTagger,)
