@@ -33,6 +33,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
     "benchmark_table",
+    "house_table",
     "own_members",
 ]
 exclude_patterns = ["_build", "auto_examples/*.md5", "auto_examples/*.py"]

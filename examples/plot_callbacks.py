@@ -2,9 +2,9 @@
 Watch a training: early stopping, callbacks and TensorBoard
 ===========================================================
 
-Below an estimator is a skorch net. It stops early, keeps a history of its epochs that makes
-learning curves, and calls back whoever wants to know: a callback of one's own, or TensorBoard,
-which takes ``pip install tensorboard``. Half a minute on one core.
+Every estimator trains a skorch net. The net stops early, keeps a history of its epochs for learning
+curves, and runs callbacks: your own, or TensorBoard, which needs ``pip install tensorboard``. Half
+a minute on one core.
 """
 
 # %%
@@ -40,8 +40,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# A callback has methods that skorch calls: after each batch, each epoch, or the whole training.
-# What it records in the history stands there beside the losses. This one notes the learning rate,
+# A callback has methods that skorch calls after each batch, after each epoch, or after the whole
+# training. Its records appear in the history beside the losses. This one records the learning rate,
 # which rises over the first tenth of the steps and falls to 0 over the others.
 
 
@@ -55,8 +55,8 @@ class RecordLearningRate(Callback):
 
 
 # %%
-# `fit` works on copies of callbacks, and a `SummaryWriter` cannot be copied: this one opens it when
-# the training begins.
+# `fit` works on copies of callbacks, and a `SummaryWriter` cannot be copied. This callback
+# therefore opens it when the training begins.
 
 
 class TensorBoardIn(TensorBoard):
@@ -79,8 +79,8 @@ class TensorBoardIn(TensorBoard):
 
 # %%
 # ``early_stopping`` sets a part of the rows aside, ends the training when the loss on them has not
-# improved for `n_iter_no_change` epochs, and goes back to the best weights. The learning rate is
-# lower than the default, so that there is something to see.
+# improved for `n_iter_no_change` epochs, and restores the best weights. The learning rate is lower
+# than the default, so that the plot shows several epochs.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
@@ -99,7 +99,7 @@ print(f"stopped after {clf.n_iter_} of {clf.max_epochs} epochs")
 print(f"accuracy on the test rows: {clf.score(X_test, y_test):.3f}")
 
 # %%
-# The history is a list with a dict for each epoch, and so almost a table.
+# The history is a list with a dict for each epoch, which pandas turns into a table.
 
 names = ["epoch", "train_loss", "valid_loss", "valid_acc", "dur"]
 history = pd.DataFrame(clf.history_[:, names], columns=names).set_index("epoch")
@@ -127,8 +127,8 @@ for axes in (losses, scores, rates):
 plt.show()
 
 # %%
-# ``tensorboard --logdir`` shows the folder in a browser. This is what has been written there. An
-# epoch in which early stopping ends the training is missing: it comes before other callbacks.
+# ``tensorboard --logdir`` shows the folder in a browser. It holds these records. An epoch in which
+# early stopping ends the training is missing, since early stopping runs before other callbacks.
 
 events = EventAccumulator(folder.name).Reload()
 folder.cleanup()

@@ -41,8 +41,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 pd.DataFrame({"headline": X_train, "topic": y_train}).head()
 
 # %%
-# The encoder comes with muxlearn and has been warmed up for mixtures, so that a few hundred labels
-# and two epochs are enough. ``n_mux`` is searched like any other parameter. The search needs two
+# The packaged encoder is warmed up for mixtures, so that a few hundred labels and two epochs are
+# enough. ``n_mux`` is searched like any other parameter. The search needs two
 # scores, one of them of speed; `fastest_within` then takes the fastest of those candidates whose
 # accuracy is at most three points below the best.
 
@@ -61,8 +61,8 @@ results["speed-up"] = results["rows per second"] / results["rows per second"].il
 results.round({"accuracy": 3, "rows per second": 0, "speed-up": 1})
 
 # %%
-# To the right is faster, and up is better. The dashed line is the lowest accuracy that was
-# allowed.
+# Points to the right are faster, and points higher up are better. The dashed line is the lowest
+# allowed accuracy.
 
 chosen = search.best_params_["n_mux"]
 rates, scores = results["rows per second"], results["accuracy"]
@@ -84,8 +84,8 @@ axes.legend()
 plt.show()
 
 # %%
-# The chosen model has been fitted once more, to all training rows. Headlines are too short for a
-# count of their words to go far.
+# The chosen model was fitted once more, to all training rows. Headlines are too short to be
+# classified well by counts of their words.
 
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 print(
@@ -94,7 +94,7 @@ print(
 print(f"TF-IDF, logistic regression: {tfidf.score(X_test, y_test):.3f}")
 
 # %%
-# It predicts as it was fitted: any number of texts, one label for each, in their order.
+# It predicts any number of texts and returns one label for each, in order.
 
 few = X_test[:8]
 pd.DataFrame(

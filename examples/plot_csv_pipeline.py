@@ -8,8 +8,8 @@ loading it whole. Half a minute on one core.
 """
 
 # %%
-# First a file to work with, in a folder that goes away with the script: headline and first
-# paragraph of documents of BBC News. Of three in four the section is left out.
+# First write a file to a temporary folder: headline and first paragraph of documents of BBC News.
+# The section is missing for three documents in four.
 
 import tempfile
 from importlib.resources import files
@@ -39,7 +39,7 @@ csv = Path(folder.name) / "documents.csv"
 documents.to_csv(csv, index=False)
 
 # %%
-# From here on the file is all there is.
+# All that follows uses only this file.
 
 documents = pd.read_csv(csv)
 labelled = documents.dropna(subset="section")
@@ -63,8 +63,7 @@ pipeline = make_pipeline(
 ).fit(labelled, labelled["section"])
 
 # %%
-# Predictions go next to the rows that they belong to. Probabilities tell which of them somebody
-# should look at.
+# Write the predictions next to their rows. Low probabilities show which of them to check by hand.
 
 proba = pipeline.predict_proba(unlabelled)
 predicted = unlabelled.assign(
@@ -74,7 +73,7 @@ predicted.to_csv(Path(folder.name) / "predicted.csv", index=False)
 predicted.sort_values("probability").head(8)
 
 # %%
-# The sections that were left out are known after all.
+# Compare them with the sections that were left out.
 
 right = predicted["section"] == sections[predicted.index]
 print(f"{len(right)} sections predicted, {right.mean():.1%} of them right")
@@ -91,9 +90,10 @@ axes.set(title="Sections that were left out", xlabel="predicted section", ylabel
 plt.show()
 
 # %%
-# A file that does not fit into memory goes to the classifier itself, the last step of the pipeline.
-# `predict_dataset` reads the columns that it is told, some thousand rows at a time, writes parts of
-# the answer into a folder and, after a kill, goes on with the part that is missing.
+# For a file that does not fit into memory, use the classifier itself, the last step of the
+# pipeline. `predict_dataset` reads the given columns, some thousand rows at a time, and writes the
+# predictions to a folder in parts. If it is killed, the same call resumes with the first missing
+# part.
 
 parts = pipeline[-1].predict_dataset(
     csv, Path(folder.name) / "sections", column=("head", "lead"), keep=["id"], form="csv"

@@ -1,15 +1,15 @@
 """
-Recognise digits with a speed dial
+Recognise digits at several speeds
 ==================================
 
-Trains one image classifier that takes four images in a pass, or two, or one: the same weights, the
-speed chosen at prediction. The plain network of the same size stands beside it. Half a minute on
+Train one image classifier that takes four, two or one image in a pass with the same weights, and
+choose the speed at prediction. Compare it with the plain network of the same size. Half a minute on
 one core.
 """
 
 # %%
-# scikit-learn brings the data: 1,797 digits of 8x8 pixels. Images are arrays of shape
-# (n_images, height, width), and labels are what you have. One image in four is kept for the test.
+# The data come with scikit-learn: 1,797 digits of 8x8 pixels. Images are arrays of shape
+# (n_images, height, width), and labels may be of any type. One image in four is kept for the test.
 
 import statistics
 import time
@@ -40,7 +40,7 @@ for model in models.values():
     model.fit(X_train, y_train)
 
 # %%
-# Speed is measured from arrays to labels, in turn, and the median counts.
+# Measure the speed from arrays to labels. The models take turns, and the median counts.
 
 settings = [("plain network", 1), *(("one model for 1, 2 and 4", n_mux) for n_mux in (1, 2, 4))]
 accuracy = {
@@ -63,7 +63,7 @@ pd.DataFrame(
 ).rename_axis(["", "n_mux"]).round({"accuracy": 3, "images/s": 0, "speed-up": 1})
 
 # %%
-# The dial, drawn: to the right is faster, and up is better.
+# Points to the right are faster, and points higher up are better.
 
 figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
 for name in models:

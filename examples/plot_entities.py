@@ -2,8 +2,8 @@
 Mark names in colour
 ====================
 
-Learns which tokens are names from a real treebank, four sentences in one pass, and shows what it
-finds in new sentences, in colour. Half a minute on one core.
+Learn which tokens are names from a real treebank, four sentences in one pass, and show the names of
+new sentences in colour. Half a minute on one core.
 """
 
 # %%
@@ -61,8 +61,8 @@ pd.Series(
 ).rename_axis("sentences in a pass").round(3).to_frame()
 
 # %%
-# A terminal shows brackets, a notebook colours. Dashed marks differ from the true ones, which
-# stand below; a probability appears where the pointer rests.
+# A terminal shows brackets, a notebook shows colours. Dashed marks differ from the true ones below.
+# Hover over a mark to see its probability.
 
 with_names = [row for row, of_row in enumerate(y_test) if "B-NAME" in of_row][:8]
 EntityDisplay.from_estimator(

@@ -1,10 +1,10 @@
 """
-Who shares a mixture matters: interference, passes and groups
-=============================================================
+Companions in a mixture: interference, passes and groups
+========================================================
 
-The texts of a mixture disturb each other a little. This measures how often a prediction changes
-with its companions, what averaging over several passes does about it, and how `groups` keep the
-texts of one tenant out of the mixtures of another. Half a minute on one core.
+The texts of a mixture disturb each other a little. Measure how often a prediction changes with its
+companions and how averaging over several passes reduces this, and see how `groups` keep the texts
+of one tenant out of the mixtures of another. Half a minute on one core.
 """
 
 # %%
@@ -50,8 +50,8 @@ clf = MuxTextClassifier(
 ).fit(X_train, y_train)
 
 # %%
-# The same headlines, predicted in four regroupings: in each they meet others and stand in other
-# slots. What is drawn is the share of labels in which two regroupings differ.
+# Predict the same headlines in four regroupings, each with other companions in other slots, and
+# draw the share of labels in which two regroupings differ.
 
 display = InterferenceDisplay.from_estimator(clf, X_test, n_regroupings=4)
 display.ax_.set_title("Topics of headlines, four regroupings")
@@ -59,8 +59,8 @@ plt.show()
 
 # %%
 # With ``n_passes=k`` every row is predicted `k` times among other companions, and the probabilities
-# are averaged. That costs `k` times as much and makes the label hang less on the order in which
-# rows come: here, on three shuffles of the test rows.
+# are averaged. This takes `k` times as long, and labels then depend less on the order of the rows,
+# here on three shuffles of the test rows.
 
 passes = (1, 2, 4, 8)
 rng = np.random.default_rng(0)
@@ -89,10 +89,10 @@ axes.grid(alpha=0.3)
 plt.show()
 
 # %%
-# Two tenants send their texts at the same time. What a tenant is told should not hang on what
-# another one sends: `groups` forms mixtures inside each group alone. The table says how far the
-# probabilities of the first tenant's rows move when the second one's are there: with groups, or
-# with one row in a pass, by no more than rounding.
+# Two tenants send their texts at the same time. One tenant's answers should not depend on the texts
+# of another, so `groups` forms mixtures only within a group. The table shows how far the
+# probabilities of the first tenant's rows move when the second tenant's rows are there: with
+# groups, or with one row in a pass, by no more than rounding.
 
 ours, theirs = X_test[:245], X_test[245:]
 both = np.concatenate([ours, theirs])

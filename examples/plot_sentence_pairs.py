@@ -2,13 +2,14 @@
 Pairs of texts: which paragraph opens the report?
 =================================================
 
-A row may be a pair of texts: question and answer, claim and evidence, or here two paragraphs of one
-news report, one of which is the first. Several pairs share a pass. Ten seconds on one core.
+A row may be a pair of texts, such as question and answer, or claim and evidence. Here it is two
+paragraphs of one news report, one of which is the first. Several pairs share a pass. Ten seconds on
+one core.
 """
 
 # %%
-# From every report of BBC News come the opening paragraph and a later one, in an order that a coin
-# decides. `X` is a list of pairs, or a frame of two columns.
+# Take the opening paragraph and a later one of every report of BBC News, in random order. `X` is a
+# list of pairs, or a frame of two columns.
 
 from importlib.resources import files
 
@@ -39,8 +40,8 @@ X_train, X_test, y_train, y_test = train_test_split(X, opening, test_size=500, r
 X_train.head(4).assign(opening=y_train[:4])
 
 # %%
-# MIMOFormer reads the texts of a pair apart, 24 word pieces of each, and compares what it has made
-# of them. Its attention runs on several pairs in superposition. The network is small and starts
+# MIMOFormer reads the two texts of a pair separately, 24 word pieces of each, and compares their
+# vectors. Its attention runs on several pairs in superposition. The network is small and starts
 # from scratch; ``operating_points`` trains one set of weights for 1, 2 and 4 pairs in a pass.
 
 clf = MuxTextClassifier(
@@ -66,9 +67,9 @@ pd.Series(
 ).rename_axis("pairs in a pass").round(3).to_frame()
 
 # %%
-# The same two paragraphs can be asked for in the other order, and the answer should turn around.
-# The closer the points lie to the diagonal, the more the model goes by the paragraphs and the less
-# by their places. Adding both answers up takes the places out altogether.
+# If the two paragraphs change places, the answer should change as well. The closer the points lie
+# to the diagonal, the more the model uses the paragraphs and the less their places. The sum of both
+# answers does not depend on the places at all.
 
 mirrored = X_test.rename(columns={"first": "second", "second": "first"})[["first", "second"]]
 asked = -clf.decision_function(X_test)  # the log odds of "first"

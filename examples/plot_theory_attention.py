@@ -2,8 +2,8 @@
 A self-attention layer for several sequences at once
 ====================================================
 
-Writes down the weights of a layer that does the work of another one for four sequences added up,
-and measures how exact it is. A few seconds on one core.
+Construct the weights of a layer that computes another layer's output for four sequences added up,
+and measure how exact it is. A few seconds on one core.
 """
 
 # %%
@@ -27,9 +27,9 @@ layer = SelfAttention.draw(width=16, n_heads=2, random_state=0)
 n_mux = 4
 
 # %%
-# The keys take each sequence to 16 of the mixture's 64 dimensions, turned at random. The layer for
-# mixtures has two heads for each slot: a softmax weighs the tokens of one sequence, and no two
-# sequences can share one. Then demultiplexing gives what the layer makes of each sequence alone.
+# The keys take each sequence to 16 of the mixture's 64 dimensions, rotated at random. The layer for
+# mixtures has two heads for each slot, since a softmax weighs the tokens of one sequence and two
+# sequences cannot share one. Demultiplexing then gives the layer's output for each sequence alone.
 
 keys = draw_keys(n_mux, layer.width, mixture_width=64, random_state=0)
 multiplexed = multiplex_attention(layer, keys)
@@ -39,10 +39,11 @@ print(f"heads: {layer.n_heads} for one sequence, {multiplexed.n_heads} for {n_mu
 print(f"largest difference: {(outputs - layer(sequences)).abs().max():.1e}")
 
 # %%
-# Keys that are drawn independently meet a little, and the less the more dimensions there are: the
-# error falls as one over the square root. The line is the cross-talk of the keys alone; the layer
-# reads and is read through them and pays about twice. Readers that are dual to the keys make any
-# independent keys exact. A softmax that all sequences share stays wrong however wide the mixture.
+# Keys that are drawn independently overlap a little. The error falls with one over the square root
+# of the number of dimensions. The line is the cross-talk of the keys alone; the layer both reads
+# and is read through them, and has about twice that error. Readers that are dual to the keys make
+# any independent keys exact. A softmax that all sequences share stays wrong however wide the
+# mixture is.
 
 widths = 64 * 2 ** np.arange(8)
 curves = {

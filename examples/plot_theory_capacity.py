@@ -1,16 +1,16 @@
 """
-How many slots a mixture holds
-==============================
+The capacity of a mixture
+=========================
 
-Draws the error of telling which token stands in a slot against the number of slots, for four ways
-to mark the slots: theory beside measurement with the package's own layers. About ten seconds on
-one core.
+Draw the error of telling which token stands in a slot against the number of slots, for four ways to
+mark the slots, as computed from theory and as measured with the layers of the library. About ten
+seconds on one core.
 """
 
 # %%
-# A mixture of width 256, with white noise of a fifth of its variance, as a stand-in for all that
-# a backbone adds. A slot's token, one of 1,000 with random vectors, is retrieved as the one that
-# is nearest in angle to what is unbound.
+# The mixture has width 256. White noise of a fifth of its variance stands for the error of a
+# backbone. The vector of a slot is unbound, and the token of the nearest vector in angle, among
+# 1,000 random ones, is retrieved.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,10 +31,10 @@ names = {
 }
 
 # %%
-# All slots but one are noise to that one. Random keys make it worse by their own spread: as if
-# there were one more slot for circular convolution, two for elementwise products. Slots with
-# dimensions of their own hear the white noise only. Errors seen fewer than about ten times are left
-# out.
+# For each slot, all other slots are noise. Random keys add to it by their own spread, as if there
+# were one more slot for circular convolution and two for elementwise products. Slots with
+# dimensions of their own see only the white noise. Errors that occurred fewer than about ten times
+# are left out.
 
 figure, axes = plt.subplots(figsize=(7, 4.8), layout="constrained")
 slots = np.arange(1, 41)

@@ -2,8 +2,8 @@
 Cross-talk in MIMOFormer: bounds and simulation
 ===============================================
 
-Compares how far superposed attention scores stray from the scores that they stand for with what
-the theory allows, on several grids. About ten seconds on one core.
+Compare the errors of superposed attention scores with the bounds of the theory, on several grids.
+About ten seconds on one core.
 """
 
 # %%
@@ -46,10 +46,11 @@ axes.legend(fontsize=8, ncols=3)
 plt.show()
 
 # %%
-# How often is a score off by more than a threshold? The bound is the least of Chebyshev's,
+# How often is a score off by more than a threshold? The bound is the smallest of Chebyshev's,
 # Hoeffding's and Bernstein's. The model compares queries and keys through random features, which
-# add noise of their own. That bound adds up worst cases and lies far above the simulation; the
-# variance, dashed by Chebyshev's inequality, is known to first order in the dimension and closer.
+# add their own noise. The bound with features adds up worst cases and lies far above the
+# simulation. The variance is known to first order in the dimension; the dashed line, which uses it
+# in Chebyshev's inequality, is closer.
 
 head_dim, grid, n_features, cosine = 256, (2, 2), 256, 0.5
 queries, keys = draw_flat_vectors(head_dim, grid, cosine, random_state=0)

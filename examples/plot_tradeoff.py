@@ -1,9 +1,9 @@
 """
-Is a smaller model the better way to be fast?
-=============================================
+Compare multiplexing with smaller models
+========================================
 
-Draws accuracy against speed for one multiplexed model at four operating points, and beside it what
-else is fast: a small encoder that reads texts one by one, and TF-IDF with logistic regression. Half
+Draw accuracy against speed for one multiplexed model at four operating points, beside two other
+fast models: a small encoder that reads texts one by one, and TF-IDF with logistic regression. Half
 a minute on one core.
 """
 
@@ -40,8 +40,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 # %%
 # ``operating_points`` trains one set of weights for 1, 2, 5 and 10 texts in a pass. The small
-# encoder has one layer of width 64 and a vocabulary of its own. It is not multiplexed and has to
-# learn English from the headlines, but can afford many more epochs.
+# encoder has one layer of width 64 and its own vocabulary. It is not multiplexed and must learn
+# English from the headlines, but it can afford many more epochs.
 
 multiplexed = MuxTextClassifier(
     n_mux=10,
@@ -67,7 +67,7 @@ small = MuxTextClassifier(
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 
 # %%
-# All of them predict the same rows in turn, from strings to labels, and the median counts.
+# All models predict the same rows, from strings to labels. They take turns, and the median counts.
 
 figure, axes = plt.subplots(figsize=(7, 4.4), layout="constrained")
 display = TradeoffDisplay.from_estimator(
@@ -85,9 +85,9 @@ axes.set(title="Topics of headlines", ylabel="accuracy on the test rows")
 plt.show()
 
 # %%
-# The same in numbers. On headlines, whose few words seldom come back, what the encoder has read
-# before is worth several points, at any speed of the dial. Whether that pays is for your data to
-# say: on long documents TF-IDF is hard to beat.
+# The same in numbers. On headlines, whose words rarely repeat, the pre-training of the encoder is
+# worth several points at every operating point. Test whether this holds for your data: on long
+# documents TF-IDF is hard to beat.
 
 table = pd.DataFrame(
     {

@@ -3,13 +3,14 @@ Warm up an encoder of your own
 ==============================
 
 A network that was never trained on mixtures must learn to tell texts apart before it can learn
-anything else. Here a tiny one is warmed up on texts without labels: it learns to see each text of a
-mixture as MiniLM sees it alone. Then it learns a task from few labels. Half a minute on one core.
+anything else. Here a tiny network is warmed up on texts without labels: it learns to give each text
+of a mixture the vector that MiniLM gives it alone. It then learns a task from few labels. Half a
+minute on one core.
 """
 
 # %%
-# The texts are headline and first paragraph of documents of BBC News. Six hundred are there to
-# learn from, most of them without a label. MiniLM comes in a package, with its tokenizer.
+# The texts are headline and first paragraph of documents of BBC News. Six hundred are for training,
+# most of them without a label. MiniLM and its tokenizer come in a package.
 
 from importlib.resources import files
 
@@ -36,8 +37,8 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# The student has two layers of width 96; the teacher has six of width 384. The learning rate would
-# rise for 200 steps and falls at the end, so that it stays below its peak in so short a training.
+# The student has two layers of width 96; the teacher has six of width 384. The learning rate rises
+# for 200 steps and falls at the end, so it does not reach its peak in so short a training.
 
 pretrainer = MuxTextPretrainer(
     n_mux=4,
@@ -53,8 +54,8 @@ pretrainer = MuxTextPretrainer(
 ).fit(X_train)
 
 # %%
-# How near the student comes to its teacher, step by step: the cosine of their vectors of a text,
-# with the lexical path and without it, and of a token.
+# Plot how near the student comes to its teacher: the cosine of their vectors of a text, with and
+# without the lexical path, and of a token.
 
 names = {
     "cosine": "texts",
@@ -75,9 +76,9 @@ for axes in (left, right):
 plt.show()
 
 # %%
-# What it gives: the topics of unseen texts, learnt from few labels, four texts in a pass. The
-# network from scratch has the same sizes and as many steps, and learns its vocabulary from all
-# texts; it has no warm-up.
+# Classify the topics of unseen texts, learnt from few labels, with four texts in a pass. The
+# network from scratch has the same sizes and number of steps, and learns its vocabulary from all
+# texts, but has no warm-up.
 
 sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
 starts = {
@@ -101,7 +102,7 @@ for name, start in starts.items():
 accuracy.round(3)
 
 # %%
-# With the warm-up a few labels go further than four times as many without it.
+# A few labels with the warm-up give a better model than four times as many labels without it.
 
 figure, axes = plt.subplots(figsize=(6, 3.8), layout="constrained")
 accuracy.plot.bar(ax=axes, rot=0)

@@ -2,9 +2,9 @@
 Serve a model over HTTP
 =======================
 
-An endpoint that gathers the requests of a few milliseconds into mixtures, so that ten users who ask
-at once cost one pass of the encoder. `litserve` is the server; it collects the requests, and the
-classifier does the rest. Requests of different tenants never share a mixture.
+Run an endpoint that gathers the requests of a few milliseconds into mixtures, so that the requests
+of ten users at once cost one pass of the encoder. The server, `litserve`, collects the requests,
+and the classifier predicts them together. Requests of different tenants never share a mixture.
 
     python examples/serve_over_http.py MODEL --port 8000
     curl localhost:8000/predict -H 'Content-Type: application/json' \
@@ -23,7 +23,7 @@ from muxlearn.export import OnnxMuxClassifier
 
 
 class Query(BaseModel):
-    """What a request holds; anything else is refused before it can spoil the batch of others."""
+    """The fields of a request; any other request is refused before it reaches a batch."""
 
     text: str
     tenant: str = ""

@@ -1,4 +1,4 @@
-"""Look at what an estimator says, at what it costs, and at how far companions sway it."""
+"""Displays of predictions, of speed against accuracy, and of the influence of companions."""
 
 from muxlearn.inspection._entities import EntityDisplay
 from muxlearn.inspection._interference import InterferenceDisplay
