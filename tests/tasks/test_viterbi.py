@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from muxlearn import _viterbi
+from muxlearn.tasks import _viterbi
 from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi, viterbi_many
 
 # Quarters add up exactly, so that equal scores are equal.

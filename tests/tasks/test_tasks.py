@@ -1,0 +1,78 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from muxlearn.tasks import TASKS, ClassesTask, TagsTask, VectorsTask
+
+SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
+TAGS = [["B-PER", "O", "O", "B-LOC"], [], ["B-PER", "O"]] * 4
+TEXTS = ["rain", "goal", "sun", "race"] * 3
+LABELS = ["weather", "sport"] * 6
+
+
+def saved(task):
+    """Return a task as a folder would give it back."""
+    config = json.loads(json.dumps(task.to_config()))
+    return TASKS[config["name"]].from_saved(config, task.classes, task.arrays())
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        ClassesTask.learn(TEXTS, LABELS)[0],
+        TagsTask.learn(SENTENCES, TAGS)[0],
+        TagsTask.without_training(np.array(["B-X", "I-X", "O"])),
+        VectorsTask(),
+    ],
+)
+def test_a_folder_gives_a_task_back(task):
+    loaded = saved(task)
+    assert type(loaded) is type(task)
+    assert loaded.score_name == task.score_name
+    np.testing.assert_array_equal(loaded.classes, task.classes)
+    assert loaded.arrays().keys() == task.arrays().keys()
+    for name, array in task.arrays().items():
+        np.testing.assert_array_equal(loaded.arrays()[name], array)
+
+
+def test_targets_of_rows_are_numbers_of_classes():
+    task, targets = ClassesTask.learn(TEXTS, LABELS, class_weight={"sport": 3, "weather": 1})
+    assert task.classes.tolist() == ["sport", "weather"]
+    assert sorted(zip(targets.rows, targets.true, strict=True)) == sorted(
+        zip(TEXTS, LABELS, strict=True)
+    )
+    np.testing.assert_array_equal(task.classes[targets.values], targets.true)
+    np.testing.assert_array_equal(targets.weights, np.where(targets.values == 0, 1.5, 0.5))
+    assert targets.n_of_row.tolist() == [1] * len(TEXTS)
+
+
+def test_targets_of_sentences_are_numbers_of_tags_without_empty_sentences():
+    task, targets = TagsTask.learn(SENTENCES, TAGS)
+    assert len(targets.rows) == 8
+    assert targets.n_of_row.tolist() == list(map(len, targets.rows))
+    flat = [tag for tags in targets.true for tag in tags]
+    np.testing.assert_array_equal(task.classes[targets.values], flat)
+    assert task.scheme == "IOB2"
+    assert task.regular
+
+
+def test_several_passes_say_the_mean_of_their_probabilities():
+    task = ClassesTask(np.array([0, 1]))
+    logits = torch.tensor([[[0.0, 2.0]], [[1.0, 0.0]]])
+    merged = np.exp(task.merge([task.answers(part) for part in logits]))
+    np.testing.assert_allclose(merged, logits.softmax(-1).mean(0), rtol=1e-6)
+
+
+def test_vectors_of_several_passes_keep_length_1():
+    passes = [np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])]
+    np.testing.assert_allclose(VectorsTask().merge(passes), [[0.5**0.5, 0.5**0.5]])
+
+
+def test_of_two_classes_a_decision_is_the_log_odds_of_the_second():
+    two, three = ClassesTask(np.arange(2)), ClassesTask(np.arange(3))
+    answers = np.log([[0.2, 0.8]])
+    np.testing.assert_allclose(two.results("decision_function", TEXTS[:1], answers), [np.log(4)])
+    answers = np.log([[0.2, 0.3, 0.5]])
+    assert three.results("decision_function", TEXTS[:1], answers) is answers
