@@ -6,6 +6,7 @@ import inspect
 import os
 import platform
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,9 @@ import sklearn
 import torch
 from numpy.typing import NDArray
 
-import muxlearn
 from muxlearn._params import Instance, Integer, Number
 from muxlearn._pretrained import SCRATCH
+from muxlearn._version import __version__
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
@@ -410,7 +411,7 @@ def _use(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
 
 def _importable(cls: type) -> str:
     """Return where a class is imported from; the front door, if it is there."""
-    is_there = getattr(muxlearn, cls.__name__, None) is cls
+    is_there = getattr(sys.modules["muxlearn"], cls.__name__, None) is cls
     return "muxlearn" if is_there else cls.__module__
 
 
@@ -455,7 +456,7 @@ def _origin(estimator: SharingMixin) -> list[str]:
         "Those that are not the defaults:",
         f"```python\n{call}\n```",
         "## Versions",
-        f"muxlearn {muxlearn.__version__} (format {FORMAT_VERSION}), "
+        f"muxlearn {__version__} (format {FORMAT_VERSION}), "
         f"Python {platform.python_version()}, torch {torch.__version__}, "
         f"scikit-learn {sklearn.__version__}",
     ]

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-import muxlearn
 from muxlearn._device import seeded
 from muxlearn._fitting import FittingMixin
+from muxlearn._version import __version__
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import (
     FormatError,
@@ -81,7 +81,7 @@ class SavingMixin(FittingMixin):
             )
         return {
             "estimator": type(self).__name__,
-            "muxlearn_version": muxlearn.__version__,
+            "muxlearn_version": __version__,
             "params": encode_params(self.get_params(deep=False)),
             "structure": structure,
             "measured_points": self._measured,

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sklearn.utils.validation import check_is_fitted
 
-import muxlearn
 from muxlearn._model_card import CARD, Scores, is_generated, model_card
 from muxlearn._saving import SavingMixin
+from muxlearn._version import __version__
 from muxlearn.persistence import CONFIG, FILES, FormatError, read_config
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class SharingMixin(SavingMixin):
         card(repo_id)  # raises before there is anything on the hub
         with TemporaryDirectory() as folder:
             self.save(folder)
-            api = HfApi(token=token, library_name="muxlearn", library_version=muxlearn.__version__)
+            api = HfApi(token=token, library_name="muxlearn", library_version=__version__)
             try:
                 # The hub completes a name without a user.
                 repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
