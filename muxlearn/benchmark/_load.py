@@ -25,7 +25,7 @@ class Answer(NamedTuple):
     Attributes
     ----------
     content : object
-        What its JSON holds.
+        The content of its JSON.
     status : int
     seconds : float
         From the first byte sent to the last one received.
@@ -126,7 +126,7 @@ def ask(
     port : int
         On loopback.
     bodies : sequence of dict
-        What to send, in turn.
+        The bodies to send, in turn.
     n_clients : int
         Requests at a time.
     seconds : float, default=None

@@ -18,7 +18,7 @@ class FitTime(NamedTuple):
     seconds : float
         On the clock, which other work on the machine stretches.
     cpu_seconds : float
-        Of all cores together.
+        Time of all cores together.
     """
 
     seconds: float
@@ -40,7 +40,7 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
     model : estimator of this library
         Not fitted.
     X, y : object
-        What to fit it to.
+        The rows and labels to fit it to.
     folder : Path or None
         None keeps nothing.
 
@@ -48,7 +48,7 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
     -------
     model : estimator
     time : FitTime
-        Of the `fit`, also where the model was loaded.
+        The time of the `fit`, also where the model was loaded.
     """
     record = folder and folder / "fit_time.json"
     if folder is not None and record is not None and record.exists():

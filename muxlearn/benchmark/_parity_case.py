@@ -76,7 +76,7 @@ def relative_error(ours: Tensor | None, theirs: Tensor) -> float:
     Parameters
     ----------
     ours, theirs
-        As in `max_error`.
+        Tensors that `max_error` compares.
 
     Returns
     -------

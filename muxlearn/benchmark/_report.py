@@ -81,7 +81,7 @@ def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
     title : str
     rows : list of dict
     args : argparse.Namespace
-        As parsed by ``python -m muxlearn.benchmark``.
+        The arguments that ``python -m muxlearn.benchmark`` parsed.
     """
     machine = describe_machine()
     print(f"\n{title}")

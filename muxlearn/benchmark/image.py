@@ -275,7 +275,7 @@ def read_split(dataset: str, folder: Path, n_train: int) -> Split:
         As for `read_mnist`, or what torchvision calls the root; CIFAR is downloaded where it is
         not there.
     n_train : int
-        How many images to learn from to take at most, the first.
+        Largest number of training images; the first ones are taken.
 
     Returns
     -------
@@ -299,7 +299,7 @@ def read_mnist(folder: Path, n_train: int | None = None) -> Split:
     folder : Path
         Of ``train-images-idx3-ubyte.gz`` and the three others.
     n_train : int, default=None
-        How many of the 60,000 images to learn from to take, the first; None takes all.
+        Number of training images to take of the 60,000, the first ones; None takes all.
 
     Returns
     -------

@@ -216,7 +216,7 @@ def read_task(args: Namespace, seed: int) -> Split:
     ----------
     args : argparse.Namespace
     seed : int
-        Of what is generated, and of the rows that are taken of what is fetched.
+        Seed of what is generated, and of the rows that are taken of fetched data.
 
     Returns
     -------

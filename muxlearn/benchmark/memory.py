@@ -46,7 +46,7 @@ def main(args: Namespace) -> int:
 def measure(options: dict[str, Any], n_mux: int) -> tuple[float, float]:
     """Return MiB held by a loaded model, and at the peak of predicting one batch.
 
-    Of the GPU where there is one, else of the process.
+    The memory is that of the GPU where there is one, else of the process.
     """
     args = Namespace(**options)
     texts = synthetic_texts(200, (args.length, args.length))

@@ -59,7 +59,7 @@ def check_case(path: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        As from `run`.
+        Its errors, as `run` returns them.
     """
     case = _read(path)
     kind = _find_kind(case)

@@ -112,7 +112,7 @@ def make_pathfinder(
     dash_length, gap : float, default=None
         Length of a dash and of the space between two of a path.
     thickness : float, default=None
-        Of a dash.
+        Thickness of a dash.
     clearance : float, default=None
         Least distance between the middle lines of two paths.
     seed_distance : float, default=None

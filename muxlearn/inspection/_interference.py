@@ -74,7 +74,7 @@ class InterferenceDisplay(PlotMixin):
         X : sequence of length n_samples
             Rows as `predict` takes them.
         n_regroupings : int, default=5
-            How often to predict at each operating point, at least 2.
+            Number of predictions at each operating point, at least 2.
         n_mux : int or tuple of int, default=None
             The operating points. None stands for those that the estimator was trained at, or for
             its capacity and the halves of it down to 1.

@@ -17,7 +17,7 @@ def check_matplotlib(display: str) -> None:
     Parameters
     ----------
     display : str
-        Who asks.
+        Name of the display, for the error.
     """
     try:
         import matplotlib.pyplot  # noqa: F401

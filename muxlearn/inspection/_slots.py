@@ -38,7 +38,7 @@ class SlotDisplay(PlotMixin):
     ----------
     accuracy : ndarray of float64, shape (n_slots,)
     standard_error : ndarray of float64, shape (n_slots,)
-        Of the accuracy, as if all predictions were independent of each other.
+        Standard error of the accuracy, as if all predictions were independent of each other.
     counts : ndarray of int64, shape (n_slots,)
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
@@ -86,7 +86,7 @@ class SlotDisplay(PlotMixin):
         y : sequence of length n_samples
             The true labels; of a tagger the tags of each sentence, whose tokens count one by one.
         n_regroupings : int, default=5
-            How often to predict, so that rows change slots.
+            Number of predictions, between which rows change slots.
         ax : matplotlib.axes.Axes, default=None
             None makes new ones.
 

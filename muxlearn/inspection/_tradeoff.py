@@ -43,7 +43,7 @@ class TradeoffDisplay(PlotMixin):
     others : dict of str to (float, float), default=None
         Score and rows per second of other estimators.
     score_name : str, default="score"
-        What the scores are.
+        Name of the scores.
 
     Attributes
     ----------

@@ -81,7 +81,7 @@ def entity_f1_score(
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
         how many true entities they have. None: one value for each type, in sorted order.
     sample_weight : array-like of shape (n_sentences,), default=None
-        What the entities of each sentence count.
+        Weight of the entities of each sentence.
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where a type has neither true nor predicted entities; "warn" is 0 with a warning.
 
@@ -122,7 +122,7 @@ def entity_precision_score(
 ) -> float | Floats:
     """Return the share of predicted entities that are right.
 
-    What an entity is, and when it is right: see `entity_f1_score`.
+    `entity_f1_score` says what an entity is, and when it is right.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def entity_precision_score(
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
         how many true entities they have. None: one value for each type, in sorted order.
     sample_weight : array-like of shape (n_sentences,), default=None
-        What the entities of each sentence count.
+        Weight of the entities of each sentence.
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where no entity is predicted; "warn" is 0 with a warning.
 
@@ -177,7 +177,7 @@ def entity_recall_score(
 ) -> float | Floats:
     """Return the share of true entities that are found.
 
-    What an entity is, and when it is right: see `entity_f1_score`.
+    `entity_f1_score` says what an entity is, and when it is right.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def entity_recall_score(
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
         how many true entities they have. None: one value for each type, in sorted order.
     sample_weight : array-like of shape (n_sentences,), default=None
-        What the entities of each sentence count.
+        Weight of the entities of each sentence.
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where there is no true entity; "warn" is 0 with a warning.
 
@@ -233,7 +233,7 @@ def entity_precision_recall_fscore_support(
 ) -> tuple[Any, Any, Any, Any]:
     """Return precision, recall and F-score of entities, and how many true ones there are.
 
-    What an entity is, and when it is right: see `entity_f1_score`.
+    `entity_f1_score` says what an entity is, and when it is right.
 
     Parameters
     ----------
@@ -247,9 +247,9 @@ def entity_precision_recall_fscore_support(
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
         how many true entities they have. None: one value for each type, in sorted order.
     beta : float, default=1.0
-        How many times as much recall counts in the F-score as precision.
+        Weight of recall in the F-score relative to precision.
     sample_weight : array-like of shape (n_sentences,), default=None
-        What the entities of each sentence count.
+        Weight of the entities of each sentence.
     zero_division : "warn" or a number from 0 to 1, default=0
         The value of a precision without predicted entities and of a recall without true ones;
         "warn" is 0 with a warning.
@@ -289,7 +289,7 @@ def token_accuracy_score(
     y_true, y_pred : sequence of sequences of str
         The right tags and the predicted ones, for each sentence one for each token.
     sample_weight : array-like of shape (n_sentences,), default=None
-        What the tokens of each sentence count.
+        Weight of the tokens of each sentence.
 
     Returns
     -------

@@ -65,7 +65,7 @@ def require_axes(
     ----------
     tensors : Mapping of str to Tensor
     kind : str
-        What the model should be, for the error.
+        Kind of model that is expected, for the error.
     axes : Mapping of str to tuple of int
         Names and the numbers of axes that are allowed.
 
@@ -94,10 +94,10 @@ def with_sizes(config: Config, tensors: Mapping[str, Tensor], start: str) -> dic
     Parameters
     ----------
     config : Mapping
-        What the tensors do not tell, and stands where they lack.
+        Entries that the tensors do not tell, or that stand in where tensors are missing.
     tensors : Mapping of str to Tensor
     start : str
-        What the names of the backbone's tensors begin with.
+        Beginning of the names of the backbone's tensors.
 
     Returns
     -------
@@ -169,9 +169,9 @@ def copy_tensors(
         Written to.
     given : Mapping of str to Tensor
     problems : list of str
-        What is known to be wrong already.
+        Problems that are already known.
     what : str
-        What the tensors should be, for the error.
+        Name of what the tensors should be, for the error.
 
     Raises
     ------

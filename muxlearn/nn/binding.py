@@ -184,7 +184,7 @@ class SubspaceBinding(Binding):
         Parameters
         ----------
         kernel : Tensor of shape (channels, in_channels, height, width)
-            Of a convolution that reads one image.
+            Weight of a convolution that reads one image.
         n_places : int
             Images in a mixture.
 

@@ -100,7 +100,7 @@ class Demultiplexer(nn.Module):
     ) -> Tensor:
         """Demultiplex any positions for any slots.
 
-        What a position needs whatever the slot is computed once for all slots that read there.
+        The part of a position that does not depend on the slot is computed once for all slots.
 
         Parameters
         ----------
@@ -110,7 +110,7 @@ class Demultiplexer(nn.Module):
         slots : Tensor of int, shape (n_read,)
             The slot that each is read for.
         positions : Tensor of int, shape (n_read,)
-            Where each is read, ``mixture * length + position``.
+            Position at which each is read, ``mixture * length + position``.
         extra : Tensor of shape (n_read, size), default=None
             What `add_input` has made room for.
         n_places : int, default=None

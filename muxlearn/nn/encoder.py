@@ -201,7 +201,7 @@ class EncoderLayer(nn.Module):
         mask : Tensor of bool, shape (n_rows, 1, 1, length), or None
             False at what is not attended to; None where there is no such position.
         positions : Tensor of shape (length, hidden_size), default=None
-            What attention sees of the order, beside `x`.
+            Positions that attention sees, beside `x`.
 
         Returns
         -------

@@ -90,7 +90,7 @@ def favor_attention(
     kernel : {"relu", "exp"}, default="relu"
         f.
     out : Tensor, default=None
-        Where to write.
+        Tensor to write to.
 
     Returns
     -------

@@ -28,7 +28,7 @@ class GradientStep(NamedTuple):
     task_loss, binding, isometry : float
         The terms without their weights.
     isometry_norm, norm : float
-        Of the gradient of the isometry term, weighted, and of the whole gradient.
+        Norms of the weighted gradient of the isometry term and of the whole gradient.
     """
 
     logits: Tensor
@@ -97,7 +97,7 @@ def parameter_groups(model: nn.Module, weight_decay: float = 1e-5) -> list[dict[
     ----------
     model : nn.Module
     weight_decay : float, default=1e-5
-        Of all others, keys and batch normalisation included.
+        Decay of all others, including keys and batch normalisation.
 
     Returns
     -------

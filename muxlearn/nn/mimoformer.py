@@ -45,7 +45,7 @@ class MIMOFormer(MuxModule):
     grid : tuple of two int, default=(1, 1)
         M and N. The capacity is their product.
     variant : {"att", "att+mlp"}, default="att"
-        What runs in superposition: attention, or the feed-forward networks too, over M.
+        Parts that run in superposition: attention, or the feed-forward networks too, over M.
     attention : {"favor", "softmax"}, default="favor"
         Softmax needs a grid of one row.
     hidden_size : int, default=64
@@ -59,7 +59,7 @@ class MIMOFormer(MuxModule):
     n_features : int, default=256
         Random features of a head.
     kernel : {"relu", "exp"}, default="relu"
-        What makes random features of projections.
+        Function that makes random features of projections.
     max_length : int, default=1024
         Tokens of a text, the mark in front not counted.
     positions : {"learned", "sinusoidal"}, default="learned"
@@ -298,7 +298,7 @@ class MIMOFormer(MuxModule):
         hidden : Tensor of shape (n_mixtures * n_mux, length, hidden_size)
             0 at padding. `length` counts the mark in front.
         mask : Tensor of shape (n_mixtures * n_mux, length)
-            Of the type of `hidden`.
+            Tensor of the type of `hidden`.
         """
         grid = self.grid_at(self._places(ids.shape[0], n_mux))
         if ids.shape[1] > self.max_length:
@@ -332,7 +332,7 @@ class MIMOFormer(MuxModule):
         Returns
         -------
         Tensor of shape ()
-            Of double precision.
+            Scalar of double precision.
         """
         linear = (m for m in self.layers.modules() if isinstance(m, nn.Linear))
         return isometry_regularizer(linear) * (self.num_hidden_layers // len(self.layers))

@@ -24,7 +24,7 @@ def sinusoidal_positions(
     hidden_size : int
         Even.
     device : torch.device, default=None
-        Where to compute them, None for the CPU.
+        Device to compute them on, None for the CPU.
 
     Returns
     -------

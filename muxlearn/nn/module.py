@@ -85,7 +85,7 @@ class MuxModule(nn.Module):
         n_rows : int
         n_mux : int or None
         what : str, default="rows"
-            What to call rows in an error.
+            Name of the rows, for the error.
 
         Raises
         ------

@@ -35,9 +35,9 @@ class RevMuxTrainingOutput(NamedTuple):
     ----------
     logits : Tensor of shape (n_rows, n_classes)
     vectors : Tensor of shape (n_mixtures * n_mux, hidden_size)
-        What was unfolded for each slot.
+        Unfolded vector of each slot.
     alone : Tensor of shape (n_rows, hidden_size)
-        What the frozen encoder makes of each row alone.
+        The frozen encoder's vector of each row alone.
     rows : Tensor of int, shape (n_mixtures * n_mux,)
         The row that stands in each slot.
     """
@@ -58,7 +58,7 @@ def info_nce_loss(vectors: Tensor, alone: Tensor, rows: Tensor, temperature: flo
     rows : Tensor of int, shape (n_vectors,)
         The row that each vector belongs to.
     temperature : float
-        What cosines are divided by.
+        Divisor of the cosines.
 
     Returns
     -------

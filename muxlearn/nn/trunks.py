@@ -223,7 +223,7 @@ class MuxTrunkClassifier(OperatingPointModule):
         ----------
         state_dict : Mapping of str to Tensor
         strict, assign : bool
-            As in `nn.Module.load_state_dict`.
+            Options of `nn.Module.load_state_dict`.
 
         Returns
         -------

@@ -67,7 +67,7 @@ class FoldedLinear(nn.Module):
     ----------
     multiplexer : LinearImageMultiplexer
     layer : nn.Linear
-        As many inputs as an image has values.
+        Layer with as many inputs as an image has values.
     """
 
     keys: Tensor
@@ -251,9 +251,9 @@ class MuxVisionCNN(_MuxVision):
     multiplexer : str, default="expanded_nonlinear"
         One of `IMAGE_MULTIPLEXERS`.
     channels : sequence of int, default=(10, 16, 120)
-        Of the three convolutions.
+        Channels of the three convolutions.
     hidden_size : int, default=84
-        Of the fully connected layer and of the heads' layers.
+        Units of the fully connected layer and of the heads' layers.
     learn_keys : bool, default=False
         Whether keys that the study keeps as they are drawn are trained.
 

@@ -147,7 +147,7 @@ class ConvNorm(nn.Module):
         point : int
             Number of the operating point.
         widen : callable, default=None
-            What turns the kernel into one of more input channels.
+            Function that turns the kernel into one with more input channels.
 
         Returns
         -------
@@ -266,13 +266,13 @@ class WideTrunk(nn.Module):
     ----------
     in_channels : int
     stage_channels : sequence of int
-        Of each stage.
+        Channels of each stage.
     n_blocks : int
         In a stage.
     activation : str
         One of `ACTIVATIONS`.
     n_points, batch_norm, skip_init, activated_skip
-        As in `WideBlock`.
+        Options of each `WideBlock`.
     """
 
     def __init__(

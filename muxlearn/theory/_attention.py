@@ -45,7 +45,7 @@ class SelfAttention:
     value_bias : Tensor of shape (n_heads, value_size)
     output_bias : Tensor of shape (width,)
     scale : float
-        What scores are multiplied by, `s`.
+        Factor of the scores, `s`.
     """
 
     query: Tensor
@@ -197,7 +197,7 @@ def multiplex_attention(
     keys : Tensor of shape (n_mux, mixture_width, width)
         Of the mixture at hand and of the one to be returned.
     readers : Tensor of shape (n_mux, mixture_width, width) or None, default=None
-        What sequences are read with; None means the keys themselves.
+        Matrices that sequences are read with; None means the keys themselves.
 
     Returns
     -------

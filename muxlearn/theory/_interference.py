@@ -45,9 +45,9 @@ class Interference:
     signal : float
         The wanted value, which is the mean.
     variance : float
-        Of the sum.
+        Variance of the sum.
     largest : float
-        What no term exceeds in size.
+        Bound on the size of each term.
     ranges : float
         Sum over the terms of the squared length of the interval that a term lies in.
     """

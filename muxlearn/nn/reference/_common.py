@@ -34,14 +34,14 @@ class ReferenceOutput(NamedTuple):
     ----------
     logits : Tensor of shape (n_rows, n_classes) or (n_rows, n_tokens, n_classes)
     demuxed : Tensor of shape (n_rows, hidden_size) or (n_rows, n_tokens, hidden_size)
-        What the logits are read off.
+        Vectors that the logits are computed from.
     loss : Tensor of shape ()
         The weighted sum of the next two.
     task_loss, retrieval_loss : Tensor of shape ()
     retrieval_logits : Tensor of shape (n_mixtures, length, vocab_size)
         `length` counts the prefix.
     task_targets : Tensor, shape of the labels
-        What the task's loss compares with; -100 is not counted.
+        Targets of the task's loss; -100 is not counted.
     retrieval_targets : Tensor of int, shape (n_mixtures, length)
         The same of the retrieval loss.
     """
@@ -62,7 +62,7 @@ class ReferenceModel(nn.Module):
     Parameters
     ----------
     config : Mapping
-        Of the checkpoint; the weights of the losses and the shares to recover are read.
+        The checkpoint's; the weights of the losses and the shares to recover are read.
     n_mux : int
     backbone : PreTrainedModel
         BERT or RoBERTa without a pooler.
@@ -74,7 +74,7 @@ class ReferenceModel(nn.Module):
     head, retrieval_head : Module
         From demultiplexed vectors to classes and to words.
     loss_coeffs : tuple of two float
-        Of the task and of the retrieval, where `config` has none.
+        Weights of the task and of the retrieval, where `config` has none.
     dropout : float, default=0.0
         On what the task's demultiplexer reads.
     """
@@ -142,7 +142,7 @@ class ReferenceModel(nn.Module):
             Classes of a new head, drawn at random; the checkpoint may be of another model of the
             family then. None takes the checkpoint's head.
         **options
-            What the class takes besides: `legacy_mask` of MUX-BERT's.
+            Further arguments of the class, such as `legacy_mask` of MUX-BERT.
 
         Returns
         -------
@@ -303,7 +303,7 @@ class ReferenceModel(nn.Module):
         Parameters
         ----------
         hidden : Tensor of shape (n_mixtures, length, hidden_size)
-            What the backbone gave.
+            Output of the backbone.
         positions : slice
             Of `length`, which counts the prefix.
 

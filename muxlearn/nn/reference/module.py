@@ -82,7 +82,7 @@ class ReferenceTextModule(MuxModule):
         Parameters
         ----------
         setting : Mapping
-            What the property of that name gave.
+            Value of the property of that name.
 
         Returns
         -------
