@@ -89,9 +89,8 @@ clf = MuxTextClassifier(
     max_epochs=8,
     batch_size=32,
     lr=2e-4,
-    early_stopping=True,
     validation_fraction=0.25,
-    n_iter_no_change=2,
+    early_stopping=2,
     callbacks=[RecordLearningRate(), TensorBoardIn(folder.name)],
     random_state=0,
 ).fit(X_train, y_train)

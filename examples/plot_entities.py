@@ -17,6 +17,8 @@ import pandas as pd
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
+from muxlearn.architectures import TMUX
+from muxlearn.backbones import Scratch
 from muxlearn.inspection import EntityDisplay
 
 folder = distribution("turkish-treebanks").locate_file("data")
@@ -41,16 +43,12 @@ X_train, X_test, y_train, y_test = train_test_split(
 # score of whole names.
 
 tagger = MuxTokenTagger(
+    backbone=Scratch(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=4000),
+    architecture=TMUX(retrieval_weight=0.0),
     n_mux=4,
     decode="viterbi",
     transitions="learned",
-    backbone="scratch",  # the encoder that comes with muxlearn reads English
-    hidden_size=128,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    vocab_size=4000,
     warm_up=None,
-    retrieval_weight=0.0,
     max_epochs=2,
     batch_size=16,
     lr=2e-3,

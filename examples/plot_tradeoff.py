@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.inspection import TradeoffDisplay
 
 news = load_files(
@@ -52,12 +53,8 @@ multiplexed = MuxTextClassifier(
     random_state=0,
 ).fit(X_train, y_train)
 small = MuxTextClassifier(
+    backbone=Scratch(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, vocab_size=4000),
     n_mux=1,
-    backbone="scratch",
-    hidden_size=64,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    vocab_size=4000,
     max_length=16,
     max_epochs=15,
     batch_size=32,

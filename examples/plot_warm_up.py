@@ -22,6 +22,7 @@ from sklearn.datasets import load_files
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.pretraining import MuxTextPretrainer
 
 news = load_files(
@@ -41,11 +42,9 @@ X_train, X_test, y_train, y_test = train_test_split(
 # for 200 steps and falls at the end, so it does not reach its peak in so short a training.
 
 pretrainer = MuxTextPretrainer(
+    backbone=Scratch(hidden_size=96, num_hidden_layers=2, num_attention_heads=4),
     n_mux=4,
     teacher=get_model_path(),
-    hidden_size=96,
-    num_hidden_layers=2,
-    num_attention_heads=4,
     max_length=24,
     max_epochs=10,
     batch_size=32,

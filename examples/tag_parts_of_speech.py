@@ -17,6 +17,8 @@ from importlib.metadata import distribution
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
+from muxlearn.architectures import TMUX
+from muxlearn.backbones import Scratch
 
 folder = distribution("turkish-treebanks").locate_file("data")
 sentences, tags = [[]], [[]]
@@ -42,14 +44,12 @@ taggers = {}
 for n_mux, max_epochs in epochs.items():
     start = time.perf_counter()
     taggers[n_mux] = MuxTokenTagger(
+        backbone=Scratch(
+            hidden_size=192, num_hidden_layers=3, num_attention_heads=6, vocab_size=4000
+        ),
+        architecture=TMUX(retrieval_weight=0.0),
         n_mux=n_mux,
-        backbone="scratch",  # the encoder that comes with muxlearn reads English
-        hidden_size=192,
-        num_hidden_layers=3,
-        num_attention_heads=6,
-        vocab_size=4000,
         warm_up=None,
-        retrieval_weight=0.0,
         max_epochs=max_epochs,
         batch_size=16,
         lr=1e-3,

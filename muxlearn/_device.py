@@ -11,7 +11,7 @@ import torch
 from sklearn.base import BaseEstimator
 
 from muxlearn._params import Choice, Constraint
-from muxlearn._workers import share_of, worker_number
+from muxlearn.training.workers import share_of, worker_number
 
 __all__ = ["DeviceMixin", "explain_out_of_memory", "seeded"]
 

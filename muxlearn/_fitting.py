@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from inspect import signature
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -25,16 +27,23 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
-from muxlearn._sharded import agree_on, current_accelerator, n_processes, sharded_class
+from muxlearn.architectures import Architecture, Built, ParamGroups, Setting
+from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies
 from muxlearn.rows import Reader, RowTable, ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
+from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
+from muxlearn.training.processes import agree_on
 
 if TYPE_CHECKING:
-    from muxlearn._net import MixtureData, MuxNet
+    from muxlearn.training.trainer import Trainer
 
 __all__ = ["FittingMixin"]
+
+#: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
+#: leaves them to us.
+_WARM_UP_EPOCHS, _PATIENCE = 5, 3
 
 
 class FittingMixin(DeviceMixin):
@@ -52,20 +61,21 @@ class FittingMixin(DeviceMixin):
     #: Score and speed by `n_mux`, None where they were not measured; see `operating_points_`.
     _measured: dict[int, dict[str, float]] | None = None
 
-    #: The parameters that decide what the module looks like.
+    #: What the module answers: "sequence", "token", "vector" or "image".
+    _task_name: ClassVar[str]
+
+    #: The parameters that decide what the module looks like, beside those of the architecture.
     _structure_names: ClassVar[tuple[str, ...]] = ()
     _constraints: ClassVar[dict[str, Constraint]] = {
         **DeviceMixin._constraints,
         "n_mux": Integer(1),
-        "learn_keys": Boolean(),
         "operating_points": OneOf(None, IntegerTuple(1)),
         "max_epochs": Integer(0),
         "batch_size": Integer(1),
         "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
-        "weight_decay": Number(0),
-        "early_stopping": Boolean(),
+        "optimizer": OptimizerChoice(),
+        "early_stopping": OneOf(Boolean(), Integer(1)),
         "validation_fraction": Number(0, 1, open_low=True, open_high=True),
-        "n_iter_no_change": Integer(1),
         "warm_start": Boolean(),
         "compile": Boolean(),
         "callbacks": OneOf(None, Callbacks()),
@@ -81,8 +91,10 @@ class FittingMixin(DeviceMixin):
                 f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
                 "number of slots; raise `n_mux` or leave it out"
             )
-        self._device()
+        device = self._device()
         self._inference_dtype()
+        make_optimizer(self.optimizer).net_options(device.type)
+        self._make_architecture().check(self._setting())
 
     # What a subclass says
 
@@ -90,37 +102,67 @@ class FittingMixin(DeviceMixin):
         """Make checked rows ready for the mixtures of the training."""
         return reader.table(rows)
 
-    def _build(self, rows: Any, extra: Any, n_classes: int) -> tuple[Reader, MuxModule]:
+    def _make_architecture(self) -> Architecture:
+        """Return the architecture that the parameter stands for."""
+        raise NotImplementedError
+
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> Built:
         """Build reader and module for checked rows, and for more of them without labels."""
         raise NotImplementedError
 
-    def _warm_up(self, reader: Reader, module: MuxModule, rows: Any, seed: int) -> tuple[Any, bool]:
-        """Train before the task; returns the history and whether it was interrupted."""
-        return None, False
-
-    def _complete(self, module: MuxModule, data: MixtureData) -> None:
-        """Bring a module that was trained on `data` into its final state."""
-
-    def _net_class(self) -> type[MuxNet]:
-        """Return the class of the skorch net."""
-        raise NotImplementedError
-
-    def _net_options(self, module: MuxModule) -> dict[str, Any]:
-        """Return what the net takes for the training of the task."""
-        return {}
-
-    def _lr(self, module: MuxModule) -> float:
-        """Return the peak learning rate for a module."""
-        raise NotImplementedError
-
-    def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        """Learning rate and decay by parameter name; the first pattern that fits counts."""
-        raise NotImplementedError
+    def _architecture_of(self, module: MuxModule) -> Architecture:
+        """Return the architecture that a module is of."""
+        return self._make_architecture().for_module(module)
 
     # Training
 
+    def _setting(self, **structure: Any) -> Setting:
+        """Return what the architecture is told; `structure` takes the place of parameters."""
+        params = self.get_params(deep=False) | structure
+        n_mux = int(params["n_mux"])
+        return Setting(
+            task=self._task_name,
+            n_mux=n_mux,
+            operating_points=tuple(map(int, params["operating_points"] or (n_mux,))),
+            params=params,
+            defaults={name: p.default for name, p in signature(type(self)).parameters.items()},
+        )
+
+    def _trainer(self, architecture: Architecture, module: MuxModule, **options: Any) -> Trainer:
+        """Return what trains a module, or goes on training one."""
+        from muxlearn.training.trainer import Trainer
+
+        setting = self._setting()
+        lr = self.lr
+        if lr == "auto":
+            lr = architecture.learning_rate(setting, module)
+        stopping = getattr(self, "early_stopping", False)
+        classes = options.pop("classes", getattr(self, "classes_", None))
+        return Trainer(
+            **{
+                "device": self._device(),
+                "autocast": self._autocast_dtype(),
+                "batch_size": self.batch_size,
+                "operating_points": setting.operating_points,
+                "lr": float(lr),
+                "param_groups": self._param_groups(architecture, module, float(lr)),
+                "optimizer": make_optimizer(self.optimizer),
+                "patience": _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
+                "verbose": self.verbose,
+                "n_classes": None if classes is None else len(classes),
+                "memory_advice": self._memory_advice,
+                **options,
+            }
+        )
+
+    def _param_groups(
+        self, architecture: Architecture, module: MuxModule, lr: float
+    ) -> ParamGroups:
+        """Return learning rate and decay by parameter name; the first pattern that fits counts."""
+        return architecture.param_groups(self._setting(), module, lr)
+
     def _fit(self, targets: Targets, extra: Any, task: Task) -> NDArray[np.int64] | None:
-        """Fit to what has been checked.
+        """Fit to what has been checked: build, warm up, train, and set what that leaves behind.
 
         Parameters
         ----------
@@ -136,47 +178,67 @@ class FittingMixin(DeviceMixin):
             Numbers of the rows that were set aside; None if there are none, or if the training was
             interrupted.
         """
+        from muxlearn.training.data import MixtureData
+        from muxlearn.training.trainer import copy_callbacks
+
         assert task.classes is not None
         rows, classes = targets.rows, task.classes
         if self.early_stopping and len(rows) == 1:
             raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
         seed = agree_on(int(check_random_state(self.random_state).randint(2**31 - 1)))
         continued = self.warm_start and self.__sklearn_is_fitted__()
+        setting = self._setting()
+        train, valid = np.arange(len(rows)), None
+        if self.early_stopping:
+            train, valid = split_rows(targets.strata, self.validation_fraction, seed)
         with seeded(seed, self._device()):
-            interrupted = False
             if continued:
                 self._check_continues(classes)
                 # A copy, so that a fit which fails leaves the former one as it is.
-                reader, module = self._reader, copy.deepcopy(self.module_).train()
-                warm_up_history = self._warm_up_history
+                module = copy.deepcopy(self.module_).train()
+                built = Built(self._reader, module, self._architecture_of(module))
             else:
-                reader, module = self._build(rows, extra, len(classes))
-                warm_up_history, interrupted = self._warm_up(reader, module, extra, seed)
+                built = self._build(rows, extra, len(classes))
+            reader, module, architecture = built
             starts = np.cumsum(targets.n_of_row) - targets.n_of_row
 
-            def data(part: NDArray[np.int64]) -> Any:
-                from muxlearn._net import MixtureData
-
+            def data(part: NDArray[np.int64]) -> MixtureData:
                 table = self._training_table(reader, take_rows(rows, part))
                 own = ranges(starts[part], targets.n_of_row[part])
                 return MixtureData(table, targets.values[own], targets.weights[own])
 
-            train, valid = np.arange(len(rows)), None
-            if self.early_stopping:
-                train, valid = split_rows(targets.strata, self.validation_fraction, seed)
-            training_data = data(train)
-            net = self._train(
+            trainer = self._trainer(architecture, module, classes=classes)
+            warm_up = None if continued else self._chosen_warm_up(architecture, module)
+            warm_up_history, interrupted = None, False
+            training_data = None
+            if continued:
+                warm_up_history = self._warm_up_history
+            elif warm_up is not None:
+                if warm_up.on_task:
+                    training_data = data(train)
+                net = trainer.train(
+                    module,
+                    warm_up.objective,
+                    training_data or MixtureData(reader.table(extra)),
+                    seed=seed,
+                    description="warm-up",
+                    max_epochs=self._warm_up_epochs(),
+                    operating_points=warm_up.operating_points,
+                )
+                warm_up_history, interrupted = net.history, net.interrupted_
+            training_data = training_data or data(train)
+            net = trainer.train(
                 module,
+                architecture.objective(setting, module),
                 training_data,
                 None if valid is None else data(valid),
                 seed=seed + 1,
                 description="training",
                 max_epochs=0 if interrupted else self.max_epochs,
-                callbacks=self._own_callbacks(),
-                **self._net_options(module),
+                callbacks=copy_callbacks(self.callbacks),
             )
             if net.history:
-                self._complete(net.module_, training_data)
+                architecture.complete(setting, module, self._batches_of(training_data, module))
         history = net.history
         if continued:
             history = type(history)([*self.history_, *history])
@@ -191,11 +253,46 @@ class FittingMixin(DeviceMixin):
         )
         return None if interrupted or getattr(net, "interrupted_", False) else valid
 
+    def _idle_net(self, module: MuxModule, classes: NDArray | None) -> Any:
+        """Return a net around a module that is trained already."""
+        architecture = self._architecture_of(module)
+        trainer = self._trainer(architecture, module, classes=classes)
+        objective = architecture.objective(self._setting(), module)
+        return trainer.compose(module, objective, max_epochs=0)
+
+    def _warm_up_epochs(self) -> int:
+        given = getattr(self, "warm_up", None)
+        return _WARM_UP_EPOCHS if given == "auto" else int(given or 0)
+
+    def _chosen_warm_up(self, architecture: Architecture, module: MuxModule) -> Any:
+        """Return the training before the task, None where there is none."""
+        if self._warm_up_epochs() == 0:
+            return None
+        asked_for = getattr(self, "warm_up", None) != "auto"
+        return architecture.warm_up(self._setting(), module, asked_for=asked_for)
+
+    def _batches_of(self, data: Any, module: MuxModule) -> Any:
+        """Return a function that gives inputs of some training batches, at some `n_mux`."""
+
+        def batches(n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
+            device, lengths = next(module.parameters()).device, data.table.lengths
+            drawn = training_batches(lengths, n_mux, self.batch_size, np.random.default_rng(0))
+            for rows in islice(drawn, n_batches):
+                inputs = data.table.inputs(rows)
+                yield {
+                    name: torch.from_numpy(values).flatten(0, 1).to(device)
+                    for name, values in inputs.items()
+                }
+
+        return batches
+
     def _check_continues(self, classes: NDArray) -> None:
-        for name, value in self._structure_params().items():
-            if value != self._structure[name]:
+        now = self._structure_params()
+        for name in {**self._structure, **now}:
+            value, before = now.get(name), self._structure.get(name)
+            if value != before:
                 raise ValueError(
-                    f"`warm_start` goes on with {name}={self._structure[name]!r}, but `{name}` is "
+                    f"`warm_start` goes on with {name}={before!r}, but `{name}` is "
                     f"{value!r} now; set warm_start=False to begin anew"
                 )
         if not np.array_equal(classes, self.classes_):
@@ -203,134 +300,6 @@ class FittingMixin(DeviceMixin):
                 f"`warm_start` goes on with the classes {self.classes_.tolist()}, but `y` holds "
                 f"{classes.tolist()}; set warm_start=False to begin anew"
             )
-
-    def _train(
-        self,
-        module: MuxModule,
-        data: MixtureData,
-        valid: MixtureData | None,
-        *,
-        seed: int,
-        description: str,
-        max_epochs: int,
-        first_epoch: int = 0,
-        schedule: Callable[[int], float] | None = None,
-        callbacks: Sequence[Any] = (),
-        **options: Any,
-    ) -> MuxNet:
-        """Compose a skorch net around `module` and fit it; returns the net."""
-        if schedule is None:
-            from muxlearn._net import LinearSchedule
-
-            n_steps = max_epochs * -(-len(data) // (self.batch_size * n_processes()))
-            schedule = LinearSchedule(max(1, n_steps))
-        options |= {
-            "seed": seed,
-            "max_epochs": max_epochs,
-            "callbacks": [
-                *self._callbacks(schedule, description),
-                *callbacks,
-                # The last, since no callback behind it would hear of the end of the last epoch.
-                *(self._early_stopping() if valid is not None else []),
-            ],
-        }
-        accelerator = current_accelerator() if max_epochs > first_epoch else None
-        net = self._compose_net(module, accelerator=accelerator, **options)
-        net.initialize()
-        if max_epochs <= first_epoch:
-            return net
-        from skorch.helper import predefined_split
-
-        net.train_split = predefined_split(valid) if valid is not None else None
-        with self._explain_out_of_memory():
-            net.partial_fit(data, y=None, epochs=max_epochs - first_epoch)
-        net.train_split = None  # or a pickle would carry the validation rows
-        net.optimizer_.state.clear()  # as large as two more models, and of no use any more
-        dict(net.callbacks_)["schedule"].lr_scheduler_ = None  # holds the weights once more
-        return net if accelerator is None else self._without_accelerator(net, options)
-
-    def _without_accelerator(self, net: Any, options: dict[str, Any]) -> MuxNet:
-        """Return a net of one process around what several have trained."""
-        net._unwrap_accelerator()
-        plain = self._compose_net(net.module_, **options)
-        plain.initialize()
-        plain.history, plain.interrupted_ = net.history, net.interrupted_
-        return plain
-
-    def _compose_net(
-        self,
-        module: MuxModule,
-        *,
-        seed: int = 0,
-        callbacks: Any = None,
-        accelerator: Any = None,
-        **options: Any,
-    ) -> MuxNet:
-        if self.verbose < 2:
-            options["callbacks__print_log"] = None
-        net_class, autocast = self._net_class(), self._autocast_dtype()
-        if accelerator is None:
-            options["device"] = str(self._device())
-        else:
-            net_class = sharded_class(net_class)
-            options["accelerator"] = accelerator
-            if accelerator.mixed_precision != "no":
-                autocast = None  # its own is around the module
-        return net_class(
-            module,
-            optimizer=torch.optim.AdamW,
-            optimizer__betas=(0.9, 0.98),
-            optimizer__fused=self._device().type in ("cpu", "cuda"),
-            optimizer__weight_decay=self.weight_decay,
-            optimizer__param_groups=self._param_groups(module),
-            lr=self._lr(module),
-            batch_size=self.batch_size,
-            train_split=None,
-            callbacks=callbacks,
-            verbose=max(0, self.verbose - 1),
-            operating_points=tuple(self.operating_points or (self.n_mux,)),
-            seed=seed,
-            autocast=autocast,
-            **options,
-        )
-
-    def _callbacks(self, schedule: Callable[[int], float], description: str) -> list[Any]:
-        from skorch.callbacks import GradientNormClipping, LRScheduler
-
-        from muxlearn._net import RowProgress
-
-        callbacks: list[Any] = [
-            ("gradient_clipping", GradientNormClipping(1.0)),
-            (
-                "schedule",
-                LRScheduler(
-                    torch.optim.lr_scheduler.LambdaLR,
-                    lr_lambda=schedule,
-                    step_every="batch",
-                    event_name=None,
-                ),
-            ),
-        ]
-        if self.verbose:
-            callbacks.append(("progress", RowProgress(description)))
-        return callbacks
-
-    def _own_callbacks(self) -> list[Any]:
-        """Copy the user's callbacks: skorch changes them as it runs, and a parameter stays."""
-        try:
-            return copy.deepcopy(list(self.callbacks or ()))
-        except TypeError:
-            # One holds what cannot be copied, such as the open file of a SummaryWriter.
-            return [
-                (given[0], copy.copy(given[1])) if isinstance(given, tuple) else copy.copy(given)
-                for given in self.callbacks or ()
-            ]
-
-    def _early_stopping(self) -> list[Any]:
-        from skorch.callbacks import EarlyStopping
-
-        stopping = EarlyStopping(patience=self.n_iter_no_change, load_best=True, sink=_silent)
-        return [("early_stopping", stopping)]
 
     # Fitted state
 
@@ -359,20 +328,25 @@ class FittingMixin(DeviceMixin):
         net.module_.eval()
         if task.classes is not None:
             self.classes_ = task.classes
+        self._task = task
         self.net_ = net
         self._measured = None
         self.history_ = history
         self.n_iter_ = len(history)
         self._reader = reader
-        self._task = task
         self._warm_up_history = warm_up_history
         self._plan_seed = plan_seed
         self._structure = structure
         self._copies = Copies()
+        self._connect_net()
+
+    def _connect_net(self) -> None:
+        """Let the net read rows as users hold them."""
+        self.net_.read = lambda rows: self._reader.table(self._reader.check(rows))
 
     def _structure_params(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self._structure_names}
-
-
-def _silent(message: str) -> None:
-    """Swallow what a callback would print."""
+        """Return all that decides what the module looks like, nested parameters by their path."""
+        params = {name: getattr(self, name) for name in self._structure_names}
+        architecture = self._make_architecture()
+        nested = {f"architecture__{n}": value for n, value in architecture.structure().items()}
+        return {**params, "architecture": architecture.name, **nested}

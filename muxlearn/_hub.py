@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muxlearn._backbone import _quiet_transformers
+from muxlearn.backbones.transformers import quiet_transformers
 from muxlearn.persistence import FormatError
 
 __all__ = ["TOKENIZER_FILES", "find_folder", "read_names", "read_tokenizer", "read_weights"]
@@ -225,7 +225,7 @@ def read_tokenizer(folder: Path) -> Any:
     try:
         if fast.is_file():
             return Tokenizer.from_file(str(fast))
-        with _quiet_transformers():
+        with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
         return tokenizer.backend_tokenizer
     except Exception as error:  # tokenizers raises bare exceptions

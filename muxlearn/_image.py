@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -15,11 +14,8 @@ from torch import nn
 
 from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._estimator import MuxEstimator
-from muxlearn._image_modules import build_module, check_architecture, statistics_points
-from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Number, OneOf
-from muxlearn.mixtures import training_batches
-from muxlearn.nn.module import MuxModule
-from muxlearn.nn.wideresnet import ACTIVATIONS
+from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
+from muxlearn.architectures import Built, ImageArchitecture, make_image_architecture
 from muxlearn.rows import (
     ImageReader,
     ImageTable,
@@ -27,17 +23,7 @@ from muxlearn.rows import (
     learn_reader,
 )
 
-if TYPE_CHECKING:
-    from muxlearn._net import MixtureData, MuxNet
-
 __all__ = ["MuxImageClassifier"]
-
-# Peak learning rates of "auto"; a network of torchvision is more delicate than ours.
-_LR = {"mimoconv": 1e-2, "mlp": 2e-3, "cnn": 4e-3}
-_LR_TRUNK, _LR_PRETRAINED = 1e-3, 3e-4
-
-# Batches from which the statistics of an operating point are estimated after training.
-_N_STATISTICS_BATCHES = 20
 
 
 class MuxImageClassifier(MuxClassifierMixin):
@@ -55,13 +41,17 @@ class MuxImageClassifier(MuxClassifierMixin):
         Number of images in a mixture: the slots of the model, its capacity. 1 is the plain
         network without multiplexer and demultiplexer.
 
-    architecture : {"mimoconv", "mlp", "cnn"}, str or torch.nn.Module, default="mimoconv"
-        The network.
+    architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \
+            default="mimoconv"
+        The network: an object of `muxlearn.architectures`, or what stands for one.
 
-        - "mimoconv": a wide residual network whose stem sees every image ([1]_).
-        - "mlp", "cnn": the small networks of [2]_, which see one image made of all.
-        - The name of a classifier of torchvision, such as "resnet18" or "mobilenet_v3_small".
-        - A module that maps images to logits; it is copied. See `bind_after`.
+        - "mimoconv", `MIMOConv`: a wide residual network whose stem sees every image ([1]_).
+        - "mlp", `MLP`, and "cnn", `CNN`: the small networks of [2]_, which see one image made of
+          all.
+        - The name of a classifier of torchvision, such as "resnet18" or "mobilenet_v3_small", or
+          a module that maps images to logits, which is copied: `Trunk`.
+
+        Parameters of an object are searched as ``architecture__width``.
 
     multiplexer : str, default="auto"
         How the images of a mixture are marked before they are added up. For "mimoconv" and the
@@ -76,35 +66,6 @@ class MuxImageClassifier(MuxClassifierMixin):
 
         For "mlp" and "cnn" one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`; "auto" is
         "orthogonal" for the first and "expanded_nonlinear" for the second.
-
-    learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
-
-    depth : int, default=10
-        Of "mimoconv", 6 k + 4 for k blocks in each stage: 10, 16, 22, 28, …
-
-    width : int, default=2
-        Of "mimoconv", factor of the channels, which are 16, 32 and 64 at `width` 1.
-
-    initial_width : int, default=4
-        Likewise, factor of the stem's 16 channels, which the slots share.
-
-    activation : {"relu", "prelu", "shifted_relu"}, default="relu"
-        Of "mimoconv".
-
-    skip_init : bool, default=False
-        Whether every block of "mimoconv" starts as its skip.
-
-    dirac_init : bool, default=False
-        Whether the convolutions of "mimoconv" start as identities.
-
-    weights : str or mapping of str to torch.Tensor, default=None
-        Pretrained weights of a torchvision classifier: their name, which torchvision downloads, or
-        the tensors themselves. None starts from random ones.
-
-    bind_after, unbind_before : str, default=None
-        Names of the modules of `architecture` between which it runs on mixtures. None is allowed
-        for torchvision's classifiers.
 
     operating_points : tuple of int, default=None
         Values of `n_mux` that the model is trained for, each in its share of the steps, so that
@@ -132,12 +93,14 @@ class MuxImageClassifier(MuxClassifierMixin):
         Mixtures in a batch, in training and prediction.
 
     lr : float or "auto", default="auto"
-        Peak learning rate of AdamW, reached after a tenth of the steps; falls linearly to 0.
-        "auto" is 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn", and for other networks 1e-3,
-        or 3e-4 with `weights`.
+        Peak learning rate, reached after a tenth of the steps; falls linearly to 0. "auto" is the
+        architecture's: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn", and for other networks
+        1e-3, or 3e-4 with weights.
 
-    weight_decay : float, default=0.01
-        Decay of kernels and matrices.
+    optimizer : Optimizer, str or class, default=None
+        The optimizer: a name or class of `torch.optim`, or with parameters of its own an
+        `muxlearn.training.Optimizer`, searched as ``optimizer__weight_decay``. None is AdamW with
+        a decay of 0.01 on kernels and matrices.
 
     augment : {"none", "crop", "crop-flip"} or callable, default="none"
         How training images are varied, each by itself: "crop" shifts an image by up to an eighth of
@@ -149,35 +112,24 @@ class MuxImageClassifier(MuxClassifierMixin):
         Blend training images, and their labels, with others in shares that follow a beta
         distribution with this for both parameters ([3]_); 0 does not blend, [1]_ has 1.
 
-    isometry_weight : float, default=0.0
-        Weight of the regulariser that keeps the convolutions of "mimoconv" near isometries;
-        [1]_ has 1e-4.
-
-    binding_weight : float, default=0.1
-        Weight of the regulariser that keeps the keys of "hrr" in "mimoconv" near orthonormal.
-
     class_weight : dict, "balanced" or None, default=None
         Weights of the classes in the loss; "balanced" makes every class count the same.
 
-    early_stopping : bool, default=False
+    early_stopping : bool or int, default=False
         Whether to set a part of the training images aside, stop when the loss on it does not
-        improve any more, and keep the best weights. The operating points are measured on it
+        improve any more, and keep the best weights: after 3 epochs without improvement, or as
+        many as an int says. The operating points are measured on it
         then, see `operating_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
 
-    n_iter_no_change : int, default=3
-        Epochs without improvement before `early_stopping` ends the training.
-
     warm_start : bool, default=False
         Whether `fit` goes on from the last one: same weights, classes and pixel statistics.
 
-    dtype : {"auto", "float64", "float32", "bfloat16", "float16"}, default="auto"
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
-        float32 elsewhere. "float16" needs a GPU and trains in bfloat16. "float64" trains in
-        float32; convolutions of a single image and of many round differently, and it makes the
-        difference vanish.
+        float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
 
     device : str or torch.device, default="auto"
         "auto" takes a GPU where there is one.
@@ -187,7 +139,8 @@ class MuxImageClassifier(MuxClassifierMixin):
         runs only.
 
     callbacks : list of skorch callbacks, default=None
-        Added to those of the training; copies are used.
+        Added to those of the training; copies are used. An `LRScheduler` takes the place of the
+        schedule that `lr` describes. Scores see each image of the validation once.
 
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, companions and variants of images.
@@ -255,61 +208,28 @@ class MuxImageClassifier(MuxClassifierMixin):
     >>> from sklearn.datasets import load_digits
     >>> from muxlearn import MuxImageClassifier
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = MuxImageClassifier(n_mux=2, width=1, max_epochs=8, random_state=0)
+    >>> from muxlearn.architectures import MIMOConv
+    >>> narrow = MIMOConv(width=1)
+    >>> clf = MuxImageClassifier(n_mux=2, architecture=narrow, max_epochs=8, random_state=0)
     >>> clf.fit(X[:500], y[:500]).score(X[500:700], y[500:700]) > 0.8
     True
     """
 
-    _structure_names: ClassVar[tuple[str, ...]] = (
-        "n_mux",
-        "architecture",
-        "multiplexer",
-        "learn_keys",
-        "depth",
-        "width",
-        "initial_width",
-        "activation",
-        "skip_init",
-        "dirac_init",
-        "bind_after",
-        "unbind_before",
-        "operating_points",
-    )
+    _task_name = "image"
+    _structure_names: ClassVar[tuple[str, ...]] = ("n_mux", "multiplexer", "operating_points")
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxEstimator._constraints,
         **MuxClassifierMixin._constraints,
-        "depth": Integer(1),
-        "width": Integer(1),
-        "initial_width": Integer(1),
-        "activation": Choice(*ACTIVATIONS),
-        "skip_init": Boolean(),
-        "dirac_init": Boolean(),
-        "weights": OneOf(None, Instance((str, Mapping), "a name or a mapping of tensors")),
-        "bind_after": OneOf(None, Instance((str,), "the name of a module")),
-        "unbind_before": OneOf(None, Instance((str,), "the name of a module")),
         "channels": OneOf(None, Choice("first", "last")),
-        "dtype": Choice("auto", "float64", "float32", "bfloat16", "float16"),
         "mixup": Number(0),
-        "isometry_weight": Number(0),
-        "binding_weight": Number(0),
     }
 
     def __init__(
         self,
         n_mux: int = 4,
         *,
-        architecture: str | nn.Module = "mimoconv",
+        architecture: str | nn.Module | ImageArchitecture = "mimoconv",
         multiplexer: str = "auto",
-        learn_keys: bool = True,
-        depth: int = 10,
-        width: int = 2,
-        initial_width: int = 4,
-        activation: str = "relu",
-        skip_init: bool = False,
-        dirac_init: bool = False,
-        weights: str | Mapping[str, torch.Tensor] | None = None,
-        bind_after: str | None = None,
-        unbind_before: str | None = None,
         operating_points: tuple[int, ...] | None = None,
         image_shape: tuple[int, ...] | None = None,
         image_size: int | tuple[int, int] | None = None,
@@ -317,15 +237,12 @@ class MuxImageClassifier(MuxClassifierMixin):
         max_epochs: int = 20,
         batch_size: int = 32,
         lr: float | str = "auto",
-        weight_decay: float = 0.01,
+        optimizer: Any = None,
         augment: str | Callable[[torch.Tensor], torch.Tensor] = "none",
         mixup: float = 0.0,
-        isometry_weight: float = 0.0,
-        binding_weight: float = 0.1,
         class_weight: dict | str | None = None,
-        early_stopping: bool = False,
+        early_stopping: bool | int = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 3,
         warm_start: bool = False,
         dtype: str = "auto",
         device: Any = "auto",
@@ -337,16 +254,6 @@ class MuxImageClassifier(MuxClassifierMixin):
         self.n_mux = n_mux
         self.architecture = architecture
         self.multiplexer = multiplexer
-        self.learn_keys = learn_keys
-        self.depth = depth
-        self.width = width
-        self.initial_width = initial_width
-        self.activation = activation
-        self.skip_init = skip_init
-        self.dirac_init = dirac_init
-        self.weights = weights
-        self.bind_after = bind_after
-        self.unbind_before = unbind_before
         self.operating_points = operating_points
         self.image_shape = image_shape
         self.image_size = image_size
@@ -354,15 +261,12 @@ class MuxImageClassifier(MuxClassifierMixin):
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
-        self.weight_decay = weight_decay
+        self.optimizer = optimizer
         self.augment = augment
         self.mixup = mixup
-        self.isometry_weight = isometry_weight
-        self.binding_weight = binding_weight
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.dtype = dtype
         self.device = device
@@ -406,7 +310,7 @@ class MuxImageClassifier(MuxClassifierMixin):
         Raises
         ------
         TypeError, ValueError
-            A parameter, an image or a label is not what it has to be.
+            A parameter, an image or a label is not what it must be.
         """
         self._check_parameters()
         images, labels = collect_images(X)
@@ -451,7 +355,6 @@ class MuxImageClassifier(MuxClassifierMixin):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        check_architecture(self.get_params(deep=False))
         for name, low, high in (("image_shape", 2, 3), ("image_size", 2, 2)):
             value = getattr(self, name)
             if name == "image_size" and Integer(1).accepts(value):
@@ -459,7 +362,8 @@ class MuxImageClassifier(MuxClassifierMixin):
             if value is not None and not _are_sizes(value, low, high):
                 wanted = "one or two" if low == high else "two or three"
                 raise ValueError(
-                    f"`{name}` must be {wanted} whole numbers of at least 1, or None, got {value!r}"
+                    f"`{name}` must be {wanted} whole numbers of at least 1, or None, got "
+                    f"{value!r}"
                 )
         presets = Choice("none", "crop", "crop-flip")
         if not callable(self.augment) and not presets.accepts(self.augment):
@@ -484,54 +388,12 @@ class MuxImageClassifier(MuxClassifierMixin):
             return crop
         return v2.Compose([crop, v2.RandomHorizontalFlip()])
 
-    def _build(
-        self, rows: NDArray[Any], extra: ImageReader, n_classes: int
-    ) -> tuple[ImageReader, MuxModule]:
+    def _make_architecture(self) -> ImageArchitecture:
+        return make_image_architecture(self.architecture)
+
+    def _build(self, rows: NDArray[Any], extra: ImageReader, n_classes: int) -> Built:
         reader = extra.with_statistics(rows)
-        return reader, build_module(self.get_params(deep=False), reader.shape, n_classes)
-
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        shape = tuple(config["reader"]["shape"])
-        return build_module(self.get_params(deep=False), shape, n_classes)
-
-    def _complete(self, module: MuxModule, data: MixtureData) -> None:
-        recalibrate = getattr(module, "recalibrate", None)
-        if recalibrate is None:  # no batch statistics
-            return
-        device, lengths = next(module.parameters()).device, data.table.lengths
-        for point in statistics_points(self.get_params(deep=False)):
-            plan = training_batches(lengths, point, self.batch_size, np.random.default_rng(0))
-            batches = (
-                torch.from_numpy(data.table.inputs(rows)["images"]).flatten(0, 1).to(device)
-                for rows in islice(plan, _N_STATISTICS_BATCHES)
-            )
-            recalibrate(batches, point)
-
-    def _net_class(self) -> type[MuxNet]:
-        from muxlearn._image_net import MuxImageNet
-
-        return MuxImageNet
-
-    def _net_options(self, module: MuxModule) -> dict[str, Any]:
-        return {
-            "mixup": self.mixup,
-            "isometry_weight": self.isometry_weight,
-            "binding_weight": self.binding_weight,
-        }
-
-    def _lr(self, module: MuxModule) -> float:
-        if self.lr != "auto":
-            return float(self.lr)
-        if isinstance(self.architecture, str) and self.architecture in _LR:
-            return _LR[self.architecture]
-        return _LR_TRUNK if self.weights is None else _LR_PRETRAINED
-
-    def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        return [
-            (name, {"weight_decay": 0.0})
-            for name, parameter in module.named_parameters()
-            if parameter.ndim < 2 or name.endswith("keys")
-        ]
+        return self._make_architecture().build(self._setting(), reader, n_classes)
 
     def _set_fitted(self, *, reader: Any, **state: Any) -> None:
         super()._set_fitted(reader=reader, **state)

@@ -18,8 +18,8 @@ import torch
 from numpy.typing import NDArray
 
 from muxlearn._params import Instance, Integer, Number
-from muxlearn._pretrained import SCRATCH
 from muxlearn._version import __version__
+from muxlearn.backbones import SCRATCH
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params

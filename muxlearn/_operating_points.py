@@ -11,11 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from muxlearn._params import Integer, Number, check_parameters
-from muxlearn._sharded import agree_on
 from muxlearn._sharing import SharingMixin
 from muxlearn.prediction import choose_points, fastest_point, measure_points
 from muxlearn.rows import take_rows
 from muxlearn.tasks import Targets
+from muxlearn.training.processes import agree_on
 
 __all__ = ["OperatingPointsMixin"]
 

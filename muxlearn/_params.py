@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 __all__ = [
     "Boolean",
@@ -22,6 +23,7 @@ __all__ = [
     "IntegerTuple",
     "Number",
     "OneOf",
+    "ParameterObject",
     "PathName",
     "RandomState",
     "check_parameters",
@@ -248,6 +250,26 @@ def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Con
     for name, constraint in constraints.items():
         if not constraint.accepts(params[name]):
             raise constraint.complain(name, params[name])
+
+
+class ParameterObject(BaseEstimator):
+    """Base class of what is given as a parameter, and has parameters of its own.
+
+    As scikit-learn's kernels are: stored as given, cloned and searched with the estimator, and
+    equal to another one of the same parameters.
+    """
+
+    #: What the parameters may be.
+    constraints: ClassVar[dict[str, Constraint]] = {}
+
+    def check_parameters(self) -> None:
+        """Raise for a parameter that cannot be."""
+        check_parameters(self.get_params(deep=False), self.constraints)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 def _suggestion(given: str, allowed: Iterable[str | None]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from inspect import signature
 from itertools import chain
 from typing import Any, ClassVar, TypeVar
 
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._device import seeded
 from muxlearn._fitting import FittingMixin
 from muxlearn._version import __version__
+from muxlearn.estimators._nested import flatten, unflatten
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import (
     FormatError,
@@ -76,13 +76,13 @@ class SavingMixin(FittingMixin):
         lost = [name for name in self._structure if name not in structure]
         if lost:
             raise TypeError(
-                f"`{lost[0]}` is an object, which a saved folder cannot keep: use joblib.dump, or "
-                "give a name in its place"
+                f"`{lost[0].partition('__')[0]}` is an object, which a saved folder cannot keep: "
+                "use joblib.dump, or give a name in its place"
             )
         return {
             "estimator": type(self).__name__,
             "muxlearn_version": __version__,
-            "params": encode_params(self.get_params(deep=False)),
+            "params": encode_params(flatten(self.get_params(deep=False))),
             "structure": structure,
             "measured_points": self._measured,
             "history": _epochs(self.history_),
@@ -132,6 +132,12 @@ class SavingMixin(FittingMixin):
 
     def _check_moved(self, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
         """Check what was moved against what was loaded."""
+        for name, value in moved.items():
+            if not self.module_.kept_elsewhere:
+                raise ValueError(
+                    f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its "
+                    "own encoder; leave it out"
+                )
 
     @classmethod
     def _restore(
@@ -143,15 +149,15 @@ class SavingMixin(FittingMixin):
     ) -> Self:
         from skorch.history import History
 
-        estimator = cls(**{**decode_params(config["params"]), **moved})
+        estimator = cls(**unflatten({**decode_params(config["params"]), **moved}))
         estimator._settle_device()
+        structure = {**decode_params(config["structure"]), **moved}
+        as_built = cls(**unflatten(structure))
         # A folder of an earlier version lacks parameters that have come since.
-        defaults = {name: p.default for name, p in signature(cls).parameters.items()}
-        structure = {name: defaults[name] for name in cls._structure_names}
-        structure |= {**decode_params(config["structure"]), **moved}
+        structure = {**as_built._structure_params(), **structure}
         n_classes = 0 if config["labels"] is None else len(config["labels"]["values"])
         with seeded(0, torch.device("cpu")):
-            module = cls(**structure)._rebuild(config, n_classes)
+            module = as_built._rebuild(config, n_classes)
         arrays = {
             name.removeprefix(_ARRAY): tensors.pop(name).numpy()
             for name in list(tensors)
@@ -160,11 +166,10 @@ class SavingMixin(FittingMixin):
         lost, unknown = module.load_state_dict(tensors, strict=False)
         if odd := sorted({*lost} & _names(module)) + unknown:
             raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
-        net = estimator._compose_net(module, max_epochs=0)
-        net.initialize()
+        predictor = restore_predictor(TorchRunner(module), config, files, arrays)
+        net = estimator._idle_net(module, predictor.task.classes)
         net.history = History(config["history"])
         warm_up = config["warm_up_history"]
-        predictor = restore_predictor(TorchRunner(module), config, files, arrays)
         estimator._set_fitted(
             reader=predictor.reader,
             task=predictor.task,
@@ -187,11 +192,11 @@ class SavingMixin(FittingMixin):
 
     def _module_config(self) -> dict[str, Any]:
         """Return what `_rebuild` needs of `config.json`."""
-        return {}
+        return self._architecture_of(self.module_).config(self.module_)
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         """Build the module that `config` describes; its weights come later."""
-        raise NotImplementedError
+        return self._make_architecture().rebuild(self._setting(), config, n_classes)
 
     def _complete_loaded(self) -> None:
         """Set what a loaded estimator takes from its reader."""
@@ -202,6 +207,7 @@ class SavingMixin(FittingMixin):
         super().__setstate__(state)
         if "net_" in state:
             self._settle_device()
+            self._connect_net()
 
 
 def _names(module: MuxModule) -> set[str]:

@@ -12,13 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._params import Choice, Constraint, Instance, Integer, OneOf
-from muxlearn._text_base import STRUCTURE, MuxTextEstimator
-from muxlearn.nn.demultiplex import Demultiplexer
-from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn._params import Choice, Constraint, Instance, OneOf
+from muxlearn._text_base import MuxTextEstimator
+from muxlearn.architectures import Architecture
+from muxlearn.backbones import Published, Scratch
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import Multiplexer
-from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.rows import SentenceReader, check_sentences
 from muxlearn.tasks import TagsTask
 
@@ -43,8 +41,9 @@ class MuxTokenTagger(MuxTextEstimator):
         Number of sentences in a mixture: the slots of the model, its capacity. 1 is the plain
         encoder without multiplexer and demultiplexer.
 
-    architecture : {"tmux"}, default="tmux"
-        The multiplexed Transformer of [1]_.
+    architecture : {"tmux"} or TMUX, default="tmux"
+        The multiplexed Transformer of [1]_; the object has its less common parameters, searched as
+        ``architecture__lexical_size``.
 
     multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
@@ -69,21 +68,14 @@ class MuxTokenTagger(MuxTextEstimator):
           section 3.3); slower, since sequences grow by `n_mux`.
         - "mlp": a layer of its own for each slot ([1]_, section 3.3).
 
-    demux_layers : int, default=1
-        Hidden layers of "rsa"; of no use to the other demultiplexers. More than one start as if
-        they were one, and take time for each slot that is read.
-
-    learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn. The layers of "contextual" are trained
-        in any case.
-
-    backbone : str, path or MuxTextPretrainer, default=None
+    backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
         - None: the packaged one, English, warmed up for mixtures of up to 20 sentences (see
           `muxlearn.box`). It does not tell upper case from lower.
-        - "scratch": a compact one of the sizes below, trained from nothing with a tokenizer
-          trained on the sentences.
+        - "scratch" or `muxlearn.backbones.Scratch`: a compact one, trained from scratch with a
+          tokenizer trained on the sentences. The object has sizes, searched as
+          ``backbone__hidden_size``.
         - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Within
           `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
@@ -92,22 +84,6 @@ class MuxTokenTagger(MuxTextEstimator):
           (MUX-BERT) have pre-trained on mixtures. It is known by its tensors, and brings its
           multiplexer and demultiplexer along; see the notes.
 
-    hidden_size : int, default=256
-        Width of the encoder for ``backbone="scratch"``. Any other has sizes of its own.
-
-    num_hidden_layers : int, default=4
-        Layers of the compact encoder.
-
-    num_attention_heads : int, default=4
-        Attention heads of the compact encoder; has to divide `hidden_size`.
-
-    intermediate_size : int, default=None
-        Width of its feed-forward layers, None for ``4 * hidden_size``.
-
-    vocab_size : int, default=8000
-        Size of the vocabulary that is trained for the compact encoder, at least 259 (the bytes
-        and three special tokens).
-
     max_length : int, default=128
         Pieces that the encoder reads at a time. A longer sentence is cut into windows that
         overlap by half, and each token is tagged where it stands farthest from a window's ends.
@@ -115,12 +91,6 @@ class MuxTokenTagger(MuxTextEstimator):
     label_pieces : {"first", "all"}, default="first"
         Which pieces of a token, where the tokenizer cuts it up, learn its tag and are asked for
         it. The answers of "all" are averaged.
-
-    lexical_size : int, default=64
-        Width of a path past the mixture: narrow vectors of a token and its neighbours go from
-        the sentence to the demultiplexer, so that the mixture need not carry which tokens a
-        sentence holds. 0 leaves it out, as DataMUX does. Our own; not used at ``n_mux=1``
-        but with an encoder of this library that has learned to read mixtures.
 
     decode : {"viterbi", None}, default=None
         None takes the most probable tag of each token. "viterbi" takes the best sequence of
@@ -136,20 +106,10 @@ class MuxTokenTagger(MuxTextEstimator):
         Dropout of the encoder's hidden vectors and before the last layer; attention weights
         are not dropped.
 
-    warm_up : {"auto", "retrieval", None}, default="auto"
-        Training before the task. "retrieval": recover the pieces of single sentences from the
-        mixture ([1]_, eq. 3). "auto" is the same, and nothing where `backbone` comes warmed up.
-        Not done at ``n_mux=1``, where nothing has to be told apart.
-
-    warm_up_epochs : int, default=5
-        Epochs of the warm-up.
-
-    retrieval_weight : float or "auto", default="auto"
-        Weight of the retrieval loss beside the task's ([1]_, eq. 4). "auto" is 0.1, and 0 where
-        `backbone` comes warmed up.
-
-    retrieval_samples : int, default=32
-        Pieces of each mixture that the retrieval loss looks at in a step, at least one a slot.
+    warm_up : int, "auto" or None, default="auto"
+        Epochs of the training before the task, in which pieces of single sentences are recovered
+        from the mixture ([1]_, eq. 3). "auto" is 5, and none where `backbone` comes warmed up.
+        None, like 0, is none. Not done at ``n_mux=1``, where nothing must be told apart.
 
     operating_points : tuple of int, default=None
         Values of `n_mux` that the model is trained for, each in its share of the steps, so that
@@ -166,26 +126,26 @@ class MuxTokenTagger(MuxTextEstimator):
         Mixtures in a batch, in training and prediction.
 
     lr : float or "auto", default="auto"
-        Peak learning rate of AdamW, reached after a tenth of the steps; falls linearly to 0.
-        "auto" is 5e-4 for an encoder from nothing or of this library and 1e-4 for one of
-        `transformers`. What is new then trains at five times the rate of what is not.
+        Peak learning rate, reached after a tenth of the steps; falls linearly to 0. "auto" is 5e-4
+        for an encoder from scratch or the packaged one and 1e-4 for others, beside which what is
+        new trains at five times the rate.
 
-    weight_decay : float, default=0.01
-        Decay of weight matrices.
+    optimizer : Optimizer, str or class, default=None
+        The optimizer: a name or class of `torch.optim`, or with parameters of its own an
+        `muxlearn.training.Optimizer`, searched as ``optimizer__weight_decay``. None is AdamW with
+        a decay of 0.01 on weight matrices.
 
     class_weight : dict, "balanced" or None, default=None
         Weights of the tags in the loss; "balanced" makes every tag count the same.
 
-    early_stopping : bool, default=False
+    early_stopping : bool or int, default=False
         Whether to set a part of the sentences aside, stop when the loss on it does not
-        improve any more, and keep the best weights. The operating points are measured on it
+        improve any more, and keep the best weights: after 3 epochs without improvement, or as
+        many as an int says. The operating points are measured on it
         then, see `operating_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
-
-    n_iter_no_change : int, default=3
-        Epochs without improvement before `early_stopping` ends the training.
 
     warm_start : bool, default=False
         Whether `fit` goes on from the last one: same tokenizer, weights and classes, no second
@@ -203,7 +163,8 @@ class MuxTokenTagger(MuxTextEstimator):
         runs only.
 
     callbacks : list of skorch callbacks, default=None
-        Added to those of the training, not of the warm-up; copies are used.
+        Added to those of the training, not of the warm-up; copies are used. An `LRScheduler` takes
+        the place of the schedule that `lr` describes. Scores see each token of the validation once.
 
     random_state : int, RandomState instance or None, default=None
         Decides initial weights, companions and dropout.
@@ -260,10 +221,10 @@ class MuxTokenTagger(MuxTextEstimator):
 
     A `backbone` of theirs is the start of one: encoder, multiplexer and demultiplexer go on from
     its weights, with its authors' arithmetic (see `from_reference`), below a new last layer.
-    `n_mux` has to be that of the weights; `multiplexer`, `demultiplexer`, `demux_layers` and all
-    sizes are theirs, there is no lexical path, and `warm_up` "auto" is none. Every sentence is
-    padded to `max_length`: lower it for short ones. `lr` "auto" is 5e-5, as the authors chose it,
-    and five times that for the last layer.
+    `n_mux` must be that of the weights; `multiplexer`, `demultiplexer` and all sizes are theirs,
+    there is no lexical path, and `warm_up` "auto" is none. Every sentence is padded to
+    `max_length`: lower it for short ones. `lr` "auto" is 5e-5, as the authors chose it, and five
+    times that for the last layer.
 
     Ensembling, as in [2]_, is a choice of the prediction. ``n_mux=1`` puts a sentence into every
     slot of a mixture of its own and averages the probabilities that the slots give its tokens.
@@ -287,13 +248,11 @@ class MuxTokenTagger(MuxTextEstimator):
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
 
-    _reference_task = "token"
-    _structure_names: ClassVar[tuple[str, ...]] = (*STRUCTURE, "lexical_size")
+    _task_name = "token"
     _window_rows = 2048
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         "label_pieces": Choice("first", "all"),
-        "lexical_size": Integer(0),
         "decode": Choice("viterbi", None),
         "transitions": Choice("legal", "learned"),
         "class_weight": OneOf(
@@ -305,36 +264,24 @@ class MuxTokenTagger(MuxTextEstimator):
         self,
         n_mux: int = 10,
         *,
-        architecture: str = "tmux",
+        architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
-        demux_layers: int = 1,
-        learn_keys: bool = True,
-        backbone: str | os.PathLike | MuxTextPretrainer | None = None,
-        hidden_size: int = 256,
-        num_hidden_layers: int = 4,
-        num_attention_heads: int = 4,
-        intermediate_size: int | None = None,
-        vocab_size: int = 8000,
+        backbone: str | os.PathLike | Scratch | Published | MuxTextPretrainer | None = None,
         max_length: int = 128,
         label_pieces: str = "first",
-        lexical_size: int = 64,
         decode: str | None = None,
         transitions: str = "legal",
         dropout: float = 0.1,
-        warm_up: str | None = "auto",
-        warm_up_epochs: int = 5,
-        retrieval_weight: float | str = "auto",
-        retrieval_samples: int = 32,
+        warm_up: int | str | None = "auto",
         operating_points: tuple[int, ...] | None = None,
         max_epochs: int = 10,
         batch_size: int = 32,
         lr: float | str = "auto",
-        weight_decay: float = 0.01,
+        optimizer: Any = None,
         class_weight: dict | str | None = None,
-        early_stopping: bool = False,
+        early_stopping: bool | int = False,
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 3,
         warm_start: bool = False,
         dtype: str = "auto",
         device: Any = "auto",
@@ -347,33 +294,21 @@ class MuxTokenTagger(MuxTextEstimator):
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
-        self.demux_layers = demux_layers
-        self.learn_keys = learn_keys
         self.backbone = backbone
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.vocab_size = vocab_size
         self.max_length = max_length
         self.label_pieces = label_pieces
-        self.lexical_size = lexical_size
         self.decode = decode
         self.transitions = transitions
         self.dropout = dropout
         self.warm_up = warm_up
-        self.warm_up_epochs = warm_up_epochs
-        self.retrieval_weight = retrieval_weight
-        self.retrieval_samples = retrieval_samples
         self.operating_points = operating_points
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
-        self.weight_decay = weight_decay
+        self.optimizer = optimizer
         self.class_weight = class_weight
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
-        self.n_iter_no_change = n_iter_no_change
         self.warm_start = warm_start
         self.dtype = dtype
         self.device = device
@@ -424,7 +359,7 @@ class MuxTokenTagger(MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A parameter, a sentence or a tag is not what it has to be; tokens and tags differ in
+            A parameter, a sentence or a tag is not what it must be; tokens and tags differ in
             number; there is no token at all.
         OSError
             `backbone` cannot be loaded.
@@ -536,7 +471,7 @@ class MuxTokenTagger(MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A sentence or a tag is not what it has to be; tokens and tags differ in number; no
+            A sentence or a tag is not what it must be; tokens and tags differ in number; no
             token counts.
         """
         return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
@@ -552,31 +487,10 @@ class MuxTokenTagger(MuxTextEstimator):
     def _wrap(self, tokenizer: Any, module: MuxModule) -> SentenceReader:
         return SentenceReader(tokenizer, all_pieces=self.label_pieces == "all")
 
-    def _build(
-        self, rows: list[Any], extra: list[Any], n_classes: int
-    ) -> tuple[SentenceReader, MuxModule]:
-        tokenizer, module = super()._build(rows, extra, n_classes)
-        return self._wrap(tokenizer, module), module
-
-    def _corpus(self, rows: list[Any]) -> Iterable[Any]:
+    def _as_texts(self, rows: Iterable[Any]) -> Iterable[Any]:
         return (" ".join(row) for row in rows)
 
-    def _module(
-        self,
-        encoder: CompactEncoder | PretrainedEncoder,
-        multiplexer: Multiplexer,
-        demultiplexer: Demultiplexer,
-        n_classes: int,
-    ) -> MuxTokenClassifier:
-        return MuxTokenClassifier(
-            encoder, multiplexer, demultiplexer, n_classes, self.dropout, self.lexical_size
-        )
-
     # Published models
-
-    @classmethod
-    def _reference_params(cls) -> dict[str, Any]:
-        return {"lexical_size": 0}
 
     def _reference_task_of(self, classes: NDArray) -> TagsTask:
         if self.transitions == "learned":

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from muxlearn._sharded import use_accelerator
+from muxlearn.training.processes import use_accelerator
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -17,43 +17,33 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 from torch import nn
 
-from muxlearn._backbone import load_backbone
 from muxlearn._device import seeded
-from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf, PathName
-from muxlearn._pretrained import SCRATCH, Pretrained
-from muxlearn._sharded import n_processes
-from muxlearn._teacher import TeacherAnswers, ask_teacher
-from muxlearn._text_base import STRUCTURE, MuxTextEstimator
+from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
+from muxlearn._text_base import MuxTextEstimator
+from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, ParamGroups
+from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting
+from muxlearn.backbones.transformers import load_backbone
+from muxlearn.estimators._nested import flatten, unflatten
 from muxlearn.metrics import retrieval_score
-from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
-from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import Multiplexer, principal_axes
-from muxlearn.persistence import encode_params
+from muxlearn.nn.multiplex import principal_axes
+from muxlearn.persistence import decode_params, encode_params
 from muxlearn.rows import TextReader, TokenTable, check_texts
 from muxlearn.tasks import VectorsTask
+from muxlearn.training.distillation import Distillation, DistillationObjective
+from muxlearn.training.processes import n_processes
+from muxlearn.training.teacher import TeacherAnswers, ask_teacher
 
 if TYPE_CHECKING:
-    from muxlearn._net import MuxNet
     from muxlearn.rows import RowTable
+    from muxlearn.training.net import MuxNet
 
 __all__ = ["MuxTextPretrainer"]
 
-#: Parameters that other estimators on texts have, and this one has not.
-_ABSENT = (
-    *("architecture", "warm_up", "warm_up_epochs", "warm_start"),
-    *("early_stopping", "validation_fraction", "n_iter_no_change", "demux_layers"),
-)
-
 #: Tokens that stand in the table of a new encoder learn this much slower than the rest.
 _TABLE_LR_FACTOR = 0.3
-
-#: Stands for vectors as wide as the encoder's own, where there is no teacher to say how wide.
-_OWN_SIZE = 0
-
-#: Learning rates of an encoder from nothing, and of one that has learnt to read already.
-_LR, _TRAINED_LR = 1e-3, 2e-4
 
 
 class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
@@ -69,11 +59,11 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     n_mux : int, default=10
         Texts in a mixture: the slots of the encoder, its capacity.
 
-    objective : {"distillation", "retrieval", "both"}, default="distillation"
-        What is learnt.
+    objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
+        What is learned.
 
-        - "distillation": the teacher's vector of each text and of each token. The losses are one
-          minus the cosine, and for texts the choice of the right one among all of a batch.
+        - "distillation": the teacher's vector of each text and of each token, see
+          `muxlearn.training.Distillation`, which has the weights of the losses.
         - "retrieval": the tokens of single texts, from the mixture (DataMUX [1]_, eq. 3).
         - "both".
 
@@ -83,30 +73,24 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         teacher's tokenizer, and its token table starts from the principal components of the
         teacher's.
 
-    backbone : str, path or None, default="scratch"
+    backbone : str, path, Scratch or None, default="scratch"
         The encoder that is warmed up.
 
-        - "scratch": a new one, of the sizes below.
+        - "scratch" or ``Scratch(…)``: a new one.
         - A folder, or a name on the hub, of an encoder of the `transformers` library. It keeps its
           size and its price, and learns to read mixtures. With itself as the `teacher`, what it
           says of a text in a mixture is pulled to what it says of that text alone.
         - A folder that a `MuxTextPretrainer` was saved to, or None, the packaged encoder: their
           training goes on, on texts of yours.
 
-        A `teacher` has to have the same vocabulary.
+        A `teacher` must have the same vocabulary.
 
-    multiplexer, demultiplexer, learn_keys
+    architecture : {"tmux"} or TMUX, default="tmux"
+        The network around the encoder, see `muxlearn.architectures.TMUX`.
+
+    multiplexer, demultiplexer
         As in `MuxTextClassifier`. With "subspace" and "rsa" a row that fills several slots is
         read from all of them at once, and sees more of the mixture the fewer rows there are.
-
-    lexical_path : bool, default=True
-        As in `MuxTextClassifier`.
-
-    hidden_size, num_hidden_layers, num_attention_heads, intermediate_size
-        Sizes of a new encoder, as in `MuxTextClassifier`.
-
-    vocab_size : int, default=8000
-        Size of the vocabulary that is learnt where neither teacher nor backbone has one.
 
     max_length : int, default=128
         Tokens of a text that are read; the rest is cut off.
@@ -118,25 +102,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Values of `n_mux` that the encoder is trained for, each in its share of the steps. None
         trains at `n_mux` alone.
 
-    contrast_weight : float, default=0.3
-        Weight of choosing a text's own vector among all of the batch, beside that of the cosine.
-
-    mixed_weight : float, default=0.5
-        Weight of the cosine without the lexical path, which keeps the encoder learning what the
-        words say as well.
-
-    token_weight : float, default=1.0
-        Weight of the tokens' cosine.
-
-    token_samples : int, default=32
-        Tokens of each mixture that it looks at in a step, at least one a text.
-
-    retrieval_weight : float, default=0.1
-        Weight of the retrieval loss with the objective "both".
-
-    retrieval_samples : int, default=32
-        As in `MuxTextClassifier`.
-
     max_epochs : int, default=10
         Epochs, of ``n_samples / batch_size`` steps each. More of them later go on where the
         `checkpoint` ends.
@@ -145,12 +110,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Mixtures in a batch.
 
     lr : float or "auto", default="auto"
-        Peak learning rate of AdamW, reached after 200 steps; falls linearly to 0 over the last
-        three tenths of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that has been
-        trained, beside which parts that are new learn five times faster.
-
-    weight_decay : float, default=0.01
-        Decay of weight matrices.
+        Peak learning rate, reached after 200 steps; falls linearly to 0 over the last three tenths
+        of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that has been trained,
+        beside which parts that are new learn five times faster.
 
     cache : str or path, default=None
         A folder that keeps what the teacher says, so that another training on the same texts need
@@ -162,7 +124,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     checkpoint_minutes : float, default=10
         Time between two states.
 
-    dtype, device, compile, callbacks, random_state, verbose
+    optimizer, dtype, device, compile, callbacks, random_state, verbose
         As in `MuxTextClassifier`.
 
     Attributes
@@ -195,9 +157,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     >>> from muxlearn import MuxTextClassifier
     >>> from muxlearn.pretraining import MuxTextPretrainer
     >>> texts = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 8
-    >>> pretrainer = MuxTextPretrainer(n_mux=2, objective="retrieval", hidden_size=32,
-    ...                                num_hidden_layers=1, vocab_size=300, max_epochs=2,
-    ...                                batch_size=8, random_state=0).fit(texts)
+    >>> from muxlearn.backbones import Scratch
+    >>> small = Scratch(hidden_size=32, num_hidden_layers=1, vocab_size=300)
+    >>> pretrainer = MuxTextPretrainer(n_mux=2, objective="retrieval", backbone=small,
+    ...                                max_epochs=2, batch_size=8, random_state=0).fit(texts)
     >>> pretrainer.transform(texts[:3]).shape
     (3, 32)
     >>> clf = MuxTextClassifier(n_mux=2, backbone=pretrainer, max_epochs=40, batch_size=8,
@@ -206,60 +169,44 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     ['weather', 'sport']
     """
 
-    _structure_names: ClassVar[tuple[str, ...]] = (
-        *(name for name in STRUCTURE if name not in _ABSENT),
-        "lexical_path",
-    )
+    _task_name = "vector"
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **{n: c for n, c in MuxTextEstimator._constraints.items() if n not in _ABSENT},
-        "objective": Choice("distillation", "retrieval", "both"),
-        "teacher": OneOf(None, PathName()),
-        "lexical_path": Boolean(),
-        "contrast_weight": Number(0),
-        "mixed_weight": Number(0),
-        "token_weight": Number(0),
-        "token_samples": Integer(1),
-        "retrieval_weight": Number(0),
-        "backbone": OneOf(None, PathName()),
-        "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
-        "cache": OneOf(None, PathName()),
-        "checkpoint": OneOf(None, PathName()),
-        "checkpoint_minutes": Number(0),
+        name: constraint
+        for name, constraint in {
+            **MuxTextEstimator._constraints,
+            "objective": OneOf(
+                Choice("distillation", "retrieval", "both"),
+                Instance((Distillation,), "Distillation(…)"),
+            ),
+            "teacher": OneOf(None, PathName()),
+            "backbone": OneOf(None, PathName(), Instance((Scratch,), "Scratch(…)")),
+            "cache": OneOf(None, PathName()),
+            "checkpoint": OneOf(None, PathName()),
+            "checkpoint_minutes": Number(0),
+        }.items()
+        if name not in ("warm_up", "warm_start", "early_stopping", "validation_fraction")
     }
 
     _labels_rows = False
-    demux_layers = 1  # further ones start at zero in who goes on from here
     warm_start = False
 
     def __init__(
         self,
         n_mux: int = 10,
         *,
-        objective: str = "distillation",
+        objective: str | Distillation = "distillation",
         teacher: str | os.PathLike | None = None,
-        backbone: str | os.PathLike | None = SCRATCH,
+        backbone: str | os.PathLike | Scratch | None = SCRATCH,
+        architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
-        learn_keys: bool = True,
-        lexical_path: bool = True,
-        hidden_size: int = 256,
-        num_hidden_layers: int = 4,
-        num_attention_heads: int = 4,
-        intermediate_size: int | None = None,
-        vocab_size: int = 8000,
         max_length: int = 128,
         dropout: float = 0.0,
         operating_points: tuple[int, ...] | None = None,
-        contrast_weight: float = 0.3,
-        mixed_weight: float = 0.5,
-        token_weight: float = 1.0,
-        token_samples: int = 32,
-        retrieval_weight: float = 0.1,
-        retrieval_samples: int = 32,
         max_epochs: int = 10,
         batch_size: int = 64,
         lr: float | str = "auto",
-        weight_decay: float = 0.01,
+        optimizer: Any = None,
         cache: str | os.PathLike | None = None,
         checkpoint: str | os.PathLike | None = None,
         checkpoint_minutes: float = 10,
@@ -274,28 +221,16 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         self.objective = objective
         self.teacher = teacher
         self.backbone = backbone
+        self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
-        self.learn_keys = learn_keys
-        self.lexical_path = lexical_path
-        self.hidden_size = hidden_size
-        self.num_hidden_layers = num_hidden_layers
-        self.num_attention_heads = num_attention_heads
-        self.intermediate_size = intermediate_size
-        self.vocab_size = vocab_size
         self.max_length = max_length
         self.dropout = dropout
         self.operating_points = operating_points
-        self.contrast_weight = contrast_weight
-        self.mixed_weight = mixed_weight
-        self.token_weight = token_weight
-        self.token_samples = token_samples
-        self.retrieval_weight = retrieval_weight
-        self.retrieval_samples = retrieval_samples
         self.max_epochs = max_epochs
         self.batch_size = batch_size
         self.lr = lr
-        self.weight_decay = weight_decay
+        self.optimizer = optimizer
         self.cache = cache
         self.checkpoint = checkpoint
         self.checkpoint_minutes = checkpoint_minutes
@@ -326,7 +261,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Raises
         ------
         TypeError, ValueError
-            A parameter or a text is not what it has to be; the checkpoint is of another training;
+            A parameter or a text is not what it must be; the checkpoint is of another training;
             several processes train (`muxlearn.parallel`).
         OSError
             `teacher` or `backbone` cannot be loaded.
@@ -339,10 +274,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         rows = _check_single(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device()):
-            reader, module, table, answers = self._prepare(rows)
-            net = self._pretrain(module, table, answers, seed)
+            built, table, answers = self._prepare(rows)
+            net = self._pretrain(built, table, answers, seed)
         self._set_fitted(
-            reader=reader,
+            reader=built.reader,
             task=VectorsTask(),
             net=net,
             history=net.history,
@@ -401,7 +336,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         sklearn.exceptions.NotFittedError
             There is nothing to score.
         TypeError, ValueError
-            A text or `n_mux` is not what it has to be.
+            A text or `n_mux` is not what it must be.
         OSError
             `teacher` cannot be loaded any more.
         """
@@ -425,6 +360,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
+        if isinstance(self.objective, Distillation):
+            self.objective.check_parameters()
         if self.objective != "retrieval" and self.teacher is None:
             raise ValueError(
                 f"`objective` {self.objective!r} needs a `teacher`: give the folder or name of an "
@@ -441,27 +378,39 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     # The network
 
-    def _prepare(
-        self, rows: list[str]
-    ) -> tuple[TextReader, MuxModule, RowTable, TeacherAnswers | None]:
-        """Build reader and module, and ask the teacher."""
+    def _prepare(self, rows: list[str]) -> tuple[Built, RowTable, TeacherAnswers | None]:
+        """Build tokenizer and module, and ask the teacher."""
         if self.teacher is None:
-            own, module = self._build(rows, rows, _OWN_SIZE)
-            reader = self._wrap(own, module)
-            return reader, module, reader.table(rows), None
-        if self._is_from_nothing:
-            self._check_sizes()
+            built = self._without_heads(self._build(rows, rows, OWN_SIZE))
+            return built, built.reader.table(rows), None
+        backbone = self._backbone
         teacher, tokenizer = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
-        if self._is_from_nothing:
-            own = self._cutting(tokenizer)
-            encoder = self._compact_encoder(teacher.embedding.num_embeddings)
+        if isinstance(backbone, Scratch):
+            architecture, setting = self._make_architecture(), self._setting()
+            assert isinstance(architecture, TMUX)
+            encoder = backbone.encoder(
+                teacher.embedding.num_embeddings,
+                max_length=self.max_length,
+                n_prefix=architecture.n_prefix(setting),
+                dropout=self.dropout,
+            )
             _start_from(encoder.embedding, teacher.embedding.weight)
-            module = self._assemble(encoder, teacher.hidden_size)
+            start = Start(encoder, cutting(tokenizer, self.max_length))
+            built = architecture.build_around(setting, start, teacher.hidden_size)
+            built = built._replace(reader=self._wrap(built.reader, built.module))
         else:
-            own, module = self._build(rows, rows, teacher.hidden_size)
-            self._check_vocabulary(own, tokenizer)
-        table, answers = self._ask(teacher, own, rows, with_tokens=self.token_weight > 0)
-        return self._wrap(own, module), module, table, answers
+            built = self._build(rows, rows, teacher.hidden_size)
+            self._check_vocabulary(built.reader.tokenizer, tokenizer)
+        built = self._without_heads(built)
+        with_tokens = Distillation.of(self.objective).token_weight > 0
+        table, answers = self._ask(teacher, built.reader.tokenizer, rows, with_tokens=with_tokens)
+        return built, table, answers
+
+    def _without_heads(self, built: Built) -> Built:
+        """Leave the retrieval task's head out where that is not learned."""
+        if not Distillation.of(self.objective).retrieval_weight:
+            built.module.retrieval = None
+        return built
 
     def _ask(
         self, teacher: PretrainedEncoder, tokenizer: Any, rows: list[str], *, with_tokens: bool
@@ -481,97 +430,65 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         if own.get_vocab() != tokenizer.get_vocab():
             raise ValueError(
                 f"`teacher` {str(self.teacher)!r} has another vocabulary than "
-                f"{self._backbone_name}; take a teacher with the same one, such as the encoder "
+                f"{self._backbone.label}; take a teacher with the same one, such as the encoder "
                 "itself"
             )
-
-    def _start_from_published(self, n_classes: int) -> None:
-        from muxlearn._published_backbone import find_published
-
-        if find_published(self.backbone) is not None:
-            raise ValueError(
-                f"{self._backbone_name} is a published multiplexed model, which is warmed up; give "
-                "it to a MuxTextClassifier"
-            )
-
-    @property
-    def _own_blocks(self) -> int | None:
-        blocks = self.multiplexer == "subspace" and self.demultiplexer == "rsa" and self.n_mux > 1
-        return self.n_mux if blocks else None
-
-    def _module(
-        self,
-        encoder: CompactEncoder | PretrainedEncoder,
-        multiplexer: Multiplexer,
-        demultiplexer: Demultiplexer,
-        n_classes: int,
-    ) -> MuxSequenceEmbedder:
-        lexical = bool(self.lexical_path)
-        size = encoder.hidden_size if n_classes == _OWN_SIZE else n_classes
-        module = MuxSequenceEmbedder(encoder, multiplexer, demultiplexer, size, lexical)
-        if self.objective == "distillation":
-            module.retrieval = None
-        return module
 
     # Training
 
     def _pretrain(
-        self, module: MuxModule, table: RowTable, answers: TeacherAnswers | None, seed: int
+        self, built: Built, table: RowTable, answers: TeacherAnswers | None, seed: int
     ) -> MuxNet:
-        from muxlearn._net import MixtureData
-        from muxlearn._pretraining_net import Checkpoint, TrapezoidSchedule, read_checkpoint
+        from muxlearn.training.checkpoints import KeepState, read_state
+        from muxlearn.training.data import MixtureData
+        from muxlearn.training.schedules import TrapezoidSchedule
+        from muxlearn.training.trainer import copy_callbacks
 
-        rows = np.arange(len(table))
+        module, rows = built.module, np.arange(len(table))
         fingerprint = self._fingerprint(table)
-        state = read_checkpoint(self.checkpoint, fingerprint)
+        state = read_state(self.checkpoint, fingerprint)
         first_step = 0
         if state is not None:
             first_step = state["step"]
             module.load_state_dict(state["module"])
-        callbacks = self._own_callbacks()
+        callbacks = copy_callbacks(self.callbacks)
         if self.checkpoint is not None:
             # The first: it counts a step before another callback can interrupt the training.
-            keep = Checkpoint(self.checkpoint, self.checkpoint_minutes, fingerprint, state)
+            keep = KeepState(self.checkpoint, self.checkpoint_minutes, fingerprint, state)
             callbacks.insert(0, ("checkpoint", keep))
         steps_per_epoch = -(-len(rows) // self.batch_size)
-        retrieval = {"distillation": 0.0, "retrieval": 1.0, "both": self.retrieval_weight}
-        weights = ("contrast_weight", "mixed_weight", "token_weight")
-        samples = ("token_samples", "retrieval_samples")
-        net = self._train(
+        net = self._trainer(built.architecture, module, classes=None).train(
             module,
+            self._objective(answers),
             MixtureData(table, rows, np.ones(len(rows), np.float32)),
-            None,
             seed=seed,
             description="pre-training",
             max_epochs=self.max_epochs,
             first_epoch=first_step // steps_per_epoch,
             schedule=TrapezoidSchedule(self.max_epochs * steps_per_epoch, first_step),
             callbacks=callbacks,
-            answers=answers,
             first_step=first_step,
-            retrieval_weight=retrieval[self.objective],
-            **{name: getattr(self, name) for name in (*weights, *samples)},
         )
         if state is not None and not net.history:  # there was nothing left to do
             net.history = History(json.loads(state["history"]))
         return net
 
-    def _net_class(self) -> type[MuxNet]:
-        from muxlearn._pretraining_net import PretrainingNet
+    def _objective(self, answers: TeacherAnswers | None) -> DistillationObjective:
+        samples = self._make_architecture().get_params()["retrieval_samples"]
+        return DistillationObjective(Distillation.of(self.objective), answers, samples)
 
-        return PretrainingNet
+    def _idle_net(self, module: MuxModule, classes: NDArray | None) -> MuxNet:
+        trainer = self._trainer(self._make_architecture(), module, classes=None)
+        return trainer.compose(module, self._objective(None), max_epochs=0)
 
-    def _lr(self, module: MuxModule) -> float:
-        if self.lr != "auto":
-            return float(self.lr)
-        return _LR if self._is_from_nothing else _TRAINED_LR
-
-    def _param_groups(self, module: MuxModule) -> list[tuple[str, dict[str, float]]]:
-        if not self._is_from_nothing:
-            return super()._param_groups(module)
-        slower = {"lr": _TABLE_LR_FACTOR * self._lr(module)} if self.teacher is not None else {}
-        table = ("encoder.embedding.weight", {"weight_decay": 0.0, **slower})
-        return [table, *super()._param_groups(module)]
+    def _param_groups(
+        self, architecture: Architecture, module: MuxModule, lr: float
+    ) -> ParamGroups:
+        groups = super()._param_groups(architecture, module, lr)
+        if not self._backbone.from_scratch:
+            return groups
+        slower = {"lr": _TABLE_LR_FACTOR * lr} if self.teacher is not None else {}
+        return [("encoder.embedding.weight", {"weight_decay": 0.0, **slower}), *groups]
 
     def _fingerprint(self, table: RowTable) -> str:
         """Say which training this is; how long it takes is not part of that."""
@@ -579,19 +496,20 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
             *("callbacks", "compile", "device", "verbose"),
         )
-        params = self.get_params(deep=False)
+        params = flatten(self.get_params(deep=False))
         kept = {name: str(value) for name, value in params.items() if name not in free}
         digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
         digest.update(np.ascontiguousarray(table.lengths).tobytes())
         return digest.hexdigest()[:16]
 
-    # Prediction
-
     def _as_pretrained(self) -> Pretrained:
         """Return what this leaves to others."""
         return Pretrained.from_saved(
             "`backbone`",
-            {"structure": encode_params(self._structure), **self._module_config()},
+            {
+                "structure": encode_params(self._structure),
+                **self._module_config(),
+            },
             {name: t.detach().cpu() for name, t in self.module_.state_dict().items()},
             self.tokenizer_.to_str(),
         )
@@ -602,7 +520,11 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         return {**super()._module_config(), "vector_size": _size(self.module_)}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        return super()._rebuild(config, config["vector_size"])
+        module = super()._rebuild(config, config["vector_size"])
+        params = unflatten(decode_params(config["params"]))
+        if not Distillation.of(params.get("objective", self.objective)).retrieval_weight:
+            module.retrieval = None
+        return module
 
 
 def _check_single(X: Any) -> list[str]:

@@ -1,10 +1,10 @@
-from functools import partial
-
 import pytest
 import torch
 from hypothesis import settings
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.architectures import TMUX
+from muxlearn.backbones import Scratch
 from muxlearn.rows._texts import train_tokenizer
 
 # The same examples on every machine, and no verdict that hangs on its speed.
@@ -16,17 +16,20 @@ torch.set_num_threads(1)
 
 TINY = {
     "n_mux": 2,
-    "backbone": "scratch",
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "vocab_size": 300,
     "max_length": 16,
     "max_epochs": 1,
-    "warm_up_epochs": 1,
     "batch_size": 8,
     "random_state": 0,
 }
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300}
+
+
+def make_tiny(estimator, network, **params):
+    """Make an estimator of the least size; other parameters as given."""
+    if "backbone" not in params or any(name.startswith("backbone__") for name in params):
+        params.setdefault("warm_up", 1)  # an encoder that comes warmed up has had its own
+    made = estimator(architecture=network, backbone=Scratch(**SIZES), **TINY)
+    return made.set_params(**params)
 
 
 @pytest.fixture(autouse=True)
@@ -37,13 +40,13 @@ def _seed():
 @pytest.fixture(scope="session")
 def tiny_classifier():
     """Make a text classifier of the least size; other parameters as given."""
-    return partial(MuxTextClassifier, **TINY)
+    return lambda **params: make_tiny(MuxTextClassifier, TMUX(), **params)
 
 
 @pytest.fixture(scope="session")
 def tiny_tagger():
     """Make a token tagger of the least size; other parameters as given."""
-    return partial(MuxTokenTagger, lexical_size=8, **TINY)
+    return lambda **params: make_tiny(MuxTokenTagger, TMUX(lexical_size=8), **params)
 
 
 @pytest.fixture(scope="session")

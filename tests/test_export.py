@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
+from muxlearn.architectures import MIMOConv, MIMOFormer, Trunk
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.persistence import FormatError
 from muxlearn.rows._texts import train_tokenizer
@@ -132,7 +133,7 @@ def test_probabilities_of_images_are_torchs(architecture, tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 255, (16, 8, 8), np.uint8), [0, 1] * 8
     clf = MuxImageClassifier(
-        n_mux=2, architecture=architecture, width=1, max_epochs=1, random_state=0
+        architecture=Trunk(architecture, width=1), n_mux=2, max_epochs=1, random_state=0
     ).fit(X, y)
     export_onnx(clf, tmp_path)
     exported = OnnxMuxClassifier.load(tmp_path)
@@ -188,7 +189,7 @@ def test_another_estimator_is_called_by_its_name(tmp_path):
 
 def test_the_network_that_no_graph_can_hold_is_named(tiny_classifier, tiny_tagger, tmp_path):
     mimo = tiny_classifier(
-        architecture="mimoformer", head_dim=8, n_features=8, max_epochs=0, warm_up=None
+        architecture=MIMOFormer(head_dim=8, n_features=8), max_epochs=0, warm_up=None
     )
     with pytest.raises(TypeError, match="a MIMOFormer cannot be exported"):
         export_onnx(mimo.fit(TEXTS, LABELS), tmp_path)
@@ -199,7 +200,7 @@ def test_the_network_that_no_graph_can_hold_is_named(tiny_classifier, tiny_tagge
 
 
 def test_convolutions_are_not_quantized(tmp_path):
-    clf = MuxImageClassifier(n_mux=2, width=1, max_epochs=0, random_state=0)
+    clf = MuxImageClassifier(architecture=MIMOConv(width=1), n_mux=2, max_epochs=0, random_state=0)
     clf.fit(np.random.default_rng(0).random((4, 8, 8)), [0, 1, 0, 1])
     with pytest.raises(ValueError, match="made of convolutions"):
         export_onnx(clf, tmp_path, dtype="int8")

@@ -1,6 +1,8 @@
+import torch
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from muxlearn import MuxImageClassifier
+from muxlearn.architectures import MIMOConv
 
 COMPANIONS = "a prediction depends on its companions"
 INVARIANCE = {
@@ -9,17 +11,19 @@ INVARIANCE = {
 }
 
 
+class Exact(MuxImageClassifier):
+    """Predicts in double precision.
+
+    Convolutions of a single image and of many round differently.
+    """
+
+    def _inference_dtype(self):
+        return torch.float64
+
+
 def tiny(n_mux, **params):
-    return MuxImageClassifier(
-        n_mux,
-        width=1,
-        initial_width=1,
-        max_epochs=6,
-        random_state=0,
-        # Of one image and of many, convolutions round differently in single precision.
-        dtype="float64",
-        **params,
-    )
+    network = MIMOConv(width=1, initial_width=1)
+    return Exact(n_mux, **{"architecture": network, "max_epochs": 6, "random_state": 0, **params})
 
 
 @parametrize_with_checks(

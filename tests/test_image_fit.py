@@ -1,5 +1,4 @@
 import copy
-from functools import partial
 
 import numpy as np
 import pytest
@@ -11,16 +10,20 @@ from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
 from muxlearn import MuxImageClassifier
-from muxlearn._image_net import MuxImageNet
+from muxlearn.architectures import MIMOConv, Trunk
 from muxlearn.nn.wideresnet import OperatingPointNorm
+from muxlearn.training import Optimizer
+from muxlearn.training.data import Targets
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 8, 8)[:96]
 LABELS = Y[:96]
 
-tiny = partial(
-    MuxImageClassifier, 2, width=1, initial_width=1, batch_size=16, max_epochs=2, random_state=0
-)
+
+def tiny(**params):
+    network = MIMOConv(width=1, initial_width=1)
+    defaults = {"architecture": network, "batch_size": 16, "max_epochs": 2, "random_state": 0}
+    return MuxImageClassifier(2, **defaults).set_params(**params)
 
 
 def weights(clf):
@@ -118,12 +121,14 @@ def test_warm_start_goes_on():
     assert clf.n_iter_ == 4
     assert losses(clf)[:2] == before
     assert_array_equal(clf.mean_, mean)
-    with pytest.raises(ValueError, match="goes on with width=1, but `width` is 2 now"):
-        clf.set_params(width=2).fit(IMAGES, LABELS)
+    with pytest.raises(
+        ValueError, match="goes on with architecture__width=1, but `architecture__width` is 2"
+    ):
+        clf.set_params(architecture__width=2).fit(IMAGES, LABELS)
 
 
 def test_early_stopping_keeps_the_best_weights():
-    clf = tiny(early_stopping=True, max_epochs=30, lr=0.05, n_iter_no_change=2)
+    clf = tiny(max_epochs=30, lr=0.05, early_stopping=2)
     clf.fit(IMAGES, LABELS)
     valid = clf.history_[:, "valid_loss"]
     assert clf.n_iter_ < 30
@@ -204,9 +209,10 @@ def test_bytes_reach_a_transform_as_bytes():
 # The loss
 
 
-def net_of(clf, **options):
-    clf = tiny(max_epochs=0, **clf).fit(IMAGES, LABELS)
-    net = MuxImageNet(clf.module_, optimizer=torch.optim.SGD, **options).initialize()
+def net_of(clf, mixup=0.0, **weights):
+    weights = {f"architecture__{name}": weight for name, weight in weights.items()}
+    clf = tiny(max_epochs=0, mixup=mixup, **clf, **weights).fit(IMAGES, LABELS)
+    net = clf.net_
     net.module_.train()
     net.history.new_epoch()
     net.history.new_batch()
@@ -217,14 +223,15 @@ def step(net, n_mixtures=3):
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(n_mixtures, 2, 1, 8, 8, generator=generator)
     labels = torch.randint(10, (2 * n_mixtures,), generator=generator)
-    y = labels, torch.ones(2 * n_mixtures)
+    y = Targets.weighted(labels, torch.ones(2 * n_mixtures))
     y_pred = net.infer({"images": images})
     return images, y, y_pred, net.get_loss(y_pred, y, training=True)
 
 
 def test_mixup_blends_images_and_losses():
     net = net_of({}, mixup=1.0)
-    images, (labels, _), y_pred, loss = step(net)
+    images, y, y_pred, loss = step(net)
+    labels, _ = y.parts()
     logits, partner, share = y_pred
     assert 0 < share < 1
     assert sorted(partner.tolist()) == list(range(6))
@@ -251,7 +258,9 @@ def test_a_regulariser_adds_to_the_loss_of_training(name):
 
 
 def test_keys_and_norms_do_not_decay():
-    clf = tiny(multiplexer="hrr", max_epochs=1, weight_decay=0.3).fit(IMAGES, LABELS)
+    clf = tiny(multiplexer="hrr", max_epochs=1, optimizer=Optimizer(weight_decay=0.3)).fit(
+        IMAGES, LABELS
+    )
     decay = {
         id(parameter): group["weight_decay"]
         for group in clf.net_.optimizer_.param_groups
@@ -276,21 +285,21 @@ def test_keys_and_norms_do_not_decay():
         ({"multiplexer": "hr"}, ValueError, "did you mean 'hrr'.*architecture='mimoconv'"),
         ({"multiplexer": "orthogonal"}, ValueError, "for architecture='mimoconv'"),
         ({"multiplexer": "hrr", "architecture": "mlp"}, ValueError, "for architecture='mlp'"),
-        ({"depth": 12}, ValueError, "`depth` must be 6 k"),
-        ({"depth": 4}, ValueError, "`depth` must be 6 k"),
-        ({"width": 0}, ValueError, "`width`"),
-        ({"initial_width": 1.5}, TypeError, "`initial_width`"),
-        ({"activation": "prelo"}, ValueError, "did you mean 'prelu'"),
-        ({"weights": "DEFAULT"}, ValueError, "`weights` is for a torchvision classifier"),
-        ({"bind_after": "stem"}, ValueError, "`bind_after` is for a torchvision classifier"),
+        ({"architecture__depth": 12}, ValueError, "`depth` must be 6 k"),
+        ({"architecture__depth": 4}, ValueError, "`depth` must be 6 k"),
+        ({"architecture__width": 0}, ValueError, "`width`"),
+        ({"architecture__initial_width": 1.5}, TypeError, "`initial_width`"),
+        ({"architecture__activation": "prelo"}, ValueError, "did you mean 'prelu'"),
+        ({"architecture": Trunk("resnet17")}, ValueError, "did you mean 'resnet1"),
+        ({"architecture": Trunk(weights=3)}, TypeError, "`weights`"),
         ({"channels": "frist"}, ValueError, "did you mean 'first'"),
         ({"image_shape": 8}, ValueError, "`image_shape` must be two or three"),
         ({"image_size": (8, 0)}, ValueError, "`image_size` must be one or two whole"),
         ({"augment": "flip"}, ValueError, "`augment` .*torchvision.transforms.v2"),
         ({"augment": None}, TypeError, "`augment`"),
         ({"mixup": -1}, ValueError, "`mixup`"),
-        ({"isometry_weight": -1}, ValueError, "`isometry_weight`"),
-        ({"binding_weight": "x"}, TypeError, "`binding_weight`"),
+        ({"architecture__isometry_weight": -1}, ValueError, "`isometry_weight`"),
+        ({"architecture__binding_weight": "x"}, TypeError, "`binding_weight`"),
         ({"operating_points": (1, 3)}, ValueError, "holds 3, which is above n_mux=2"),
         ({"dtype": "float"}, ValueError, "`dtype`"),
         ({"lr": 0}, ValueError, "`lr`"),

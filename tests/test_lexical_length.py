@@ -19,9 +19,9 @@ def letters():
 
 @pytest.fixture(scope="module")
 def clf(tiny_classifier, letters):
-    return tiny_classifier(n_mux=2, max_length=6, lexical_length=40, max_epochs=8, lr=5e-3).fit(
-        *letters
-    )
+    return tiny_classifier(
+        n_mux=2, max_length=6, max_epochs=8, lr=5e-3, architecture__lexical_length=40
+    ).fit(*letters)
 
 
 def test_a_word_behind_what_the_encoder_reads_decides(clf, letters):
@@ -29,7 +29,9 @@ def test_a_word_behind_what_the_encoder_reads_decides(clf, letters):
 
 
 def test_without_it_such_a_word_is_not_read(tiny_classifier, letters):
-    clf = tiny_classifier(n_mux=2, max_length=6, lexical_length=None, max_epochs=8).fit(*letters)
+    clf = tiny_classifier(
+        n_mux=2, max_length=6, max_epochs=8, architecture__lexical_length=None
+    ).fit(*letters)
     one, other = (clf.predict_proba([f"{OPENING} {word}"] * 2) for word in WORDS.values())
     np.testing.assert_array_equal(one, other)
 
@@ -42,14 +44,14 @@ def test_its_end_is_an_end(clf):
 def test_the_parameter_counts_at_fit(clf, letters):
     before = clf.predict_proba(letters[0])
     try:
-        clf.set_params(lexical_length=None)
+        clf.set_params(architecture__lexical_length=None)
         np.testing.assert_array_equal(clf.predict_proba(letters[0]), before)
     finally:
-        clf.set_params(lexical_length=40)
+        clf.set_params(architecture__lexical_length=40)
 
 
 def test_a_longer_encoder_is_not_cut(tiny_classifier, letters):
-    clf = tiny_classifier(n_mux=2, max_length=30, lexical_length=8).fit(*letters)
+    clf = tiny_classifier(n_mux=2, max_length=30, architecture__lexical_length=8).fit(*letters)
     assert clf.tokenizer_.truncation["max_length"] == 30
 
 
@@ -78,8 +80,10 @@ def test_sequences_of_integers_are_read_on_as_well(tiny_classifier):
 
 def test_what_the_mixture_does_not_hold_is_not_to_be_recovered(tiny_classifier, letters):
     X, y = letters
-    clf = tiny_classifier(n_mux=2, max_length=6, warm_up="retrieval", warm_up_epochs=1).fit(X, y)
-    cut = tiny_classifier(n_mux=2, max_length=6, lexical_length=None, max_epochs=0).fit(X, y)
+    clf = tiny_classifier(n_mux=2, max_length=6, warm_up=1).fit(X, y)
+    cut = tiny_classifier(
+        n_mux=2, max_length=6, max_epochs=0, architecture__lexical_length=None
+    ).fit(X, y)
     cut.module_.load_state_dict(clf.module_.state_dict())
     assert retrieval_score(clf, X, n_mux=1) == retrieval_score(cut, X, n_mux=1)
 
@@ -101,4 +105,4 @@ def test_a_graph_reads_as_far(clf, letters, tmp_path):
 @pytest.mark.parametrize("wrong", [0, -1, 2.5, "all"])
 def test_a_wrong_length_is_an_error(tiny_classifier, letters, wrong):
     with pytest.raises((TypeError, ValueError), match="`lexical_length` must be None or a whole"):
-        tiny_classifier(lexical_length=wrong).fit(*letters)
+        tiny_classifier(architecture__lexical_length=wrong).fit(*letters)

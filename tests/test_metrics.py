@@ -12,6 +12,7 @@ from sklearn.metrics import accuracy_score, get_scorer, get_scorer_names
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.metrics import (
     entity_f1,
     entity_f1_score,
@@ -37,13 +38,11 @@ def warmed_up(**params):
     """The warm-up alone, of a word-level vocabulary."""
     defaults = {
         "n_mux": 2,
-        "backbone": "scratch",
-        "hidden_size": 32,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "vocab_size": 300,
+        "backbone": Scratch(
+            hidden_size=32, num_hidden_layers=1, num_attention_heads=2, vocab_size=300
+        ),
         "max_length": 12,
-        "warm_up_epochs": 10,
+        "warm_up": 10,
         "max_epochs": 0,
         "batch_size": 16,
         "lr": 5e-3,
@@ -69,7 +68,7 @@ def test_without_a_mark_a_mixture_does_not_say_which_token_was_whose():
 
 
 def test_fewer_rows_in_a_mixture_are_recovered_more_often():
-    clf = warmed_up(n_mux=4, operating_points=(1, 2, 4), multiplexer="hadamard", warm_up_epochs=5)
+    clf = warmed_up(n_mux=4, operating_points=(1, 2, 4), multiplexer="hadamard", warm_up=5)
     scores = [retrieval_score(clf, texts(100, seed=1), n_mux) for n_mux in (4, 3, 1)]
     assert sorted(scores) == scores
     assert scores[0] == retrieval_score(clf, texts(100, seed=1))
@@ -78,7 +77,7 @@ def test_fewer_rows_in_a_mixture_are_recovered_more_often():
 
 @pytest.mark.parametrize("n_rows", [1, 3])
 def test_rows_that_fill_no_mixture_are_scored_too(n_rows):
-    clf = warmed_up(warm_up_epochs=1)
+    clf = warmed_up(warm_up=1)
     score = retrieval_score(clf, texts(n_rows))
     n_tokens = sum(len(clf.tokenizer_.encode(text).ids) for text in texts(n_rows))
     assert 0 <= score <= 1
@@ -86,7 +85,7 @@ def test_rows_that_fill_no_mixture_are_scored_too(n_rows):
 
 
 def test_scoring_leaves_the_predictions_as_they_were():
-    clf = warmed_up(warm_up_epochs=1)
+    clf = warmed_up(warm_up=1)
     expected = clf.predict_proba(texts(5))
     retrieval_score(clf, texts(20))
     np.testing.assert_array_equal(clf.predict_proba(texts(5)), expected)

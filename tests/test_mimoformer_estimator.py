@@ -3,7 +3,6 @@
 import copy
 import pickle
 import re
-from functools import partial
 
 import numpy as np
 import pytest
@@ -14,10 +13,11 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from muxlearn import MuxTextClassifier
-from muxlearn._text_modules import build_mimoformer
+from muxlearn.architectures import MIMOFormer
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer_layers import SoftmaxAttention
+from muxlearn.training.trainer import Trainer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -29,8 +29,11 @@ PERFORMER = {"n_mux": 1}
 
 @pytest.fixture(scope="module")
 def tiny(tiny_classifier):
-    sizes = {"architecture": "mimoformer", "n_mux": 4, "head_dim": 8, "n_features": 16}
-    return partial(tiny_classifier, **sizes)
+    def make(**params):
+        network = MIMOFormer(head_dim=8, n_features=16)
+        return tiny_classifier(**{"architecture": network, "n_mux": 4, **params})
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -71,11 +74,18 @@ def same_proba(first, second, X=TEXTS):
 
 @pytest.mark.parametrize("variant", ["att", "att+mlp"])
 def test_it_learns_what_is_easy(tiny, variant):
-    clf = tiny(mimo_variant=variant, lr=1e-2, max_epochs=8).fit(SEASONS, NAMES)
+    clf = tiny(lr=1e-2, max_epochs=8, architecture__variant=variant).fit(SEASONS, NAMES)
     assert clf.score(SEASONS, NAMES) == 1
 
 
-@pytest.mark.parametrize("params", [PERFORMER, {"n_mux": 1, "attention": "softmax"}], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [
+        PERFORMER,
+        {"n_mux": 1, "architecture__attention": "softmax", "architecture__n_features": 256},
+    ],
+    ids=str,
+)
 def test_the_twins_are_in_the_same_class(tiny, params):
     clf = tiny(lr=1e-2, max_epochs=6, **params).fit(SEASONS, NAMES)
     attention = clf.module_.layers[0].attention
@@ -87,14 +97,16 @@ def test_the_twins_are_in_the_same_class(tiny, params):
 def test_pairs_are_read_apart_and_compared(tiny):
     pairs = [(a, b) for a in TREES for b in TREES] * 8
     labels = [a == b for a, b in pairs]
-    clf = tiny(lr=2e-2, max_epochs=12, n_mux=2, tokenizer="word").fit(pairs, labels)
+    clf = tiny(lr=2e-2, max_epochs=12, n_mux=2, backbone__tokenizer="word").fit(pairs, labels)
     assert clf.module_.n_texts == 2
     assert clf.score(pairs, labels) == 1
 
 
 def test_each_text_of_a_pair_has_max_length_tokens(untrained, tiny):
     pairs = [("a" * 40, "b"), ("c", "d" * 40)] * 4
-    clf = tiny(max_epochs=0, warm_up=None, tokenizer="byte", n_mux=2).fit(pairs, [0, 1] * 4)
+    clf = tiny(max_epochs=0, warm_up=None, n_mux=2, backbone__tokenizer="byte").fit(
+        pairs, [0, 1] * 4
+    )
     table = clf.predictor_.reader.table(pairs)
     ids, mask = table.inputs(np.array([[0, 1]])).values()
     assert ids.shape == (1, 2, 2, 16)
@@ -120,8 +132,8 @@ def test_pairs_and_single_texts_are_not_mixed_up(tiny, first, other):
         ({"n_mux": 10}, (5, 2)),
         ({"n_mux": 7}, (7, 1)),
         ({"n_mux": 16}, (4, 4)),
-        ({"n_mux": 6, "mux_grid": (2, 3)}, (2, 3)),
-        ({"n_mux": 6, "mux_grid": [1, 6]}, (1, 6)),
+        ({"n_mux": 6, "architecture__grid": (2, 3)}, (2, 3)),
+        ({"n_mux": 6, "architecture__grid": [1, 6]}, (1, 6)),
     ],
     ids=str,
 )
@@ -156,11 +168,11 @@ def test_training_takes_turns_at_the_operating_points(tiny):
 
 
 def test_the_warm_up_runs_on_half_of_the_grid_before(tiny, monkeypatch):
-    points, own = Points().initialize(), MuxTextClassifier._callbacks
+    points, own = Points().initialize(), Trainer._own_callbacks
     monkeypatch.setattr(points, "initialize", lambda: points)
     with_points = lambda *args: [*own(*args), ("points", points)]  # noqa: E731
-    monkeypatch.setattr(MuxTextClassifier, "_callbacks", with_points)
-    clf = tiny(n_mux=16, warm_up_epochs=2, early_stopping=True).fit(TEXTS, LABELS)
+    monkeypatch.setattr(Trainer, "_own_callbacks", with_points)
+    clf = tiny(n_mux=16, warm_up=2, early_stopping=True).fit(TEXTS, LABELS)
     steps = -(-len(TEXTS) // 8)
     assert points.seen_[: 2 * steps] == [4] * (2 * steps)
     assert set(points.seen_[2 * steps :]) == {16}
@@ -168,7 +180,7 @@ def test_the_warm_up_runs_on_half_of_the_grid_before(tiny, monkeypatch):
     assert "valid_loss" not in clf.warm_up_history_[0]
 
 
-@pytest.mark.parametrize("params", [{"n_mux": 1}, {"warm_up": None}, {"warm_up_epochs": 0}])
+@pytest.mark.parametrize("params", [{"n_mux": 1}, {"warm_up": None}, {"warm_up": 0}])
 def test_where_there_is_no_warm_up(tiny, params):
     assert tiny(**params).fit(TEXTS, LABELS).warm_up_history_ is None
 
@@ -184,8 +196,8 @@ def test_an_interrupted_warm_up_ends_the_fit(tiny, monkeypatch):
         def on_batch_end(self, net, **kwargs):
             raise KeyboardInterrupt
 
-    own = MuxTextClassifier._callbacks
-    monkeypatch.setattr(MuxTextClassifier, "_callbacks", lambda *args: [*own(*args), Stop()])
+    own = Trainer._own_callbacks
+    monkeypatch.setattr(Trainer, "_own_callbacks", lambda *args: [*own(*args), Stop()])
     clf = tiny().fit(TEXTS, LABELS)
     assert clf.n_iter_ == 0
     assert len(clf.predict(TEXTS)) == 24
@@ -197,13 +209,16 @@ def test_warm_start_goes_on_without_another_warm_up(tiny):
     clf.fit(TEXTS, LABELS)
     assert clf.n_iter_ == 2
     assert clf.warm_up_history_ is history
-    with pytest.raises(ValueError, match=r"goes on with mux_grid=None, but `mux_grid` is \(4, 1\)"):
-        clf.set_params(mux_grid=(4, 1)).fit(TEXTS, LABELS)
+    with pytest.raises(
+        ValueError,
+        match=r"goes on with architecture__grid=None, but `architecture__grid` is \(4, 1\)",
+    ):
+        clf.set_params(architecture__grid=(4, 1)).fit(TEXTS, LABELS)
 
 
 def test_the_regulariser_brings_weights_nearer_to_isometries(tiny):
     errors = [
-        tiny(isometry_weight=weight, lr=1e-2, max_epochs=3)
+        tiny(lr=1e-2, max_epochs=3, architecture__isometry_weight=weight)
         .fit(TEXTS, LABELS)
         .module_.isometry_regularizer()
         .item()
@@ -223,9 +238,17 @@ def test_prediction_is_that_of_the_module(fitted):
     np.testing.assert_allclose(fitted.predict_proba(TEXTS[:1]), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("params", [{}, {"pooling": "cls"}, {"attention": "softmax"}], ids=str)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"architecture__pooling": "cls"},
+        {"architecture__attention": "softmax", "architecture__n_features": 256},
+    ],
+    ids=str,
+)
 def test_padding_tells_nothing(untrained, params):
-    clf = loud(untrained(n_mux=1, tokenizer="byte", **params))
+    clf = loud(untrained(n_mux=1, backbone__tokenizer="byte", **params))
     alone = clf.predict_proba(TEXTS[:1])
     beside = clf.predict_proba([TEXTS[0], "a text of as many tokens as there may be"])
     np.testing.assert_allclose(beside[:1], alone, atol=1e-5)
@@ -254,9 +277,23 @@ def test_bfloat16_predicts_nearly_the_same(untrained):
     "params",
     [
         {},
-        {"mux_grid": (4, 1), "mimo_variant": "att+mlp", "pooling": "cls", "tied_layers": True},
-        {"n_mux": 1, "attention": "softmax", "positions": "sinusoidal"},
-        {"attention_kernel": "exp", "num_hidden_layers": 2, "intermediate_size": 24},
+        {
+            "architecture__grid": (4, 1),
+            "architecture__variant": "att+mlp",
+            "architecture__pooling": "cls",
+            "architecture__tied_layers": True,
+        },
+        {
+            "n_mux": 1,
+            "architecture__attention": "softmax",
+            "architecture__n_features": 256,
+            "architecture__positions": "sinusoidal",
+        },
+        {
+            "architecture__kernel": "exp",
+            "backbone__num_hidden_layers": 2,
+            "backbone__intermediate_size": 24,
+        },
     ],
     ids=str,
 )
@@ -293,7 +330,7 @@ def test_clones_are_not_fitted_and_have_its_parameters(fitted):
 
 
 def test_a_grid_search_chooses_among_its_parameters(tiny):
-    grid = {"mux_grid": [None, (4, 1)], "mimo_variant": ["att", "att+mlp"]}
+    grid = {"architecture__grid": [None, (4, 1)], "architecture__variant": ["att", "att+mlp"]}
     search = GridSearchCV(tiny(warm_up=None), grid, cv=2, error_score="raise")
     search.fit(TEXTS, LABELS)
     assert search.best_params_.keys() == grid.keys()
@@ -310,18 +347,30 @@ def test_a_search_over_architectures_needs_no_other_parameter(tiny):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"mux_grid": (2, 3)}, "`mux_grid` (2, 3) has 6 places, but `n_mux` is 4; set n_mux=6"),
-        ({"mux_grid": (2, 0)}, "`mux_grid` must be None or two whole numbers of at least 1"),
-        ({"mux_grid": (4,)}, "two whole numbers of at least 1, such as (2, 2), got (4,)"),
-        ({"mimo_variant": "mlp"}, "`mimo_variant` must be one of 'att', 'att+mlp'"),
-        ({"attention": "softmax"}, "cannot run in superposition, but `n_mux` is 4; set n_mux=1"),
-        ({"attention_kernel": "rely"}, "did you mean 'relu'"),
-        ({"pooling": "max"}, "`pooling` must be one of 'mean', 'cls'"),
-        ({"positions": "learnt"}, "did you mean 'learned'"),
-        ({"hidden_size": 15, "positions": "sinusoidal"}, "need an even `hidden_size`, got 15"),
-        ({"n_features": 0}, "`n_features`"),
-        ({"head_dim": 0}, "`head_dim`"),
-        ({"isometry_weight": -1}, "`isometry_weight`"),
+        (
+            {"architecture__grid": (2, 3)},
+            "`grid` (2, 3) has 6 places, but `n_mux` is 4; set n_mux=6",
+        ),
+        (
+            {"architecture__grid": (2, 0)},
+            "`grid` must be None or two whole numbers of at least 1",
+        ),
+        ({"architecture__grid": (4,)}, "two whole numbers of at least 1, such as (2, 2), got (4,)"),
+        ({"architecture__variant": "mlp"}, "`variant` must be one of 'att', 'att+mlp'"),
+        (
+            {"architecture__attention": "softmax", "architecture__n_features": 256},
+            "cannot run in superposition, but `n_mux` is 4; set n_mux=1",
+        ),
+        ({"architecture__kernel": "rely"}, "did you mean 'relu'"),
+        ({"architecture__pooling": "max"}, "`pooling` must be one of 'mean', 'cls'"),
+        ({"architecture__positions": "learnt"}, "did you mean 'learned'"),
+        (
+            {"backbone__hidden_size": 15, "architecture__positions": "sinusoidal"},
+            "need an even `hidden_size`, got 15",
+        ),
+        ({"architecture__n_features": 0}, "`n_features`"),
+        ({"architecture__head_dim": 0}, "`head_dim`"),
+        ({"architecture__isometry_weight": -1}, "`isometry_weight`"),
         (
             {"operating_points": (1, 3)},
             "holds 3, but rows fill a part that divides the grid (2, 2)",
@@ -329,10 +378,7 @@ def test_a_search_over_architectures_needs_no_other_parameter(tiny):
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='mimoformer'"),
         ({"demultiplexer": "index"}, "leave it at 'rsa', or take architecture='tmux'"),
         ({"backbone": "some/model"}, "`backbone` is 'some/model', but architecture='mimoformer'"),
-        (
-            {"warm_up": "retrieval"},
-            "one of 'auto', 'grid', None, got 'retrieval', for architecture=",
-        ),
+        ({"warm_up": "grid"}, "`warm_up` must be None or 'auto' or a whole number of at least 0"),
     ],
     ids=str,
 )
@@ -344,27 +390,28 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(tiny, params, messag
     assert set(vars(clf)) == before
 
 
-@pytest.mark.parametrize(
-    ("params", "message"),
-    [
-        ({"mux_grid": (2, 1)}, "`mux_grid` is (2, 1), but architecture='tmux' has no such choice"),
-        ({"pooling": "cls"}, "leave it at 'mean', or take architecture='mimoformer'"),
-        ({"warm_up": "grid"}, "one of 'auto', 'retrieval', None, got 'grid'"),
-    ],
-    ids=str,
-)
-def test_tmux_has_none_of_its_choices(tiny_classifier, params, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        tiny_classifier(**params).fit(TEXTS, LABELS)
+@pytest.mark.parametrize("name", ["grid", "pooling", "kernel"])
+def test_tmux_has_none_of_its_choices(tiny_classifier, name):
+    with pytest.raises(ValueError, match=f"Invalid parameter '{name}' for estimator TMUX"):
+        tiny_classifier(**{f"architecture__{name}": 1})
+    with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+        MuxTextClassifier(**{name: 1})
 
 
-def test_sizes_of_the_other_architecture_are_ignored(tiny):
-    tiny(max_epochs=0, warm_up=None, retrieval_weight=0.5, num_attention_heads=3).fit(TEXTS, LABELS)
+def test_random_features_are_no_choice_of_softmax(tiny):
+    clf = tiny(n_mux=1, architecture=MIMOFormer(attention="softmax", kernel="exp"))
+    with pytest.raises(ValueError, match="attention='softmax' has no random features"):
+        clf.fit(TEXTS, LABELS)
+
+
+def test_the_number_of_heads_need_not_divide_the_width(tiny):
+    tiny(max_epochs=0, warm_up=None, backbone__num_attention_heads=3).fit(TEXTS, LABELS)
 
 
 def test_a_mark_is_a_token_of_its_own(tiny):
-    params = tiny(pooling="cls").get_params()
-    assert build_mimoformer(params, 10, 2, 1).embedding.num_embeddings == 11
+    clf = tiny(architecture__pooling="cls")
+    module = clf.architecture.network(clf._setting(), 10, 2, 1)
+    assert module.embedding.num_embeddings == 11
 
 
 def test_there_is_nothing_to_retrieve(untrained):

@@ -14,6 +14,8 @@ from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn._model_card import model_card
+from muxlearn.architectures import MIMOConv
+from muxlearn.backbones import Scratch
 from muxlearn.persistence import FormatError
 from muxlearn.prediction import Predictor, _points
 from muxlearn.pretraining import MuxTextPretrainer
@@ -129,7 +131,11 @@ def test_a_tagger_has_its_own_score(tiny_tagger, tags, name):
 def test_images_are_read_once(form):
     X = {"gray": IMAGES, "last": np.stack([IMAGES] * 3, -1), "flat": IMAGES.reshape(60, 64)}[form]
     clf = MuxImageClassifier(
-        2, width=1, initial_width=1, max_epochs=1, early_stopping=True, random_state=0
+        2,
+        architecture=MIMOConv(width=1, initial_width=1),
+        max_epochs=1,
+        early_stopping=True,
+        random_state=0,
     )
     clf.fit(X, NUMBERS[:60])
     assert list(clf.operating_points_) == [1, 2]
@@ -370,11 +376,10 @@ def test_there_is_nothing_to_choose_from_before_fit(stopping):
 def test_what_embeds_has_no_choice():
     pretrainer = MuxTextPretrainer(
         2,
+        backbone=Scratch(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300
+        ),
         objective="retrieval",
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        vocab_size=300,
         max_epochs=0,
     ).fit(TEXTS)
     with pytest.raises(AttributeError, match="has no measure_operating_points"):

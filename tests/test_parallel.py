@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 
 from muxlearn import MuxImageClassifier
+from muxlearn.architectures import MIMOConv
 from muxlearn.parallel import train_with
 
 ROOT = Path(__file__).parents[1]
@@ -120,7 +121,9 @@ def test_mixed_precision_learns_nearly_the_same(tiny_classifier):
 
 def test_the_regularisers_of_mimoconv_are_not_lost():
     X, y = np.random.default_rng(0).random((8, 8, 8)), [0, 1] * 4
-    clf = MuxImageClassifier(n_mux=2, width=1, multiplexer="hrr", max_epochs=1, random_state=0)
+    clf = MuxImageClassifier(
+        architecture=MIMOConv(width=1), n_mux=2, multiplexer="hrr", max_epochs=1, random_state=0
+    )
     plain = clf.fit(X, y).history_[-1]["train_loss"]
     with train_with(Accelerator(cpu=True)):
         assert clf.fit(X, y).history_[-1]["train_loss"] == pytest.approx(plain, rel=1e-4)

@@ -394,7 +394,7 @@ def test_a_copy_can_be_saved_and_trained_further(fitted, tmp_path):
 
 def test_a_pickle_holds_the_weights_once_and_no_training_data(tiny):
     texts = [f"{text} {i}" for i in range(40) for text in TEXTS]
-    clf = tiny(early_stopping=True, hidden_size=64, batch_size=512)
+    clf = tiny(early_stopping=True, batch_size=512, backbone__hidden_size=64)
     clf.fit(texts, LABELS * 40).predict(texts[:10])
     n_bytes = sum(4 * parameter.numel() for parameter in clf.module_.parameters())
     dumped = pickle.dumps(clf)

@@ -16,11 +16,12 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
-from muxlearn._backbone import load_backbone
-from muxlearn._teacher import ask_teacher
+from muxlearn.backbones import Scratch
+from muxlearn.backbones.transformers import load_backbone
 from muxlearn.metrics import retrieval_score
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.training.teacher import ask_teacher
 
 SUBJECTS = ["the cat", "my old dog", "it"]
 TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
@@ -49,7 +50,11 @@ def distilled(bert):
 @pytest.fixture(scope="module")
 def retrieved():
     return MuxTextPretrainer(
-        **TINY, n_mux=2, objective="retrieval", demultiplexer="index", vocab_size=300
+        backbone=Scratch(vocab_size=300),
+        **TINY,
+        n_mux=2,
+        objective="retrieval",
+        demultiplexer="index",
     ).fit(TEXTS)
 
 
@@ -202,7 +207,7 @@ def test_the_teacher_of_a_score_must_be_there(distilled, tmp_path):
 
 
 def test_a_search_takes_the_score():
-    pretrainer = MuxTextPretrainer(**TINY, objective="retrieval", vocab_size=300)
+    pretrainer = MuxTextPretrainer(backbone=Scratch(vocab_size=300), **TINY, objective="retrieval")
     search = GridSearchCV(pretrainer, {"n_mux": [1, 2]}, cv=2).fit(TEXTS)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -309,7 +314,7 @@ def test_of_another_network_the_encoder_alone_starts_from_it(distilled, params):
 def test_no_second_warm_up_unless_it_is_asked_for(distilled):
     params = {"n_mux": 2, "backbone": distilled, "max_length": 16, "max_epochs": 1}
     assert MuxTextClassifier(**params).fit(TEXTS, LABELS).warm_up_history_ is None
-    again = MuxTextClassifier(**params, warm_up="retrieval", warm_up_epochs=1).fit(TEXTS, LABELS)
+    again = MuxTextClassifier(**params, warm_up=1).fit(TEXTS, LABELS)
     assert len(again.warm_up_history_) == 1
 
 

@@ -169,7 +169,7 @@ def test_a_teacher_with_other_tokens_is_refused(bert):
 
 
 def test_sizes_that_the_packaged_encoder_has_itself_are_refused():
-    pretrainer = pretrainer_of(None, objective="retrieval", hidden_size=64)
+    pretrainer = pretrainer_of(None, objective="retrieval", backbone__hidden_size=64)
     with pytest.raises(ValueError, match="`hidden_size` is 64, but the packaged encoder has"):
         pretrainer.fit(TEXTS)
 

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark.parity import load_case
 from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import (
@@ -216,9 +217,8 @@ def test_the_encoder_sees_what_the_authors_code_saw(path, tmp_path):
     ids = outputs["input.input_ids"]
     texts = [" ".join(map(str, row)) for row in ids.tolist()]
     clf = MuxTextClassifier(
+        backbone=Scratch(tokenizer=tokenizer),
         n_mux=config["num_instances"],
-        backbone=tmp_path,
-        tokenizer=tokenizer,
         max_length=ids.shape[1],
         max_epochs=0,
     ).fit(texts, np.arange(len(texts)) % 2)

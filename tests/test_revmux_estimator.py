@@ -18,6 +18,7 @@ from torch import nn
 from transformers import AutoModel
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.nn.revmux import RevMuxClassifier
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
@@ -107,7 +108,7 @@ def test_biases_do_not_decay(fitted):
 
 
 def test_the_loss_is_the_tasks_and_infonce_at_its_weight(tiny):
-    clf = tiny(n_mux=2, max_epochs=1, batch_size=24, dropout=0, revmux_infonce_weight=3.0)
+    clf = tiny(n_mux=2, max_epochs=1, batch_size=24, dropout=0, architecture__infonce_weight=3.0)
     plain = clone(clf).set_params(revmux_infonce_weight=0.0).fit(TEXTS, LABELS)
     epoch = clf.fit(TEXTS, LABELS).history_[0]
     expected = plain.history_[0]["train_loss"] + 3 * epoch["infonce_loss"]
@@ -117,14 +118,14 @@ def test_the_loss_is_the_tasks_and_infonce_at_its_weight(tiny):
 
 def test_infonce_brings_what_is_unfolded_nearer_to_what_texts_are_alone(tiny):
     params = {"lr": 1e-2, "max_epochs": 6, "dropout": 0.0}
-    losses = tiny(revmux_infonce_weight=1.0, **params).fit(TEXTS, LABELS).history_
+    losses = tiny(**params, architecture__infonce_weight=1.0).fit(TEXTS, LABELS).history_
     assert losses[-1]["infonce_loss"] < 0.9 * losses[0]["infonce_loss"]
 
 
 def test_a_lower_temperature_makes_the_loss_sharper(tiny):
     params = {"batch_size": 24, "dropout": 0.0, "max_epochs": 1}
     first = [
-        tiny(revmux_temperature=t, **params).fit(TEXTS, LABELS).history_[0]["infonce_loss"]
+        tiny(**params, architecture__temperature=t).fit(TEXTS, LABELS).history_[0]["infonce_loss"]
         for t in (100.0, 0.05)
     ]
     assert first[0] == pytest.approx(np.log(48), rel=0.01)  # all rows look alike
@@ -141,7 +142,7 @@ def test_mux_layer_says_where_the_backbone_is_cut(untrained):
 
 
 def test_there_is_no_warm_up(tiny):
-    assert tiny(warm_up_epochs=3).fit(TEXTS, LABELS).warm_up_history_ is None
+    assert tiny(warm_up=3).fit(TEXTS, LABELS).warm_up_history_ is None
 
 
 def test_early_stopping_and_warm_start(tiny):
@@ -314,7 +315,7 @@ def test_clones_are_not_fitted_and_have_its_parameters(fitted):
 
 
 def test_a_grid_search_chooses_among_its_parameters(tiny):
-    grid = {"mux_layer": [0, 1], "revmux_infonce_weight": [0.0, 0.25]}
+    grid = {"architecture__mux_layer": [0, 1], "architecture__infonce_weight": [0.0, 0.25]}
     search = GridSearchCV(tiny(), grid, cv=2, error_score="raise").fit(TEXTS, LABELS)
     assert search.best_params_.keys() == grid.keys()
 
@@ -348,10 +349,22 @@ def test_the_real_minilm_is_small_on_disk(tiny, tmp_path):
         ({"n_mux": 10}, "take a power of two, such as 8 or 16"),
         ({"n_mux": 32}, "`n_mux` is 32, but token vectors of width 16 hold at most 16 slots"),
         ({"n_mux": 4, "operating_points": (1, 3)}, "`operating_points` holds 3, but architecture="),
-        ({"mux_layer": 2}, "mux_layer=2 is outside of 0 to 1: the encoder has 2 layers"),
-        ({"mux_layer": -1}, "`mux_layer` must be None or a whole number of at least 0, got -1"),
-        ({"revmux_temperature": 0}, "`revmux_temperature` must be a number above 0, got 0"),
-        ({"revmux_infonce_weight": -1}, "`revmux_infonce_weight` must be a number of at least 0"),
+        (
+            {"architecture__mux_layer": 2},
+            "mux_layer=2 is outside of 0 to 1: the encoder has 2 layers",
+        ),
+        (
+            {"architecture__mux_layer": -1},
+            "`mux_layer` must be None or a whole number of at least 0, got -1",
+        ),
+        (
+            {"architecture__temperature": 0},
+            "`temperature` must be a number above 0, got 0",
+        ),
+        (
+            {"architecture__infonce_weight": -1},
+            "`infonce_weight` must be a number of at least 0",
+        ),
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='revmux'"),
         ({"demultiplexer": "index"}, "leave it at 'rsa', or take architecture='tmux'"),
         ({"pooling": "cls"}, "leave it at 'mean', or take architecture='mimoformer'"),
@@ -376,7 +389,9 @@ def test_a_backbone_must_be_given():
 
 @pytest.mark.parametrize("saved", [False, True])
 def test_a_pretrainer_is_no_backbone(tiny, saved, tmp_path):
-    pretrainer = MuxTextPretrainer(2, objective="retrieval", hidden_size=16, num_attention_heads=2)
+    pretrainer = MuxTextPretrainer(
+        2, backbone=Scratch(hidden_size=16, num_attention_heads=2), objective="retrieval"
+    )
     backbone = pretrainer
     if saved:
         pretrainer.set_params(num_hidden_layers=1, vocab_size=300, max_epochs=0).fit(TEXTS).save(
@@ -407,4 +422,4 @@ def test_slots_that_do_not_divide_the_width_are_refused(tiny, tmp_path, write_ba
 def test_tmux_has_none_of_its_choices(tiny_classifier):
     message = "`mux_layer` is 1, but architecture='tmux' has no such choice; leave it at None, or "
     with pytest.raises(ValueError, match=message):
-        tiny_classifier(mux_layer=1).fit(TEXTS, LABELS)
+        tiny_classifier(architecture__mux_layer=1).fit(TEXTS, LABELS)

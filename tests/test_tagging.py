@@ -95,7 +95,8 @@ def test_learns_names_by_their_context_from_mixtures_of_two(geographer):
 
 
 @pytest.mark.parametrize(
-    "params", [{"n_mux": 1}, {"lexical_size": 0, "max_epochs": 12}, {"label_pieces": "all"}]
+    "params",
+    [{"n_mux": 1}, {"architecture__lexical_size": 0, "max_epochs": 12}, {"label_pieces": "all"}],
 )
 def test_learns_names_by_their_context(learner, params):
     tagger = learner(**params).fit(*who_is_where(160))

@@ -16,6 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.architectures import TMUX
+from muxlearn.backbones import Scratch
 from muxlearn.metrics import entity_f1_score
 from muxlearn.persistence import FormatError
 from muxlearn.testing import parametrize_with_text_checks
@@ -37,13 +39,11 @@ INVARIANCE = {
 def tagger_to_check(n_mux):
     """As the fixture `tiny_tagger`, which is not there yet when the checks are listed."""
     return MuxTokenTagger(
+        backbone=Scratch(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300
+        ),
+        architecture=TMUX(lexical_size=8),
         n_mux=n_mux,
-        backbone="scratch",
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        vocab_size=300,
-        lexical_size=8,
         max_epochs=1,
         warm_up=None,
         random_state=0,
@@ -69,7 +69,7 @@ def tiny(tiny_tagger):
 
 @pytest.fixture(scope="module")
 def fitted(tiny):
-    return tiny(early_stopping=True, warm_up="retrieval").fit(SENTENCES, TAGS)
+    return tiny(early_stopping=True, warm_up=1).fit(SENTENCES, TAGS)
 
 
 def lower(sentences):
@@ -226,7 +226,7 @@ def test_tags_come_back_with_their_type(tiny, kinds, tmp_path):
 def test_the_parameters_of_a_tagger_come_back(tiny, tmp_path):
     params = {
         "label_pieces": "all",
-        "lexical_size": 0,
+        "architecture__lexical_size": 0,
         "decode": "viterbi",
         "transitions": "learned",
         "class_weight": {"O": 0.5, "B-PER": 1.0, "B-LOC": 1.0},

@@ -172,7 +172,11 @@ def test_sentences_without_any_token_are_refused(tiny):
             ValueError,
             "`label_pieces` must be one of 'first', 'all', got 'last'",
         ),
-        ({"lexical_size": -1}, ValueError, "`lexical_size` must be a whole number of at least 0"),
+        (
+            {"architecture__lexical_size": -1},
+            ValueError,
+            "`lexical_size` must be a whole number of at least 0",
+        ),
         ({"decode": "viterbo"}, ValueError, "`decode`.*did you mean 'viterbi'"),
         ({"transitions": "learnt"}, ValueError, "`transitions`.*did you mean 'learned'"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
@@ -196,7 +200,7 @@ def test_max_epochs_0_builds_without_training(tiny):
 
 
 def test_the_warm_up_learns_to_retrieve(tiny):
-    tagger = tiny(warm_up_epochs=6, lr=1e-2).fit(SENTENCES, TAGS)
+    tagger = tiny(warm_up=6, lr=1e-2).fit(SENTENCES, TAGS)
     accuracies = tagger.warm_up_history_[:, "retrieval_acc"]
     assert accuracies[-1] > accuracies[0] + 0.2
     assert tagger.n_iter_ == 1
@@ -228,9 +232,11 @@ def test_bad_unlabeled_sentences_are_refused_by_their_name(tiny, unlabeled, erro
 
 def test_the_tokenizer_reads_each_sentence_once(tiny, monkeypatch):
     seen = []
-    corpus = MuxTokenTagger._corpus
+    as_texts = MuxTokenTagger._as_texts
     monkeypatch.setattr(
-        MuxTokenTagger, "_corpus", lambda self, rows: seen.append(len(rows)) or corpus(self, rows)
+        MuxTokenTagger,
+        "_as_texts",
+        lambda self, rows: seen.append(len(rows := list(rows))) or as_texts(self, rows),
     )
     tiny(max_epochs=0, warm_up=None).fit(SENTENCES, TAGS)
     assert seen == [24]
@@ -241,9 +247,8 @@ def test_early_stopping_keeps_the_best_weights(tiny):
     sentences = [["word", f"number{i}"] for i in range(40)]
     noise = [rng.choice(["a", "b"], 2).tolist() for _ in sentences]
     tagger = tiny(
-        early_stopping=True,
         validation_fraction=0.25,
-        n_iter_no_change=2,
+        early_stopping=2,
         max_epochs=50,
         lr=2e-2,
         warm_up=None,
@@ -303,7 +308,10 @@ def test_warm_start_learns_transitions_anew(tiny):
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"lexical_size": 4}, "`warm_start` goes on with lexical_size=8, but `lexical_size` is 4"),
+        (
+            {"architecture__lexical_size": 4},
+            "`warm_start` goes on with architecture__lexical_size=8, but",
+        ),
         ({"max_length": 32}, "`warm_start` goes on with max_length=16"),
     ],
 )

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from muxlearn._backbone import load_backbone
-from muxlearn._teacher import ask_teacher
+from muxlearn.backbones.transformers import load_backbone
+from muxlearn.training.teacher import ask_teacher
 
 TEXTS = ["the cat a", "my old dog and the cat", "it", "my old dog b"] * 3
 

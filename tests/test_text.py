@@ -25,7 +25,7 @@ ODD_TEXTS = {
 
 @pytest.fixture(scope="module")
 def tiny(tiny_classifier):
-    return partial(tiny_classifier, hidden_size=32, warm_up=None, batch_size=16)
+    return partial(tiny_classifier, warm_up=None, batch_size=16, backbone__hidden_size=32)
 
 
 @pytest.fixture(scope="module")
@@ -204,7 +204,7 @@ def test_odd_texts_get_a_prediction(fitted, text):
 
 def test_odd_texts_can_be_learnt_from(tiny):
     texts = list(ODD_TEXTS.values())
-    clf = tiny(warm_up="retrieval", warm_up_epochs=1).fit(texts, range(len(texts)))
+    clf = tiny(warm_up=1).fit(texts, range(len(texts)))
     assert np.isfinite(clf.predict_proba(texts)).all()
 
 

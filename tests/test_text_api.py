@@ -1,6 +1,8 @@
 import pytest
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import MIMOFormer
+from muxlearn.backbones import Scratch
 from muxlearn.testing import check_text_estimator, parametrize_with_text_checks
 from muxlearn.testing._common import default_data
 
@@ -13,12 +15,10 @@ INVARIANCE = {
 
 def tiny(n_mux, **params):
     return MuxTextClassifier(
+        backbone=Scratch(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300
+        ),
         n_mux=n_mux,
-        backbone="scratch",
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        vocab_size=300,
         max_epochs=1,
         warm_up=None,
         random_state=0,
@@ -27,7 +27,7 @@ def tiny(n_mux, **params):
 
 
 @parametrize_with_text_checks(
-    [tiny(1), tiny(2), tiny(4, architecture="mimoformer", head_dim=8, n_features=16)],
+    [tiny(1), tiny(2), tiny(4, architecture=MIMOFormer(head_dim=8, n_features=16))],
     expected_failed_checks=lambda estimator: {} if estimator.n_mux == 1 else INVARIANCE,
 )
 def test_scikit_learn_api(estimator, check):

@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping
 
 from muxlearn import MuxTextClassifier
+from muxlearn.training.trainer import Trainer
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -39,14 +40,14 @@ class Raise(Callback):
         self.in_warm_up = in_warm_up
 
     def on_batch_end(self, net, training=None, **kwargs):
-        if training and (net.task_weight == 0) == self.in_warm_up:
+        if training and (net.objective.task_weight == 0) == self.in_warm_up:
             raise self.error
 
 
 def interrupt(monkeypatch, callback):
     """Let `callback` take part in the warm-up, too, where the user's do not."""
-    own = MuxTextClassifier._callbacks
-    monkeypatch.setattr(MuxTextClassifier, "_callbacks", lambda *args: [*own(*args), callback])
+    own = Trainer._own_callbacks
+    monkeypatch.setattr(Trainer, "_own_callbacks", lambda *args: [*own(*args), callback])
 
 
 class Snapshots(Callback):
@@ -191,31 +192,36 @@ def test_labels_of_other_array_types_keep_their_kind(tiny, labels, classes):
         ({"architecture": "tmx"}, ValueError, "did you mean 'tmux'"),
         ({"multiplexer": "subspce"}, ValueError, "did you mean 'subspace'"),
         ({"demultiplexer": "rsaa"}, ValueError, "did you mean 'rsa'"),
-        ({"learn_keys": 1}, TypeError, "`learn_keys`"),
+        ({"architecture__learn_keys": 1}, TypeError, "`learn_keys`"),
         ({"backbone": 3}, TypeError, "`backbone`"),
-        ({"hidden_size": 15}, ValueError, "15 cannot be divided by `num_attention_heads` 2"),
-        ({"hidden_size": 0}, ValueError, "`hidden_size`"),
-        ({"num_hidden_layers": 0}, ValueError, "`num_hidden_layers`"),
-        ({"num_attention_heads": 1.5}, TypeError, "`num_attention_heads`"),
-        ({"intermediate_size": 0}, ValueError, "`intermediate_size`"),
-        ({"vocab_size": 258}, ValueError, "`vocab_size` .* at least 259"),
+        (
+            {"backbone__hidden_size": 15},
+            ValueError,
+            "15 cannot be divided by `num_attention_heads` 2",
+        ),
+        ({"backbone__hidden_size": 0}, ValueError, "`hidden_size`"),
+        ({"backbone__num_hidden_layers": 0}, ValueError, "`num_hidden_layers`"),
+        ({"backbone__num_attention_heads": 1.5}, TypeError, "`num_attention_heads`"),
+        ({"backbone__intermediate_size": 0}, ValueError, "`intermediate_size`"),
+        ({"backbone__vocab_size": 258}, ValueError, "`vocab_size` .* at least 259"),
         ({"max_length": 3}, ValueError, "`max_length` .* at least 4"),
         ({"dropout": 1.0}, ValueError, "`dropout` .* below 1"),
-        ({"warm_up": "retrieve"}, ValueError, "did you mean 'retrieval'"),
-        ({"warm_up_epochs": -1}, ValueError, "`warm_up_epochs`"),
-        ({"retrieval_weight": float("inf")}, ValueError, "`retrieval_weight`"),
-        ({"retrieval_samples": 0}, ValueError, "`retrieval_samples`"),
+        ({"warm_up": "autom"}, ValueError, "did you mean 'auto'"),
+        ({"warm_up": -1}, ValueError, "`warm_up`"),
+        ({"architecture__retrieval_weight": float("inf")}, ValueError, "`retrieval_weight`"),
+        ({"architecture__retrieval_samples": 0}, ValueError, "`retrieval_samples`"),
         ({"operating_points": (1, 3)}, ValueError, "holds 3, which is above n_mux=2"),
         ({"operating_points": ()}, ValueError, "`operating_points`"),
         ({"max_epochs": -1}, ValueError, "`max_epochs`"),
         ({"batch_size": 0}, ValueError, "`batch_size`"),
         ({"lr": 0}, ValueError, "`lr` must be 'auto' or a number above 0"),
         ({"lr": float("nan")}, ValueError, "`lr`"),
-        ({"weight_decay": -1}, ValueError, "`weight_decay`"),
+        ({"optimizer": 3}, TypeError, "`optimizer`"),
+        ({"optimizer": "AdamX"}, ValueError, "names 'AdamX', which torch.optim does not have"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
         ({"early_stopping": "yes"}, TypeError, "`early_stopping`"),
         ({"validation_fraction": 1.0}, ValueError, "`validation_fraction`"),
-        ({"n_iter_no_change": 0}, ValueError, "`n_iter_no_change`"),
+        ({"early_stopping": 0}, ValueError, "`early_stopping`"),
         ({"warm_start": 1}, TypeError, "`warm_start`"),
         ({"dtype": "float"}, ValueError, "`dtype`"),
         ({"dtype": "float16", "device": "cpu"}, ValueError, "'float16' needs a GPU"),
@@ -249,7 +255,7 @@ def test_max_epochs_0_builds_without_training(tiny):
 
 
 def test_the_warm_up_learns_to_retrieve_and_is_not_counted(tiny):
-    clf = tiny(max_epochs=1, warm_up_epochs=6, lr=1e-2).fit(TEXTS, LABELS)
+    clf = tiny(max_epochs=1, warm_up=6, lr=1e-2).fit(TEXTS, LABELS)
     accuracies = clf.warm_up_history_[:, "retrieval_acc"]
     assert accuracies[-1] > accuracies[0] + 0.2
     assert clf.n_iter_ == 1
@@ -282,9 +288,8 @@ def test_early_stopping_keeps_the_best_weights(tiny):
     noise = np.random.default_rng(0).permutation(NAMES)
     texts = [f"text number {i}" for i in range(40)]
     clf = tiny(
-        early_stopping=True,
         validation_fraction=0.25,
-        n_iter_no_change=2,
+        early_stopping=2,
         max_epochs=50,
         lr=2e-2,
         warm_up=None,
@@ -428,7 +433,7 @@ def test_without_warm_start_fit_begins_anew(tiny):
     ("params", "message"),
     [
         ({"n_mux": 3}, "`warm_start` goes on with n_mux=2, but `n_mux` is 3 now"),
-        ({"hidden_size": 32}, "`warm_start` goes on with hidden_size=16"),
+        ({"backbone__hidden_size": 32}, "`warm_start` goes on with backbone__hidden_size=16"),
         ({"backbone": "some/model"}, "`warm_start` goes on with backbone='scratch'"),
     ],
 )
@@ -468,9 +473,8 @@ def test_callbacks_hear_of_the_epoch_after_which_early_stopping_ends(tiny_classi
 
     clf = tiny_classifier(
         callbacks=[("count", Count())],
-        early_stopping=True,
         validation_fraction=0.3,
-        n_iter_no_change=1,
+        early_stopping=1,
         max_epochs=40,
         lr=0.5,
     ).fit(TEXTS, LABELS)

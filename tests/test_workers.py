@@ -4,7 +4,7 @@ of a worker is tested in real workers, and the share of a number by itself."""
 import joblib
 import pytest
 
-from muxlearn._workers import share_of, worker_number
+from muxlearn.training.workers import share_of, worker_number
 
 
 def test_the_main_process_is_no_worker():
@@ -16,7 +16,7 @@ def test_workers_of_joblib_have_numbers_that_share_out_two_devices():
     def slow_number():  # not of this module, which a worker cannot import
         import time
 
-        from muxlearn._workers import worker_number
+        from muxlearn.training.workers import worker_number
 
         time.sleep(0.2)
         return worker_number()

@@ -7,17 +7,22 @@ answers all that depends on which network is trained.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
-from sklearn.base import BaseEstimator
-
-from muxlearn._params import Constraint, check_parameters
+from muxlearn._params import ParameterObject
+from muxlearn.backbones import Backbone, make_backbone
 from muxlearn.nn.module import MuxModule
 from muxlearn.training.objectives import Objective
 
-__all__ = ["Architecture", "Built", "Setting", "WarmUp"]
+__all__ = ["NO_DECAY", "Architecture", "Built", "ParamGroups", "Setting", "WarmUp"]
+
+#: Patterns of the names of weights that do not decay.
+NO_DECAY = (
+    *("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight"),
+    "*position_table",
+)
 
 #: Learning rate and decay by parameter name; the first pattern that fits counts.
 ParamGroups = list[tuple[str, dict[str, float]]]
@@ -77,14 +82,18 @@ class WarmUp:
     operating_points: tuple[int, ...] | None = None
 
 
-class Architecture(BaseEstimator):
+class Architecture(ParameterObject):
     """Base class of the architectures."""
 
     #: The string that stands for the defaults.
     name: ClassVar[str]
 
-    #: What the parameters may be.
-    constraints: ClassVar[dict[str, Constraint]] = {}
+    #: The parameters that decide what the module looks like.
+    structural: ClassVar[tuple[str, ...]] = ()
+
+    def structure(self) -> dict[str, Any]:
+        """Return the parameters that decide what the module looks like."""
+        return {name: getattr(self, name) for name in self.structural}
 
     def check(self, setting: Setting) -> None:
         """Raise where the parameters do not fit each other, or those of the estimator.
@@ -95,7 +104,7 @@ class Architecture(BaseEstimator):
         ------
         TypeError, ValueError
         """
-        check_parameters(self.get_params(deep=False), self.constraints)
+        self.check_parameters()
 
     # The module
 
@@ -115,6 +124,14 @@ class Architecture(BaseEstimator):
     def config(self, module: MuxModule) -> dict[str, Any]:
         """Return what `rebuild` needs to know of a module, in a form that JSON keeps."""
         return {}
+
+    def for_module(self, module: MuxModule) -> Architecture:
+        """Return the architecture that a module is of, which `build` may have chosen."""
+        return self
+
+    def backbone(self, given: Any) -> Backbone:
+        """Return the backbone that the estimator's parameter stands for."""
+        return make_backbone(given)
 
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a module as it was saved; its weights come later.
@@ -164,8 +181,3 @@ class Architecture(BaseEstimator):
         batches : callable
             Takes rows in a mixture; returns an iterable of inputs of training batches.
         """
-
-
-def registry_of(architectures: Sequence[type[Architecture]]) -> dict[str, type[Architecture]]:
-    """Return architectures by the strings that stand for their defaults."""
-    return {architecture.name: architecture for architecture in architectures}

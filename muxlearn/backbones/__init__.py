@@ -1,1 +1,76 @@
-"""Backbones: where the encoder of a text model comes from."""
+"""Backbones: where the encoder of a text model comes from.
+
+The parameter `backbone` of the text estimators takes a name, a folder or one of these objects.
+Those that have parameters are searched with the estimator, as ``backbone__hidden_size``.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from muxlearn._params import PathName
+from muxlearn.backbones._base import Backbone, Corpus, Encoder, Start, cutting
+from muxlearn.backbones.named import Named
+from muxlearn.backbones.packaged import Packaged
+from muxlearn.backbones.published import Published
+from muxlearn.backbones.scratch import SCRATCH, Scratch
+from muxlearn.backbones.warmed_up import Pretrained, Pretrainer, is_pretrainer
+
+__all__ = [
+    "SCRATCH",
+    "Backbone",
+    "BackboneChoice",
+    "Corpus",
+    "Encoder",
+    "Packaged",
+    "Pretrained",
+    "Pretrainer",
+    "Published",
+    "Scratch",
+    "Start",
+    "cutting",
+    "is_pretrainer",
+    "make_backbone",
+]
+
+
+class BackboneChoice:
+    """What the parameter `backbone` may be."""
+
+    def accepts(self, value: object) -> bool:
+        """Whether the value is allowed."""
+        objects = isinstance(value, Scratch | Published) or is_pretrainer(value)
+        return value is None or objects or PathName().accepts(value)
+
+    def complain(self, name: str, value: object) -> Exception:
+        """Return the error for a value that is not allowed."""
+        error = ValueError if value == "" else TypeError
+        return error(f"`{name}` must be {self}, got an instance of {type(value).__name__}")
+
+    def __str__(self) -> str:
+        return (
+            "None, a folder or the name of a model on the hub, Scratch(…), Published(…) or a "
+            "MuxTextPretrainer"
+        )
+
+
+def make_backbone(value: Any) -> Backbone:
+    """Return the backbone that a parameter stands for.
+
+    Parameters
+    ----------
+    value : None, str, path, Scratch, Published or MuxTextPretrainer
+        None stands for the packaged encoder and "scratch" for ``Scratch()``.
+
+    Returns
+    -------
+    Backbone
+    """
+    if value is None:
+        return Packaged()
+    if isinstance(value, Scratch | Published):
+        return value
+    if isinstance(value, str | os.PathLike):
+        return Scratch() if value == SCRATCH else Named(value)
+    return Pretrainer(value)

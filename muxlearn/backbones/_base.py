@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.text import MuxTextModule
 
-__all__ = ["Backbone", "Corpus", "Encoder", "Start"]
+__all__ = ["Backbone", "Corpus", "Encoder", "Start", "cutting"]
 
 Encoder = CompactEncoder | PretrainedEncoder
 
@@ -65,22 +65,30 @@ class Start:
     load_into: Callable[[MuxTextModule], None] | None = None
 
 
+def cutting(tokenizer: Any, max_length: int) -> Any:
+    """Let a tokenizer cut off what is longer than `max_length`; returns it."""
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
+
+
 class Backbone(Protocol):
-    """Where an encoder comes from; `make_backbone` turns the parameter `backbone` into one.
+    """Where an encoder comes from; `make_backbone` turns the parameter `backbone` into one."""
 
-    Attributes
-    ----------
-    label : str
-        What to call it in an error, such as "the packaged encoder".
-    from_scratch : bool
-        Whether the encoder starts at random.
-    packaged : bool
-        Whether it is the encoder that comes with this library.
-    """
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        ...
 
-    label: str
-    from_scratch: bool
-    packaged: bool
+    @property
+    def from_scratch(self) -> bool:
+        """Whether the encoder starts at random."""
+        ...
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it comes with this library."""
+        ...
 
     def start(
         self,

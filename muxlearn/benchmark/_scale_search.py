@@ -11,6 +11,7 @@ from typing import Any
 import joblib
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark._report import report, synthetic_texts
 
 #: Dask gives freed memory back at once by default: tensors of a megabyte then come from the kernel
@@ -100,11 +101,9 @@ def _search(texts: list[str], labels: list[str], args: Namespace, n_jobs: int) -
     from sklearn.model_selection import GridSearchCV
 
     model = MuxTextClassifier(
-        backbone="scratch",
-        hidden_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        vocab_size=1000,
+        backbone=Scratch(
+            hidden_size=64, num_hidden_layers=2, num_attention_heads=2, vocab_size=1000
+        ),
         max_length=32,
         warm_up=None,
         max_epochs=args.search_epochs,

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.prediction import predict_dataset
 
@@ -67,12 +68,13 @@ def tiny_model(args: Namespace) -> MuxTextClassifier:
     """Build a model that has not learnt anything: its speed is that of any of its size."""
     texts = synthetic_texts(2000, tuple(args.words_per_text))
     return MuxTextClassifier(
+        backbone=Scratch(
+            hidden_size=args.hidden_size,
+            num_hidden_layers=args.hidden_layers,
+            num_attention_heads=2,
+            vocab_size=1000,
+        ),
         n_mux=args.slots,
-        backbone="scratch",
-        hidden_size=args.hidden_size,
-        num_hidden_layers=args.hidden_layers,
-        num_attention_heads=2,
-        vocab_size=1000,
         max_length=32,
         warm_up=None,
         max_epochs=0,

@@ -24,6 +24,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import FitTime, fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.pipeline import packaged_minilm
@@ -124,14 +125,12 @@ def _models(args: Namespace, seed: int) -> Any:
 def build(args: Namespace, n_mux: int, seed: int) -> MuxTextClassifier:
     """Build the classifier for one row of the table."""
     return MuxTextClassifier(
-        n_mux=n_mux,
         backbone=packaged_minilm() if args.backbone == "minilm" else args.backbone,
+        architecture=TMUX(lexical_path=args.lexical_path, retrieval_weight=args.retrieval_weight),
+        n_mux=n_mux,
         multiplexer=args.multiplexer,
-        lexical_path=args.lexical_path,
         max_length=args.max_length,
-        warm_up="retrieval" if args.warm_up_epochs else None,
-        warm_up_epochs=args.warm_up_epochs,
-        retrieval_weight=args.retrieval_weight,
+        warm_up=args.warm_up_epochs,
         dropout=args.dropout,
         max_epochs=args.epochs,
         batch_size=args.batch_size,

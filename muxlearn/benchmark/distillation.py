@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from muxlearn._backbone import load_backbone
-from muxlearn._teacher import ask_teacher
+from muxlearn.backbones.transformers import load_backbone
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.benchmark.retrieval import read_lines
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.training.teacher import ask_teacher
 
 _CROWD = 240
 

@@ -19,6 +19,7 @@ import torch
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.accuracy import bbc_news
@@ -95,12 +96,11 @@ def main(args: Namespace) -> int:
 def build(args: Namespace, n_mux: int) -> MuxTextClassifier:
     """Build the classifier for one `n_mux`."""
     return MuxTextClassifier(
-        n_mux=n_mux,
         backbone="scratch" if args.compact else packaged_minilm(),
+        architecture=TMUX(lexical_length=None, retrieval_weight=0.0),
+        n_mux=n_mux,
         max_length=args.max_length,
-        lexical_length=None,
-        warm_up_epochs=0,
-        retrieval_weight=0.0,
+        warm_up=None,
         dropout=0.0,
         max_epochs=args.epochs,
         batch_size=args.batch_size,

@@ -32,6 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 from muxlearn import MuxImageClassifier
+from muxlearn.architectures import Trunk
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.inspection import scale_n_mux
@@ -230,20 +231,22 @@ def build(
 ) -> MuxImageClassifier:
     """Build the classifier for one row of the table."""
     return MuxImageClassifier(
+        architecture=Trunk(
+            args.architecture,
+            depth=args.depth or 10,
+            width=args.width or 1,
+            initial_width=args.initial_width or 2,
+            activation=args.activation,
+            isometry_weight=args.isometry_weight,
+        ),
         n_mux=n_mux,
-        architecture=args.architecture,
         multiplexer="auto" if n_mux == 1 else multiplexer,
-        depth=args.depth or 10,
-        width=args.width or 1,
-        initial_width=args.initial_width or 2,
         operating_points=points,
         max_epochs=args.epochs * (2 if points else 1),
         batch_size=args.batch_size,
         lr=args.lr if args.lr == "auto" else float(args.lr),
         augment=args.augment,
-        activation=args.activation,
         mixup=args.mixup,
-        isometry_weight=args.isometry_weight,
         dtype=args.dtype,
         random_state=seed,
         verbose=args.verbose,

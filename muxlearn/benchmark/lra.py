@@ -34,6 +34,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import MIMOFormer
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.datasets import (
@@ -181,24 +183,27 @@ def build(args: Namespace, model: Model, split: Split, seed: int) -> MuxTextClas
     batch_size = max(1, args.batch_rows // n_mux)
     steps = args.steps if n_mux == 1 or args.mux_steps is None else args.mux_steps
     return MuxTextClassifier(
+        backbone=Scratch(
+            tokenizer=split.tokenizer,
+            hidden_size=args.width,
+            num_hidden_layers=args.layers,
+            num_attention_heads=args.heads,
+            intermediate_size=args.mlp,
+        ),
+        architecture=MIMOFormer(
+            grid=model.grid,
+            kernel=args.kernel,
+            n_features=args.features,
+            head_dim=args.head_dim,
+            positions=args.positions,
+            pooling=args.pooling,
+            isometry_weight=args.isometry_weight,
+        ),
         n_mux=n_mux,
-        architecture="mimoformer",
-        mux_grid=model.grid,
         **model.params,
-        attention_kernel=args.kernel,
-        n_features=args.features,
-        head_dim=args.head_dim,
-        positions=args.positions,
-        pooling=args.pooling,
-        tokenizer=split.tokenizer,
-        hidden_size=args.width,
-        num_hidden_layers=args.layers,
-        num_attention_heads=args.heads,
-        intermediate_size=args.mlp,
         max_length=split.max_length,
         dropout=args.dropout,
-        warm_up_epochs=args.warm_up_epochs,
-        isometry_weight=args.isometry_weight,
+        warm_up=args.warm_up_epochs,
         max_epochs=max(1, round(steps / -(-len(split.X_train) // batch_size))),
         batch_size=batch_size,
         lr=args.lr if args.lr == "auto" else float(args.lr),

@@ -39,11 +39,11 @@ def main(args: Namespace) -> int:
             for demultiplexer in args.demultiplexer:
                 for seed in args.seeds:
                     classifier = MuxTextClassifier(
+                        backbone="scratch",
                         n_mux=n_mux,
                         multiplexer=multiplexer,
                         demultiplexer=demultiplexer,
-                        backbone="scratch",
-                        warm_up_epochs=args.epochs,
+                        warm_up=args.epochs,
                         max_epochs=0,
                         dtype=args.dtype,
                         random_state=seed,

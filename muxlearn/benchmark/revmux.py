@@ -17,6 +17,7 @@ from typing import Any
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.accuracy import bbc_news
@@ -69,11 +70,11 @@ def build(args: Namespace, seed: int) -> dict[str, MuxTextClassifier]:
     make = partial(
         MuxTextClassifier,
         backbone=args.backbone or packaged_minilm(),
+        architecture=TMUX(
+            lexical_length=None, retrieval_weight=0.0, infonce_weight=args.infonce_weight
+        ),
         max_length=args.max_length,
-        lexical_length=None,  # RevMUX has no such path, and all see the same tokens
         warm_up=None,
-        retrieval_weight=0.0,
-        revmux_infonce_weight=args.infonce_weight,
         dropout=args.dropout,
         max_epochs=args.epochs,
         batch_size=args.batch_size,

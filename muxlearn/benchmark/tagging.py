@@ -21,6 +21,7 @@ from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
+from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.pipeline import packaged_minilm
@@ -126,12 +127,11 @@ class MostFrequentTag(BaseEstimator):
 def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
     """Build the tagger for one row of the table."""
     return MuxTokenTagger(
-        n_mux=n_mux,
         backbone=packaged_minilm() if args.backbone == "minilm" else args.backbone,
+        architecture=TMUX(lexical_size=args.lexical_size, retrieval_weight=0.0),
+        n_mux=n_mux,
         multiplexer=args.multiplexer,
-        lexical_size=args.lexical_size,
         warm_up=None,
-        retrieval_weight=0.0,
         dropout=0.0,
         max_epochs=args.epochs,
         batch_size=args.batch_size,

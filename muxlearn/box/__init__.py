@@ -5,6 +5,6 @@ mixtures of 1 to 20 texts. MODEL_CARD.md, in this folder, says what it is and ho
 ``python -m muxlearn.box`` makes it again.
 """
 
-from muxlearn.box._files import load_box, pack
+from muxlearn.box._files import pack, read_box
 
-__all__ = ["load_box", "pack"]
+__all__ = ["pack", "read_box"]

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from muxlearn._pretrained import SCRATCH
+from muxlearn.backbones import SCRATCH
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from muxlearn._pretrained import Pretrained
-from muxlearn.persistence import TOKENIZER, read_folder, write_folder
+from muxlearn.persistence import read_folder, write_folder
 
-__all__ = ["load_box", "pack"]
+__all__ = ["pack", "read_box"]
 
 _FOLDER = Path(__file__).parent / "encoder"
 _TABLE = "encoder.embedding.weight"
@@ -20,14 +19,15 @@ _TABLE = "encoder.embedding.weight"
 _LEFT_OUT = ("head.", "token_head.", "retrieval.")
 
 
-@functools.cache
-def load_box() -> Pretrained:
-    """Load the packaged encoder.
+def read_box() -> tuple[dict[str, Any], dict[str, Tensor], dict[str, str]]:
+    """Read the packaged encoder.
 
     Returns
     -------
-    Pretrained
-        The same each time: not to be changed.
+    config : dict
+    tensors : dict of str to Tensor
+    files : dict of str to str
+        As `muxlearn.persistence.read_folder` returns them.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def load_box() -> Pretrained:
         A file is missing or is not the one that was packaged.
     """
     config, tensors, files = read_folder(_FOLDER, "MuxTextPretrainer")
-    return Pretrained.from_saved("the packaged encoder", config, _expand(tensors), files[TOKENIZER])
+    return config, _expand(tensors), files
 
 
 def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:

@@ -1,1 +1,6 @@
 """How a module is trained on mixtures: what is minimised, and by what."""
+
+from muxlearn.training.objectives import Objective
+from muxlearn.training.optimizers import Optimizer
+
+__all__ = ["Objective", "Optimizer"]

@@ -56,7 +56,7 @@ class Objective:
 
     def loss(
         self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
-    ) -> tuple[Tensor, dict[str, float]]:
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Return the loss of a training batch, and what to report beside it.
 
         Parameters
@@ -70,7 +70,12 @@ class Objective:
         Returns
         -------
         loss : Tensor
-        reported : dict of str to float
+        reported : dict of str to float or Tensor
             Values of some of `scores` and `losses`.
         """
         return self.task_loss(self.answers(output), targets, weights), {}
+
+    @staticmethod
+    def probabilities(answers: Tensor) -> Tensor:
+        """Return what answers say to somebody who asks the net itself."""
+        return answers.float().softmax(-1)

@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 import numpy as np
 import pytest
 
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark import accuracy, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
@@ -250,11 +251,9 @@ def test_serving_measures_each_server_in_turn(tmp_path):
 def test_distillation_sets_mixtures_beside_their_teacher(bert, tmp_path):
     texts = [f"the cat {verb} my old dog" for verb in "abcdefgh"]
     pretrainer = MuxTextPretrainer(
+        backbone=Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
         n_mux=2,
         teacher=bert,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
         max_length=16,
         max_epochs=1,
         batch_size=2,

@@ -9,6 +9,7 @@ import torch
 from transformers import BertConfig
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.backbones import Scratch
 from muxlearn.box import _files, load_box, pack
 from muxlearn.box.__main__ import main
 from muxlearn.box._texts import gather_texts
@@ -108,7 +109,7 @@ def test_it_has_sizes_of_its_own(estimator, params):
 
 def test_it_has_a_tokenizer_of_its_own():
     with pytest.raises(ValueError, match=r"`tokenizer` is given, .* set backbone='scratch'"):
-        MuxTextClassifier(tokenizer="byte").fit(TEXTS, LABELS)
+        MuxTextClassifier(backbone=Scratch(tokenizer="byte")).fit(TEXTS, LABELS)
 
 
 def test_it_reads_no_integers():
@@ -136,11 +137,9 @@ def test_a_changed_file_is_refused(tmp_path, monkeypatch):
 
 def test_packing_changes_little(bert, tmp_path, monkeypatch):
     pretrainer = MuxTextPretrainer(
+        backbone=Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
         n_mux=2,
         teacher=bert,
-        hidden_size=16,
-        num_hidden_layers=1,
-        num_attention_heads=2,
         max_length=16,
         max_epochs=1,
         batch_size=4,

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from sklearn.model_selection import GridSearchCV, cross_validate
 
-from muxlearn._workers import share_of
 from muxlearn.distributed import predict_dask
+from muxlearn.training.workers import share_of
 
 pytestmark = pytest.mark.slow
 
@@ -100,7 +100,7 @@ def test_workers_have_numbers_and_a_core_each(client):
     def look():
         import torch
 
-        from muxlearn._workers import worker_number
+        from muxlearn.training.workers import worker_number
 
         return worker_number(), torch.get_num_threads()
 

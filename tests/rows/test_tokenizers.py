@@ -13,6 +13,7 @@ from sklearn.base import clone
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from muxlearn import MuxTextClassifier
+from muxlearn.architectures import TMUX, MIMOFormer
 from muxlearn.metrics import retrieval_score
 from muxlearn.rows._integers import IntegerReader, check_rows, holds_integers
 from muxlearn.rows._tokenizers import copy_tokenizer, fingerprint, make_tokenizer
@@ -21,12 +22,14 @@ TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for 
 LABELS = ["x", "y"] * 12
 CORPUS = ["a cat, a dog", "Häuser: 2 cats!"]
 INTEGERS = np.random.default_rng(0).integers(0, 9, (24, 6))
-every_architecture = pytest.mark.parametrize("architecture", ["tmux", "mimoformer"])
+every_architecture = pytest.mark.parametrize(
+    "architecture", [TMUX(), MIMOFormer(head_dim=8, n_features=16)], ids=["tmux", "mimoformer"]
+)
 
 
 @pytest.fixture(scope="module")
 def tiny(tiny_classifier):
-    return partial(tiny_classifier, warm_up=None, head_dim=8, n_features=16)
+    return partial(tiny_classifier, warm_up=None)
 
 
 def tokens_of(kind, text, vocab_size=300):
@@ -127,60 +130,59 @@ def test_a_vocabulary_that_cannot_be_embedded_is_refused(vocabulary, message):
 @pytest.mark.parametrize("kind", ["byte", "char", "word", "object"])
 def test_every_kind_is_saved_with_the_model(tiny, architecture, kind, tmp_path):
     tokenizer = given_tokenizer() if kind == "object" else kind
-    clf = tiny(architecture=architecture, tokenizer=tokenizer).fit(TEXTS, LABELS)
+    clf = tiny(architecture=architecture, backbone__tokenizer=tokenizer).fit(TEXTS, LABELS)
     expected = clf.predict_proba([*TEXTS, "", "überhaupt"])
     clf.save(tmp_path)
     for other in (MuxTextClassifier.load(tmp_path), pickle.loads(pickle.dumps(clf))):
         np.testing.assert_allclose(other.predict_proba([*TEXTS, "", "überhaupt"]), expected)
-        assert fingerprint(other.tokenizer) == fingerprint(tokenizer)
+        assert fingerprint(other.backbone.tokenizer) == fingerprint(tokenizer)
         assert other.tokenizer_.to_str() == clf.tokenizer_.to_str()
         other.set_params(warm_start=True).fit(TEXTS, LABELS)
 
 
 def test_a_tokenizer_object_is_saved_once(tiny, tmp_path):
-    tiny(tokenizer=given_tokenizer(), max_epochs=0).fit(TEXTS, LABELS).save(tmp_path)
+    tiny(max_epochs=0, backbone__tokenizer=given_tokenizer()).fit(TEXTS, LABELS).save(tmp_path)
     params = json.loads((tmp_path / "config.json").read_text())["params"]
-    assert "tokenizer" not in params
+    assert "backbone__tokenizer" not in params
 
 
 def test_max_length_bytes_are_read(tiny):
-    clf = tiny(tokenizer="byte", lexical_length=None, max_epochs=0).fit(TEXTS, LABELS)
+    clf = tiny(max_epochs=0, architecture__lexical_length=None, backbone__tokenizer="byte").fit(
+        TEXTS, LABELS
+    )
     table = clf.predictor_.reader.table(["x" * 99, "ab", ""])
     assert table.lengths.tolist() == [16, 2, 1]
 
 
 def test_pairs_have_tokens_of_every_kind(tiny):
     pairs = list(zip(TEXTS, TEXTS[::-1], strict=True))
-    clf = tiny(tokenizer="char").fit(pairs, LABELS)
+    clf = tiny(backbone__tokenizer="char").fit(pairs, LABELS)
     assert clf.predict_proba(pairs).shape == (24, 2)
 
 
 def test_words_of_unlabeled_texts_are_known(tiny):
-    clf = tiny(tokenizer="word", max_epochs=0).fit(TEXTS, LABELS, unlabeled=["zyzzyva"])
+    clf = tiny(max_epochs=0, backbone__tokenizer="word").fit(TEXTS, LABELS, unlabeled=["zyzzyva"])
     assert clf.tokenizer_.encode("zyzzyva").tokens == ["zyzzyva"]
 
 
 def test_another_tokenizer_is_not_gone_on_with(tiny):
-    clf = tiny(tokenizer="byte", max_epochs=0, warm_start=True).fit(TEXTS, LABELS)
-    with pytest.raises(
-        ValueError, match="goes on with tokenizer='byte', but `tokenizer` is 'char'"
-    ):
-        clf.set_params(tokenizer="char").fit(TEXTS, LABELS)
+    clf = tiny(max_epochs=0, warm_start=True, backbone__tokenizer="byte").fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match="goes on with backbone__tokenizer='byte', but"):
+        clf.set_params(backbone__tokenizer="char").fit(TEXTS, LABELS)
 
 
 def test_clones_share_no_tokenizer(tiny):
-    clf = tiny(tokenizer=given_tokenizer())
+    clf = tiny(backbone__tokenizer=given_tokenizer())
     other = clone(clf)
-    assert other.tokenizer is not clf.tokenizer
-    assert other.tokenizer.to_str() == clf.tokenizer.to_str()
+    assert other.backbone.tokenizer is not clf.backbone.tokenizer
+    assert other.backbone.tokenizer.to_str() == clf.backbone.tokenizer.to_str()
 
 
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"tokenizer": "bytes"}, ValueError, "did you mean 'byte'"),
-        ({"tokenizer": 3}, (TypeError, ValueError), "or a tokenizers.Tokenizer, got 3"),
-        ({"tokenizer": "byte", "backbone": "a/b"}, ValueError, "`backbone` 'a/b' comes with its"),
+        ({"backbone__tokenizer": "bytes"}, ValueError, "did you mean 'byte'"),
+        ({"backbone__tokenizer": 3}, (TypeError, ValueError), "or a tokenizers.Tokenizer, got 3"),
     ],
 )
 def test_a_bad_tokenizer_is_named(tiny, params, error, message):
@@ -299,12 +301,12 @@ def test_integers_and_texts_are_not_mixed_up(tiny, first, second, message):
             method(second)
 
 
-@pytest.mark.parametrize("params", [{"tokenizer": "word"}, {"backbone": "a/b"}])
+@pytest.mark.parametrize("params", [{"backbone__tokenizer": "word"}, {"backbone": "a/b"}])
 def test_integers_need_no_tokenizer(tiny, params):
     with pytest.raises(ValueError, match="reads texts, but `X` holds sequences of integers; set"):
         tiny(**params).fit(INTEGERS, LABELS)
 
 
 def test_the_warm_up_recovers_integers(tiny):
-    clf = tiny(warm_up="retrieval", warm_up_epochs=2, max_epochs=0).fit(INTEGERS, LABELS)
+    clf = tiny(warm_up=2, max_epochs=0).fit(INTEGERS, LABELS)
     assert 0 <= retrieval_score(clf, INTEGERS) <= 1

@@ -16,7 +16,7 @@ from muxlearn.nn.encoder import PretrainedEncoder
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["encoder_from_config", "load_backbone", "max_positions"]
+__all__ = ["encoder_from_config", "load_backbone", "max_positions", "quiet_transformers"]
 
 
 def load_backbone(
@@ -49,7 +49,7 @@ def load_backbone(
 
     _check_path(name, parameter)
     name = os.fspath(name)
-    with _quiet_transformers():
+    with quiet_transformers():
         config = _load("model", name, parameter, AutoConfig.from_pretrained)
         _check_is_encoder(name, config, parameter)
         tokenizer = _load_tokenizer(name, parameter)
@@ -78,7 +78,7 @@ def encoder_from_config(config: dict[str, Any], dropout: float | None = None) ->
     from transformers import AutoConfig, AutoModel
 
     options = dict(config)
-    with _quiet_transformers():
+    with quiet_transformers():
         described = AutoConfig.for_model(options.pop("model_type"), **options)
         if dropout is not None:
             _set_dropout(described, dropout)
@@ -211,7 +211,7 @@ def _load(what: str, name: str, parameter: str, load: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
+def quiet_transformers() -> Iterator[None]:
     """Keep transformers' own progress bars and advice off the terminal."""
     from transformers.utils import logging
 

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from sklearn.exceptions import NotFittedError
-from torch import Tensor, nn
+from torch import Tensor
 
+from muxlearn.backbones._base import Corpus, Start, cutting
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
     TOKENIZER,
     FormatError,
@@ -19,10 +21,7 @@ from muxlearn.persistence import (
     read_folder,
 )
 
-__all__ = ["SCRATCH", "Pretrained", "find_pretrained", "is_ours", "is_pretrainer"]
-
-#: What `backbone` is for an encoder that is trained from nothing.
-SCRATCH = "scratch"
+__all__ = ["Pretrained", "Pretrainer", "is_ours", "is_pretrainer", "read_pretrained"]
 
 _ESTIMATOR = "MuxTextPretrainer"
 
@@ -105,7 +104,7 @@ class Pretrained:
         if self.sizes is not None:
             encoder = CompactEncoder(**self.sizes, dropout=dropout)
         else:
-            from muxlearn._backbone import encoder_from_config
+            from muxlearn.backbones.transformers import encoder_from_config
 
             assert self.transformers_config is not None
             encoder = encoder_from_config(self.transformers_config, dropout)
@@ -118,7 +117,26 @@ class Pretrained:
         )
         return encoder
 
-    def load_into(self, module: nn.Module) -> None:
+    def start(
+        self,
+        *,
+        n_mux: int,
+        multiplexer: str,
+        demultiplexer: str,
+        max_length: int,
+        dropout: float,
+        **_: Any,
+    ) -> Start:
+        """Return encoder and tokenizer, and the rest where it fits what is to be built."""
+        from tokenizers import Tokenizer
+
+        encoder = self.encoder(dropout)
+        reader = cutting(Tokenizer.from_str(self.tokenizer), max_length)
+        if self.fits(n_mux, multiplexer, demultiplexer):
+            return Start(encoder, reader, self.n_blocks, self.load_into)
+        return Start(encoder, reader)
+
+    def load_into(self, module: MuxTextModule) -> None:
         """Start the rest of a module's weights from here, all those that have a counterpart.
 
         Parameters
@@ -136,44 +154,7 @@ class Pretrained:
             if name.startswith(parts) and name in known
         }
         module.load_state_dict(tensors, strict=False)
-
-
-def find_pretrained(backbone: Any) -> Pretrained | None:
-    """Return what a parameter `backbone` names, if it is an encoder of this library.
-
-    Parameters
-    ----------
-    backbone : None, str, path or MuxTextPretrainer
-        None names the packaged encoder.
-
-    Returns
-    -------
-    Pretrained or None
-        None for "scratch", and for what may be an encoder of the `transformers` library.
-
-    Raises
-    ------
-    sklearn.exceptions.NotFittedError
-        The pretrainer is not fitted.
-    muxlearn.persistence.FormatError
-        A folder of this library holds something else, or damaged files.
-    """
-    if backbone is None:
-        from muxlearn.box import load_box
-
-        return load_box()
-    if is_pretrainer(backbone):
-        backbone = getattr(backbone, "estimator", backbone)  # a FrozenEstimator holds it
-        if not backbone.__sklearn_is_fitted__():
-            raise NotFittedError(
-                "`backbone` is a MuxTextPretrainer that is not fitted, as scikit-learn's clone "
-                "makes them; give FrozenEstimator(pretrainer), or the folder it was saved to"
-            )
-        return backbone._as_pretrained()
-    if backbone == SCRATCH or not is_ours(Path(backbone)):
-        return None
-    config, tensors, files = read_folder(backbone, _ESTIMATOR)
-    return Pretrained.from_saved(f"`backbone` {str(backbone)!r}", config, tensors, files[TOKENIZER])
+        module.warmed_up = True
 
 
 def is_pretrainer(backbone: Any) -> bool:
@@ -188,3 +169,48 @@ def is_ours(folder: str | os.PathLike) -> bool:
     except FormatError:
         return False
     return True
+
+
+def read_pretrained(folder: str | os.PathLike) -> Pretrained:
+    """Read what a `MuxTextPretrainer` was saved to.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Returns
+    -------
+    Pretrained
+
+    Raises
+    ------
+    muxlearn.persistence.FormatError
+        The folder holds something else, or damaged files.
+    """
+    config, tensors, files = read_folder(folder, _ESTIMATOR)
+    return Pretrained.from_saved(f"`backbone` {str(folder)!r}", config, tensors, files[TOKENIZER])
+
+
+class Pretrainer:
+    """A fitted `MuxTextPretrainer` as a backbone.
+
+    Parameters
+    ----------
+    value : MuxTextPretrainer or FrozenEstimator
+    """
+
+    label = "`backbone`"
+    from_scratch = False
+    packaged = False
+
+    def __init__(self, value: Any) -> None:
+        self.value = getattr(value, "estimator", value)  # a FrozenEstimator holds it
+
+    def start(self, corpus: Corpus, **wanted: Any) -> Start:
+        """Take over what the warm-up has left; see `Backbone`."""
+        if not self.value.__sklearn_is_fitted__():
+            raise NotFittedError(
+                "`backbone` is a MuxTextPretrainer that is not fitted, as scikit-learn's clone "
+                "makes them; give FrozenEstimator(pretrainer), or the folder it was saved to"
+            )
+        return self.value._as_pretrained().start(**wanted)

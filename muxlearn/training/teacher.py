@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from muxlearn._net import progress_bar
 from muxlearn.nn.module import weights_digest
 from muxlearn.rows import TokenTable, tokenize
+from muxlearn.training.progress import progress_bar
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muxlearn._hub import TOKENIZER_FILES, find_folder, read_tokenizer, read_weights
-from muxlearn._pretrained import SCRATCH
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
@@ -30,9 +29,22 @@ from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import FormatError
 from muxlearn.rows import is_missing
 
-__all__ = ["Published", "load_published"]
+__all__ = [
+    "FAMILIES",
+    "LOADERS",
+    "Published",
+    "build_model",
+    "checked_length",
+    "described",
+    "family_of",
+    "fit_tokenizer",
+    "load_published",
+    "make_reader",
+    "read_config",
+    "task_of",
+]
 
-_CONFIG = "config.json"
+CONFIG = "config.json"
 
 #: Tokens of a row, padding included, in all scripts of the authors.
 _LENGTH = 128
@@ -48,7 +60,7 @@ class _Family:
     token: type[ReferenceModel]
 
 
-_FAMILIES = {
+FAMILIES = {
     "roberta.": _Family(
         "DataMUX", "roberta-base", ReferenceSequenceClassifier, ReferenceTokenClassifier
     ),
@@ -56,7 +68,7 @@ _FAMILIES = {
         "MUX-BERT", "bert-base-uncased", MuxBertSequenceClassifier, MuxBertTokenClassifier
     ),
 }
-_LOADERS = {"sequence": "MuxTextClassifier", "token": "MuxTokenTagger"}
+LOADERS = {"sequence": "MuxTextClassifier", "token": "MuxTokenTagger"}
 
 # Parts of the names of the reference's classes.
 _ARCHITECTURES = {
@@ -141,24 +153,24 @@ def load_published(
     hub: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
     folder = find_folder(
         name,
-        (_CONFIG, *TOKENIZER_FILES),
+        (CONFIG, *TOKENIZER_FILES),
         parameter="name_or_folder",
         weights=True,
         revision=revision,
         **hub,
     )
-    config = _read_config(folder)
+    config = read_config(folder)
     tensors = read_weights(folder)
-    start, family = _family(folder, tensors)
+    start, family = family_of(folder, tensors)
     _check_task(folder, config, tensors, task)
     advice = (
         f"give tokenizer={family.tokenizer!r}, a folder that holds it, or a tokenizers.Tokenizer"
     )
-    reader = _tokenizer(folder, tokenizer, family, advice, hub)
-    model, config, kinds = _build(folder, config, tensors, start, family, task)
-    length = _checked_length(folder, model, max_length)
+    reader = make_reader(folder, tokenizer, family, advice, hub)
+    model, config, kinds = build_model(folder, config, tensors, start, family, task)
+    length = checked_length(folder, model, max_length)
     labels = _labels(folder, config, kinds["n_classes"], classes)
-    _fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
+    fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
     module = ReferenceTextModule(model, config, kinds, length)
     order = np.argsort(labels, kind="stable")
     module.order_classes(torch.from_numpy(order))
@@ -168,19 +180,19 @@ def load_published(
             "its classes mean nothing before `fit` with warm_start=True",
             stacklevel=3,
         )
-    return Published(module, reader, labels[order], _params(module, kinds))
+    return Published(module, reader, labels[order], described(module, kinds))
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    file = folder / _CONFIG
+def read_config(folder: Path) -> dict[str, Any]:
+    file = folder / CONFIG
     if not file.is_file():
-        raise FormatError(f"{str(folder)!r} is no checkpoint: it has no {_CONFIG}")
+        raise FormatError(f"{str(folder)!r} is no checkpoint: it has no {CONFIG}")
     try:
         config = json.loads(file.read_bytes())
     except ValueError as error:
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: {error}") from None
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from None
     if not isinstance(config, dict):
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} is damaged: it holds no object")
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it holds no object")
     if config.get("format") == "muxlearn":
         raise FormatError(
             f"{str(folder)!r} was saved by muxlearn; load it with "
@@ -188,15 +200,15 @@ def _read_config(folder: Path) -> dict[str, Any]:
         )
     if "num_attention_heads" not in config:
         # The only size that no tensor shows.
-        raise FormatError(f"{_CONFIG} in {str(folder)!r} lacks 'num_attention_heads'")
+        raise FormatError(f"{CONFIG} in {str(folder)!r} lacks 'num_attention_heads'")
     return config
 
 
-def _family(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family]:
+def family_of(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family]:
     """Return what the names of the backbone's tensors begin with, and whose checkpoint it is."""
-    start = next((s for s in _FAMILIES if any(name.startswith(s) for name in tensors)), None)
+    start = next((s for s in FAMILIES if any(name.startswith(s) for name in tensors)), None)
     if start is not None and "instance_embedding" in tensors:
-        return start, _FAMILIES[start]
+        return start, FAMILIES[start]
     if any(name.startswith("electra.") for name in tensors):
         what = "a MUX-ELECTRA" if "instance_embedding" in tensors else "an ELECTRA"
         raise ValueError(
@@ -214,7 +226,7 @@ def _family(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family]:
 def _check_task(
     folder: Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor], task: str
 ) -> None:
-    found = _task_of(config, tensors)
+    found = task_of(config, tensors)
     if found == "words":
         raise ValueError(
             f"{str(folder)!r} holds a masked language model, which has no classes; give it as "
@@ -223,11 +235,11 @@ def _check_task(
     if found is not None and found != task:
         raise ValueError(
             f"{str(folder)!r} holds a {found} classifier, not a {task} classifier; load it with "
-            f"{_LOADERS[found]}.from_reference"
+            f"{LOADERS[found]}.from_reference"
         )
 
 
-def _task_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
+def task_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | None:
     """Return "sequence", "token" or "words", None where nothing tells."""
     (architecture,) = (config.get("architectures") or [""])[:1]
     # Classifiers of rows and of tokens may have tensors of the same names and shapes.
@@ -240,7 +252,7 @@ def _task_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | 
     return None if has_head else "words"
 
 
-def _build(
+def build_model(
     folder: Path,
     config: Mapping[str, Any],
     tensors: Mapping[str, Tensor],
@@ -292,7 +304,7 @@ def _contradictions(config: Mapping[str, Any], shown: Mapping[str, Any]) -> list
         else:
             agrees = said is None or said == value
         if not agrees:
-            problems.append(f"{_CONFIG}: {name} is {said!r}, the tensors show {value!r}")
+            problems.append(f"{CONFIG}: {name} is {said!r}, the tensors show {value!r}")
     return problems
 
 
@@ -312,7 +324,7 @@ def _labels(
         if not names:
             return np.arange(n_classes)
         labels = [names[key] for key in sorted(names, key=int)]
-        source = f"id2label in {_CONFIG} of {str(folder)!r}"
+        source = f"id2label in {CONFIG} of {str(folder)!r}"
     if len(labels) != n_classes:
         raise ValueError(
             f"{source} has {len(labels)} labels, but the tensors show {n_classes} classes; give "
@@ -327,7 +339,7 @@ def _labels(
     return np.array(labels)
 
 
-def _tokenizer(
+def make_reader(
     folder: Path, tokenizer: Any, family: _Family, advice: str, hub: dict[str, Any]
 ) -> Any:
     """Return a tokenizer of our own, to be changed."""
@@ -340,7 +352,7 @@ def _tokenizer(
         source = folder
         if tokenizer is not None:
             source = find_folder(
-                tokenizer, (_CONFIG, *TOKENIZER_FILES), parameter="tokenizer", **hub
+                tokenizer, (CONFIG, *TOKENIZER_FILES), parameter="tokenizer", **hub
             )
         found = read_tokenizer(source)
         if found is None:
@@ -355,7 +367,7 @@ def _tokenizer(
     return Tokenizer.from_str(backend.to_str())
 
 
-def _fit_tokenizer(folder: Path, tokenizer: Any, vocab_size: int, max_length: int) -> None:
+def fit_tokenizer(folder: Path, tokenizer: Any, vocab_size: int, max_length: int) -> None:
     n_tokens = tokenizer.get_vocab_size()
     if n_tokens > vocab_size:
         raise ValueError(
@@ -366,7 +378,7 @@ def _fit_tokenizer(folder: Path, tokenizer: Any, vocab_size: int, max_length: in
     tokenizer.enable_truncation(max_length)
 
 
-def _checked_length(folder: Path, model: ReferenceModel, max_length: int | None) -> int:
+def checked_length(folder: Path, model: ReferenceModel, max_length: int | None) -> int:
     available = model.max_length - model.n_prefix
     if max_length is None:
         return min(_LENGTH, available)
@@ -379,26 +391,30 @@ def _checked_length(folder: Path, model: ReferenceModel, max_length: int | None)
     return max_length
 
 
-def _params(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Say in an estimator's parameters what the model is, or what is nearest to it."""
+def described(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, Any]:
+    """Say in an estimator's parameters what the model is, or what is nearest to it.
+
+    Those of `TMUX` and of `Scratch` are dicts.
+    """
     multiplexer = _MULTIPLEXERS[_kind_of_keys(kinds)]
     keys = module.model.get_parameter("multiplexer.keys")
     if multiplexer == "hadamard" and bool(((keys == 0) | (keys == keys.max())).all()):
         multiplexer = "binary"
     backbone = module.model.backbone.config
+    sizes = (
+        *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"),
+        "vocab_size",
+    )
     return {
         "n_mux": module.n_mux,
+        "architecture": {
+            # Of its hidden layers the reference's task leaves out the last.
+            "demux_layers": max(1, kinds.get("n_demux_layers", 0) - 1),
+            "learn_keys": module.model.multiplexer.learn_keys,
+        },
         "multiplexer": multiplexer,
         "demultiplexer": _DEMULTIPLEXERS[kinds["demultiplexer"]],
-        # Of its hidden layers the reference's task leaves out the last.
-        "demux_layers": max(1, kinds.get("n_demux_layers", 0) - 1),
-        "learn_keys": module.model.multiplexer.learn_keys,
-        "backbone": SCRATCH,
-        "hidden_size": backbone.hidden_size,
-        "num_hidden_layers": backbone.num_hidden_layers,
-        "num_attention_heads": backbone.num_attention_heads,
-        "intermediate_size": backbone.intermediate_size,
-        "vocab_size": backbone.vocab_size,
+        "backbone": {name: getattr(backbone, name) for name in sizes},
         "max_length": module.length,
         "dropout": backbone.hidden_dropout_prob,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from muxlearn._net import MuxNet
+    from muxlearn.training.net import MuxNet
 
 __all__ = ["agree_on", "current_accelerator", "n_processes", "sharded_class", "use_accelerator"]
 
@@ -66,14 +66,14 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
     from skorch import NeuralNet
     from skorch.hf import AccelerateMixin
 
-    from muxlearn._net import TrainingBatches
+    from muxlearn.training.data import TrainingBatches
 
     class Sharded(AccelerateMixin, net_class):  # type: ignore[valid-type,misc]
         criterion_: Any
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             if kwargs.pop("callbacks__print_log", 0) is None:
-                # The mixin sets its sink, which has to be there then; `print` obeys `verbose`.
+                # The mixin sets its sink, which must be there then; `print` obeys `verbose`.
                 kwargs["callbacks__print_log__sink"] = print
             # Kept wrapped until the last callback has run, which may load the best weights.
             super().__init__(*args, unwrap_after_train=False, **kwargs)
@@ -115,7 +115,10 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
 
         def evaluation_step(self, batch: Any, training: bool = False) -> Any:
             # Not gathered: every process validates on all rows.
-            return NeuralNet.evaluation_step(self, batch, training=training)
+            answers = self.objective.answers(
+                NeuralNet.evaluation_step(self, batch, training=training)
+            )
+            return answers if batch[1] is None else batch[1].answers(answers)
 
         def _mean_loss(self, step: dict[str, Any]) -> dict[str, Any]:
             loss = self.accelerator.reduce(step["loss"].detach().clone(), "mean")

@@ -1,8 +1,4 @@
-"""Fitted estimators as folders: data, not code.
-
-A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (the weights) and, of
-a text estimator, `tokenizer.json`. Loading one unpickles nothing.
-"""
+"""Folders of saved models, written and read with their checksums."""
 
 from __future__ import annotations
 
@@ -13,9 +9,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from muxlearn.persistence._encoding import plain
+from muxlearn.persistence._version1 import upgrade
 
 __all__ = [
     "CONFIG",
@@ -40,7 +35,7 @@ _FORMAT = "muxlearn"
 FORMATS = (_FORMAT, "muxlearn-onnx")
 
 #: Raised by one whenever older versions of the library could not read what is written.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 #: The name of the file that holds a tokenizer as JSON.
 TOKENIZER = "tokenizer.json"
@@ -108,7 +103,7 @@ def write_contents(
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     config = {**config, "sha256": checksums}
-    contents = {**contents, CONFIG: json.dumps(config, indent=1, default=_plain).encode()}
+    contents = {**contents, CONFIG: json.dumps(config, indent=1, default=plain).encode()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, data in contents.items():
         part = folder / f".{name}.part"
@@ -238,7 +233,7 @@ def read_config(folder: Path, estimator: str) -> dict[str, Any]:
             f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
             f"{config['estimator']}.load or .from_pretrained"
         )
-    return config
+    return upgrade(config) if config["format_version"] == 1 else config
 
 
 def parse_config(folder: Path) -> dict[str, Any]:
@@ -301,84 +296,3 @@ def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
     absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if absent:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
-
-
-def encode_params(params: dict[str, Any]) -> dict[str, Any]:
-    """Bring parameters into a form that JSON keeps; what is no data is left out.
-
-    Parameters
-    ----------
-    params : dict
-        As `get_params` gives them.
-
-    Returns
-    -------
-    dict
-        Without callbacks, functions, modules and random number generators, which are not data, and
-        without tensors and tokenizers, which have files of their own, and other estimators.
-    """
-    encoded = {}
-    for name, value in params.items():
-        if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
-            continue
-        if hasattr(value, "encode_batch") or hasattr(value, "get_params"):
-            continue
-        if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
-            continue
-        if isinstance(value, dict):
-            value = {"pairs": [[_plain(key), _plain(item)] for key, item in value.items()]}
-        elif isinstance(value, tuple):
-            value = {"tuple": [_plain(item) for item in value]}
-        else:
-            value = _plain(value)
-        encoded[name] = value
-    return encoded
-
-
-def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
-    """Undo `encode_params`."""
-    params = {}
-    for name, value in encoded.items():
-        if isinstance(value, dict):
-            value = dict(value["pairs"]) if "pairs" in value else tuple(value["tuple"])
-        params[name] = value
-    return params
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.generic):
-        return value.item()
-    if value is None or isinstance(value, bool | int | float | str | list):
-        return value
-    return str(value)  # a path or a torch device
-
-
-def encode_labels(labels: NDArray) -> dict[str, Any]:
-    """Bring labels into a form that JSON keeps.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_classes,)
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    TypeError
-        A label is neither a string, a number nor a bool.
-    """
-    values = labels.tolist()
-    strange = [value for value in values if not isinstance(value, str | bool | int | float)]
-    if strange:
-        raise TypeError(
-            f"the label {strange[0]!r} is of type {type(strange[0]).__name__}; a saved folder "
-            "keeps strings, numbers and bools: relabel, or use joblib.dump"
-        )
-    return {"dtype": labels.dtype.str if labels.dtype != object else "object", "values": values}
-
-
-def decode_labels(encoded: dict[str, Any]) -> NDArray:
-    """Undo `encode_labels`."""
-    return np.array(encoded["values"], dtype=encoded["dtype"])

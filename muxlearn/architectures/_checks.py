@@ -1,0 +1,94 @@
+"""Errors for what an estimator says that an architecture has no use for, or no room."""
+
+from __future__ import annotations
+
+from muxlearn.architectures._base import Architecture, Setting
+from muxlearn.backbones import Encoder, make_backbone
+from muxlearn.backbones.transformers import max_positions
+from muxlearn.nn.encoder import CompactEncoder
+
+__all__ = ["check_fits", "check_width", "refuse_parameter", "refuse_task"]
+
+_ESTIMATORS = {
+    "sequence": "MuxTextClassifier",
+    "token": "MuxTokenTagger",
+    "vector": "MuxTextPretrainer",
+    "image": "MuxImageClassifier",
+}
+
+
+def refuse_parameter(architecture: Architecture, setting: Setting, *names: str) -> None:
+    """Raise where one of some parameters is not left at its default.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    setting : Setting
+    *names : str
+    """
+    for name in names:
+        value, default = setting.params[name], setting.defaults[name]
+        if value != default:
+            raise ValueError(
+                f"`{name}` is {value!r}, but architecture={architecture.name!r} has no such "
+                f"choice; leave it at {default!r}, or take architecture='tmux'"
+            )
+
+
+def refuse_task(architecture: Architecture, setting: Setting, task: str) -> None:
+    """Raise where an architecture is not made for what an estimator predicts.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    setting : Setting
+    task : str
+        The only one that there is.
+    """
+    if setting.task != task:
+        raise ValueError(
+            f"architecture={architecture.name!r} is for a {_ESTIMATORS[task]}, not for a "
+            f"{_ESTIMATORS[setting.task]}"
+        )
+
+
+def check_width(setting: Setting, width: int) -> None:
+    """Raise where token vectors have less dimensions than a mixture has slots.
+
+    Parameters
+    ----------
+    setting : Setting
+    width : int
+    """
+    if setting.n_mux > width:
+        from_scratch = make_backbone(setting.params["backbone"]).from_scratch
+        wider = "raise `hidden_size`" if from_scratch else "take a wider `backbone`"
+        raise ValueError(
+            f"`n_mux` is {setting.n_mux}, but token vectors of width {width} hold at most "
+            f"{width} slots; lower `n_mux` or {wider}"
+        )
+
+
+def check_fits(setting: Setting, encoder: Encoder, n_prefix: int = 0) -> None:
+    """Raise where an encoder is too narrow, or has too few positions.
+
+    Parameters
+    ----------
+    setting : Setting
+    encoder : CompactEncoder or PretrainedEncoder
+    n_prefix : int, default=0
+        Positions that the demultiplexer takes beside `max_length`.
+    """
+    check_width(setting, encoder.embedding_size)
+    if isinstance(encoder, CompactEncoder):
+        positions: int | None = encoder.position_embedding.num_embeddings
+    else:
+        positions = max_positions(encoder)
+    max_length = setting.params["max_length"]
+    if positions is not None and max_length + n_prefix > positions:
+        prefix = f" and a prefix of {n_prefix}" if n_prefix else ""
+        label = make_backbone(setting.params["backbone"]).label
+        raise ValueError(
+            f"`max_length` {max_length}{prefix} takes {max_length + n_prefix} positions, but "
+            f"{label} has {positions}; lower `max_length` to {positions - n_prefix} or less"
+        )

@@ -1,0 +1,177 @@
+"""MIMOConv: a wide residual network whose stem sees every image of a mixture."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from muxlearn._params import Boolean, Choice, Constraint, Integer, Number
+from muxlearn.architectures._base import Setting
+from muxlearn.architectures._image import BlendObjective, ImageArchitecture, statistics_points
+from muxlearn.nn.binding import BINDINGS
+from muxlearn.nn.mimoconv import MuxWideResNet
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
+from muxlearn.nn.wideresnet import ACTIVATIONS
+from muxlearn.training.objectives import Objective
+
+__all__ = ["BIND_MULTIPLEXERS", "MIMOConv"]
+
+#: The multiplexers of feature maps; the first is meant by "auto".
+BIND_MULTIPLEXERS = ("subspace", *(name for name in BINDINGS if name != "subspace"))
+
+#: Images larger than this, in pixels a side, are photographs.
+_MAX_SMALL_IMAGE = 64
+
+_LR = 1e-2
+
+
+class RegularisedObjective(BlendObjective):
+    """The task's loss on blends, with the regularisers of MIMOConv.
+
+    Parameters
+    ----------
+    mixup : float
+    isometry_weight, binding_weight : float
+        Weights of `isometry_regularizer` over the trunk's convolutions and of
+        `binding_regularizer`.
+    """
+
+    def __init__(self, mixup: float, isometry_weight: float, binding_weight: float) -> None:
+        super().__init__(mixup)
+        self.isometry_weight = isometry_weight
+        self.binding_weight = binding_weight
+
+    def loss(
+        self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Add the terms up."""
+        loss, reported = super().loss(module, output, targets, weights)
+        network, total = cast(MuxWideResNet, module), torch.zeros(())
+        if self.isometry_weight:
+            term = isometry_regularizer(network.trunk.convolutions())
+            total = total + self.isometry_weight * term
+        if self.binding_weight:
+            total = total + self.binding_weight * binding_regularizer(network.binding)
+        return loss + total.to(loss), reported
+
+
+class MIMOConv(ImageArchitecture):
+    """A wide residual network whose stem sees every image of a mixture (MIMONets, NeurIPS 2023).
+
+    Parameters
+    ----------
+    depth : int, default=10
+        6 k + 4 for k blocks in each stage: 10, 16, 22, 28, …
+
+    width : int, default=2
+        Factor of the channels, which are 16, 32 and 64 at `width` 1.
+
+    initial_width : int, default=4
+        Factor of the stem's 16 channels, which the slots share.
+
+    activation : {"relu", "prelu", "shifted_relu"}, default="relu"
+        The activation.
+
+    skip_init : bool, default=False
+        Whether every block starts as its skip.
+
+    dirac_init : bool, default=False
+        Whether the convolutions start as identities.
+
+    learn_keys : bool, default=True
+        Whether the multiplexer is trained or stays as drawn.
+
+    isometry_weight : float, default=0.0
+        Weight of the regulariser that keeps the convolutions near isometries; the paper has 1e-4.
+
+    binding_weight : float, default=0.1
+        Weight of the regulariser that keeps the keys of "hrr" near orthonormal.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxImageClassifier
+    >>> from muxlearn.architectures import MIMOConv
+    >>> clf = MuxImageClassifier(n_mux=2, architecture=MIMOConv(width=1))
+    """
+
+    name = "mimoconv"
+    multiplexers = BIND_MULTIPLEXERS
+    constraints: ClassVar[dict[str, Constraint]] = {
+        **ImageArchitecture.constraints,
+        "depth": Integer(1),
+        "width": Integer(1),
+        "initial_width": Integer(1),
+        "activation": Choice(*ACTIVATIONS),
+        "skip_init": Boolean(),
+        "dirac_init": Boolean(),
+        "isometry_weight": Number(0),
+        "binding_weight": Number(0),
+    }
+    structural = (
+        *("depth", "width", "initial_width", "activation", "skip_init", "dirac_init"),
+        "learn_keys",
+    )
+
+    def __init__(
+        self,
+        *,
+        depth: int = 10,
+        width: int = 2,
+        initial_width: int = 4,
+        activation: str = "relu",
+        skip_init: bool = False,
+        dirac_init: bool = False,
+        learn_keys: bool = True,
+        isometry_weight: float = 0.0,
+        binding_weight: float = 0.1,
+    ) -> None:
+        self.depth = depth
+        self.width = width
+        self.initial_width = initial_width
+        self.activation = activation
+        self.skip_init = skip_init
+        self.dirac_init = dirac_init
+        self.learn_keys = learn_keys
+        self.isometry_weight = isometry_weight
+        self.binding_weight = binding_weight
+
+    def check(self, setting: Setting) -> None:
+        """Raise for a depth that no such network has."""
+        super().check(setting)
+        if self.depth < 10 or self.depth % 6 != 4:
+            raise ValueError(
+                f"`depth` must be 6 k + 4 with k >= 1, such as 10, 16 or 28, got {self.depth}"
+            )
+
+    def make(self, setting: Setting, shape: tuple[int, int, int], n_outputs: int) -> MuxModule:
+        """Build a network, of four stages for photographs."""
+        names = ("depth", "width", "initial_width", "activation", "skip_init", "dirac_init")
+        try:
+            return MuxWideResNet(
+                n_outputs,
+                setting.n_mux,
+                in_channels=shape[0],
+                n_stages=3 if max(shape[1:]) <= _MAX_SMALL_IMAGE else 4,
+                binding=self.multiplexer(setting),
+                learn_keys=bool(self.learn_keys),
+                operating_points=statistics_points(setting),
+                **{name: getattr(self, name) for name in names},
+            )
+        except ValueError as error:
+            if "slots" not in str(error):
+                raise
+            raise ValueError(
+                f"{error}; lower `n_mux` or raise `initial_width`, which is {self.initial_width}"
+            ) from error
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return the rate of a network that starts at random."""
+        return _LR
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return the task's loss, with the regularisers."""
+        mixup = setting.params["mixup"]
+        return RegularisedObjective(mixup, self.isometry_weight, self.binding_weight)

@@ -1,0 +1,304 @@
+"""MIMOFormer: a Transformer for long texts whose attention runs on texts in superposition."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
+
+from torch import Tensor, nn
+
+from muxlearn._params import (
+    Boolean,
+    Choice,
+    Constraint,
+    Integer,
+    IntegerTuple,
+    Number,
+    OneOf,
+)
+from muxlearn.architectures._base import (
+    NO_DECAY,
+    Architecture,
+    Built,
+    ParamGroups,
+    Setting,
+    WarmUp,
+)
+from muxlearn.architectures._checks import refuse_parameter, refuse_task
+from muxlearn.backbones import Backbone, Corpus, Scratch, make_backbone
+from muxlearn.nn import mimoformer as network
+from muxlearn.nn.module import MuxModule
+from muxlearn.training.objectives import Objective
+
+__all__ = ["MIMOFormer"]
+
+#: The learning rate of a network that starts at random.
+_LR = 5e-4
+
+
+class _Grid(IntegerTuple):
+    """Two whole numbers, which may be the same."""
+
+    def accepts(self, value: object) -> bool:
+        return (
+            isinstance(value, tuple | list)
+            and len(value) == 2
+            and all(Integer(1).accepts(size) for size in value)
+        )
+
+    def __str__(self) -> str:
+        return "two whole numbers of at least 1, such as (2, 2)"
+
+
+class IsometryObjective(Objective):
+    """The task's loss plus a regulariser that keeps linear layers near isometries.
+
+    Parameters
+    ----------
+    weight : float
+    """
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def loss(
+        self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Add the two terms up."""
+        loss, reported = super().loss(module, output, targets, weights)
+        if self.weight:
+            term = cast(network.MIMOFormer, module).isometry_regularizer()
+            loss = loss + (self.weight * term).to(loss)
+        return loss, reported
+
+
+class MIMOFormer(Architecture):
+    """A Transformer for long texts, whose attention runs on texts in superposition.
+
+    It takes time in proportion to the length of the texts (MIMONets, NeurIPS 2023, section 4). At
+    ``n_mux=1`` it is a Performer. It is trained from scratch: its sizes and its tokenizer are those
+    of ``backbone=Scratch(…)``, for which the estimator's None stands.
+
+    Parameters
+    ----------
+    grid : (int, int), default=None
+        Rows and columns of the grid on which the texts of a mixture stand: M and N of the paper,
+        `n_mux` together. None is the most square grid, with more rows than columns.
+
+    variant : {"att", "att+mlp"}, default="att"
+        What runs in superposition: attention, or the feed-forward networks too, over the rows of
+        the grid, which is faster and less accurate.
+
+    attention : {"favor", "softmax"}, default="favor"
+        Attention by random features, or the usual one, which needs ``n_mux=1``.
+
+    kernel : {"relu", "exp"}, default="relu"
+        What makes random features of projections.
+
+    n_features : int, default=256
+        Random features of a head.
+
+    head_dim : int, default=64
+        Size of the queries and keys of a head, whatever `hidden_size` is. Texts in superposition
+        disturb each other the less the larger it is.
+
+    positions : {"learned", "sinusoidal"}, default="learned"
+        How places in a text are told apart.
+
+    pooling : {"mean", "cls"}, default="mean"
+        Whether a text is read off the mean of its tokens, or off a mark in front.
+
+    tied_layers : bool, default=False
+        Whether all layers share their weights.
+
+    isometry_weight : float, default=0.0
+        Weight of the regulariser that keeps the linear layers near isometries.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.architectures import MIMOFormer
+    >>> clf = MuxTextClassifier(n_mux=4, architecture=MIMOFormer(grid=(2, 2)))
+    >>> clf.set_params(architecture__grid=(4, 1)).architecture
+    MIMOFormer(grid=(4, 1))
+    """
+
+    name = "mimoformer"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "grid": OneOf(None, _Grid()),
+        "variant": Choice("att", "att+mlp"),
+        "attention": Choice("favor", "softmax"),
+        "kernel": Choice("relu", "exp"),
+        "n_features": Integer(1),
+        "head_dim": Integer(1),
+        "positions": Choice("learned", "sinusoidal"),
+        "pooling": Choice("mean", "cls"),
+        "tied_layers": Boolean(),
+        "isometry_weight": Number(0),
+    }
+    structural = tuple(name for name in constraints if name != "isometry_weight")
+
+    def __init__(
+        self,
+        *,
+        grid: tuple[int, int] | None = None,
+        variant: str = "att",
+        attention: str = "favor",
+        kernel: str = "relu",
+        n_features: int = 256,
+        head_dim: int = 64,
+        positions: str = "learned",
+        pooling: str = "mean",
+        tied_layers: bool = False,
+        isometry_weight: float = 0.0,
+    ) -> None:
+        self.grid = grid
+        self.variant = variant
+        self.attention = attention
+        self.kernel = kernel
+        self.n_features = n_features
+        self.head_dim = head_dim
+        self.positions = positions
+        self.pooling = pooling
+        self.tied_layers = tied_layers
+        self.isometry_weight = isometry_weight
+
+    def check(self, setting: Setting) -> None:
+        """Raise where the grid does not hold the mixture, and for parameters of "tmux"."""
+        super().check(setting)
+        refuse_task(self, setting, "sequence")
+        refuse_parameter(self, setting, "multiplexer", "demultiplexer")
+        backbone, n_mux = self._sizes(setting), setting.n_mux
+        if self.grid is not None and math.prod(self.grid) != n_mux:
+            raise ValueError(
+                f"`grid` {tuple(self.grid)} has {math.prod(self.grid)} places, but `n_mux` is "
+                f"{n_mux}; set n_mux={math.prod(self.grid)}, or grid=None"
+            )
+        if self.attention == "softmax":
+            if n_mux > 1:
+                raise ValueError(
+                    f"`attention` 'softmax' cannot run in superposition, but `n_mux` is {n_mux}; "
+                    "set n_mux=1, or attention='favor'"
+                )
+            defaults = MIMOFormer()
+            for name in ("kernel", "n_features"):
+                if (value := getattr(self, name)) != getattr(defaults, name):
+                    raise ValueError(
+                        f"`{name}` is {value!r}, but attention='softmax' has no random features; "
+                        "leave it out"
+                    )
+        if self.positions == "sinusoidal" and backbone.hidden_size % 2:
+            raise ValueError(
+                f"`positions` 'sinusoidal' need an even `hidden_size`, got {backbone.hidden_size}"
+            )
+        grid = self._grid(n_mux)
+        points = sorted({m * n for m in _divisors(grid[0]) for n in _divisors(grid[1])})
+        odd = [point for point in setting.operating_points if point not in points]
+        if odd:
+            raise ValueError(
+                f"`operating_points` holds {odd[0]}, but rows fill a part that divides the grid "
+                f"{grid} by {', '.join(map(str, points))}; take some of these"
+            )
+
+    def backbone(self, given: Any) -> Backbone:
+        """Return the backbone that the parameter stands for: None is one from scratch."""
+        return Scratch() if given is None else make_backbone(given)
+
+    def _sizes(self, setting: Setting) -> Scratch:
+        """Return the sizes of the network, which `backbone` says."""
+        given = setting.params["backbone"]
+        backbone = self.backbone(given)
+        if not isinstance(backbone, Scratch):
+            raise ValueError(
+                f"`backbone` is {given!r}, but architecture='mimoformer' is trained from scratch; "
+                "leave it out, give Scratch(…) for sizes of your own, or take architecture='tmux'"
+            )
+        backbone.check_parameters()
+        return backbone
+
+    def _grid(self, n_mux: int) -> tuple[int, int]:
+        """Return the grid that is given, or the most square one, with more rows than columns."""
+        if self.grid is not None:
+            m, n = self.grid
+            return int(m), int(n)
+        n = max(d for d in _divisors(int(n_mux)) if d * d <= n_mux)
+        return int(n_mux) // n, n
+
+    # The module
+
+    def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
+        """Build tokenizer and network, which is made for pairs where `data` holds them."""
+        reader = self._sizes(setting).learn_reader(data, setting.params["max_length"])
+        n_texts = 2 if data.holds_pairs else 1
+        module = self.network(setting, reader.get_vocab_size(), n_outputs, n_texts)
+        return Built(reader, module, self)
+
+    def network(
+        self, setting: Setting, vocab_size: int, n_outputs: int, n_texts: int
+    ) -> network.MIMOFormer:
+        """Build the network.
+
+        Parameters
+        ----------
+        setting : Setting
+        vocab_size : int
+            Tokens that texts have.
+        n_outputs : int
+        n_texts : int
+            2 for pairs.
+        """
+        sizes = self._sizes(setting)
+        same = ("attention", "head_dim", "n_features", "positions", "pooling", "tied_layers")
+        return network.MIMOFormer(
+            vocab_size + (self.pooling == "cls"),  # the mark in front is a token of its own
+            n_outputs,
+            self._grid(setting.n_mux),
+            variant=self.variant,
+            kernel=self.kernel,
+            hidden_size=sizes.hidden_size,
+            num_hidden_layers=sizes.num_hidden_layers,
+            num_attention_heads=sizes.num_attention_heads,
+            intermediate_size=sizes.intermediate_size or 4 * sizes.hidden_size,
+            max_length=setting.params["max_length"],
+            dropout=setting.params["dropout"],
+            n_texts=n_texts,
+            **{name: getattr(self, name) for name in same},
+        )
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return the number of tokens, and of the texts of a row."""
+        assert isinstance(module, network.MIMOFormer)
+        n_tokens = module.embedding.num_embeddings - (self.pooling == "cls")
+        return {"vocab_size": n_tokens, "n_texts": module.n_texts}
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build a network as it was saved."""
+        return self.network(setting, config["vocab_size"], n_outputs, config["n_texts"])
+
+    # Training
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return the rate of a network that starts at random."""
+        return _LR
+
+    def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
+        """Let matrices decay."""
+        return [*((pattern, {"weight_decay": 0.0}) for pattern in NO_DECAY), ("*", {})]
+
+    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+        """Train the task on half of the grid's rows and columns, or the next smaller part."""
+        if setting.n_mux == 1:
+            return None
+        assert isinstance(module, network.MIMOFormer)
+        point = module.round_n_mux(module.warm_up_n_mux)
+        return WarmUp(self.objective(setting, module), on_task=True, operating_points=(point,))
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return the task's loss, with the regulariser."""
+        return IsometryObjective(self.isometry_weight)
+
+
+def _divisors(size: int) -> list[int]:
+    return [d for d in range(1, size + 1) if size % d == 0]

@@ -1,0 +1,231 @@
+"""Published checkpoints as networks: they go on from their weights, with their arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from muxlearn._hub import read_weights
+from muxlearn.architectures._base import (
+    NO_DECAY,
+    Architecture,
+    Built,
+    ParamGroups,
+    Setting,
+    WarmUp,
+)
+from muxlearn.architectures._checkpoints import (
+    FAMILIES,
+    LOADERS,
+    build_model,
+    checked_length,
+    described,
+    family_of,
+    fit_tokenizer,
+    make_reader,
+    read_config,
+    task_of,
+)
+from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.training.objectives import Objective
+
+__all__ = ["PublishedNetwork", "start_from_published"]
+
+#: The learning rate of a published model that is trained further (DataMUX and MUX-PLMs).
+_LR = 5e-5
+
+#: The new head learns this many times faster.
+_FRESH_LR_FACTOR = 5.0
+
+
+class PublishedNetwork(Architecture):
+    """The network of a checkpoint of DataMUX or MUX-PLMs; no user constructs it.
+
+    `TMUX` builds one where `backbone` is such a checkpoint, and `from_reference` loads one.
+
+    Parameters
+    ----------
+    learn_keys, retrieval_weight, retrieval_samples
+        As for `TMUX`.
+    """
+
+    name = "published"
+
+    def __init__(
+        self,
+        *,
+        learn_keys: bool = True,
+        retrieval_weight: float | str = "auto",
+        retrieval_samples: int = 32,
+    ) -> None:
+        self.learn_keys = learn_keys
+        self.retrieval_weight = retrieval_weight
+        self.retrieval_samples = retrieval_samples
+
+    def build_from(self, folder: Path, setting: Setting, tokenizer: Any, n_outputs: int) -> Built:
+        """Build a model that starts from a checkpoint and has a new head.
+
+        Parameters
+        ----------
+        folder : Path
+            As `find_published` returns it.
+        setting : Setting
+        tokenizer : tokenizers.Tokenizer or None
+        n_outputs : int
+
+        Returns
+        -------
+        Built
+        """
+        params = setting.params
+        reader, module, described = start_from_published(
+            folder,
+            setting.task,
+            n_classes=n_outputs,
+            n_mux=int(setting.n_mux),
+            tokenizer=tokenizer,
+            max_length=int(params["max_length"]),
+            dropout=params["dropout"],
+            learn_keys=bool(self.learn_keys),
+        )
+        for name in ("multiplexer", "demultiplexer"):
+            if params[name] not in (setting.defaults[name], described[name]):
+                raise ValueError(
+                    f"`{name}` is {params[name]!r}, but `backbone` {str(params['backbone'])!r} "
+                    f"comes with its own, {described[name]!r}; leave it out"
+                )
+        return Built(reader, module, self)
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return what `rebuild` needs to know of a module."""
+        assert isinstance(module, ReferenceTextModule)
+        return {"reference": module.setting}
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build a module as it was saved."""
+        return ReferenceTextModule.from_setting(config["reference"])
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return the rate that the authors chose."""
+        return _LR
+
+    def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
+        """Let the new head learn faster."""
+        fresh = {"lr": _FRESH_LR_FACTOR * lr}
+        groups: ParamGroups = [
+            ("model.head.*bias", {"weight_decay": 0.0, **fresh}),
+            ("model.head.*", fresh),
+        ]
+        return [*groups, *((pattern, {"weight_decay": 0.0}) for pattern in NO_DECAY), ("*", {})]
+
+    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+        """Recover tokens; a checkpoint has learned that, so only where somebody asks for it."""
+        if setting.n_mux == 1 or not asked_for:
+            return None
+        return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return the task's loss, with the retrieval task beside it."""
+        auto = self.retrieval_weight == "auto"
+        weight = RETRIEVAL_WEIGHT if auto else float(self.retrieval_weight)
+        return RetrievalObjective(1.0, weight if setting.n_mux > 1 else 0.0, self.retrieval_samples)
+
+
+def start_from_published(
+    folder: Path,
+    task: str,
+    *,
+    n_classes: int,
+    n_mux: int,
+    tokenizer: Any,
+    max_length: int,
+    dropout: float,
+    learn_keys: bool,
+) -> tuple[Any, ReferenceTextModule, dict[str, Any]]:
+    """Build a model that starts from a published checkpoint and has a new head.
+
+    Parameters
+    ----------
+    folder : Path
+        As `find_published` returns it.
+    task : {"sequence", "token"}
+        What is to be classified.
+    n_classes : int
+    n_mux : int
+        Has to be that of the checkpoint.
+    tokenizer : tokenizers.Tokenizer or None
+        None takes the folder's.
+    max_length : int
+        Tokens that a row is cut off or padded to.
+    dropout : float
+        Takes the place of the checkpoint's own.
+    learn_keys : bool
+        Whether the multiplexer's keys may be trained; they are if the checkpoint's were.
+
+    Returns
+    -------
+    tokenizer : tokenizers.Tokenizer
+        Cuts off what is too long.
+    module : ReferenceTextModule
+    params : dict
+        The estimator's parameters that describe the model.
+
+    Raises
+    ------
+    ValueError
+        The checkpoint is one of another task or of another number of slots, or its files are
+        missing or contradict each other.
+    """
+    config, tensors = read_config(folder), read_weights(folder)
+    start, family = family_of(folder, tensors)
+    _check_start(folder, config, tensors, start, task)
+    advice = (
+        f"save it there with transformers.AutoTokenizer.from_pretrained({family.tokenizer!r})"
+        ".save_pretrained(folder)"
+    )
+    if task == "sequence":
+        advice += ", or give it as `tokenizer`, a tokenizers.Tokenizer"
+    reader = make_reader(folder, tokenizer, family, advice, {})
+    config = {
+        **config,
+        "hidden_dropout_prob": dropout,
+        "attention_probs_dropout_prob": 0.0,
+        "learn_muxing": bool(config.get("learn_muxing")) and learn_keys,
+    }
+    model, config, kinds = build_model(folder, config, tensors, start, family, task, n_classes)
+    if n_mux != model.n_mux:
+        raise ValueError(
+            f"`n_mux` is {n_mux}, but the checkpoint in {str(folder)!r} was trained with "
+            f"{model.n_mux} slots; set n_mux={model.n_mux}, and predict with fewer if you like"
+        )
+    length = checked_length(folder, model, max_length)
+    fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
+    module = ReferenceTextModule(model, config, kinds, length)
+    return reader, module, described(module, kinds)
+
+
+def _check_start(
+    folder: Path,
+    config: Mapping[str, Any],
+    tensors: Mapping[str, Tensor],
+    start: str,
+    task: str,
+) -> None:
+    """Refuse a classifier of another task.
+
+    DataMUX's warm-up left sequence classifiers behind, which say nothing of the task to come.
+    """
+    found = task_of(config, tensors)
+    warm_up = FAMILIES[start].name == "DataMUX" and found == "sequence"
+    if found in (None, "words", task) or warm_up:
+        return
+    raise ValueError(
+        f"`backbone` {str(folder)!r} holds a {found} classifier, from which no {task} classifier "
+        "can start; give a checkpoint that is pre-trained alone, or load this one with "
+        f"{LOADERS[found]}.from_reference"
+    )

@@ -1,0 +1,243 @@
+"""RevMUX: a frozen encoder, with small reversible adapters that mix texts between its layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from muxlearn._params import Constraint, Integer, Number, OneOf
+from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
+from muxlearn.architectures._checks import check_fits, refuse_parameter, refuse_task
+from muxlearn.backbones import Corpus, Named, Start, make_backbone
+from muxlearn.nn.cut import FrozenEncoder
+from muxlearn.nn.encoder import PretrainedEncoder
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.revmux import (
+    RevMuxClassifier,
+    RevMuxTrainingOutput,
+    info_nce_loss,
+)
+from muxlearn.persistence import FormatError
+from muxlearn.training.objectives import Objective
+
+__all__ = ["RevMUX"]
+
+#: The learning rate of adapters, none of which is trained before.
+_LR = 1e-3
+
+
+class ContrastObjective(Objective):
+    """The task's loss plus InfoNCE between what is unfolded for a text and the text alone.
+
+    Parameters
+    ----------
+    n_mux : int
+        The number of slots; one alone has nothing to be told apart from.
+    weight, temperature : float
+        Of InfoNCE.
+    """
+
+    losses = ("infonce_loss",)
+
+    def __init__(self, n_mux: int, weight: float, temperature: float) -> None:
+        super().__init__()
+        self.n_mux = n_mux
+        self.weight = weight
+        self.temperature = temperature
+
+    def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
+        """Run a module, in training with what the encoder says of each text alone."""
+        contrast = module.training and self.n_mux > 1 and self.weight > 0
+        return module(**inputs, n_mux=n_mux, contrast=contrast)
+
+    def answers(self, output: Any) -> Tensor:
+        """Return the task's answers."""
+        return output.logits if isinstance(output, RevMuxTrainingOutput) else output
+
+    def loss(
+        self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Add the two losses up."""
+        task, reported = super().loss(module, output, targets, weights)
+        if not isinstance(output, RevMuxTrainingOutput):
+            return task, reported
+        contrast = info_nce_loss(output.vectors, output.alone, output.rows, self.temperature)
+        return task + self.weight * contrast, {"infonce_loss": contrast.detach()}
+
+
+class RevMUX(Architecture):
+    """An encoder that stays as it is, with small reversible adapters that mix texts inside it.
+
+    So one encoder serves many tasks (RevMUX, EMNLP 2024): adapters and head alone are trained and
+    saved. `backbone` must be one of the `transformers` library. A saved model looks for it again
+    where it is loaded, and knows it by the SHA-256 of its weights. At ``n_mux=1`` it is the frozen
+    encoder with a head.
+
+    Parameters
+    ----------
+    mux_layer : int, default=None
+        Layers of the encoder that run on each text before it is mixed: from 0, where embeddings
+        are mixed, to one less than there are. None is half of them. With l of L layers before it,
+        multiplexing is at most ``N * L / (N * l + L - l)`` times as fast as the plain encoder, and
+        so never more than ``L / l`` times: with half of the layers 1.33 times at N = 2, 1.6 times
+        at N = 4.
+
+    infonce_weight : float, default=0.25
+        Weight of the InfoNCE loss beside the task's: the vector that is unfolded for a text must
+        be nearer to what the plain encoder makes of this text than to what it makes of any other
+        in the batch. 0 saves that pass of the encoder.
+
+    temperature : float, default=0.05
+        What the cosines of the InfoNCE loss are divided by.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.architectures import RevMUX
+    >>> clf = MuxTextClassifier(
+    ...     n_mux=4, architecture=RevMUX(mux_layer=2), backbone="bert-base-uncased"
+    ... )
+    """
+
+    name = "revmux"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "mux_layer": OneOf(None, Integer(0)),
+        "infonce_weight": Number(0),
+        "temperature": Number(0, open_low=True),
+    }
+    structural = ("mux_layer",)
+
+    def __init__(
+        self,
+        *,
+        mux_layer: int | None = None,
+        infonce_weight: float = 0.25,
+        temperature: float = 0.05,
+    ) -> None:
+        self.mux_layer = mux_layer
+        self.infonce_weight = infonce_weight
+        self.temperature = temperature
+
+    def check(self, setting: Setting) -> None:
+        """Raise for an encoder that cannot be cut, and for parameters of "tmux"."""
+        super().check(setting)
+        refuse_task(self, setting, "sequence")
+        refuse_parameter(self, setting, "multiplexer", "demultiplexer")
+        if setting.params["warm_up"] not in ("auto", None, 0):
+            raise ValueError(
+                f"`warm_up` is {setting.params['warm_up']!r}, but architecture='revmux' has none; "
+                "leave it out"
+            )
+        given, n_mux = setting.params["backbone"], setting.n_mux
+        backbone = make_backbone(given)
+        if not isinstance(backbone, Named) or backbone.is_ours:
+            raise ValueError(
+                f"`backbone` is {given!r}, but architecture='revmux' mixes texts between the "
+                "layers of an encoder of the transformers library; give the folder or the name of "
+                "one"
+            )
+        if _power_of_two(n_mux) != n_mux:
+            raise ValueError(
+                f"`n_mux` is {n_mux}, but architecture='revmux' mixes texts pair by pair; take a "
+                f"power of two, such as {_power_of_two(n_mux)} or {2 * _power_of_two(n_mux)}"
+            )
+        odd = [point for point in setting.operating_points if _power_of_two(point) != point]
+        if odd:
+            raise ValueError(
+                f"`operating_points` holds {odd[0]}, but architecture='revmux' mixes texts pair "
+                "by pair; take powers of two"
+            )
+
+    # The module
+
+    def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
+        """Load the encoder and build fresh adapters around it."""
+        start = self._load(setting, data)
+        return Built(start.reader, self._around(setting, start, n_outputs), self)
+
+    @staticmethod
+    def _load(setting: Setting, data: Corpus) -> Start:
+        params = setting.params
+        backbone = make_backbone(params["backbone"])
+        start = backbone.start(
+            data,
+            n_mux=setting.n_mux,
+            multiplexer=params["multiplexer"],
+            demultiplexer=params["demultiplexer"],
+            n_prefix=0,
+            max_length=params["max_length"],
+            dropout=params["dropout"],
+        )
+        check_fits(setting, start.encoder)
+        start.encoder.float()  # the precision in which adapters are trained
+        return start
+
+    def _around(self, setting: Setting, start: Start, n_outputs: int) -> RevMuxClassifier:
+        encoder, backbone = start.encoder, setting.params["backbone"]
+        assert isinstance(encoder, PretrainedEncoder)
+        if encoder.hidden_size % setting.n_mux:
+            raise ValueError(
+                f"`n_mux` is {setting.n_mux}, but the vectors of `backbone` {str(backbone)!r}, of "
+                f"width {encoder.hidden_size}, cannot be divided among as many slots; lower "
+                "`n_mux`"
+            )
+        try:
+            frozen = FrozenEncoder(encoder, self.mux_layer)
+        except ValueError as error:
+            raise ValueError(
+                f"`backbone` {str(backbone)!r}, `mux_layer` {self.mux_layer}: {error}"
+            ) from error
+        return RevMuxClassifier(frozen, setting.n_mux, n_outputs, setting.params["dropout"])
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return what the encoder is known by."""
+        assert isinstance(module, RevMuxClassifier)
+        return {"backbone_sha256": module.encoder.fingerprint}
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build adapters around the encoder that they were trained on.
+
+        Raises
+        ------
+        OSError
+            The encoder is not where it was.
+        muxlearn.persistence.FormatError
+            There is another one.
+        """
+        backbone, expected = setting.params["backbone"], config["backbone_sha256"]
+        advice = "name the folder where it is now by load(…, backbone=…)"
+        try:
+            module = self._around(setting, self._load(setting, Corpus([], [])), n_outputs)
+        except OSError as error:
+            raise type(error)(
+                f"{error}. The saved model holds adapters only and needs the encoder that they "
+                f"were trained on; {advice}"
+            ) from error
+        if module.encoder.fingerprint != expected:
+            raise FormatError(
+                f"`backbone` {str(backbone)!r} is not the encoder that the adapters were "
+                f"trained on: the SHA-256 of its weights is {module.encoder.fingerprint[:12]}…, "
+                f"not {expected[:12]}…; put that one back, or {advice}"
+            )
+        return module
+
+    # Training
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return the rate of adapters."""
+        return _LR
+
+    def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
+        """Let matrices decay."""
+        return [("*bias*", {"weight_decay": 0.0}), ("*", {})]
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return the task's loss, with InfoNCE beside it."""
+        return ContrastObjective(setting.n_mux, self.infonce_weight, self.temperature)
+
+
+def _power_of_two(number: int) -> int:
+    """Return the largest power of two up to a number."""
+    return 1 << (int(number).bit_length() - 1)

@@ -1,0 +1,379 @@
+"""T-MUX: rows are added up before the encoder and told apart behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, ClassVar
+
+from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf
+from muxlearn.architectures._base import (
+    NO_DECAY,
+    Architecture,
+    Built,
+    ParamGroups,
+    Setting,
+    WarmUp,
+)
+from muxlearn.architectures._checks import check_fits, check_width
+from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
+from muxlearn.architectures.published import PublishedNetwork
+from muxlearn.backbones import (
+    Backbone,
+    Corpus,
+    Encoder,
+    Named,
+    Published,
+    Scratch,
+    Start,
+    make_backbone,
+)
+from muxlearn.backbones.published import find_published
+from muxlearn.backbones.transformers import encoder_from_config
+from muxlearn.nn.demultiplex import (
+    DEMULTIPLEXERS,
+    Demultiplexer,
+    IdentityDemultiplexer,
+    RSADemultiplexer,
+)
+from muxlearn.nn.embedding import MuxSequenceEmbedder
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.multiplex import (
+    MULTIPLEXERS,
+    ContextualMultiplexer,
+    IdentityMultiplexer,
+    Multiplexer,
+    SubspaceMultiplexer,
+)
+from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.nn.tagging import MuxTokenClassifier
+from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
+from muxlearn.rows import IntegerReader
+from muxlearn.training.objectives import Objective
+
+__all__ = ["OWN_SIZE", "TMUX"]
+
+#: Learning rates of an encoder that starts at random or is the packaged one, and of others; of a
+#: pretrainer's, of one that starts at random and of one that has been trained.
+_LR, _TRAINED_LR = 5e-4, 1e-4
+_PRETRAINING_LR, _FURTHER_LR = 1e-3, 2e-4
+
+#: New parts learn this many times faster than a pre-trained encoder.
+_FRESH_LR_FACTOR = 5.0
+
+#: Stands for vectors as wide as the encoder's own.
+OWN_SIZE = 0
+
+#: Which parameters a task has no use for.
+_WITHOUT_EFFECT = {
+    "sequence": ("lexical_size",),
+    "token": ("lexical_length",),
+    "vector": ("lexical_length", "lexical_size", "demux_layers", "retrieval_weight"),
+}
+
+
+class TMUX(Architecture):
+    """The multiplexed Transformer of DataMUX: rows are added up before the encoder.
+
+    How they are marked and told apart, and which encoder runs, is said by the estimator's
+    `multiplexer`, `demultiplexer` and `backbone`.
+
+    Parameters
+    ----------
+    demux_layers : int, default=1
+        Hidden layers of the demultiplexer "rsa". More than one start as if they were one, and
+        take time for each slot that is read.
+
+    learn_keys : bool, default=True
+        Whether the multiplexer is trained or stays as drawn. The layers of "contextual" are
+        trained in any case.
+
+    lexical_path : bool, default=True
+        Whether a row's own words reach its prediction past the mixture, too: next to nothing
+        beside the encoder, and most of what a higher `n_mux` would lose. A classifier takes the
+        weighted mean of their vectors, a tagger narrow vectors of a token and its neighbours. Not
+        in DataMUX; False is the network of the paper. At ``n_mux=1`` only an encoder that has
+        learned to read mixtures has one.
+
+    lexical_length : int or None, default=512
+        Of `MuxTextClassifier`: tokens of a single text whose words the lexical path reads, where
+        that is more than `max_length`; of a long document the encoder reads the beginning. None
+        is `max_length`, which it always is for pairs.
+
+    lexical_size : int, default=64
+        Of `MuxTokenTagger`: width of the lexical path. 0 leaves it out.
+
+    retrieval_weight : float or "auto", default="auto"
+        Weight of the retrieval loss beside the task's (DataMUX, eq. 4). "auto" is 0.1, and 0 where
+        `backbone` comes warmed up.
+
+    retrieval_samples : int, default=32
+        Tokens of each mixture that the retrieval loss looks at in a step, at least one a slot.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.architectures import TMUX
+    >>> clf = MuxTextClassifier(architecture=TMUX(lexical_path=False))
+    """
+
+    name = "tmux"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "demux_layers": Integer(1),
+        "learn_keys": Boolean(),
+        "lexical_path": Boolean(),
+        "lexical_length": OneOf(None, Integer(1)),
+        "lexical_size": Integer(0),
+        "retrieval_weight": OneOf(Choice("auto"), Number(0)),
+        "retrieval_samples": Integer(1),
+    }
+    structural = ("demux_layers", "learn_keys", "lexical_path", "lexical_length", "lexical_size")
+
+    def __init__(
+        self,
+        *,
+        demux_layers: int = 1,
+        learn_keys: bool = True,
+        lexical_path: bool = True,
+        lexical_length: int | None = 512,
+        lexical_size: int = 64,
+        retrieval_weight: float | str = "auto",
+        retrieval_samples: int = 32,
+    ) -> None:
+        self.demux_layers = demux_layers
+        self.learn_keys = learn_keys
+        self.lexical_path = lexical_path
+        self.lexical_length = lexical_length
+        self.lexical_size = lexical_size
+        self.retrieval_weight = retrieval_weight
+        self.retrieval_samples = retrieval_samples
+
+    def check(self, setting: Setting) -> None:
+        """Raise for a parameter that cannot be, or that the task has no use for."""
+        super().check(setting)
+        defaults = TMUX().get_params()
+        for name in _WITHOUT_EFFECT[setting.task]:
+            if (value := getattr(self, name)) != defaults[name]:
+                raise ValueError(f"`{name}` is {value!r}, but has no effect here; leave it out")
+        if self.demux_layers > 1 and setting.params["demultiplexer"] != "rsa":
+            raise ValueError(
+                f"`demux_layers` is {self.demux_layers}, but demultiplexer="
+                f"{setting.params['demultiplexer']!r} has none; leave it out, or take 'rsa'"
+            )
+        backbone = make_backbone(setting.params["backbone"])
+        if isinstance(backbone, Scratch | Published):
+            backbone.check_parameters()
+        given = isinstance(backbone, Scratch) and backbone.tokenizer is not None
+        if given and setting.task != "sequence":
+            raise ValueError("`tokenizer` is for a MuxTextClassifier; leave it out of Scratch(…)")
+
+    # The module
+
+    def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
+        """Build tokenizer and module around the encoder that `backbone` names."""
+        params = setting.params
+        backbone = make_backbone(params["backbone"])
+        if (built := self._build_published(setting, backbone, n_outputs)) is not None:
+            return built
+        if isinstance(backbone, Scratch):
+            check_width(setting, backbone.hidden_size)
+        start = backbone.start(
+            data,
+            n_mux=setting.n_mux,
+            multiplexer=params["multiplexer"],
+            demultiplexer=params["demultiplexer"],
+            n_prefix=self.n_prefix(setting),
+            max_length=params["max_length"],
+            dropout=params["dropout"],
+        )
+        return self.build_around(setting, start, n_outputs, reads_pairs=data.holds_pairs)
+
+    def build_around(
+        self, setting: Setting, start: Start, n_outputs: int, *, reads_pairs: bool = False
+    ) -> Built:
+        """Build a module around an encoder, and let the reader read as far as it does.
+
+        Parameters
+        ----------
+        setting : Setting
+        start : Start
+        n_outputs : int
+        reads_pairs : bool, default=False
+        """
+        check_fits(setting, start.encoder, self.n_prefix(setting))
+        module = self._assemble(setting, start.encoder, n_outputs, start.n_blocks)
+        if start.load_into is not None:
+            start.load_into(module)
+        reader, max_length = start.reader, setting.params["max_length"]
+        # Of a longer pair the encoder would read the first text alone.
+        if setting.task == "sequence" and module.lexical_mean is not None and not reads_pairs:
+            length = max(max_length, self.lexical_length or 0)
+            if isinstance(reader, IntegerReader):
+                reader = replace(reader, max_length=length)
+            else:
+                reader.enable_truncation(length)
+        return Built(reader, module, self)
+
+    def _build_published(
+        self, setting: Setting, backbone: Backbone, n_outputs: int
+    ) -> Built | None:
+        """Build the network of a published checkpoint, None where `backbone` is none."""
+        if isinstance(backbone, Published):
+            name, tokenizer = backbone.checkpoint, backbone.tokenizer
+        elif isinstance(backbone, Named) and not backbone.is_ours:
+            name, tokenizer = backbone.name, None
+        else:
+            return None
+        folder = find_published(name)
+        if folder is None:
+            return None
+        if setting.task == "vector":
+            raise ValueError(
+                f"{backbone.label} is a published multiplexed model, which is warmed up; give it "
+                "to a MuxTextClassifier"
+            )
+        return self._published().build_from(folder, setting, tokenizer, n_outputs)
+
+    def _published(self) -> PublishedNetwork:
+        """Return the architecture of a published checkpoint that is trained as this one is."""
+        names = "learn_keys", "retrieval_weight", "retrieval_samples"
+        return PublishedNetwork(**{name: getattr(self, name) for name in names})
+
+    def for_module(self, module: MuxModule) -> Architecture:
+        """Return the architecture that a module is of."""
+        return self._published() if isinstance(module, ReferenceTextModule) else self
+
+    def _assemble(
+        self, setting: Setting, encoder: Encoder, n_outputs: int, n_blocks: int | None
+    ) -> MuxTextModule:
+        """Put the parts of a module together; all that a new kind of mixture changes is here.
+
+        With `n_blocks`, rows share the blocks of the mixture, and each is read from all of its own.
+        """
+        n_mux, params = setting.n_mux, setting.params
+        n_blocks = n_blocks or self._own_blocks(setting)
+        sizes = n_mux, encoder.embedding_size, bool(self.learn_keys)
+        multiplexer: Multiplexer
+        demultiplexer: Demultiplexer
+        if n_blocks is not None:
+            multiplexer = SubspaceMultiplexer(*sizes, n_blocks)
+        elif n_mux == 1:
+            multiplexer = IdentityMultiplexer(*sizes)
+        elif params["multiplexer"] == "contextual":
+            multiplexer = ContextualMultiplexer(*sizes, params["dropout"])
+        else:
+            multiplexer = MULTIPLEXERS[params["multiplexer"]](*sizes)
+        if n_blocks is None and n_mux == 1:
+            demultiplexer = IdentityDemultiplexer(n_mux, encoder.hidden_size)
+        elif n_blocks is not None or params["demultiplexer"] == "rsa":
+            demultiplexer = RSADemultiplexer(
+                n_mux, encoder.hidden_size, n_blocks, int(self.demux_layers)
+            )
+        else:
+            demultiplexer = DEMULTIPLEXERS[params["demultiplexer"]](n_mux, encoder.hidden_size)
+        parts = encoder, multiplexer, demultiplexer
+        lexical, dropout = bool(self.lexical_path), params["dropout"]
+        if setting.task == "sequence":
+            length = params["max_length"]
+            return MuxSequenceClassifier(*parts, n_outputs, dropout, lexical, length)
+        if setting.task == "token":
+            size = self.lexical_size if lexical else 0
+            return MuxTokenClassifier(*parts, n_outputs, dropout, size)
+        size = encoder.hidden_size if n_outputs == OWN_SIZE else n_outputs
+        return MuxSequenceEmbedder(*parts, size, lexical)
+
+    @staticmethod
+    def _own_blocks(setting: Setting) -> int | None:
+        """Blocks that rows share where the encoder brings none of its own."""
+        params = setting.params
+        divided = (params["multiplexer"], params["demultiplexer"]) == ("subspace", "rsa")
+        blocks = setting.task == "vector" and divided and setting.n_mux > 1
+        return setting.n_mux if blocks else None
+
+    @staticmethod
+    def n_prefix(setting: Setting) -> int:
+        """Return the positions that the demultiplexer takes beside those of a row."""
+        uses = DEMULTIPLEXERS[setting.params["demultiplexer"]].uses_prefix
+        return setting.n_mux if setting.n_mux > 1 and uses else 0
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return sizes and kind of the encoder, and what came with it."""
+        assert isinstance(module, MuxTextModule)
+        encoder = module.encoder
+        config: dict[str, Any] = {"vocab_size": encoder.embedding.num_embeddings}
+        if isinstance(encoder, PretrainedEncoder):
+            config["backbone"] = encoder.model.config.to_dict()
+        else:
+            config["encoder"] = encoder.sizes
+        if module.demultiplexer.by_place:
+            config["n_blocks"] = module.multiplexer.n_blocks
+        config["warmed_up"] = module.warmed_up
+        return config
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build a module as it was saved."""
+        if "reference" in config:
+            return self._published().rebuild(setting, config, n_outputs)
+        encoder: Encoder
+        dropout = setting.params["dropout"]
+        if config.get("backbone") is not None:
+            encoder = encoder_from_config(config["backbone"])
+        elif (sizes := config.get("encoder")) is not None:
+            encoder = CompactEncoder(**sizes, dropout=dropout)
+        else:  # saved before there were any but one's own
+            backbone = make_backbone(setting.params["backbone"])
+            assert isinstance(backbone, Scratch)
+            encoder = backbone.encoder(
+                config["vocab_size"],
+                max_length=setting.params["max_length"],
+                n_prefix=self.n_prefix(setting),
+                dropout=dropout,
+            )
+        module = self._assemble(setting, encoder, n_outputs, config.get("n_blocks"))
+        module.warmed_up = bool(config.get("warmed_up"))
+        return module
+
+    # Training
+
+    def learning_rate(self, setting: Setting, module: MuxModule) -> float:
+        """Return a rate for the encoder: the higher, the less it has learned."""
+        backbone = make_backbone(setting.params["backbone"])
+        if setting.task == "vector":
+            return _PRETRAINING_LR if backbone.from_scratch else _FURTHER_LR
+        return _LR if backbone.packaged or backbone.from_scratch else _TRAINED_LR
+
+    def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
+        """Let what is new learn faster than an encoder that has learned before."""
+        assert isinstance(module, MuxTextModule)
+        from_scratch = make_backbone(setting.params["backbone"]).from_scratch
+        fresh = {} if from_scratch else {"lr": _FRESH_LR_FACTOR * lr}
+        groups: ParamGroups = []
+        if not from_scratch:
+            trained = ["encoder"]
+            if module.warmed_up:
+                trained += ["multiplexer", "demultiplexer", "lexical_mean"]
+            for part in trained:
+                for name in ("*bias", "*[Nn]orm.weight", "*keys", "*embedding.weight"):
+                    groups.append((f"{part}.{name}", {"weight_decay": 0.0}))
+                groups.append((f"{part}.*", {}))
+        for pattern in NO_DECAY:
+            groups.append((pattern, {"weight_decay": 0.0, **fresh}))
+        return [*groups, ("*", fresh)]
+
+    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+        """Recover the tokens of single rows from the mixture (DataMUX, eq. 3)."""
+        assert isinstance(module, MuxTextModule)
+        if setting.n_mux == 1 or (module.warmed_up and not asked_for):
+            return None
+        return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))
+
+    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+        """Return the task's loss, with the retrieval task beside it."""
+        assert isinstance(module, MuxTextModule)
+        weight = self.retrieval_weight
+        if weight == "auto":
+            # A head that nothing has trained would cost more than it brings.
+            weight = 0.0 if module.warmed_up else RETRIEVAL_WEIGHT
+        weight = float(weight) if setting.n_mux > 1 else 0.0
+        return RetrievalObjective(1.0, weight, self.retrieval_samples)

@@ -1,0 +1,46 @@
+"""Encoders that are named: a folder, or a model on the hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from muxlearn.backbones._base import Corpus, Start, cutting
+from muxlearn.backbones.transformers import load_backbone
+from muxlearn.backbones.warmed_up import is_ours, read_pretrained
+
+__all__ = ["Named"]
+
+
+class Named:
+    """A folder or a name on the hub: an encoder of this library or of `transformers`.
+
+    Parameters
+    ----------
+    name : str or path
+    """
+
+    from_scratch = False
+    packaged = False
+
+    def __init__(self, name: str | os.PathLike) -> None:
+        self.name = name
+
+    @property
+    def label(self) -> str:
+        """What to call it in an error."""
+        return f"`backbone` {str(self.name)!r}"
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is a folder that this library has written."""
+        return is_ours(Path(self.name))
+
+    def start(self, corpus: Corpus, *, max_length: int, dropout: float, **wanted: Any) -> Start:
+        """Load the encoder; see `Backbone`."""
+        if self.is_ours:
+            pretrained = read_pretrained(self.name)
+            return pretrained.start(max_length=max_length, dropout=dropout, **wanted)
+        encoder, tokenizer = load_backbone(self.name, dropout)
+        return Start(encoder, cutting(tokenizer, max_length))

@@ -1,0 +1,172 @@
+"""Encoders that are trained from scratch."""
+
+from __future__ import annotations
+
+from itertools import chain
+from typing import Any, ClassVar
+
+from muxlearn._params import Constraint, Integer, OneOf, ParameterObject
+from muxlearn.backbones._base import Corpus, Start, cutting
+from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.rows import (
+    IntegerReader,
+    TokenizerChoice,
+    fingerprint,
+    holds_integers,
+    make_tokenizer,
+    train_tokenizer,
+)
+
+__all__ = ["SCRATCH", "Scratch"]
+
+#: The string that stands for the defaults of `Scratch`.
+SCRATCH = "scratch"
+
+
+class Scratch(ParameterObject):
+    """A compact encoder of these sizes, trained from scratch with a tokenizer of its own.
+
+    Parameters
+    ----------
+    hidden_size : int, default=256
+        Width of the encoder.
+
+    num_hidden_layers : int, default=4
+        Its layers.
+
+    num_attention_heads : int, default=4
+        Its attention heads. Must divide `hidden_size`, except with the architecture "mimoformer",
+        whose heads have a size of their own.
+
+    intermediate_size : int, default=None
+        Width of its feed-forward layers, None for ``4 * hidden_size``.
+
+    vocab_size : int, default=8000
+        Size of the vocabulary that is learned, at least 259 (the bytes and three special tokens).
+
+    tokenizer : {"byte", "char", "word"} or tokenizers.Tokenizer, default=None
+        What the tokens of a text are.
+
+        - None: pieces of words, learned from the texts. Rows may be sequences of integers, too.
+        - "byte": the bytes of UTF-8.
+        - "char": characters, the most frequent `vocab_size` of the training; others are unknown.
+        - "word": words and punctuation, likewise.
+        - A tokenizer of the `tokenizers` library, which is used as it is.
+
+        Of `MuxTextClassifier` alone.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.backbones import Scratch
+    >>> clf = MuxTextClassifier(backbone=Scratch(hidden_size=64, num_hidden_layers=2))
+    >>> clf.get_params()["backbone__hidden_size"]
+    64
+    """
+
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "hidden_size": Integer(1),
+        "num_hidden_layers": Integer(1),
+        "num_attention_heads": Integer(1),
+        "intermediate_size": OneOf(None, Integer(1)),
+        "vocab_size": Integer(259),
+        "tokenizer": TokenizerChoice,
+    }
+
+    label: ClassVar[str] = "`backbone` 'scratch'"
+    name: ClassVar[str] = SCRATCH
+    from_scratch: ClassVar[bool] = True
+    packaged: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        *,
+        hidden_size: int = 256,
+        num_hidden_layers: int = 4,
+        num_attention_heads: int = 4,
+        intermediate_size: int | None = None,
+        vocab_size: int = 8000,
+        tokenizer: Any = None,
+    ) -> None:
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.intermediate_size = intermediate_size
+        self.vocab_size = vocab_size
+        self.tokenizer = tokenizer
+
+    def structure(self) -> dict[str, Any]:
+        """Return the parameters that decide what the encoder looks like, as data."""
+        params = self.get_params(deep=False)
+        return {**params, "tokenizer": fingerprint(self.tokenizer)}
+
+    def learn_reader(self, corpus: Corpus, max_length: int) -> Any:
+        """Learn what turns rows into numbers.
+
+        Parameters
+        ----------
+        corpus : Corpus
+        max_length : int
+            Tokens of a row, of which it cuts off the rest.
+
+        Returns
+        -------
+        tokenizers.Tokenizer or IntegerReader
+        """
+        if holds_integers(corpus.rows):
+            return IntegerReader.learn(corpus.parts, max_length)
+        rows = corpus.as_texts(chain.from_iterable(corpus.parts))
+        if self.tokenizer is None:
+            return cutting(train_tokenizer(rows, self.vocab_size), max_length)
+        return cutting(make_tokenizer(self.tokenizer, rows, self.vocab_size), max_length)
+
+    def encoder(
+        self, vocab_size: int, *, max_length: int, n_prefix: int, dropout: float
+    ) -> CompactEncoder:
+        """Build the encoder, at random.
+
+        Parameters
+        ----------
+        vocab_size : int
+            Tokens that the reader knows.
+        max_length, n_prefix : int
+            Positions of a row, and of a prefix.
+        dropout : float
+
+        Returns
+        -------
+        CompactEncoder
+        """
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"`hidden_size` {self.hidden_size} cannot be divided by `num_attention_heads` "
+                f"{self.num_attention_heads}; change one of them"
+            )
+        return CompactEncoder(
+            vocab_size,
+            self.hidden_size,
+            self.num_hidden_layers,
+            self.num_attention_heads,
+            self.intermediate_size or 4 * self.hidden_size,
+            max_length,
+            n_prefix,
+            dropout,
+        )
+
+    def start(
+        self,
+        corpus: Corpus,
+        *,
+        n_mux: int,
+        multiplexer: str,
+        demultiplexer: str,
+        n_prefix: int,
+        max_length: int,
+        dropout: float,
+    ) -> Start:
+        """Learn a reader and build the encoder; see `Backbone`."""
+        reader = self.learn_reader(corpus, max_length)
+        encoder = self.encoder(
+            reader.get_vocab_size(), max_length=max_length, n_prefix=n_prefix, dropout=dropout
+        )
+        return Start(encoder, reader)

@@ -1,0 +1,94 @@
+"""Parameters and labels in a form that JSON keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["decode_labels", "decode_params", "encode_labels", "encode_params", "plain"]
+
+
+def encode_params(params: dict[str, Any]) -> dict[str, Any]:
+    """Bring parameters into a form that JSON keeps; what is no data is left out.
+
+    Parameters
+    ----------
+    params : dict
+        As `get_params` gives them.
+
+    Returns
+    -------
+    dict
+        Without callbacks, functions, modules and random number generators, which are not data, and
+        without tensors and tokenizers, which have files of their own, and other estimators.
+    """
+    encoded = {}
+    for name, value in params.items():
+        if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
+            continue
+        if hasattr(value, "encode_batch") or hasattr(value, "get_params"):
+            continue
+        if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
+            continue
+        if isinstance(value, dict):
+            value = {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
+        elif isinstance(value, tuple):
+            value = {"tuple": [plain(item) for item in value]}
+        else:
+            value = plain(value)
+        encoded[name] = value
+    return encoded
+
+
+def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
+    """Undo `encode_params`."""
+    params = {}
+    for name, value in encoded.items():
+        if isinstance(value, dict):
+            value = dict(value["pairs"]) if "pairs" in value else tuple(value["tuple"])
+        params[name] = value
+    return params
+
+
+def plain(value: Any) -> Any:
+    """Bring a value into a form that JSON keeps."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str | list):
+        return value
+    return str(value)  # a path or a torch device
+
+
+def encode_labels(labels: NDArray) -> dict[str, Any]:
+    """Bring labels into a form that JSON keeps.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_classes,)
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    TypeError
+        A label is neither a string, a number nor a bool.
+    """
+    values = labels.tolist()
+    strange = [value for value in values if not isinstance(value, str | bool | int | float)]
+    if strange:
+        raise TypeError(
+            f"the label {strange[0]!r} is of type {type(strange[0]).__name__}; a saved folder "
+            "keeps strings, numbers and bools: relabel, or use joblib.dump"
+        )
+    return {"dtype": labels.dtype.str if labels.dtype != object else "object", "values": values}
+
+
+def decode_labels(encoded: dict[str, Any]) -> NDArray:
+    """Undo `encode_labels`."""
+    return np.array(encoded["values"], dtype=encoded["dtype"])

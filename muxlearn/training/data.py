@@ -1,0 +1,216 @@
+"""Batches of mixtures for a training, and for its validation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from muxlearn.mixtures import plan_mixtures, training_batches
+from muxlearn.rows import RowTable
+
+__all__ = ["MixtureData", "ResumableBatches", "Targets", "TrainingBatches", "ValidationBatches"]
+
+
+class Targets(Tensor):
+    """The targets of a batch, of shape (n_targets,), with their weights.
+
+    A tensor, so that skorch's scoring callbacks take it as what is true.
+
+    Attributes
+    ----------
+    weights : Tensor of shape (n_targets,)
+    kept : Tensor of bool, shape (n_answers,), or None
+        Which answers of the module the targets belong to; None stands for all of them.
+    """
+
+    weights: Tensor
+    kept: Tensor | None
+
+    @classmethod
+    def weighted(cls, targets: Tensor, weights: Tensor, kept: Tensor | None = None) -> Targets:
+        """Return targets that know their weights."""
+        made = targets.as_subclass(cls)
+        made.weights, made.kept = weights, kept
+        return made
+
+    def parts(self, device: Any = None) -> tuple[Tensor, Tensor]:
+        """Return targets and weights as plain tensors on a device."""
+        return self.as_subclass(Tensor).to(device), self.weights.to(device)
+
+    def counted(self) -> Targets:
+        """Return the targets whose weight is not zero: those of fillers are left out."""
+        kept = self.weights > 0
+        return Targets.weighted(self.as_subclass(Tensor)[kept], self.weights[kept], kept)
+
+    def answers(self, answers: Tensor) -> Tensor:
+        """Return those of a module's answers that these are the targets of."""
+        return answers if self.kept is None else answers[self.kept.to(answers.device)]
+
+
+@dataclass(eq=False)
+class MixtureData(Dataset):
+    """Rows to form mixtures of, and what the module shall answer.
+
+    Parameters
+    ----------
+    table : RowTable
+    targets : ndarray of int64, shape (n_targets,), default=None
+        The class of each row, or of each word of a table of pieces. None: the rows take part in
+        the retrieval task alone.
+    weights : ndarray of float32, shape (n_targets,), default=None
+        What a target counts in the loss, 1 on average.
+    """
+
+    table: RowTable
+    targets: NDArray[np.int64] | None = None
+    weights: NDArray[np.float32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    # What skorch's callbacks take for scores without cached predictions.
+
+    @property
+    def X(self) -> RowTable:
+        """The rows."""
+        return self.table
+
+    @property
+    def y(self) -> NDArray[np.int64] | None:
+        """The targets, in the order of the rows."""
+        return self.targets
+
+    def batch(
+        self,
+        rows: NDArray[np.int64],
+        counted: NDArray[np.bool_] | None = None,
+        training: bool = False,
+    ) -> tuple[dict[str, Tensor], Targets]:
+        """Collate mixtures into what a skorch step takes.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n_mixtures, n_mux)
+        counted : ndarray of bool, the same shape, default=None
+            False where a row repeats another and shall not count again.
+        training : bool, default=False
+            Whether rows may come in variants.
+
+        Returns
+        -------
+        inputs : dict of Tensor, each (n_mixtures, n_mux, ...)
+        targets : Targets of shape (n_answers,)
+        """
+        if self.targets is None or self.weights is None:
+            counted = np.zeros(rows.shape, bool)
+            targets, weights = np.zeros(0, np.int64), np.zeros(0, np.float32)
+        else:
+            answered, kept = self.table.answers(rows, counted)
+            targets, weights = self.targets[answered], self.weights[answered] * kept
+        if training:
+            inputs = self.table.training_inputs(rows, counted)
+        else:
+            inputs = self.table.inputs(rows, counted)
+        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+        return tensors, Targets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
+
+
+class TrainingBatches:
+    """An iterable that draws new companions each time it is iterated over.
+
+    Parameters
+    ----------
+    data : MixtureData
+    points : tuple of int
+        Rows in a mixture; each batch has one of them.
+    batch_size : int
+        Mixtures in a batch.
+    seed : int
+    """
+
+    def __init__(
+        self, data: MixtureData, points: tuple[int, ...], batch_size: int, seed: int
+    ) -> None:
+        self.data = data
+        self.points = points
+        self.batch_size = batch_size
+        self.rng = np.random.default_rng(seed)
+        self.share, self.n_shares = 0, 1
+
+    def shard(self, share: int, n_shares: int) -> None:
+        """Yield one share of batches that are `n_shares` times as large."""
+        self.share, self.n_shares = share, n_shares
+
+    def __iter__(self) -> Iterator[Any]:
+        for rows in self._draw():
+            # No share is larger than another: of few rows some mixtures stand in two of them.
+            n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
+            own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
+            yield self.data.batch(rows[own], training=True)
+
+    def _draw(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each batch of the next epoch."""
+        size = self.batch_size * self.n_shares
+        return training_batches(self.data.table.lengths, self.points, size, self.rng)
+
+
+class ResumableBatches(TrainingBatches):
+    """Batches of a training from any of its steps on.
+
+    Parameters
+    ----------
+    data, points, batch_size, seed
+        As for `TrainingBatches`.
+    first_step : int
+        The step to begin at; those behind it are the same however often it is interrupted.
+    """
+
+    def __init__(
+        self,
+        data: MixtureData,
+        points: tuple[int, ...],
+        batch_size: int,
+        seed: int,
+        first_step: int,
+    ) -> None:
+        super().__init__(data, points, batch_size, seed)
+        self.seed = seed
+        self.epoch, self.n_skipped = divmod(first_step, -(-len(data) // batch_size))
+
+    def _draw(self) -> list[NDArray[np.int64]]:
+        self.rng = np.random.default_rng([self.seed, self.epoch])
+        rows = super()._draw()[self.n_skipped :]
+        self.epoch, self.n_skipped = self.epoch + 1, 0
+        return rows
+
+
+class ValidationBatches:
+    """The mixtures of some rows as a prediction forms them, the same each time.
+
+    Parameters
+    ----------
+    data : MixtureData
+    n_mux : int
+    batch_size : int
+    """
+
+    def __init__(self, data: MixtureData, n_mux: int, batch_size: int) -> None:
+        self.data = data
+        self.batch_size = batch_size
+        self.plan = plan_mixtures(data.table.lengths, n_mux)
+
+    def __iter__(self) -> Iterator[Any]:
+        for part in self.plan.batches(self.batch_size):
+            if self.data.targets is None:  # a prediction, of fillers too
+                inputs = self.data.table.inputs(part.rows, part.counted)
+                yield {name: torch.from_numpy(values) for name, values in inputs.items()}, None
+            else:
+                inputs, targets = self.data.batch(part.rows, part.counted)
+                yield inputs, targets.counted()

@@ -1,0 +1,280 @@
+"""The skorch net: batches of mixtures in, losses out."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import ClassifierMixin
+from skorch import NeuralNet
+from skorch.callbacks import Callback, PassthroughScoring
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import Dataset
+
+from muxlearn.rows import RowTable
+from muxlearn.training.data import (
+    MixtureData,
+    ResumableBatches,
+    TrainingBatches,
+    ValidationBatches,
+)
+from muxlearn.training.objectives import Objective
+from muxlearn.training.progress import progress_bar
+
+__all__ = ["MuxNet", "RowProgress"]
+
+
+class MuxNet(ClassifierMixin, NeuralNet):
+    """Trains a multiplexed module on mixtures.
+
+    What skorch does to rows it does here to mixtures of rows: scoring callbacks see each row of
+    the validation once, and none of the fillers.
+
+    Parameters
+    ----------
+    objective : Objective
+        What is minimised.
+    operating_points : tuple of int
+        Rows in a mixture; each training step takes one of them.
+    seed : int
+        Decides who is mixed with whom.
+    autocast : torch.dtype or None
+        Precision of the products in training.
+    first_step : int, default=None
+        The step at which a training that was broken off goes on; None where none can be.
+    n_classes : int, default=None
+        None where the module answers with something other than classes.
+    **kwargs
+        For `skorch.NeuralNet`.
+
+    Attributes
+    ----------
+    read : callable or None
+        Turns rows as users hold them into a `RowTable`.
+    """
+
+    read: Callable[[Any], RowTable] | None = None
+
+    def __init__(
+        self,
+        *args: Any,
+        objective: Objective,
+        operating_points: tuple[int, ...] = (1,),
+        seed: int = 0,
+        autocast: torch.dtype | None = None,
+        first_step: int | None = None,
+        n_classes: int | None = None,
+        predict_nonlinearity: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        self.objective = objective
+        self.operating_points = operating_points
+        self.seed = seed
+        self.autocast = autocast
+        self.first_step = first_step
+        self.n_classes = n_classes
+        super().__init__(
+            *args,
+            criterion=nn.Identity,
+            predict_nonlinearity=predict_nonlinearity or objective.probabilities,
+            **kwargs,
+        )
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        names = ["valid_acc", *self.objective.scores]
+        scores = [
+            (name, PassthroughScoring(name, lower_is_better=False, on_train=name != "valid_acc"))
+            for name in names
+        ]
+        losses = [(name, PassthroughScoring(name, on_train=True)) for name in self.objective.losses]
+        return [*super()._default_callbacks, *scores, *losses]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        # The same object as `module_`, which skorch keeps in a form that changes devices.
+        state["module"] = None
+        state.pop("read", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self.module = self.module_
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
+        """Train; remembers an interruption in `interrupted_`."""
+        self.interrupted_ = False
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **kwargs)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
+    @property
+    def _place(self) -> Any:
+        """Return the device of the module."""
+        return self.device
+
+    @property
+    def _bare_module(self) -> nn.Module:
+        """Return the module without what training may have wrapped it in."""
+        return self.module_
+
+    def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield what is not frozen, with names."""
+        named = super().get_all_learnable_params()
+        return ((name, weights) for name, weights in named if weights.requires_grad)
+
+    # Rows
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Return rows as a data set of which mixtures can be formed."""
+        if isinstance(X, Dataset):
+            return X
+        if not isinstance(X, RowTable):
+            if self.read is None:
+                raise ValueError("this net has no reader; give it a MixtureData or a RowTable")
+            X = self.read(X)
+        return MixtureData(X)
+
+    def get_iterator(self, dataset: MixtureData, training: bool = False) -> Any:
+        """Form mixtures: new ones each epoch in training, fixed ones in validation."""
+        points, size = self.operating_points, self.batch_size
+        if not training:
+            return ValidationBatches(dataset, max(points), size)
+        if self.first_step is not None:
+            return ResumableBatches(dataset, points, size, self.seed, self.first_step)
+        return TrainingBatches(dataset, points, size, self.seed)
+
+    # Steps
+
+    def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
+        """Run the module on mixtures; each input is of shape (n_mixtures, n_mux, ...)."""
+        inputs = {name: values.flatten(0, 1).to(self._place) for name, values in x.items()}
+        with self._precision():
+            return self.objective.run(self.module_, inputs, next(iter(x.values())).shape[1])
+
+    @contextlib.contextmanager
+    def _precision(self) -> Iterator[None]:
+        if self.autocast is None:
+            yield
+            return
+        device_type = torch.device(self._place).type
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(torch.autocast(device_type, self.autocast))
+            if device_type == "cpu" and self.module_.training:
+                # The backward pass of torch's fused attention in bfloat16 takes longer on a CPU
+                # than all else in a step.
+                stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+            yield
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Return what is minimised, and keep what the objective reports."""
+        targets, weights = y_true.parts(self._place)
+        if not training:
+            hits = (y_pred.argmax(-1) == targets)[weights > 0]
+            self.history.record_batch("valid_acc", hits.float().mean().item())
+            return self.objective.task_loss(y_pred, targets, weights)
+        loss, reported = self.objective.loss(self._bare_module, y_pred, targets, weights)
+        for name, value in reported.items():
+            self.history.record_batch(name, float(value))
+        return loss
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Take a step; callbacks see the answers to the task, whatever else there is."""
+        step = super().train_step_single(batch, **fit_params)
+        return {**step, "y_pred": self.objective.answers(step["y_pred"])}
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Return the loss and the answers of a batch, without those of fillers."""
+        inputs, targets = batch
+        self._set_training(False)
+        with torch.no_grad():
+            answers = targets.answers(self.objective.answers(self.infer(inputs, **fit_params)))
+            loss = self.get_loss(answers, targets, X=inputs, training=False)
+        return {"loss": loss, "y_pred": answers}
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Return the answers of a batch, without those of fillers."""
+        answers = self.objective.answers(super().evaluation_step(batch, training=training))
+        return answers if batch[1] is None else batch[1].answers(answers)
+
+    # Prediction
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """The numbers of the classes, which scorers of scikit-learn ask for."""
+        if self.n_classes is None:
+            raise AttributeError("this net does not tell classes apart")
+        return np.arange(self.n_classes)
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Return the probabilities of the classes.
+
+        Parameters
+        ----------
+        X : sequence, RowTable or MixtureData
+            Rows as the estimator's `predict` takes them.
+
+        Returns
+        -------
+        ndarray of shape (n_targets, n_classes)
+            In the order of the rows; of a `MixtureData` in that of the mixtures, which is also
+            that of the targets that scoring callbacks gather.
+        """
+        dataset = self.get_dataset(X)
+        answers = super().predict_proba(dataset)
+        if dataset is X:
+            return answers
+        plan = self.get_iterator(dataset).plan
+        with np.errstate(divide="ignore"):
+            return np.exp(dataset.table.unmix(plan, np.log(answers.astype(np.float64))))
+
+    def predict(self, X: Any) -> NDArray[np.int64]:
+        """Return the numbers of the classes, in the order of `predict_proba`."""
+        return self.predict_proba(X).argmax(-1)
+
+
+class RowProgress(Callback):
+    """A progress bar over the rows of an epoch, with the training loss.
+
+    Parameters
+    ----------
+    description : str
+        What is going on, such as "warm-up".
+    """
+
+    def __init__(self, description: str) -> None:
+        self.description = description
+
+    def on_epoch_begin(self, net: MuxNet, dataset_train: Any = None, **kwargs: Any) -> None:
+        """Open the bar."""
+        n_batches = -(-len(dataset_train) // net.batch_size)
+        mean_point = sum(net.operating_points) / len(net.operating_points)
+        batch_size = min(net.batch_size, len(dataset_train))
+        label = f"{self.description} {len(net.history)}/{net.max_epochs}"
+        self.bar_ = progress_bar(int(n_batches * batch_size * mean_point), label, show=True)
+
+    def on_batch_end(self, net: MuxNet, batch: Any, training: bool, **kwargs: Any) -> None:
+        """Move on by the rows of the batch."""
+        if training:
+            self.bar_.update(next(iter(batch[0].values())).shape[:2].numel())
+            self.bar_.set_postfix(loss=f"{kwargs['loss'].item():.3f}", refresh=False)
+
+    def on_epoch_end(self, net: MuxNet, **kwargs: Any) -> None:
+        """Close the bar."""
+        self._close()
+
+    def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
+        """Close the bar of an interrupted epoch."""
+        self._close()
+
+    def _close(self) -> None:
+        if getattr(self, "bar_", None) is not None:
+            self.bar_.close()
+            self.bar_ = None

@@ -1,0 +1,59 @@
+"""How the learning rate rises and falls over the steps of a training."""
+
+from __future__ import annotations
+
+__all__ = ["LinearSchedule", "TrapezoidSchedule"]
+
+
+class LinearSchedule:
+    """A factor that rises from 0 to 1 over a tenth of the steps and falls to 0 over the rest.
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the whole training.
+    """
+
+    def __init__(self, n_steps: int) -> None:
+        self.n_steps = n_steps
+        self.n_rising = max(1, n_steps // 10)
+
+    def __call__(self, step: int) -> float:
+        """Return the factor at a step."""
+        if step < self.n_rising:
+            return (step + 1) / (self.n_rising + 1)
+        return max(0.0, (self.n_steps - step) / max(1, self.n_steps - self.n_rising))
+
+
+class TrapezoidSchedule:
+    """A factor that rises from 0 to 1, stays there, and falls to 0 at the end.
+
+    Such a training can be made longer after the fact: up to the fall, its steps do not depend on
+    how many there are in all (Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond
+    Fixed Training Durations", 2024).
+
+    Parameters
+    ----------
+    n_steps : int
+        Steps of the whole training.
+    first_step : int, default=0
+        The step that the first call is about.
+    n_rising : int, default=200
+    falling : float, default=0.3
+        Share of the steps over which the factor falls.
+    """
+
+    def __init__(
+        self, n_steps: int, first_step: int = 0, n_rising: int = 200, falling: float = 0.3
+    ) -> None:
+        self.n_steps = n_steps
+        self.first_step = first_step
+        self.n_rising = n_rising
+        self.n_falling = max(1, round(falling * n_steps))
+
+    def __call__(self, step: int) -> float:
+        """Return the factor at a step."""
+        step += self.first_step
+        rising = (step + 1) / (self.n_rising + 1)
+        falling = (self.n_steps - step) / self.n_falling
+        return max(0.0, min(1.0, rising, falling))

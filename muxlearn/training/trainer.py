@@ -1,0 +1,249 @@
+"""Composes a skorch net around a module, and fits it."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
+from skorch.helper import predefined_split
+
+from muxlearn.nn.module import MuxModule
+from muxlearn.training.data import MixtureData
+from muxlearn.training.net import MuxNet, RowProgress
+from muxlearn.training.objectives import Objective
+from muxlearn.training.optimizers import Optimizer
+from muxlearn.training.processes import current_accelerator, n_processes, sharded_class
+from muxlearn.training.schedules import LinearSchedule
+
+__all__ = ["Trainer", "copy_callbacks", "explain_out_of_memory"]
+
+
+@contextlib.contextmanager
+def explain_out_of_memory(advice: str) -> Iterator[None]:
+    """Tell who runs out of a GPU's memory what to lower."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
+            f"the GPU has not enough memory for a batch; {advice}. ({error})"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How modules are trained, whatever they are.
+
+    Attributes
+    ----------
+    device : torch.device
+    autocast : torch.dtype or None
+        Precision of the products, None for full.
+    batch_size : int
+        Mixtures in a batch.
+    operating_points : tuple of int
+        Rows in a mixture.
+    lr : float
+        Peak learning rate.
+    param_groups : list of (str, dict)
+        Learning rate and decay by parameter name.
+    optimizer : Optimizer
+    patience : int
+        Epochs without improvement before a training with validation rows ends.
+    verbose : int
+    n_classes : int or None
+    memory_advice : str
+        What can be lowered where the memory of a GPU is too small.
+    """
+
+    device: torch.device
+    autocast: torch.dtype | None
+    batch_size: int
+    operating_points: tuple[int, ...]
+    lr: float
+    param_groups: list[tuple[str, dict[str, float]]]
+    optimizer: Optimizer
+    patience: int = 3
+    verbose: int = 0
+    n_classes: int | None = None
+    memory_advice: str = "lower `batch_size` (mixtures in a batch)"
+
+    def compose(
+        self,
+        module: MuxModule,
+        objective: Objective,
+        *,
+        accelerator: Any = None,
+        callbacks: Any = None,
+        operating_points: tuple[int, ...] | None = None,
+        **options: Any,
+    ) -> MuxNet:
+        """Return an initialised net around a module.
+
+        Parameters
+        ----------
+        module : MuxModule
+        objective : Objective
+        accelerator : accelerate.Accelerator, default=None
+        callbacks : list, default=None
+        operating_points : tuple of int, default=None
+            In the place of the trainer's.
+        **options
+            For `MuxNet`.
+
+        Returns
+        -------
+        MuxNet
+        """
+        if self.verbose < 2:
+            options["callbacks__print_log"] = None
+        net_class, autocast = MuxNet, self.autocast
+        if accelerator is None:
+            options["device"] = str(self.device)
+        else:
+            net_class = sharded_class(net_class)
+            options["accelerator"] = accelerator
+            if accelerator.mixed_precision != "no":
+                autocast = None  # its own is around the module
+        net = net_class(
+            module,
+            objective=objective,
+            **self.optimizer.net_options(self.device.type),
+            optimizer__param_groups=self.param_groups,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            train_split=None,
+            callbacks=callbacks,
+            verbose=max(0, self.verbose - 1),
+            operating_points=operating_points or self.operating_points,
+            autocast=autocast,
+            n_classes=self.n_classes,
+            **options,
+        )
+        net.initialize()
+        return net
+
+    def train(
+        self,
+        module: MuxModule,
+        objective: Objective,
+        data: MixtureData,
+        valid: MixtureData | None = None,
+        *,
+        seed: int,
+        description: str,
+        max_epochs: int,
+        first_epoch: int = 0,
+        schedule: Callable[[int], float] | None = None,
+        callbacks: Sequence[Any] = (),
+        **options: Any,
+    ) -> MuxNet:
+        """Fit a net; an interruption (Ctrl-C) ends it early, and is kept as `interrupted_`.
+
+        Parameters
+        ----------
+        module : MuxModule
+        objective : Objective
+        data, valid : MixtureData
+            Rows of the training, and those on which it is stopped early.
+        seed : int
+        description : str
+            Of the progress bar.
+        max_epochs, first_epoch : int
+        schedule : callable, default=None
+            From the number of a step to the factor of the learning rate.
+        callbacks : sequence of skorch callbacks
+            The user's.
+        **options
+            For `compose`.
+
+        Returns
+        -------
+        MuxNet
+        """
+        if schedule is None:
+            n_steps = max_epochs * -(-len(data) // (self.batch_size * n_processes()))
+            schedule = LinearSchedule(max(1, n_steps))
+        options |= {
+            "seed": seed,
+            "max_epochs": max_epochs,
+            "callbacks": [
+                *self._own_callbacks(schedule, description, callbacks),
+                *callbacks,
+                # The last, since no callback behind it would hear of the end of the last epoch.
+                *(self._early_stopping() if valid is not None else []),
+            ],
+        }
+        accelerator = current_accelerator() if max_epochs > first_epoch else None
+        net = self.compose(module, objective, accelerator=accelerator, **options)
+        if max_epochs <= first_epoch:
+            return net
+        net.train_split = predefined_split(valid) if valid is not None else None
+        with explain_out_of_memory(self.memory_advice):
+            net.partial_fit(data, y=None, epochs=max_epochs - first_epoch)
+        net.train_split = None  # or a pickle would carry the validation rows
+        net.optimizer_.state.clear()  # as large as two more models, and of no use any more
+        for _, callback in net.callbacks_:
+            if isinstance(callback, LRScheduler):
+                callback.lr_scheduler_ = None  # holds the weights once more
+        return net if accelerator is None else self._without_accelerator(net, objective, options)
+
+    def _without_accelerator(self, net: Any, objective: Objective, options: Any) -> MuxNet:
+        """Return a net of one process around what several have trained."""
+        net._unwrap_accelerator()
+        plain = self.compose(net.module_, objective, **options)
+        plain.history, plain.interrupted_ = net.history, net.interrupted_
+        return plain
+
+    def _own_callbacks(
+        self, schedule: Callable[[int], float], description: str, given: Sequence[Any]
+    ) -> list[Any]:
+        """Return the callbacks that every training has, unless the user's take their place."""
+        kinds = [item[1] if isinstance(item, tuple) else item for item in given]
+        callbacks: list[Any] = []
+        if not any(isinstance(kind, GradientNormClipping) for kind in kinds):
+            callbacks.append(("gradient_clipping", GradientNormClipping(1.0)))
+        if not any(isinstance(kind, LRScheduler) for kind in kinds):
+            scheduler = LRScheduler(
+                torch.optim.lr_scheduler.LambdaLR,
+                lr_lambda=schedule,
+                step_every="batch",
+                event_name=None,
+            )
+            callbacks.append(("schedule", scheduler))
+        if self.verbose:
+            callbacks.append(("progress", RowProgress(description)))
+        return callbacks
+
+    def _early_stopping(self) -> list[Any]:
+        stopping = EarlyStopping(patience=self.patience, load_best=True, sink=_silent)
+        return [("early_stopping", stopping)]
+
+
+def copy_callbacks(given: Sequence[Any] | None) -> list[Callback]:
+    """Copy a user's callbacks: skorch changes them as it runs, and a parameter stays.
+
+    Parameters
+    ----------
+    given : sequence of skorch callbacks, or of pairs of a name and a callback, or None
+
+    Returns
+    -------
+    list
+    """
+    try:
+        return copy.deepcopy(list(given or ()))
+    except TypeError:
+        # One holds what cannot be copied, such as the open file of a SummaryWriter.
+        return [
+            (item[0], copy.copy(item[1])) if isinstance(item, tuple) else copy.copy(item)
+            for item in given or ()
+        ]
+
+
+def _silent(message: str) -> None:
+    """Swallow what a callback would print."""
