@@ -82,7 +82,7 @@ plt.show()
 sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
 starts = {
     "warmed up": {"backbone": pretrainer},
-    "from scratch": {"backbone": "scratch", "vocab_size": 4000, "warm_up": None, **sizes},
+    "from scratch": {"backbone": Scratch(vocab_size=4000, **sizes), "warm_up": None},
 }
 numbers = [50, 200]
 accuracy = pd.DataFrame(index=pd.Index(numbers, name="labels"), columns=list(starts), dtype=float)

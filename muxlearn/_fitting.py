@@ -28,6 +28,7 @@ from muxlearn._params import (
     check_parameters,
 )
 from muxlearn.architectures import Architecture, Built, ParamGroups, Setting
+from muxlearn.estimators._nested import as_object
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies
@@ -82,6 +83,25 @@ class FittingMixin(DeviceMixin):
         "random_state": RandomState(),
         "verbose": OneOf(Boolean(), Integer(0)),
     }
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; what is set of an object's, such as ``architecture__grid``, is nested.
+
+        Parameters
+        ----------
+        **params
+            A string whose parameters are set becomes the object that it stands for.
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+        """
+        for name in {key.partition("__")[0] for key in params if "__" in key}:
+            if name in self._get_param_names():
+                given = params.get(name, getattr(self, name))
+                params[name] = as_object(name, given, image=self._task_name == "image")
+        return super().set_params(**params)
 
     def _check_parameters(self) -> None:
         check_parameters(self.get_params(deep=False), self._constraints)

@@ -362,8 +362,7 @@ class MuxImageClassifier(MuxClassifierMixin):
             if value is not None and not _are_sizes(value, low, high):
                 wanted = "one or two" if low == high else "two or three"
                 raise ValueError(
-                    f"`{name}` must be {wanted} whole numbers of at least 1, or None, got "
-                    f"{value!r}"
+                    f"`{name}` must be {wanted} whole numbers of at least 1, or None, got {value!r}"
                 )
         presets = Choice("none", "crop", "crop-flip")
         if not callable(self.augment) and not presets.accepts(self.augment):

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from muxlearn._params import Instance, Integer, Number
 from muxlearn._version import __version__
 from muxlearn.backbones import SCRATCH
+from muxlearn.estimators._nested import flatten, unflatten
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
@@ -53,6 +54,7 @@ _MARK = "<!-- Written by muxlearn, which replaces this file. Without this line i
 
 #: Parameters that may name a folder.
 _FOLDERS = ("backbone", "teacher", "cache", "checkpoint")
+_NESTED_FOLDERS = ("backbone__checkpoint",)
 
 #: Labels that a card names.
 _SHOWN_LABELS = 20
@@ -441,12 +443,16 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
 
 def _origin(estimator: SharingMixin) -> list[str]:
     cls = type(estimator)
-    params = decode_params(encode_params(estimator.get_params(deep=False)))
+    flat = decode_params(encode_params(flatten(estimator.get_params(deep=False))))
+    for name in _NESTED_FOLDERS:
+        if flat.get(name) is not None:
+            flat[name] = _public(flat[name])
+    params = unflatten(flat)
     for name in _FOLDERS:
-        if params.get(name) is not None:
+        if isinstance(params.get(name), str):
             params[name] = _public(params[name])
     lines = [
-        f"    {name}={_cut(repr(params[name]))},\n"
+        f"    {name}={_cut(' '.join(repr(params[name]).split()))},\n"
         for name, parameter in inspect.signature(cls).parameters.items()
         if name in params and repr(params[name]) != repr(parameter.default)
     ]

@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
-from muxlearn.architectures import MIMOConv, MIMOFormer, Trunk
+from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.persistence import FormatError
 from muxlearn.rows._texts import train_tokenizer
@@ -128,13 +128,15 @@ def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
         np.testing.assert_array_equal(given, expected)
 
 
-@pytest.mark.parametrize("architecture", ["mimoconv", "resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize(
+    "architecture", [MIMOConv(width=1), "resnet18", "mobilenet_v3_small"], ids=str
+)
 def test_probabilities_of_images_are_torchs(architecture, tmp_path):
     rng = np.random.default_rng(0)
     X, y = rng.integers(0, 255, (16, 8, 8), np.uint8), [0, 1] * 8
-    clf = MuxImageClassifier(
-        architecture=Trunk(architecture, width=1), n_mux=2, max_epochs=1, random_state=0
-    ).fit(X, y)
+    clf = MuxImageClassifier(architecture=architecture, n_mux=2, max_epochs=1, random_state=0).fit(
+        X, y
+    )
     export_onnx(clf, tmp_path)
     exported = OnnxMuxClassifier.load(tmp_path)
     for n_rows in (1, 2, 7):

@@ -12,7 +12,7 @@ from sklearn.base import clone
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import muxlearn
-from muxlearn import MuxImageClassifier, MuxTextClassifier
+from muxlearn import MuxImageClassifier, MuxTextClassifier, architectures, backbones
 from muxlearn._model_card import is_generated, model_card
 from muxlearn.inspection import TradeoffDisplay
 from muxlearn.nn._loading import rename_parameters
@@ -241,7 +241,9 @@ def test_sequences_of_integers_are_no_texts(untrained, tmp_path, monkeypatch):
 
 def test_the_parameters_on_a_card_make_the_same_estimator(untrained):
     model = untrained(class_weight={"x": 2.0}, operating_points=(1, 2), device="cpu")
-    made = eval(block(text_of(model), "Parameters"), vars(muxlearn))
+    made = eval(
+        block(text_of(model), "Parameters"), vars(muxlearn) | vars(architectures) | vars(backbones)
+    )
     assert made.get_params() == model.get_params()
 
 
@@ -259,7 +261,7 @@ def test_a_card_names_sizes_and_versions(fitted):
     n_weights = sum(weights.numel() for weights in fitted.module_.parameters())
     assert f"`architecture` `'tmux'`; {n_weights:,} weights" in text
     assert "1 to 2; trained at 2\n" in text
-    assert f"muxlearn {muxlearn.__version__} (format 1), Python 3." in text
+    assert f"muxlearn {muxlearn.__version__} (format 2), Python 3." in text
 
 
 def test_operating_points_are_what_it_is_trained_at(untrained):
@@ -308,7 +310,7 @@ def test_a_model_without_mixtures_has_no_companions(untrained):
 
 def test_a_class_of_one_s_own_is_imported_from_where_it_is(fitted):
     own = type("Own", (MuxTextClassifier,), {"__module__": "mine.models"})
-    model = own(**fitted.get_params())
+    model = own(**fitted.get_params(deep=False))
     model.__setstate__(fitted.__getstate__())
     assert "from mine.models import Own\n" in text_of(model)
     assert "text-classification" in str(model_card(model, "me/model"))

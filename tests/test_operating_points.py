@@ -14,7 +14,7 @@ from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn._model_card import model_card
-from muxlearn.architectures import MIMOConv
+from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.backbones import Scratch
 from muxlearn.persistence import FormatError
 from muxlearn.prediction import Predictor, _points
@@ -112,7 +112,7 @@ def test_without_operating_points_those_are_the_capacity_and_its_halves(stopping
 
 def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
     clf = stopping(
-        architecture="mimoformer", backbone=None, n_mux=6, mux_grid=(3, 2), operating_points=None
+        architecture=MIMOFormer(grid=(3, 2)), backbone=None, n_mux=6, operating_points=None
     ).fit(TEXTS, LABELS)
     points = clf.operating_points_
     assert list(points) == sorted({clf.predictor_.resolve_point(n_mux) for n_mux in (6, 3, 1)})

@@ -119,12 +119,12 @@ def test_every_pair_of_multiplexer_and_demultiplexer_comes_back(
         ("class_weight", "balanced"),
         ("operating_points", (1, 2)),
         ("operating_points", [1, 2]),
-        ("intermediate_size", 24),
+        ("backbone__intermediate_size", 24),
         ("warm_up", None),
         ("lr", 1e-3),
         ("dropout", 0),
-        ("demux_layers", 3),
-        ("learn_keys", False),
+        ("architecture__demux_layers", 3),
+        ("architecture__learn_keys", False),
         ("random_state", None),
     ],
 )
@@ -141,7 +141,7 @@ def test_a_parameter_comes_back_with_its_type(tiny, name, value, tmp_path):
     ("name", "value", "plain"),
     [
         ("n_mux", np.int64(2), 2),
-        ("learn_keys", np.True_, True),
+        ("architecture__learn_keys", np.True_, True),
         ("operating_points", [np.int64(1), 2], [1, 2]),
         ("class_weight", {np.int64(0): np.float32(2)}, {0: 2.0}),
         ("device", torch.device("cpu"), "cpu"),
@@ -186,12 +186,13 @@ def test_labels_come_back_with_their_dtype(untrained, labels, tmp_path):
 
 def test_a_folder_from_before_a_parameter_was_there_goes_on_with_its_default(fitted, folder):
     def forget(config):
-        del config["params"]["demux_layers"], config["structure"]["demux_layers"]
+        name = "architecture__demux_layers"
+        del config["params"][name], config["structure"][name]
 
     edit_config(folder, forget)
     loaded = MuxTextClassifier.load(folder)
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS))
-    assert loaded.get_params()["demux_layers"] == 1
+    assert loaded.get_params()["architecture__demux_layers"] == 1
     loaded.set_params(warm_start=True).fit(TEXTS, LABELS)
     assert loaded.n_iter_ == 2 * fitted.n_iter_
 
@@ -285,8 +286,8 @@ def test_a_config_that_was_cut_short_is_damaged(folder, n_bytes):
 
 
 def test_a_newer_format_is_not_loaded(folder):
-    edit_config(folder, lambda config: config.update(format_version=2, muxlearn_version="9.9"))
-    with pytest.raises(FormatError, match=r"of format 2, written by a newer muxlearn \(9\.9\).*up"):
+    edit_config(folder, lambda config: config.update(format_version=3, muxlearn_version="9.9"))
+    with pytest.raises(FormatError, match=r"of format 3, written by a newer muxlearn \(9\.9\).*up"):
         MuxTextClassifier.load(folder)
 
 

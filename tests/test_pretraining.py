@@ -16,21 +16,22 @@ from sklearn.pipeline import make_pipeline
 from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn.architectures import TMUX
 from muxlearn.backbones import Scratch
 from muxlearn.backbones.transformers import load_backbone
 from muxlearn.metrics import retrieval_score
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.training.distillation import Distillation
 from muxlearn.training.teacher import ask_teacher
 
 SUBJECTS = ["the cat", "my old dog", "it"]
 TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
 UNSEEN = [f"a dog {verb} {end}" for verb in "gh" for end in "abc"]
 LABELS = [index % 3 for index in range(len(TEXTS))]
+SIZES = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+SMALL = Scratch(**SIZES, vocab_size=300)
 TINY = {
-    "hidden_size": 16,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
     "max_length": 16,
     "max_epochs": 2,
     "batch_size": 8,
@@ -39,7 +40,8 @@ TINY = {
 
 
 def distiller(teacher, **params):
-    return MuxTextPretrainer(**{**TINY, "n_mux": 4, "teacher": teacher, **params})
+    fixed = {**TINY, "backbone": Scratch(**SIZES), "n_mux": 4, "teacher": teacher}
+    return MuxTextPretrainer(**{**fixed, **params})
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def distilled(bert):
 @pytest.fixture(scope="module")
 def retrieved():
     return MuxTextPretrainer(
-        backbone=Scratch(vocab_size=300),
+        backbone=SMALL,
         **TINY,
         n_mux=2,
         objective="retrieval",
@@ -110,7 +112,10 @@ def test_the_same_seed_gives_the_same_vectors(bert, distilled):
     np.testing.assert_array_equal(again.transform(TEXTS), distilled.transform(TEXTS))
 
 
-@pytest.mark.parametrize("params", [{"token_weight": 0.0}, {"lexical_path": False}])
+@pytest.mark.parametrize(
+    "params",
+    [{"objective": Distillation(token_weight=0.0)}, {"architecture": TMUX(lexical_path=False)}],
+)
 def test_parts_of_the_loss_can_be_left_out(bert, params):
     assert distiller(bert, **params).fit(TEXTS).transform(TEXTS).shape == (len(TEXTS), 16)
 
@@ -207,7 +212,7 @@ def test_the_teacher_of_a_score_must_be_there(distilled, tmp_path):
 
 
 def test_a_search_takes_the_score():
-    pretrainer = MuxTextPretrainer(backbone=Scratch(vocab_size=300), **TINY, objective="retrieval")
+    pretrainer = MuxTextPretrainer(backbone=SMALL, **TINY, objective="retrieval")
     search = GridSearchCV(pretrainer, {"n_mux": [1, 2]}, cv=2).fit(TEXTS)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
 
@@ -425,8 +430,14 @@ def test_its_model_card_says_how_it_is_used(distilled, tmp_path, monkeypatch):
         ({"objective": "retrieval", "teacher": "x"}, "`teacher` is 'x', but objective='retrieval'"),
         ({"objective": "retreival"}, r"did you mean 'retrieval'\?"),
         ({"teacher": "x", "operating_points": (20,)}, "`operating_points` holds 20"),
-        ({"teacher": "x", "token_weight": -1}, "`token_weight` must be a number of at least 0"),
-        ({"teacher": "x", "num_attention_heads": 3}, "cannot be divided by `num_attention_heads`"),
+        (
+            {"teacher": "x", "objective": Distillation(token_weight=-1)},
+            "`token_weight` must be a number of at least 0",
+        ),
+        (
+            {"teacher": "x", "backbone": Scratch(num_attention_heads=3)},
+            "cannot be divided by `num_attention_heads`",
+        ),
     ],
 )
 def test_wrong_parameters_are_named(params, problem):
@@ -465,4 +476,4 @@ def test_nothing_published_is_one():
 
 def test_weights_of_both_objectives_are_numbers(bert):
     with pytest.raises((TypeError, ValueError), match="`retrieval_weight` must be a number"):
-        distiller(bert, objective="both", retrieval_weight="auto").fit(TEXTS)
+        distiller(bert, objective=Distillation(retrieval_weight="auto")).fit(TEXTS)

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.backbones import Scratch
+from muxlearn.architectures import TMUX
+from muxlearn.backbones import Published
 from muxlearn.benchmark.parity import load_case
 from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import (
@@ -217,7 +218,7 @@ def test_the_encoder_sees_what_the_authors_code_saw(path, tmp_path):
     ids = outputs["input.input_ids"]
     texts = [" ".join(map(str, row)) for row in ids.tolist()]
     clf = MuxTextClassifier(
-        backbone=Scratch(tokenizer=tokenizer),
+        backbone=Published(tmp_path, tokenizer=tokenizer),
         n_mux=config["num_instances"],
         max_length=ids.shape[1],
         max_epochs=0,
@@ -273,8 +274,9 @@ def test_a_pickle_predicts_the_same(folder_of):
 
 @both_estimators
 def test_it_learns(folder_of, estimator):
-    params = {"max_epochs": 30, "batch_size": 4, "lr": 0.01, "retrieval_weight": 0, "dropout": 0.0}
-    fitted = estimator(n_mux=3, backbone=folder_of("words"), max_length=5, random_state=0, **params)
+    params = {"max_epochs": 30, "batch_size": 4, "lr": 0.01, "dropout": 0.0}
+    params |= {"architecture": TMUX(retrieval_weight=0), "random_state": 0}
+    fitted = estimator(n_mux=3, backbone=folder_of("words"), max_length=5, **params)
     rows, y = ["a a a", "b b b"] * 12, ["x", "y"] * 12
     if estimator is MuxTokenTagger:
         rows, y = [row.split() for row in rows], [[label] * 3 for label in y]
@@ -285,7 +287,7 @@ def test_it_learns(folder_of, estimator):
 @both_estimators
 def test_the_authors_have_done_the_warm_up_but_it_may_go_on(folder_of, estimator):
     assert start(estimator, folder_of("words")).warm_up_history_ is None
-    asked = start(estimator, folder_of("words"), warm_up="retrieval", warm_up_epochs=2)
+    asked = start(estimator, folder_of("words"), warm_up=2)
     assert len(asked.warm_up_history_) == 2
 
 
@@ -305,7 +307,8 @@ def test_the_head_learns_faster_than_what_has_learned(folder_of):
     [(1, True, True), (1, False, False), (0, True, False), (None, True, False)],
 )
 def test_keys_learn_as_they_did_unless_they_shall_not(folder_of, said, learn_keys, learned):
-    clf = start(MuxTextClassifier, folder_of("words", learn_muxing=said), learn_keys=learn_keys)
+    folder = folder_of("words", learn_muxing=said)
+    clf = start(MuxTextClassifier, folder, architecture=TMUX(learn_keys=learn_keys))
     assert clf.module_.model.multiplexer.keys.requires_grad is learned
 
 
@@ -359,7 +362,7 @@ def test_a_choice_may_agree_or_be_left_out(folder_of, multiplexer):
 )
 def test_a_classifier_of_another_task_is_refused(folder_of, variant, estimator):
     right = ({*DATA} - {estimator}).pop()
-    message = f"from which no {estimator._reference_task} classifier can start.*{right.__name__}.f"
+    message = f"from which no {estimator._task_name} classifier can start.*{right.__name__}.f"
     with pytest.raises(ValueError, match=message):
         start(estimator, folder_of(variant))
 
@@ -390,7 +393,7 @@ def test_a_missing_tokenizer_is_named(folder_of, estimator, variant, name):
 def test_a_tokenizer_may_be_given(folder_of, tmp_path):
     expected = probabilities(start(MuxTextClassifier, folder_of("words")))
     (tmp_path / "words" / "tokenizer.json").unlink()
-    clf = start(MuxTextClassifier, tmp_path / "words", tokenizer=make_tokenizer())
+    clf = start(MuxTextClassifier, Published(tmp_path / "words", tokenizer=make_tokenizer()))
     np.testing.assert_array_equal(probabilities(clf), expected)
     clf.save(tmp_path / "saved")
     again = MuxTextClassifier.load(tmp_path / "saved")

@@ -91,7 +91,7 @@ def _threads() -> int:
     """Import the library, as a worker's first task does, and return the threads of torch."""
     import torch
 
-    import muxlearn._net  # noqa: F401
+    import muxlearn.training.net  # noqa: F401
 
     time.sleep(0.2)  # so that each worker gets one of these tasks
     return torch.get_num_threads()

@@ -32,7 +32,7 @@ import torch
 from numpy.typing import NDArray
 
 from muxlearn import MuxImageClassifier
-from muxlearn.architectures import Trunk
+from muxlearn.architectures import MIMOConv
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.inspection import scale_n_mux
@@ -226,19 +226,25 @@ def _models(
         yield name, *_load_or_fit(args, max(points), multiplexer, points, seed, split)
 
 
+def _architecture(args: Namespace) -> str | MIMOConv:
+    """Return the network that the command line names."""
+    if args.architecture != "mimoconv":
+        return args.architecture
+    return MIMOConv(
+        depth=args.depth or 10,
+        width=args.width or 1,
+        initial_width=args.initial_width or 2,
+        activation=args.activation,
+        isometry_weight=args.isometry_weight,
+    )
+
+
 def build(
     args: Namespace, n_mux: int, multiplexer: str, points: tuple[int, ...] | None, seed: int
 ) -> MuxImageClassifier:
     """Build the classifier for one row of the table."""
     return MuxImageClassifier(
-        architecture=Trunk(
-            args.architecture,
-            depth=args.depth or 10,
-            width=args.width or 1,
-            initial_width=args.initial_width or 2,
-            activation=args.activation,
-            isometry_weight=args.isometry_weight,
-        ),
+        architecture=_architecture(args),
         n_mux=n_mux,
         multiplexer="auto" if n_mux == 1 else multiplexer,
         operating_points=points,

@@ -45,6 +45,7 @@ from muxlearn.datasets import (
     make_listops,
     make_pathfinder,
 )
+from muxlearn.training import Optimizer
 
 _FETCHED = {"image": "uoft-cs/cifar10", "text": "stanfordnlp/imdb"}
 
@@ -173,7 +174,7 @@ def list_models(args: Namespace) -> list[Model]:
         models.append(Model("softmax", (1, 1), {"attention": "softmax"}))
     for variant in args.variant:
         grids = [grid for grid in args.grid if grid != (1, 1)]
-        models += [Model(variant, grid, {"mimo_variant": variant}) for grid in grids]
+        models += [Model(variant, grid, {"variant": variant}) for grid in grids]
     return models
 
 
@@ -192,26 +193,31 @@ def build(args: Namespace, model: Model, split: Split, seed: int) -> MuxTextClas
         ),
         architecture=MIMOFormer(
             grid=model.grid,
-            kernel=args.kernel,
-            n_features=args.features,
             head_dim=args.head_dim,
             positions=args.positions,
             pooling=args.pooling,
             isometry_weight=args.isometry_weight,
+            **_features(args, model),
+            **model.params,
         ),
         n_mux=n_mux,
-        **model.params,
         max_length=split.max_length,
         dropout=args.dropout,
         warm_up=args.warm_up_epochs,
         max_epochs=max(1, round(steps / -(-len(split.X_train) // batch_size))),
         batch_size=batch_size,
         lr=args.lr if args.lr == "auto" else float(args.lr),
-        weight_decay=args.weight_decay,
+        optimizer=Optimizer(weight_decay=args.weight_decay),
         dtype=args.dtype,
         random_state=seed,
         verbose=args.verbose,
     )
+
+
+def _features(args: Namespace, model: Model) -> dict[str, Any]:
+    """Return what is chosen of random features, which softmax does not have."""
+    softmax = model.params.get("attention") == "softmax"
+    return {} if softmax else {"kernel": args.kernel, "n_features": args.features}
 
 
 def read_task(args: Namespace, seed: int) -> Split:

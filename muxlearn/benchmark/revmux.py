@@ -17,7 +17,7 @@ from typing import Any
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
-from muxlearn.architectures import TMUX
+from muxlearn.architectures import TMUX, RevMUX
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.accuracy import bbc_news
@@ -70,9 +70,7 @@ def build(args: Namespace, seed: int) -> dict[str, MuxTextClassifier]:
     make = partial(
         MuxTextClassifier,
         backbone=args.backbone or packaged_minilm(),
-        architecture=TMUX(
-            lexical_length=None, retrieval_weight=0.0, infonce_weight=args.infonce_weight
-        ),
+        architecture=TMUX(lexical_length=None, retrieval_weight=0.0),
         max_length=args.max_length,
         warm_up=None,
         dropout=args.dropout,
@@ -86,7 +84,9 @@ def build(args: Namespace, seed: int) -> dict[str, MuxTextClassifier]:
     for n_mux in points:
         for layer in args.mux_layer if n_mux > 1 else [None]:
             above = "" if layer is None else f" above {layer}"
-            models[f"revmux {n_mux}{above}"] = make(n_mux, architecture="revmux", mux_layer=layer)
+            models[f"revmux {n_mux}{above}"] = make(
+                n_mux, architecture=RevMUX(mux_layer=layer, infonce_weight=args.infonce_weight)
+            )
     return models
 
 
@@ -105,7 +105,7 @@ def _row(
     n_rows: int,
 ) -> dict[str, Any]:
     module = models[name].module_
-    twin = f"{models[name].architecture} 1"
+    twin = f"{models[name].architecture.name} 1"
     accuracies = [result["accuracy"] for result in results[name]]
     alone = [result["accuracy"] for result in results[twin]]
     at_most = float(module.n_mux)

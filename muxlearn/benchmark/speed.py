@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
 
 
@@ -90,12 +91,13 @@ def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier | 
         "n_mux": n_mux,
         "multiplexer": args.multiplexer,
         "demultiplexer": args.demultiplexer,
-        "backbone": "scratch",
-        "hidden_size": args.width,
-        "num_hidden_layers": args.layers,
-        "num_attention_heads": args.heads,
+        "backbone": Scratch(
+            hidden_size=args.width,
+            num_hidden_layers=args.layers,
+            num_attention_heads=args.heads,
+            vocab_size=args.vocab_size,
+        ),
         "max_length": args.length,
-        "vocab_size": args.vocab_size,
         "max_epochs": 0,
         "warm_up": None,
         "dtype": args.dtype,

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from muxlearn.backbones import SCRATCH
+from muxlearn.backbones import SCRATCH, Scratch
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer
@@ -22,10 +22,11 @@ from muxlearn.pretraining import MuxTextPretrainer
 _POINTS = (1, 2, 5, 10, 20)
 _BATCH_SIZE = 48
 
+#: The sizes of the packaged encoder.
+_SIZES = {"hidden_size": 256, "num_hidden_layers": 4}
+
 #: What else made it, whatever the defaults of `MuxTextPretrainer` are one day.
 _RECIPE: dict[str, Any] = {
-    "hidden_size": 256,
-    "num_hidden_layers": 4,
     "max_length": 128,
     "random_state": 0,
 }
@@ -75,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
         n_mux=max(args.operating_points),
         operating_points=tuple(args.operating_points),
         teacher=args.teacher or (_minilm() if backbone == SCRATCH else backbone),
-        backbone=backbone,
+        backbone=Scratch(**_SIZES) if backbone == SCRATCH else backbone,
         batch_size=args.batch_size,
         max_epochs=args.epochs,
         cache=args.folder / "teacher",

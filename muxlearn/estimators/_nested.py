@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from muxlearn.architectures import IMAGE_ARCHITECTURES, TEXT_ARCHITECTURES, Trunk
-from muxlearn.backbones import Published, Scratch
+from muxlearn.architectures import (
+    IMAGE_ARCHITECTURES,
+    TEXT_ARCHITECTURES,
+    Trunk,
+    make_image_architecture,
+    make_text_architecture,
+)
+from muxlearn.backbones import SCRATCH, Published, Scratch
 from muxlearn.training.distillation import Distillation
-from muxlearn.training.optimizers import Optimizer
+from muxlearn.training.optimizers import Optimizer, make_optimizer
 
-__all__ = ["flatten", "unflatten"]
+__all__ = ["as_object", "flatten", "unflatten"]
 
 #: What a parameter may be, by the names that stand for it in a saved folder.
 _KINDS: dict[str, dict[str, type]] = {
@@ -65,3 +71,40 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
         if inner:
             params[name] = kinds[params[name]](**inner)
     return params
+
+
+def as_object(name: str, value: Any, *, image: bool = False) -> Any:
+    """Return the object with parameters of its own that a parameter's value stands for.
+
+    Parameters
+    ----------
+    name : str
+        Of the estimator's parameter.
+    value : object
+    image : bool, default=False
+        Whether the estimator is one of images.
+
+    Returns
+    -------
+    object
+        The value itself where it is such an object.
+
+    Raises
+    ------
+    ValueError
+        It stands for nothing that has parameters.
+    """
+    if hasattr(value, "get_params"):
+        return value
+    if name == "architecture":
+        return make_image_architecture(value) if image else make_text_architecture(value)
+    if name == "backbone" and value == SCRATCH:
+        return Scratch()
+    if name == "optimizer":
+        return make_optimizer(value)
+    if name == "objective" and value in ("distillation", "both"):
+        return Distillation.of(value)
+    raise ValueError(
+        f"`{name}` is {value!r}, which has no parameters of its own"
+        + ("; set backbone='scratch' first, or give Scratch(…)" if name == "backbone" else "")
+    )

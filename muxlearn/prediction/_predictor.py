@@ -213,7 +213,7 @@ class Predictor:
         ndarray or list
             The results of a window, in the order of its rows.
         """
-        from muxlearn._net import progress_bar
+        from muxlearn.training.progress import progress_bar
 
         run = self.runner.start(n_mux)
         prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))

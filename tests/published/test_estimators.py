@@ -64,17 +64,17 @@ def test_the_parameters_describe_the_model(folder_of):
         "n_mux": 3,
         "multiplexer": "hadamard",
         "demultiplexer": "mlp",
-        "learn_keys": False,
-        "hidden_size": 8,
-        "num_hidden_layers": 1,
-        "num_attention_heads": 2,
-        "intermediate_size": 12,
-        "vocab_size": 50265,
+        "architecture__learn_keys": False,
+        "backbone__hidden_size": 8,
+        "backbone__num_hidden_layers": 1,
+        "backbone__num_attention_heads": 2,
+        "backbone__intermediate_size": 12,
+        "backbone__vocab_size": 50265,
         "max_length": 38,
         "dropout": 0.0,
         "batch_size": 5,
     }
-    assert described.items() <= params.items()
+    assert described == {name: params[name] for name in described}
 
 
 def test_keys_of_zeros_and_one_number_are_binary(folder_of, checkpoints):
@@ -254,8 +254,8 @@ def test_training_goes_on(folder_of, variant):
 def test_training_lowers_the_loss(folder_of):
     params = {"max_epochs": 10, "batch_size": 4, "lr": 0.03, "random_state": 0}
     clf = MuxTextClassifier.from_reference(
-        folder_of("rsa"), warm_start=True, retrieval_weight=0, max_length=6, **params
-    )
+        folder_of("rsa"), warm_start=True, max_length=6, **params
+    ).set_params(architecture__retrieval_weight=0)
     losses = clf.fit(TEXTS, [0, 0, 0, 0, 0, 1, 2, 3]).history_[:, "train_loss"]
     assert losses[-1] < 0.8 * losses[0]
 

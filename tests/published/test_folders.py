@@ -79,7 +79,7 @@ def test_a_tokenizer_with_more_tokens_than_vectors_is_refused(folder_of):
 )
 def test_a_model_of_another_task_is_refused(folder_of, variant, right):
     (wrong,) = {MuxTextClassifier, MuxTokenTagger} - {right}
-    message = f"{right._reference_task} classifier, not a .*{right.__name__}.from_reference"
+    message = f"{right._task_name} classifier, not a .*{right.__name__}.from_reference"
     with pytest.raises(ValueError, match=message):
         wrong.from_reference(folder_of(variant))
 
@@ -166,7 +166,7 @@ def test_a_configuration_that_contradicts_the_tensors_is_refused(folder_of, name
         MuxTextClassifier.from_reference(folder)
 
 
-@pytest.mark.parametrize(("name", "value"), [("n_mux", 5), ("hidden_size", 16)])
+@pytest.mark.parametrize(("name", "value"), [("n_mux", 5), ("dropout", 0.5)])
 def test_a_parameter_that_contradicts_the_tensors_is_refused(folder_of, name, value):
     with pytest.raises(ValueError, match=f"`{name}` is {value}, but the model in .* leave it out"):
         MuxTextClassifier.from_reference(folder_of("rsa"), **{name: value})
