@@ -28,7 +28,7 @@ from muxlearn._params import (
     check_parameters,
 )
 from muxlearn.architectures import Architecture, Built, ParamGroups, Setting
-from muxlearn.estimators._nested import as_object
+from muxlearn.estimators import as_object
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._device import seeded
 from muxlearn._fitting import FittingMixin
 from muxlearn._version import __version__
-from muxlearn.estimators._nested import flatten, unflatten
+from muxlearn.estimators import flatten, unflatten
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import (
     FormatError,

@@ -123,7 +123,7 @@ class SharingMixin(SavingMixin):
         muxlearn.persistence.FormatError
             It holds something else, a newer format, another estimator, or damaged files.
         """
-        from muxlearn._hub import find_folder
+        from muxlearn.persistence import find_folder
 
         find = partial(
             find_folder,

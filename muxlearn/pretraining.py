@@ -21,9 +21,8 @@ from muxlearn._device import seeded
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
 from muxlearn._text_base import MuxTextEstimator
 from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, ParamGroups
-from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting
-from muxlearn.backbones.transformers import load_backbone
-from muxlearn.estimators._nested import flatten, unflatten
+from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
+from muxlearn.estimators import flatten, unflatten
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
@@ -384,6 +383,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             built = self._without_heads(self._build(rows, rows, OWN_SIZE))
             return built, built.reader.table(rows), None
         backbone = self._backbone
+        if isinstance(backbone, Scratch):
+            backbone.check_heads()
         teacher, tokenizer = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
         if isinstance(backbone, Scratch):
             architecture, setting = self._make_architecture(), self._setting()

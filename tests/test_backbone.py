@@ -7,7 +7,7 @@ import transformers
 from tokenizers import Tokenizer
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones.transformers import load_backbone, max_positions
+from muxlearn.backbones import load_backbone, max_positions
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12

@@ -8,8 +8,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models
 
-from muxlearn._hub import find_folder, read_tokenizer, read_weights
-from muxlearn.persistence import FormatError
+from muxlearn.persistence import FormatError, find_folder, read_tokenizer, read_weights
 
 COMMIT = "0" * 40
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from muxlearn.backbones.transformers import load_backbone
+from muxlearn.backbones import load_backbone
 from muxlearn.training.teacher import ask_teacher
 
 TEXTS = ["the cat a", "my old dog and the cat", "it", "my old dog b"] * 3

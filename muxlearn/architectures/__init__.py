@@ -11,22 +11,22 @@ from typing import Any
 from torch import nn
 
 from muxlearn._params import Choice
-from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting, WarmUp
-from muxlearn.architectures._checkpoints import load_published
+from muxlearn.architectures._base import Architecture, Built, Setting, WarmUp
+from muxlearn.architectures._base import ParamGroups as ParamGroups
+from muxlearn.architectures._checkpoints import load_published as load_published
 from muxlearn.architectures._image import ImageArchitecture
-from muxlearn.architectures.mimoconv import MIMOConv
-from muxlearn.architectures.mimoformer import MIMOFormer
-from muxlearn.architectures.published import PublishedNetwork
-from muxlearn.architectures.revmux import RevMUX
-from muxlearn.architectures.tmux import OWN_SIZE, TMUX
-from muxlearn.architectures.trunk import Trunk
-from muxlearn.architectures.vision import CNN, MLP
+from muxlearn.architectures._mimoconv import MIMOConv
+from muxlearn.architectures._mimoformer import MIMOFormer
+from muxlearn.architectures._revmux import RevMUX
+from muxlearn.architectures._tmux import OWN_SIZE as OWN_SIZE
+from muxlearn.architectures._tmux import TMUX
+from muxlearn.architectures._trunk import Trunk
+from muxlearn.architectures._vision import CNN, MLP
 
 __all__ = [
     "CNN",
     "IMAGE_ARCHITECTURES",
     "MLP",
-    "OWN_SIZE",
     "TEXT_ARCHITECTURES",
     "TMUX",
     "Architecture",
@@ -34,13 +34,10 @@ __all__ = [
     "ImageArchitecture",
     "MIMOConv",
     "MIMOFormer",
-    "ParamGroups",
-    "PublishedNetwork",
     "RevMUX",
     "Setting",
     "Trunk",
     "WarmUp",
-    "load_published",
     "make_image_architecture",
     "make_text_architecture",
 ]

@@ -15,7 +15,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muxlearn._hub import TOKENIZER_FILES, find_folder, read_tokenizer, read_weights
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
@@ -26,7 +25,13 @@ from muxlearn.nn.reference import (
     with_sizes,
 )
 from muxlearn.nn.reference.module import ReferenceTextModule
-from muxlearn.persistence import FormatError
+from muxlearn.persistence import (
+    TOKENIZER_FILES,
+    FormatError,
+    find_folder,
+    read_tokenizer,
+    read_weights,
+)
 from muxlearn.rows import is_missing
 
 __all__ = [

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from muxlearn.architectures._base import Architecture, Setting
-from muxlearn.backbones import Encoder, make_backbone
-from muxlearn.backbones.transformers import max_positions
+from muxlearn.backbones import Encoder, make_backbone, max_positions
 from muxlearn.nn.encoder import CompactEncoder
 
 __all__ = ["check_fits", "check_width", "refuse_parameter", "refuse_task"]

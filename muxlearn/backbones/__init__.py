@@ -10,29 +10,23 @@ import os
 from typing import Any
 
 from muxlearn._params import PathName
-from muxlearn.backbones._base import Backbone, Corpus, Encoder, Start, cutting
-from muxlearn.backbones.named import Named
-from muxlearn.backbones.packaged import Packaged
-from muxlearn.backbones.published import Published
-from muxlearn.backbones.scratch import SCRATCH, Scratch
-from muxlearn.backbones.warmed_up import Pretrained, Pretrainer, is_pretrainer
+from muxlearn.backbones._base import Backbone, Corpus, Start
+from muxlearn.backbones._base import Encoder as Encoder
+from muxlearn.backbones._base import cutting as cutting
+from muxlearn.backbones._named import Named as Named
+from muxlearn.backbones._packaged import Packaged as Packaged
+from muxlearn.backbones._packaged import load_packaged as load_packaged
+from muxlearn.backbones._published import Published
+from muxlearn.backbones._published import find_published as find_published
+from muxlearn.backbones._scratch import SCRATCH, Scratch
+from muxlearn.backbones._transformers import encoder_from_config as encoder_from_config
+from muxlearn.backbones._transformers import load_backbone as load_backbone
+from muxlearn.backbones._transformers import max_positions as max_positions
+from muxlearn.backbones._warmed_up import Pretrained as Pretrained
+from muxlearn.backbones._warmed_up import Pretrainer as Pretrainer
+from muxlearn.backbones._warmed_up import is_pretrainer as is_pretrainer
 
-__all__ = [
-    "SCRATCH",
-    "Backbone",
-    "BackboneChoice",
-    "Corpus",
-    "Encoder",
-    "Packaged",
-    "Pretrained",
-    "Pretrainer",
-    "Published",
-    "Scratch",
-    "Start",
-    "cutting",
-    "is_pretrainer",
-    "make_backbone",
-]
+__all__ = ["SCRATCH", "Backbone", "Corpus", "Published", "Scratch", "Start", "make_backbone"]
 
 
 class BackboneChoice:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from muxlearn.backbones.transformers import load_backbone
+from muxlearn.backbones import load_backbone
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.benchmark.retrieval import read_lines

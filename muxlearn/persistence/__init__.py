@@ -4,12 +4,10 @@ A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (t
 a text estimator, `tokenizer.json`. Loading one unpickles nothing.
 """
 
-from muxlearn.persistence._encoding import (
-    decode_labels,
-    decode_params,
-    encode_labels,
-    encode_params,
-)
+from muxlearn.persistence._encoding import decode_labels as decode_labels
+from muxlearn.persistence._encoding import decode_params as decode_params
+from muxlearn.persistence._encoding import encode_labels as encode_labels
+from muxlearn.persistence._encoding import encode_params as encode_params
 from muxlearn.persistence._folders import (
     CONFIG,
     FILES,
@@ -26,7 +24,12 @@ from muxlearn.persistence._folders import (
     write_contents,
     write_folder,
 )
-from muxlearn.persistence._version1 import upgrade
+from muxlearn.persistence._hub import TOKENIZER_FILES as TOKENIZER_FILES
+from muxlearn.persistence._hub import find_folder as find_folder
+from muxlearn.persistence._hub import quiet_transformers as quiet_transformers
+from muxlearn.persistence._hub import read_names as read_names
+from muxlearn.persistence._hub import read_tokenizer as read_tokenizer
+from muxlearn.persistence._hub import read_weights as read_weights
 
 __all__ = [
     "CONFIG",
@@ -36,16 +39,11 @@ __all__ = [
     "TOKENIZER",
     "FormatError",
     "check_config",
-    "decode_labels",
-    "decode_params",
-    "encode_labels",
-    "encode_params",
     "existing_folder",
     "parse_config",
     "read_config",
     "read_contents",
     "read_folder",
-    "upgrade",
     "write_contents",
     "write_folder",
 ]

@@ -9,8 +9,7 @@ import torch
 from transformers import BertConfig
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.backbones import Scratch
-from muxlearn.backbones.packaged import load_packaged
+from muxlearn.backbones import Scratch, load_packaged
 from muxlearn.box import _files, pack
 from muxlearn.box.__main__ import main
 from muxlearn.box._texts import gather_texts

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muxlearn.backbones.transformers import quiet_transformers
-from muxlearn.persistence import FormatError
+from muxlearn.persistence._folders import FormatError
 
-__all__ = ["TOKENIZER_FILES", "find_folder", "read_names", "read_tokenizer", "read_weights"]
+__all__ = [
+    "TOKENIZER_FILES",
+    "find_folder",
+    "quiet_transformers",
+    "read_names",
+    "read_tokenizer",
+    "read_weights",
+]
 
 #: What a tokenizer may be kept in; a folder with none of the first three has no tokenizer.
 TOKENIZER_FILES = (
@@ -233,3 +240,20 @@ def read_tokenizer(folder: Path) -> Any:
         raise FormatError(
             f"the tokenizer in {str(folder)!r} cannot be read ({type(error).__name__}: {reason})"
         ) from None
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Keep transformers' own progress bars and advice off the terminal."""
+    from transformers.utils import logging
+
+    verbosity = logging.get_verbosity()
+    had_bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if had_bars:
+            logging.enable_progress_bar()

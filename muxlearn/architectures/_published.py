@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from muxlearn._hub import read_weights
 from muxlearn.architectures._base import (
     NO_DECAY,
     Architecture,
@@ -32,6 +31,7 @@ from muxlearn.architectures._checkpoints import (
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.persistence import read_weights
 from muxlearn.training.objectives import Objective
 
 __all__ = ["PublishedNetwork", "start_from_published"]

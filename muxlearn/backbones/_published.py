@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from muxlearn._hub import TOKENIZER_FILES, find_folder, read_names
 from muxlearn._params import Constraint, ParameterObject, PathName
 from muxlearn.backbones._base import Corpus, Start
+from muxlearn.persistence import TOKENIZER_FILES, find_folder, read_names
 from muxlearn.rows import fingerprint
 
 __all__ = ["Published", "find_published"]

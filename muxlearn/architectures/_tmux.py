@@ -16,8 +16,8 @@ from muxlearn.architectures._base import (
     WarmUp,
 )
 from muxlearn.architectures._checks import check_fits, check_width
+from muxlearn.architectures._published import PublishedNetwork
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
-from muxlearn.architectures.published import PublishedNetwork
 from muxlearn.backbones import (
     Backbone,
     Corpus,
@@ -26,10 +26,10 @@ from muxlearn.backbones import (
     Published,
     Scratch,
     Start,
+    encoder_from_config,
+    find_published,
     make_backbone,
 )
-from muxlearn.backbones.published import find_published
-from muxlearn.backbones.transformers import encoder_from_config
 from muxlearn.nn.demultiplex import (
     DEMULTIPLEXERS,
     Demultiplexer,
@@ -177,6 +177,7 @@ class TMUX(Architecture):
         if (built := self._build_published(setting, backbone, n_outputs)) is not None:
             return built
         if isinstance(backbone, Scratch):
+            backbone.check_heads()
             check_width(setting, backbone.hidden_size)
         start = backbone.start(
             data,

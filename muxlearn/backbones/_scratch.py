@@ -120,6 +120,14 @@ class Scratch(ParameterObject):
             return cutting(train_tokenizer(rows, self.vocab_size), max_length)
         return cutting(make_tokenizer(self.tokenizer, rows, self.vocab_size), max_length)
 
+    def check_heads(self) -> None:
+        """Raise where the heads do not divide the width."""
+        if self.hidden_size % self.num_attention_heads:
+            raise ValueError(
+                f"`hidden_size` {self.hidden_size} cannot be divided by `num_attention_heads` "
+                f"{self.num_attention_heads}; change one of them"
+            )
+
     def encoder(
         self, vocab_size: int, *, max_length: int, n_prefix: int, dropout: float
     ) -> CompactEncoder:
@@ -137,11 +145,7 @@ class Scratch(ParameterObject):
         -------
         CompactEncoder
         """
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"`hidden_size` {self.hidden_size} cannot be divided by `num_attention_heads` "
-                f"{self.num_attention_heads}; change one of them"
-            )
+        self.check_heads()
         return CompactEncoder(
             vocab_size,
             self.hidden_size,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn.backbones._base import Corpus, Start, cutting
-from muxlearn.backbones.transformers import load_backbone
-from muxlearn.backbones.warmed_up import is_ours, read_pretrained
+from muxlearn.backbones._transformers import load_backbone
+from muxlearn.backbones._warmed_up import is_ours, read_pretrained
 
 __all__ = ["Named"]
 

@@ -6,7 +6,7 @@ import functools
 from typing import Any
 
 from muxlearn.backbones._base import Corpus, Start
-from muxlearn.backbones.warmed_up import Pretrained
+from muxlearn.backbones._warmed_up import Pretrained
 from muxlearn.box import read_box
 from muxlearn.persistence import TOKENIZER
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muxlearn.nn.encoder import PretrainedEncoder
+from muxlearn.persistence import quiet_transformers
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["encoder_from_config", "load_backbone", "max_positions", "quiet_transformers"]
+__all__ = ["encoder_from_config", "load_backbone", "max_positions"]
 
 
 def load_backbone(
@@ -208,20 +208,3 @@ def _load(what: str, name: str, parameter: str, load: Any) -> Any:
             )
         reason = str(error).partition("\n")[0]
         raise OSError(f"`{parameter}`: {problem} ({reason})") from error
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Keep transformers' own progress bars and advice off the terminal."""
-    from transformers.utils import logging
-
-    verbosity = logging.get_verbosity()
-    had_bars = logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if had_bars:
-            logging.enable_progress_bar()

@@ -104,7 +104,7 @@ class Pretrained:
         if self.sizes is not None:
             encoder = CompactEncoder(**self.sizes, dropout=dropout)
         else:
-            from muxlearn.backbones.transformers import encoder_from_config
+            from muxlearn.backbones._transformers import encoder_from_config
 
             assert self.transformers_config is not None
             encoder = encoder_from_config(self.transformers_config, dropout)

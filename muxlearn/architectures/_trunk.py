@@ -11,7 +11,7 @@ from torch import nn
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._image import ImageArchitecture, statistics_points
-from muxlearn.architectures.mimoconv import BIND_MULTIPLEXERS
+from muxlearn.architectures._mimoconv import BIND_MULTIPLEXERS
 from muxlearn.nn.module import MuxModule
 
 __all__ = ["Trunk"]

@@ -171,6 +171,7 @@ class MIMOFormer(Architecture):
         refuse_task(self, setting, "sequence")
         refuse_parameter(self, setting, "multiplexer", "demultiplexer")
         backbone, n_mux = self._sizes(setting), setting.n_mux
+        backbone.check_parameters()
         if self.grid is not None and math.prod(self.grid) != n_mux:
             raise ValueError(
                 f"`grid` {tuple(self.grid)} has {math.prod(self.grid)} places, but `n_mux` is "
@@ -215,7 +216,6 @@ class MIMOFormer(Architecture):
                 f"`backbone` is {given!r}, but architecture='mimoformer' is trained from scratch; "
                 "leave it out, give Scratch(…) for sizes of your own, or take architecture='tmux'"
             )
-        backbone.check_parameters()
         return backbone
 
     def _grid(self, n_mux: int) -> tuple[int, int]:
