@@ -76,7 +76,7 @@ HOUSE = tools.read_house()
     "whens",
     [
         pytest.param(["at once"], id="at once"),
-        pytest.param(["at once", "late"], marks=unfinished, id="and late"),
+        pytest.param(["at once", "late"], id="and late"),
         pytest.param(["at once", "late", "for types"], marks=unfinished, id="and for types"),
     ],
 )
