@@ -75,7 +75,7 @@ def long_distilled(bert):
 
 @pytest.fixture(scope="module")
 def long_retrieved():
-    params = {**TINY, "n_mux": 2, "objective": "retrieval", "vocab_size": 300, "lr": 3e-3}
+    params = {**TINY, "n_mux": 2, "objective": "retrieval", "backbone": SMALL, "lr": 3e-3}
     return MuxTextPretrainer(**params | {"max_epochs": 30}).fit(TEXTS)
 
 
