@@ -73,6 +73,11 @@ def test_a_graph_for_the_capacity_and_each_operating_point(exported, folder):
     assert names == {"n_mux_3.onnx", "n_mux_1.onnx", "tokenizer.json", "config.json"}
 
 
+def test_a_graph_names_no_file_of_the_machine_that_made_it(folder):
+    for file in folder.glob("*.onnx"):
+        assert b".py" not in file.read_bytes()
+
+
 @pytest.mark.parametrize("n_mux", [None, 3, 1])
 @pytest.mark.parametrize("n_rows", [1, 2, 18])
 def test_probabilities_of_texts_are_torchs(classifier, exported, n_mux, n_rows):

@@ -141,7 +141,9 @@ def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
                 verbose=False,
             )
             assert program is not None
-            output.write(program.model_proto.SerializeToString())
+            proto = program.model_proto
+            _drop_metadata(proto)
+            output.write(proto.SerializeToString())
     except Exception as error:  # the exporter's own, and of whatever it calls
         reason = str(getattr(error, "__cause__", None) or error).strip().splitlines()
         raise RuntimeError(
@@ -151,6 +153,16 @@ def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
     graph = output.getvalue()
     _check_parity(wrapped, graph, sizes)
     return graph
+
+
+def _drop_metadata(part: Any) -> None:
+    """Drop what torch's exporter notes: lines of code, with the paths of files on this machine."""
+    if "metadata_props" in part.DESCRIPTOR.fields_by_name:
+        del part.metadata_props[:]
+    for field, value in part.ListFields():
+        if field.message_type is not None:
+            for inner in (value,) if hasattr(value, "ListFields") else value:
+                _drop_metadata(inner)
 
 
 def _example(
