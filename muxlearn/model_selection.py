@@ -108,7 +108,7 @@ def fastest_within(
     Raises
     ------
     TypeError, ValueError
-        A parameter is not what it has to be. The callable raises ValueError where `cv_results_`
+        A parameter is invalid. The callable raises ValueError where `cv_results_`
         lacks a metric, a score that is a number, a candidate with ``n_mux=1`` that `of` asks for,
         or the second split that a standard error takes.
 

@@ -61,7 +61,7 @@ def two_processes(tmp_path_factory, tiny_classifier):
     folder = tmp_path_factory.mktemp("two_processes")
     script, job = folder / "script.py", folder / "job.json"
     script.write_text(SCRIPT)
-    # No seed: they have to agree on one.
+    # No seed: they must agree on one.
     random = {"random_state": None, "max_epochs": 3, **EARLY}
     models = [tiny_classifier(batch_size=2, **EXACT), tiny_classifier(batch_size=2, **random)]
     params = [model.get_params() for model in models]

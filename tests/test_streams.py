@@ -327,7 +327,7 @@ def test_without_a_column_called_text_one_must_be_named(fitted, frame, tmp_path)
         (datasets.DatasetDict(), TypeError, "choose one"),
         (datasets.Dataset.from_dict({"a": ["b"]}).to_iterable_dataset(), TypeError, "predict_iter"),
         ("nowhere.parquet", FileNotFoundError, "nowhere.parquet"),
-        (__file__, ValueError, "its name has to end in .parquet"),
+        (__file__, ValueError, "its name must end in .parquet"),
         (Path(__file__).parent, FileNotFoundError, "no Parquet or CSV file"),
     ],
 )

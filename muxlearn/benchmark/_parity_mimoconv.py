@@ -135,7 +135,7 @@ def _nearest_training_errors(case: Mapping[str, Any], tensors: Tensors) -> dict[
     A unit that is zero but for its rounding lies at the kink of its activation. On which side
     differs between processors, even between two runs on one, and with it the gradient, by much
     more than rounding. So a run that is too far away is repeated from weights that are moved by no
-    more than their rounding: one that takes the recorded sides has to meet the recorded numbers.
+    more than their rounding: one that takes the recorded sides must meet the recorded numbers.
     """
     found = _training_errors(case, tensors)
     generator = torch.Generator().manual_seed(0)

@@ -19,7 +19,7 @@ _END = "]"
 # What is grown at once; bounds memory, not the size of the data.
 _TOKENS_AT_ONCE = 2_000_000
 
-# The product of two probabilities has to stay above the smallest float.
+# The product of two probabilities must stay above the smallest float.
 _LEAST_PROBABILITY = 1e-200
 
 _CONSTRAINTS: dict[str, Constraint] = {

@@ -1,7 +1,7 @@
 """Bulk prediction on the engines that people have: Dask, Ray and Spark.
 
-A model that `save` has written is loaded once by every worker process. The folder has to be at
-the same path on all machines, and `muxlearn` has to be installed there.
+A model that `save` has written is loaded once by every worker process. The folder must be at
+the same path on all machines, and `muxlearn` must be installed there.
 """
 
 from muxlearn.distributed._dask import predict_dask

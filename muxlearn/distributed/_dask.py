@@ -61,7 +61,7 @@ def predict_dask(
     FileNotFoundError
         There is no model in `folder`; also from a worker, when the frame is computed.
     TypeError, ValueError
-        A parameter or a column is not what it has to be.
+        A parameter or a column is invalid.
 
     Examples
     --------

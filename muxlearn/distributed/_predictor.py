@@ -166,7 +166,7 @@ def open_folder(
     FileNotFoundError
         There is no such model here.
     TypeError, ValueError
-        A parameter or a column is not what it has to be.
+        A parameter or a column is invalid.
     """
     methods = Choice("predict", "predict_proba")
     if not methods.accepts(method):

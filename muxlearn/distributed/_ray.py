@@ -73,7 +73,7 @@ def predict_ray(
     FileNotFoundError
         There is no model in `folder`; also from an actor, when the dataset is executed.
     TypeError, ValueError
-        A parameter or a column is not what it has to be.
+        A parameter or a column is invalid.
 
     Examples
     --------

@@ -56,7 +56,7 @@ def predict_spark(
         There is no model in `folder`; from a worker as a `PythonException`, when the frame is
         computed.
     TypeError, ValueError
-        A parameter or a column is not what it has to be.
+        A parameter or a column is invalid.
 
     Examples
     --------

@@ -69,7 +69,7 @@ def export_onnx(
         The estimator is of another kind, or has a network that no graph can hold; the message
         says which.
     ValueError
-        `n_mux` or `dtype` is not what it has to be.
+        `n_mux` or `dtype` is invalid.
     ModuleNotFoundError
         A package of the extra ``muxlearn[onnx]`` is missing.
     RuntimeError

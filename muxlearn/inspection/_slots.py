@@ -132,7 +132,7 @@ class SlotDisplay(PlotMixin):
                 "prediction and a slot"
             )
         if places.size == 0 or not np.issubdtype(places.dtype, np.integer) or places.min() < 0:
-            raise ValueError("`slots` has to hold whole numbers of at least 0, one at least")
+            raise ValueError("`slots` must hold whole numbers of at least 0, one at least")
         return cls._count(true, predicted, places, int(places.max()) + 1).plot(ax)
 
     @classmethod

@@ -60,7 +60,7 @@ class FrozenEncoder(nn.Module):
         if not 0 <= self.mux_layer < self.n_layers:
             raise ValueError(
                 f"mux_layer={mux_layer} is outside of 0 to {self.n_layers - 1}: the encoder has "
-                f"{self.n_layers} layers, and one at least has to run on mixtures"
+                f"{self.n_layers} layers, and at least one must run on mixtures"
             )
         self.hidden_size = encoder.hidden_size
         self.fingerprint = weights_digest(model)

@@ -194,7 +194,7 @@ class RSADemultiplexer(Demultiplexer):
     halves are kept apart, so that the key's half is computed once and not at every position.
 
     A slot starts with its own share of the hidden units open and the others closed: its key puts
-    them where GELU is flat. A network that begins with all of them open has to find a way to
+    them where GELU is flat. A network that begins with all of them open must find a way to
     tell the slots apart first, and most of a short training goes by until it does.
 
     Further layers, ``z + gelu(D z)`` as in the reference, follow before the LayerNorm. They start

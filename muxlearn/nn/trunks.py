@@ -210,7 +210,7 @@ class MuxTrunkClassifier(OperatingPointModule):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(
                 f"of {len(images)} images the trunk made {got}, not one row of logits for each: "
-                "stem and classifier have to name modules that run once, in this order"
+                "stem and classifier must name modules that run once, in this order"
             )
         return logits
 

@@ -98,7 +98,7 @@ class _Job:
         n_done = self.parts.n_leading() * rows_per_part
         if self.source.n_rows is not None:
             n_done = min(n_done, self.source.n_rows)
-        # A CSV file has to be read from its start to know how many rows it has.
+        # A CSV file must be read from its start to know how many rows it has.
         self._n_read = 0 if self.source.n_rows is None else n_done
         # Of each window that is being predicted: its part, where it ends, what is kept of it.
         self._ahead: deque[tuple[int, int, Any]] = deque()

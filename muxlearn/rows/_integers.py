@@ -86,7 +86,7 @@ def check_rows(
     first_row : int, default=0
         Number of the first row, for the parts of a stream.
     vocab_size : int, default=None
-        Integers have to be below it. None: any are allowed.
+        Integers must be below it; None allows any.
 
     Returns
     -------

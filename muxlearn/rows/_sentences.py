@@ -283,7 +283,7 @@ def cut_windows(
         Each word is tokenized by itself, and only once however often it occurs.
     sentences : list of list of str
     max_length : int
-        The special tokens counted; there has to be room beside them.
+        Includes the special tokens, beside which there must be room.
     all_pieces : bool
         Read all pieces of a word, not its first alone.
 

@@ -288,7 +288,7 @@ def _find(path: Path) -> list[Path]:
         raise FileNotFoundError(f"there is no file {str(path)!r}")
     if _kind(path) is None:
         raise ValueError(
-            f"`dataset` {str(path)!r} is of an unknown kind; its name has to end in "
+            f"`dataset` {str(path)!r} is of an unknown kind; its name must end in "
             f"{', '.join(_SUFFIXES)}"
         )
     return [path]

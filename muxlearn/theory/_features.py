@@ -138,7 +138,7 @@ def kernel_interference(
     :math:`\sqrt{b / a} \sin\theta / 4\pi` by `a` and :math:`\sqrt{a / b} \sin\theta / 4\pi` by
     `b`; propagated, they give the share of the keys. The features add what
     `relu_feature_moments` says at the mean. Features do not help against cross-talk, nor
-    dimensions against too few features; for the same accuracy both have to grow in proportion to
+    dimensions against too few features; for the same accuracy both must grow in proportion to
     :math:`M N`.
     """
     check_grid(head_dim, grid, cosine)

@@ -434,5 +434,5 @@ def _check_values(
 def _check_slot(slot: tuple[int, int], grid: tuple[int, ...]) -> tuple[int, int]:
     m, n = slot
     if not (0 <= m < grid[0] and 0 <= n < grid[1]):
-        raise ValueError(f"`slot` has to lie on the grid of {grid[0]} x {grid[1]}, got {slot}")
+        raise ValueError(f"`slot` must lie on the grid of {grid[0]} x {grid[1]}, got {slot}")
     return m, n

@@ -217,9 +217,9 @@ def test_a_tagger_counts_tokens_in_the_slot_of_their_sentence(tagger):
     [
         (([1], [1, 2], [0, 0]), "`y_true` has 1 labels"),
         (([1], [1], [[0, 0]]), "`y_true` has 1 labels"),
-        (([1], [1], [-1]), "`slots` has to hold whole numbers"),
-        (([1], [1], [0.0]), "`slots` has to hold whole numbers"),
-        (([], [], []), "`slots` has to hold whole numbers"),
+        (([1], [1], [-1]), "`slots` must hold whole numbers"),
+        (([1], [1], [0.0]), "`slots` must hold whole numbers"),
+        (([], [], []), "`slots` must hold whole numbers"),
         (([1], [1], [1]), "slot 0 of 2 never held a row; give more rows"),
     ],
 )
