@@ -41,7 +41,7 @@ def register_scorers() -> None:
     """Make the names of the scorers known to scikit-learn, as ``scoring="entity_f1"``.
 
     Without scikit-learn's private table of scorers this does nothing; the scorers themselves can
-    be given as `scoring` all the same.
+    still be given as `scoring`.
     """
     # scikit-learn (1.6 to 1.9) has no public way to add a scorer, and looks names up here only.
     table = getattr(sys.modules.get("sklearn.metrics._scorer"), "_SCORERS", None)

@@ -75,7 +75,7 @@ def entity_f1_score(
         The right tags and the predicted ones, for each sentence one for each token.
     scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
         None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S is one all the same; tags in IOB1 and IOE1
+        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
         are read so, too. A scheme counts those entities only that are complete by its rules.
     average : {"micro", "macro", "weighted"} or None, default="micro"
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
@@ -130,7 +130,7 @@ def entity_precision_score(
         The right tags and the predicted ones, for each sentence one for each token.
     scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
         None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S is one all the same; tags in IOB1 and IOE1
+        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
         are read so, too. A scheme counts those entities only that are complete by its rules.
     average : {"micro", "macro", "weighted"} or None, default="micro"
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
@@ -185,7 +185,7 @@ def entity_recall_score(
         The right tags and the predicted ones, for each sentence one for each token.
     scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
         None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S is one all the same; tags in IOB1 and IOE1
+        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
         are read so, too. A scheme counts those entities only that are complete by its rules.
     average : {"micro", "macro", "weighted"} or None, default="micro"
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
@@ -241,7 +241,7 @@ def entity_precision_recall_fscore_support(
         The right tags and the predicted ones, for each sentence one for each token.
     scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
         None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S is one all the same; tags in IOB1 and IOE1
+        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
         are read so, too. A scheme counts those entities only that are complete by its rules.
     average : {"micro", "macro", "weighted"} or None, default=None
         "micro" counts all entities together; "macro" is the mean over the types, "weighted" by

@@ -1,8 +1,8 @@
 """The theory of multiplexing, as functions that can be checked by running them.
 
-A self-attention layer for sequences in superposition, written down in closed form (after
-DataMUX); bounds on the interference between them in MIMOFormer's scores and values; and how many
-slots a mixture holds. Beside each statement stands a function that measures it.
+It has a self-attention layer for sequences in superposition in closed form (after DataMUX), bounds
+on their interference in MIMOFormer's scores and values, and the number of slots that a mixture can
+hold. For each statement there is a function that measures it.
 """
 
 from muxlearn.theory._attention import (
