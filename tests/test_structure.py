@@ -18,13 +18,17 @@ ROOT = Path(__file__).parents[1]
 #: `__main__`, is imported by nothing and may import everything.
 FLOORS = (
     {"benchmark"},
-    {"distributed", "export", "inspection", "model_selection", "pretraining", "testing"},
+    {
+        *("distributed", "export", "inspection", "model_selection", "parallel", "pretraining"),
+        "testing",
+    },
     {"estimators"},
     {"architectures"},
     {"backbones"},
     {"box"},
     {"prediction"},
-    {"parallel", "training"},
+    {"_device"},
+    {"training"},
     {"tasks"},
     {"metrics"},
     {"rows"},
@@ -32,7 +36,7 @@ FLOORS = (
     {"datasets", "theory"},
     {"nn"},
     {"mixtures"},
-    {"_device", "_params", "_timing", "_version", "_workers"},
+    {"_params", "_timing", "_version"},
 )
 
 #: A module of ours is imported late where that defers one of these, and for no other reason.

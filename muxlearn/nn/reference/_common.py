@@ -88,7 +88,8 @@ class ReferenceModel(nn.Module):
     _backbone_name: ClassVar[str]
     # What the names of the tensors that give the logits begin with, in any model of the family.
     _head_names: ClassVar[tuple[str, ...]]
-    _duplicates: ClassVar[Mapping[str, str]]
+    #: Beginnings of names of tensors that a checkpoint may hold twice, and of the name that is kept.
+    duplicates: ClassVar[Mapping[str, str]]
 
     def __init__(
         self,
@@ -154,8 +155,8 @@ class ReferenceModel(nn.Module):
         ValueError
             If the tensors are those of another model; lists them.
         """
-        given, problems = rename_duplicates(state_dict, cls._duplicates)
-        kinds = cls._read_kinds(given, n_classes)
+        given, problems = rename_duplicates(state_dict, cls.duplicates)
+        kinds = cls.read_kinds(given, n_classes)
         model = cls(with_sizes(config, given, cls._backbone_name), **kinds, **options)
         names = model._names() | {"backbone.": cls._backbone_name}
         what = f"a model of {model.n_mux} slots (instance_embedding)"
@@ -171,12 +172,21 @@ class ReferenceModel(nn.Module):
         return model.eval()
 
     @classmethod
-    def _read_kinds(
+    def read_kinds(
         cls, given: Mapping[str, Tensor], n_classes: int | None = None
     ) -> dict[str, Any]:
         """Read the arguments of the class, but `config`, off the tensors.
 
-        `n_classes`, where it is given, stands for what the tensors say of the head.
+        Parameters
+        ----------
+        given : Mapping of str to Tensor
+            The tensors of a checkpoint, each once.
+        n_classes : int, default=None
+            Classes of a new head; None reads them off the tensors.
+
+        Returns
+        -------
+        dict
         """
         raise NotImplementedError
 

@@ -56,7 +56,7 @@ class _DataMux(ReferenceModel):
         "demultiplexer.layernorm_presoftmax.",
         "demultiplexer.out_proj.",
     )
-    _duplicates: ClassVar[Mapping[str, str]] = {
+    duplicates: ClassVar[Mapping[str, str]] = {
         "retrieval_head.bias": "retrieval_head.decoder.bias",
         "demultiplexer.bias": "demultiplexer.decoder.bias",
     }
@@ -99,7 +99,7 @@ class _DataMux(ReferenceModel):
         raise NotImplementedError
 
     @classmethod
-    def _read_kinds(
+    def read_kinds(
         cls, given: Mapping[str, Tensor], n_classes: int | None = None
     ) -> dict[str, Any]:
         mlp = any(name.startswith("demultiplexer.demux_module.") for name in given)

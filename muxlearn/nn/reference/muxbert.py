@@ -59,7 +59,7 @@ class _MuxBert(ReferenceModel):
     _summary_id = 101
     _backbone_name = "bert."
     _head_names = ("classifier.",)
-    _duplicates: ClassVar[Mapping[str, str]] = {
+    duplicates: ClassVar[Mapping[str, str]] = {
         "demultiplexer.demux_module.": "demux_module.",
         "retrieval_head.demux_module.": "demux_module.",
         "retrieval_head.bias": "retrieval_head.decoder.bias",
@@ -108,7 +108,7 @@ class _MuxBert(ReferenceModel):
         )
 
     @classmethod
-    def _read_kinds(
+    def read_kinds(
         cls, given: Mapping[str, Tensor], n_classes: int | None = None
     ) -> dict[str, Any]:
         n_layers = count_layers(given, "demux_module.dense_{}.weight", 1)

@@ -18,7 +18,7 @@ def make(muxbert):
         config, tensors = muxbert(**kinds)
         model_class = CLASSES[level]
         model = model_class.from_state_dict(config, tensors)
-        return ReferenceTextModule(model, config, model_class._read_kinds(tensors), length).eval()
+        return ReferenceTextModule(model, config, model_class.read_kinds(tensors), length).eval()
 
     return build
 
