@@ -88,7 +88,7 @@ class ReferenceModel(nn.Module):
     _backbone_name: ClassVar[str]
     # What the names of the tensors that give the logits begin with, in any model of the family.
     _head_names: ClassVar[tuple[str, ...]]
-    #: Beginnings of names of tensors that a checkpoint may hold twice, and of the name that is kept.
+    #: Beginnings of names of tensors that a checkpoint may hold twice, and the name that is kept.
     duplicates: ClassVar[Mapping[str, str]]
 
     def __init__(
