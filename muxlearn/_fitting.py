@@ -361,7 +361,8 @@ class FittingMixin(DeviceMixin):
         self._connect_net()
 
     def _connect_net(self) -> None:
-        """Let the net read rows as users hold them."""
+        """Let the net read rows as users hold them, and mix them as a prediction does."""
+        self.net_.plan = lambda table, n_mux: self.predictor_.planner.plan(table, n_mux)
         self.net_.read = lambda rows: self._reader.table(self._reader.check(rows))
 
     def _structure_params(self) -> dict[str, Any]:

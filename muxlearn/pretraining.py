@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -410,7 +410,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     def _without_heads(self, built: Built) -> Built:
         """Leave the retrieval task's head out where that is not learned."""
         if not Distillation.of(self.objective).retrieval_weight:
-            built.module.retrieval = None
+            cast(MuxSequenceEmbedder, built.module).retrieval = None
         return built
 
     def _ask(
@@ -524,7 +524,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         module = super()._rebuild(config, config["vector_size"])
         params = unflatten(decode_params(config["params"]))
         if not Distillation.of(params.get("objective", self.objective)).retrieval_weight:
-            module.retrieval = None
+            cast(MuxSequenceEmbedder, module).retrieval = None
         return module
 
 

@@ -85,7 +85,7 @@ class ImageArchitecture(Architecture):
     #: What the multiplexer may be; the first is meant by "auto".
     multiplexers: ClassVar[tuple[str, ...]]
     constraints: ClassVar[dict[str, Constraint]] = {"learn_keys": Boolean()}
-    structural = ("learn_keys",)
+    structural: ClassVar[tuple[str, ...]] = ("learn_keys",)
 
     learn_keys: bool
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,12 +28,12 @@ class Corpus:
         Turns rows into the texts that a tokenizer is trained on.
     """
 
-    rows: Sequence[Any]
-    extra: Sequence[Any]
+    rows: Any
+    extra: Any
     as_texts: Callable[[Iterable[Any]], Iterable[Any]] = iter
 
     @property
-    def parts(self) -> list[Sequence[Any]]:
+    def parts(self) -> list[Any]:
         """All rows, in one part or two."""
         return [self.rows] if self.extra is self.rows else [self.rows, self.extra]
 

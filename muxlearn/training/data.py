@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from skorch.dataset import Dataset
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from muxlearn.mixtures import plan_mixtures, training_batches
+from muxlearn.mixtures import MixturePlan, training_batches
 from muxlearn.rows import RowTable
 
 __all__ = ["MixtureData", "ResumableBatches", "Targets", "TrainingBatches", "ValidationBatches"]
@@ -197,20 +197,20 @@ class ValidationBatches:
     Parameters
     ----------
     data : MixtureData
-    n_mux : int
+    plan : MixturePlan
     batch_size : int
     """
 
-    def __init__(self, data: MixtureData, n_mux: int, batch_size: int) -> None:
+    def __init__(self, data: MixtureData, plan: MixturePlan, batch_size: int) -> None:
         self.data = data
         self.batch_size = batch_size
-        self.plan = plan_mixtures(data.table.lengths, n_mux)
+        self.plan = plan
 
     def __iter__(self) -> Iterator[Any]:
         for part in self.plan.batches(self.batch_size):
             if self.data.targets is None:  # a prediction, of fillers too
-                inputs = self.data.table.inputs(part.rows, part.counted)
-                yield {name: torch.from_numpy(values) for name, values in inputs.items()}, None
+                arrays = self.data.table.inputs(part.rows, part.counted)
+                yield {name: torch.from_numpy(values) for name, values in arrays.items()}, None
             else:
                 inputs, targets = self.data.batch(part.rows, part.counted)
                 yield inputs, targets.counted()

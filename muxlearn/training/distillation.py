@@ -129,7 +129,8 @@ class DistillationObjective(Objective):
     ) -> tuple[Tensor, dict[str, Any]]:
         """Add the losses up."""
         assert isinstance(output, EmbeddingTrainingOutput)
-        total, reported = output.rows.new_zeros(()), {}
+        total = output.rows.new_zeros(())
+        reported: dict[str, Any] = {}
         if self.teacher is not None:
             loss, reported = self._distillation_loss(output, targets.cpu().numpy())
             total = total + loss

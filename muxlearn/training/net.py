@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
+from muxlearn.mixtures import MixturePlan, plan_mixtures
 from muxlearn.rows import RowTable
 from muxlearn.training.data import (
     MixtureData,
@@ -56,9 +57,12 @@ class MuxNet(ClassifierMixin, NeuralNet):
     ----------
     read : callable or None
         Turns rows as users hold them into a `RowTable`.
+    plan : callable or None
+        Plans the mixtures of a table, at some `n_mux`, as the estimator's `predict` does.
     """
 
     read: Callable[[Any], RowTable] | None = None
+    plan: Callable[[RowTable, int], MixturePlan] | None = None
 
     def __init__(
         self,
@@ -99,7 +103,9 @@ class MuxNet(ClassifierMixin, NeuralNet):
         state = super().__getstate__()
         # The same object as `module_`, which skorch keeps in a form that changes devices.
         state["module"] = None
+        # Those belong to the estimator, which gives them back.
         state.pop("read", None)
+        state.pop("plan", None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -146,7 +152,11 @@ class MuxNet(ClassifierMixin, NeuralNet):
         """Form mixtures: new ones each epoch in training, fixed ones in validation."""
         points, size = self.operating_points, self.batch_size
         if not training:
-            return ValidationBatches(dataset, max(points), size)
+            if dataset.targets is None and self.plan is not None:
+                capacity = int(cast(Any, self._bare_module).n_mux)
+                return ValidationBatches(dataset, self.plan(dataset.table, capacity), size)
+            plan = plan_mixtures(dataset.table.lengths, max(points))
+            return ValidationBatches(dataset, plan, size)
         if self.first_step is not None:
             return ResumableBatches(dataset, points, size, self.seed, self.first_step)
         return TrainingBatches(dataset, points, size, self.seed)

@@ -92,7 +92,7 @@ class Optimizer:
         ValueError
             torch has no such optimizer.
         """
-        kind = self.kind
+        kind: Any = self.kind
         if isinstance(kind, str):
             kind = getattr(torch.optim, kind, None)
             if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
