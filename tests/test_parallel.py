@@ -15,6 +15,7 @@ from accelerate.state import AcceleratorState, GradientState
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv
+from muxlearn.estimators import flatten
 from muxlearn.parallel import train_with
 
 ROOT = Path(__file__).parents[1]
@@ -23,13 +24,14 @@ TEXTS = [f"{a} {b} {c}" for a in ("rain", "goal") for b in ("and", "of") for c i
 LABELS = [text.split()[0] for text in TEXTS]
 
 # Without dropout and sampled tokens there is nothing random in a step.
-EXACT = {"warm_up": None, "retrieval_weight": 0.0, "dropout": 0.0, "max_epochs": 5}
-EARLY = {"early_stopping": True, "validation_fraction": 0.25, "n_iter_no_change": 1}
+EXACT = {"warm_up": None, "architecture__retrieval_weight": 0.0, "dropout": 0.0, "max_epochs": 5}
+EARLY = {"early_stopping": 1, "validation_fraction": 0.25}
 
 SCRIPT = """
 import json, sys
 from accelerate import Accelerator
 from muxlearn import MuxTextClassifier
+from muxlearn.estimators import unflatten
 from muxlearn.parallel import train_with
 
 job = json.load(open(sys.argv[1]))
@@ -37,7 +39,7 @@ accelerator = Accelerator(cpu=True)
 results = []
 with train_with(accelerator):
     for params in job["params"]:
-        clf = MuxTextClassifier(**params).fit(job["X"], job["y"])
+        clf = MuxTextClassifier(**unflatten(params)).fit(job["X"], job["y"])
         loss = [epoch["train_loss"] for epoch in clf.history_]
         points = getattr(clf, "operating_points_", None)
         proba = clf.predict_proba(job["X"]).tolist()
@@ -64,7 +66,7 @@ def two_processes(tmp_path_factory, tiny_classifier):
     # No seed: they must agree on one.
     random = {"random_state": None, "max_epochs": 3, **EARLY}
     models = [tiny_classifier(batch_size=2, **EXACT), tiny_classifier(batch_size=2, **random)]
-    params = [model.get_params() for model in models]
+    params = [flatten(model.get_params(deep=False)) for model in models]
     job.write_text(json.dumps({"X": TEXTS * 3, "y": LABELS * 3, "params": params}))
     command = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone"]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
@@ -105,7 +107,7 @@ def test_every_process_has_the_speeds_of_one(two_processes):
 def test_the_fitted_estimator_keeps_no_accelerator(tiny_classifier):
     with train_with(Accelerator(cpu=True)):
         clf = tiny_classifier().fit(TEXTS, LABELS)
-    assert type(clf.net_).__name__ == "MuxTextNet"
+    assert type(clf.net_).__name__ == "MuxNet"
     loaded = pickle.loads(pickle.dumps(clf))
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS))
 
