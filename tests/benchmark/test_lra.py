@@ -83,7 +83,7 @@ def test_reviews_are_read_as_bytes(options, monkeypatch):
     assert split.tokenizer == "byte"
     assert [f"review {i}" for i in split.y_train] == split.X_train
     clf = lra.build(args, lra.list_models(args)[1], split, 0)
-    assert (clf.n_mux, clf.mux_grid, clf.max_length) == (4, (2, 2), 9)
+    assert (clf.n_mux, clf.architecture.grid, clf.max_length) == (4, (2, 2), 9)
 
 
 def test_papers_are_read_from_a_folder(options, tmp_path):
