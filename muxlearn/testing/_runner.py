@@ -130,8 +130,9 @@ def check_text_estimator(
     Examples
     --------
     >>> from muxlearn import MuxTextClassifier
+    >>> from muxlearn.backbones import Scratch
     >>> from muxlearn.testing import check_text_estimator
-    >>> clf = MuxTextClassifier(n_mux=1, backbone="scratch", hidden_size=16, max_epochs=1)
+    >>> clf = MuxTextClassifier(n_mux=1, backbone=Scratch(hidden_size=16), max_epochs=1)
     >>> results = check_text_estimator(clf)  # doctest: +SKIP
     """
     if on_fail not in ("raise", "warn", None):
