@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._device import DeviceMixin, seeded
 from muxlearn._params import (
     Boolean,
     Callbacks,
@@ -34,6 +33,7 @@ from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies
 from muxlearn.rows import Reader, RowTable, ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
+from muxlearn.training.devices import DeviceMixin, seeded
 from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
 from muxlearn.training.processes import agree_on
 

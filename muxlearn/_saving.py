@@ -10,7 +10,6 @@ from typing import Any, ClassVar, TypeVar
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._device import seeded
 from muxlearn._fitting import FittingMixin
 from muxlearn._version import __version__
 from muxlearn.estimators import flatten, unflatten
@@ -23,6 +22,7 @@ from muxlearn.persistence import (
     write_folder,
 )
 from muxlearn.prediction import Predictor, TorchRunner, predictor_config, restore_predictor
+from muxlearn.training.devices import seeded
 
 __all__ = ["SavingMixin"]
 

@@ -17,7 +17,6 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 from torch import nn
 
-from muxlearn._device import seeded
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
 from muxlearn._text_base import MuxTextEstimator
 from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, ParamGroups
@@ -31,6 +30,7 @@ from muxlearn.nn.multiplex import principal_axes
 from muxlearn.persistence import decode_params, encode_params
 from muxlearn.rows import TextReader, TokenTable, check_texts
 from muxlearn.tasks import VectorsTask
+from muxlearn.training.devices import seeded
 from muxlearn.training.distillation import Distillation, DistillationObjective
 from muxlearn.training.processes import n_processes
 from muxlearn.training.teacher import TeacherAnswers, ask_teacher

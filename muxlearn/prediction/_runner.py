@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muxlearn._device import explain_out_of_memory
 from muxlearn.nn.module import MuxModule, weights_digest
+from muxlearn.training.devices import explain_out_of_memory
 
 __all__ = ["Copies", "Run", "Runner", "TorchRunner"]
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,24 +13,14 @@ from skorch.helper import predefined_split
 
 from muxlearn.nn.module import MuxModule
 from muxlearn.training.data import MixtureData
+from muxlearn.training.devices import explain_out_of_memory
 from muxlearn.training.net import MuxNet, RowProgress
 from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import Optimizer
 from muxlearn.training.processes import current_accelerator, n_processes, sharded_class
 from muxlearn.training.schedules import LinearSchedule
 
-__all__ = ["Trainer", "copy_callbacks", "explain_out_of_memory"]
-
-
-@contextlib.contextmanager
-def explain_out_of_memory(advice: str) -> Iterator[None]:
-    """Tell who runs out of a GPU's memory what to lower."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        raise torch.OutOfMemoryError(
-            f"the GPU has not enough memory for a batch; {advice}. ({error})"
-        ) from error
+__all__ = ["Trainer", "copy_callbacks"]
 
 
 @dataclass(frozen=True)

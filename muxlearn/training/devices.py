@@ -16,7 +16,6 @@ from muxlearn.training.workers import share_of, worker_number
 __all__ = ["DeviceMixin", "explain_out_of_memory", "seeded"]
 
 _DTYPES = {
-    "float64": torch.float64,
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
@@ -69,7 +68,7 @@ class DeviceMixin(BaseEstimator):
 
     def _autocast_dtype(self) -> torch.dtype | None:
         """Return the precision of training, None for full; gradients overflow in float16."""
-        full = self._inference_dtype() in (torch.float32, torch.float64)
+        full = self._inference_dtype().itemsize >= 4
         return None if full else torch.bfloat16
 
     def _settle_device(self) -> None:
