@@ -18,10 +18,9 @@ from skorch.history import History
 from torch import nn
 
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
-from muxlearn._text_base import MuxTextEstimator
 from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, ParamGroups
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
-from muxlearn.estimators import flatten, unflatten
+from muxlearn.estimators import MuxTextEstimator, flatten, make_trainer, unflatten
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
@@ -30,10 +29,14 @@ from muxlearn.nn.multiplex import principal_axes
 from muxlearn.persistence import decode_params, encode_params
 from muxlearn.rows import TextReader, TokenTable, check_texts
 from muxlearn.tasks import VectorsTask
+from muxlearn.training.checkpoints import KeepState, read_state
+from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
 from muxlearn.training.distillation import Distillation, DistillationObjective
 from muxlearn.training.processes import n_processes
+from muxlearn.training.schedules import TrapezoidSchedule
 from muxlearn.training.teacher import TeacherAnswers, ask_teacher
+from muxlearn.training.trainer import copy_callbacks
 
 if TYPE_CHECKING:
     from muxlearn.rows import RowTable
@@ -440,10 +443,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     def _pretrain(
         self, built: Built, table: RowTable, answers: TeacherAnswers | None, seed: int
     ) -> MuxNet:
-        from muxlearn.training.checkpoints import KeepState, read_state
-        from muxlearn.training.data import MixtureData
-        from muxlearn.training.schedules import TrapezoidSchedule
-        from muxlearn.training.trainer import copy_callbacks
 
         module, rows = built.module, np.arange(len(table))
         fingerprint = self._fingerprint(table)
@@ -458,7 +457,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             keep = KeepState(self.checkpoint, self.checkpoint_minutes, fingerprint, state)
             callbacks.insert(0, ("checkpoint", keep))
         steps_per_epoch = -(-len(rows) // self.batch_size)
-        net = self._trainer(built.architecture, module, classes=None).train(
+        net = make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers),
             MixtureData(table, rows, np.ones(len(rows), np.float32)),
@@ -479,7 +478,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         return DistillationObjective(Distillation.of(self.objective), answers, samples)
 
     def _idle_net(self, module: MuxModule, classes: NDArray | None) -> MuxNet:
-        trainer = self._trainer(self._make_architecture(), module, classes=None)
+        trainer = make_trainer(self, self._make_architecture(), module, classes=None)
         return trainer.compose(module, self._objective(None), max_epochs=0)
 
     def _param_groups(

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import muxlearn
 from muxlearn import MuxImageClassifier, MuxTextClassifier, architectures, backbones
-from muxlearn._model_card import is_generated, model_card
+from muxlearn.estimators._model_card import is_generated, model_card
 from muxlearn.inspection import TradeoffDisplay
 from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import MuxBertSequenceClassifier

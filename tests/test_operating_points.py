@@ -13,9 +13,9 @@ from sklearn.exceptions import NotFittedError
 from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
-from muxlearn._model_card import model_card
 from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.backbones import Scratch
+from muxlearn.estimators._model_card import model_card
 from muxlearn.persistence import FormatError
 from muxlearn.prediction import Predictor, _points
 from muxlearn.pretraining import MuxTextPretrainer

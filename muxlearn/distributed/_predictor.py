@@ -23,7 +23,7 @@ from muxlearn.rows import check_column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from muxlearn._estimator import MuxEstimator
+    from muxlearn.estimators import MuxEstimator
     from muxlearn.prediction import Predictor
 
 __all__ = ["FolderPredictor", "open_folder", "require"]

@@ -1,5 +1,25 @@
 """What users construct, and what the estimators share."""
 
-from muxlearn.estimators._nested import as_object as as_object
-from muxlearn.estimators._nested import flatten as flatten
-from muxlearn.estimators._nested import unflatten as unflatten
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._fitting import make_trainer
+from muxlearn.estimators._image import MuxImageClassifier
+from muxlearn.estimators._model_card import model_card
+from muxlearn.estimators._nested import as_object, flatten, unflatten
+from muxlearn.estimators._saving import saved_config
+from muxlearn.estimators._tagging import MuxTokenTagger
+from muxlearn.estimators._text import MuxTextClassifier
+from muxlearn.estimators._text_base import MuxTextEstimator
+
+__all__ = [
+    "MuxEstimator",
+    "MuxImageClassifier",
+    "MuxTextClassifier",
+    "MuxTextEstimator",
+    "MuxTokenTagger",
+    "as_object",
+    "flatten",
+    "make_trainer",
+    "model_card",
+    "saved_config",
+    "unflatten",
+]

@@ -9,11 +9,14 @@ from typing import Any, Literal
 import torch
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._estimator import MuxEstimator
-from muxlearn._image import MuxImageClassifier
 from muxlearn._params import Choice
-from muxlearn._tagging import MuxTokenTagger
-from muxlearn._text import MuxTextClassifier
+from muxlearn.estimators import (
+    MuxEstimator,
+    MuxImageClassifier,
+    MuxTextClassifier,
+    MuxTokenTagger,
+    saved_config,
+)
 from muxlearn.export._graph import Sizes, check_supported, export_graph, quantize
 from muxlearn.export._model import (
     ARRAYS,
@@ -105,7 +108,7 @@ def export_onnx(
     config = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        **estimator._config(),
+        **saved_config(estimator),
         "dtype": dtype,
         "operating_points": points,
     }

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
-from muxlearn._estimator import MuxEstimator
 from muxlearn._params import Integer
+from muxlearn.estimators import MuxEstimator
 from muxlearn.persistence import (
     TOKENIZER,
     FormatError,

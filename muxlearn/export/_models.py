@@ -7,9 +7,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from muxlearn._image import MuxImageClassifier
-from muxlearn._tagging import MuxTokenTagger
-from muxlearn._text import MuxTextClassifier
+from muxlearn.estimators import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.export._model import OnnxModel
 
 __all__ = ["OnnxMuxClassifier", "OnnxMuxTagger"]

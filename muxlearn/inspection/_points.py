@@ -7,7 +7,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._estimator import MuxEstimator
+from muxlearn.estimators import MuxEstimator
 
 __all__ = ["OperatingPoint", "multiplexed"]
 

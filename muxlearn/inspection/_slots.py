@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Integer, check_parameters
-from muxlearn._tagging import MuxTokenTagger
+from muxlearn.estimators import MuxTokenTagger
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import multiplexed
 from muxlearn.rows import check_labels, check_sentences, check_tags

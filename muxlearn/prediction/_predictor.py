@@ -28,6 +28,7 @@ from muxlearn.rows import (
     take_rows,
 )
 from muxlearn.tasks import Task
+from muxlearn.training.progress import progress_bar
 
 __all__ = ["Predictor"]
 
@@ -213,8 +214,6 @@ class Predictor:
         ndarray or list
             The results of a window, in the order of its rows.
         """
-        from muxlearn.training.progress import progress_bar
-
         run = self.runner.start(n_mux)
         prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))
         with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterator
-from typing import ClassVar
 
 import torch
-from sklearn.base import BaseEstimator
 
-from muxlearn._params import Choice, Constraint
 from muxlearn.training.workers import share_of, worker_number
 
-__all__ = ["DeviceMixin", "explain_out_of_memory", "seeded"]
+__all__ = ["choose_device", "choose_dtype", "explain_out_of_memory", "seeded"]
 
 _DTYPES = {
     "float32": torch.float32,
@@ -22,76 +18,61 @@ _DTYPES = {
 }
 
 
-class DeviceMixin(BaseEstimator):
-    """The parameters `device` and `dtype`."""
+def choose_device(device: object) -> torch.device:
+    """Return the device that the parameter `device` stands for.
 
-    device: str | torch.device
-    dtype: str
+    Parameters
+    ----------
+    device : str or torch.device
+        "auto" takes a GPU where there is one.
 
-    #: What a user can lower where the memory of a GPU is too small.
-    _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch)"
-    _constraints: ClassVar[dict[str, Constraint]] = {
-        "dtype": Choice("auto", "float32", "bfloat16", "float16")
-    }
+    Raises
+    ------
+    TypeError, ValueError
+        It is no device, or none that torch can compute on here.
+    """
+    if isinstance(device, str) and device == "auto":
+        return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
+    if not isinstance(device, str | torch.device):
+        raise TypeError(
+            "`device` must be 'auto', the name of a torch device or a torch.device, got "
+            f"{device!r} ({type(device).__name__})"
+        )
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"`device` {device!r} is not a torch device; use 'auto', 'cpu', 'cuda' or 'cuda:1'"
+        ) from error
+    try:
+        torch.zeros((), device=found).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f"`device` is {str(device)!r}, but torch cannot compute on such a device "
+            "here; use 'cpu', or 'auto' to take a GPU where there is one"
+        ) from error
+    return found
 
-    def _device(self) -> torch.device:
-        if isinstance(self.device, str) and self.device == "auto":
-            return _own_gpu() if torch.cuda.is_available() else torch.device("cpu")
-        if not isinstance(self.device, str | torch.device):
-            raise TypeError(
-                "`device` must be 'auto', the name of a torch device or a torch.device, got "
-                f"{self.device!r} ({type(self.device).__name__})"
-            )
-        try:
-            device = torch.device(self.device)
-        except RuntimeError as error:
-            raise ValueError(
-                f"`device` {self.device!r} is not a torch device; "
-                "use 'auto', 'cpu', 'cuda' or 'cuda:1'"
-            ) from error
-        try:
-            torch.zeros((), device=device).item()
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            raise ValueError(
-                f"`device` is {str(self.device)!r}, but torch cannot compute on such a device "
-                "here; use 'cpu', or 'auto' to take a GPU where there is one"
-            ) from error
-        return device
 
-    def _inference_dtype(self) -> torch.dtype:
-        device = self._device()
-        if self.dtype == "auto":
-            return torch.bfloat16 if device.type == "cuda" else torch.float32
-        if self.dtype == "float16" and device.type == "cpu":
-            raise ValueError("`dtype` 'float16' needs a GPU; on a CPU use 'bfloat16' or 'float32'")
-        return _DTYPES[self.dtype]
+def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """Return the precision of prediction that the parameter `dtype` stands for.
 
-    def _autocast_dtype(self) -> torch.dtype | None:
-        """Return the precision of training, None for full; gradients overflow in float16."""
-        full = self._inference_dtype().itemsize >= 4
-        return None if full else torch.bfloat16
+    Parameters
+    ----------
+    dtype : str
+        "auto" is bfloat16 on a GPU and float32 elsewhere.
+    device : torch.device
 
-    def _settle_device(self) -> None:
-        """Take what there is where the device of a loaded estimator is not."""
-        try:
-            self._device()
-        except ValueError:
-            warnings.warn(
-                f"this estimator was saved with device={str(self.device)!r}, on which torch "
-                "cannot compute here; it goes on with device='auto'",
-                stacklevel=4,
-            )
-            self.device = "auto"
-        if self.dtype == "float16" and self._device().type == "cpu":
-            warnings.warn(
-                "this estimator was saved with dtype='float16', which needs a GPU; it goes on "
-                "with dtype='auto'",
-                stacklevel=4,
-            )
-            self.dtype = "auto"
-
-    def _explain_out_of_memory(self) -> contextlib.AbstractContextManager[None]:
-        return explain_out_of_memory(self._memory_advice)
+    Raises
+    ------
+    ValueError
+        The device cannot compute in it.
+    """
+    if dtype == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    if dtype == "float16" and device.type == "cpu":
+        raise ValueError("`dtype` 'float16' needs a GPU; on a CPU use 'bfloat16' or 'float32'")
+    return _DTYPES[dtype]
 
 
 def _own_gpu() -> torch.device:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,15 +12,13 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._params import Choice, Constraint, Instance, OneOf
-from muxlearn._text_base import MuxTextEstimator
 from muxlearn.architectures import Architecture
-from muxlearn.backbones import Published, Scratch
+from muxlearn.estimators._fitting import fit
+from muxlearn.estimators._points import measure_set_aside
+from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.module import MuxModule
 from muxlearn.rows import SentenceReader, check_sentences
 from muxlearn.tasks import TagsTask
-
-if TYPE_CHECKING:
-    from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["MuxTokenTagger"]
 
@@ -267,7 +264,7 @@ class MuxTokenTagger(MuxTextEstimator):
         architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
-        backbone: str | os.PathLike | Scratch | Published | MuxTextPretrainer | None = None,
+        backbone: Any = None,
         max_length: int = 128,
         label_pieces: str = "first",
         decode: str | None = None,
@@ -367,9 +364,9 @@ class MuxTokenTagger(MuxTextEstimator):
         self._check_parameters()
         task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
         extra = targets.rows if unlabeled is None else self._check_unlabeled(unlabeled)
-        part = self._fit(targets, extra, task)
+        part = fit(self, targets, extra, task)
         if part is not None:
-            self._measure_set_aside(targets, part)
+            measure_set_aside(self, targets, part)
         return self
 
     @property

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
-from muxlearn._estimator import MuxEstimator
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
 from muxlearn.architectures import TMUX, Architecture, Built, load_published, make_text_architecture
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
+from muxlearn.estimators._base import MuxEstimator
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import MULTIPLEXERS

@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassifierMixin
 from sklearn.utils import Tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 from torch import nn
 
-from muxlearn._classifier import MuxClassifierMixin
-from muxlearn._estimator import MuxEstimator
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures import Built, ImageArchitecture, make_image_architecture
+from muxlearn.estimators import _classifying
+from muxlearn.estimators._base import MuxEstimator
 from muxlearn.rows import (
     ImageReader,
     ImageTable,
@@ -26,7 +27,7 @@ from muxlearn.rows import (
 __all__ = ["MuxImageClassifier"]
 
 
-class MuxImageClassifier(MuxClassifierMixin):
+class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     """Classify images, `n_mux` of them in one pass of the network.
 
     `n_mux` images are folded into one stack of feature maps, the network runs once, and one
@@ -219,7 +220,7 @@ class MuxImageClassifier(MuxClassifierMixin):
     _structure_names: ClassVar[tuple[str, ...]] = ("n_mux", "multiplexer", "operating_points")
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxEstimator._constraints,
-        **MuxClassifierMixin._constraints,
+        **_classifying.CONSTRAINTS,
         "channels": OneOf(None, Choice("first", "last")),
         "mixup": Number(0),
     }
@@ -330,8 +331,13 @@ class MuxImageClassifier(MuxClassifierMixin):
                 channels=self.channels,
                 feature_names=_get_feature_names(X),
             )
-        self._fit_labels(rows, reader, y, sample_weight)
+        _classifying.fit_labels(self, rows, reader, y, sample_weight)
         return self
+
+    predict = _classifying.predict
+    predict_proba = _classifying.predict_proba
+    decision_function = _classifying.decision_function
+    score = _classifying.score
 
     @property
     def image_shape_(self) -> tuple[int, int, int]:

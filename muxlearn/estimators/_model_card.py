@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from muxlearn._params import Instance, Integer, Number
 from muxlearn._version import __version__
 from muxlearn.backbones import SCRATCH
-from muxlearn.estimators import flatten, unflatten
+from muxlearn.estimators._nested import flatten, unflatten
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
@@ -28,7 +28,6 @@ from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encod
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
 
-    from muxlearn._sharing import SharingMixin
 
 __all__ = ["CARD", "Scores", "is_generated", "model_card"]
 
@@ -139,7 +138,7 @@ _SPEEDS = ("rows_per_second", "rows_per_s")
 
 
 def model_card(
-    estimator: SharingMixin,
+    estimator: Any,
     name: str,
     *,
     scores: Scores | None = None,
@@ -252,7 +251,7 @@ def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, f
     return dict(sorted(checked.items(), reverse=True))
 
 
-def _operating_points(estimator: SharingMixin) -> dict[int, dict[str, float]]:
+def _operating_points(estimator: Any) -> dict[int, dict[str, float]]:
     """Return what the estimator has measured itself, by falling `n_mux`."""
     measured = sorted((estimator._measured or {}).items(), reverse=True)
     name = estimator.predictor_.task.score_name
@@ -268,14 +267,14 @@ def _listed(tags: Any) -> list[str]:
 # The front matter
 
 
-def _kind(estimator: SharingMixin) -> _Kind:
+def _kind(estimator: Any) -> _Kind:
     names = (base.__name__ for base in type(estimator).__mro__)
     kind = next(_KINDS[name] for name in names if name in _KINDS)
     reads_integers = kind.rows == "texts" and TOKENIZER not in estimator.predictor_.reader.files()
     return _SEQUENCES if reads_integers else kind
 
 
-def _base_model(estimator: SharingMixin) -> str | None:
+def _base_model(estimator: Any) -> str | None:
     """Return the backbone where it is one of the hub's."""
     from huggingface_hub.utils import HFValidationError, validate_repo_id
 
@@ -325,7 +324,7 @@ def _eval_results(
 # The text
 
 
-def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
+def _model(estimator: Any, kind: _Kind) -> list[str]:
     module, capacity = estimator.module_, estimator.module_.n_mux
     structure = estimator._structure
     network = f"`architecture` {_code(repr(structure.get('architecture', 'tmux')))}"
@@ -361,7 +360,7 @@ def _model(estimator: SharingMixin, kind: _Kind) -> list[str]:
     ]
 
 
-def _labels(estimator: SharingMixin) -> str:
+def _labels(estimator: Any) -> str:
     labels = estimator.classes_.tolist()
     shown = ", ".join(_code(_cut(repr(label))) for label in labels[:_SHOWN_LABELS])
     more = len(labels) - _SHOWN_LABELS
@@ -395,7 +394,7 @@ def _table(scores: dict[int, dict[str, float]], where: str) -> list[str]:
     ]
 
 
-def _use(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
+def _use(estimator: Any, kind: _Kind, name: str) -> list[str]:
     cls = type(estimator)
     smaller = (
         f"model.{kind.method}({kind.example}, n_mux=1)  # one by one: slower, more accurate\n"
@@ -417,7 +416,7 @@ def _importable(cls: type) -> str:
     return "muxlearn" if is_there else cls.__module__
 
 
-def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
+def _limits(estimator: Any, kind: _Kind, name: str) -> list[str]:
     limits = []
     if estimator.module_.n_mux > 1:
         limits = [
@@ -441,7 +440,7 @@ def _limits(estimator: SharingMixin, kind: _Kind, name: str) -> list[str]:
     return ["## Limits", "\n".join(f"- {limit}" for limit in limits)]
 
 
-def _origin(estimator: SharingMixin) -> list[str]:
+def _origin(estimator: Any) -> list[str]:
     cls = type(estimator)
     flat = decode_params(encode_params(flatten(estimator.get_params(deep=False))))
     for name in _NESTED_FOLDERS:

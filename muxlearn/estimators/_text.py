@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
 
-from muxlearn._classifier import MuxClassifierMixin
 from muxlearn._params import Constraint
-from muxlearn._text_base import MuxTextEstimator
 from muxlearn.architectures import Architecture
-from muxlearn.backbones import Published, Scratch
+from muxlearn.backbones import Scratch
+from muxlearn.estimators import _classifying
+from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 from muxlearn.rows import (
@@ -26,13 +26,10 @@ from muxlearn.rows import (
     holds_integers,
 )
 
-if TYPE_CHECKING:
-    from muxlearn.pretraining import MuxTextPretrainer
-
 __all__ = ["MuxTextClassifier"]
 
 
-class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
+class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
     `n_mux` texts are folded into one sequence of vectors, the encoder runs once, and one
@@ -268,7 +265,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
     _movable = ("backbone",)
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
-        **MuxClassifierMixin._constraints,
+        **_classifying.CONSTRAINTS,
     }
 
     def __init__(
@@ -278,7 +275,7 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
-        backbone: str | os.PathLike | Scratch | Published | MuxTextPretrainer | None = None,
+        backbone: Any = None,
         max_length: int = 128,
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
@@ -367,8 +364,13 @@ class MuxTextClassifier(MuxClassifierMixin, MuxTextEstimator):
         rows = self._reader.check(X) if continued else check_rows(X)
         extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
         self._check_integers(rows, extra)
-        self._fit_labels(rows, extra, y, sample_weight)
+        _classifying.fit_labels(self, rows, extra, y, sample_weight)
         return self
+
+    predict = _classifying.predict
+    predict_proba = _classifying.predict_proba
+    decision_function = _classifying.decision_function
+    score = _classifying.score
 
     # Parameters
 

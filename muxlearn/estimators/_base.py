@@ -1,0 +1,324 @@
+"""The base class of the estimators."""
+
+from __future__ import annotations
+
+import warnings
+from inspect import signature
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._params import (
+    Boolean,
+    Callbacks,
+    Choice,
+    Constraint,
+    Integer,
+    IntegerTuple,
+    Number,
+    OneOf,
+    RandomState,
+    check_parameters,
+)
+from muxlearn.architectures import Architecture, Built, ParamGroups, Setting
+from muxlearn.estimators import _points, _predicting, _saving, _sharing
+from muxlearn.estimators._fitting import make_trainer
+from muxlearn.estimators._nested import as_object
+from muxlearn.nn.module import MuxModule
+from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
+from muxlearn.rows import Reader, RowTable
+from muxlearn.tasks import Task
+from muxlearn.training.devices import choose_device, choose_dtype
+from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
+
+__all__ = ["MuxEstimator"]
+
+
+class MuxEstimator(BaseEstimator):
+    """Base class of the estimators; see `MuxTextClassifier` for the parameters.
+
+    An estimator has a reader, an architecture and a task, which `fit` makes or is given, and hands
+    out a Predictor of them as `predictor_`. What needs no override stands in modules of functions:
+    training in `_fitting`, folders in `_saving`, the hub in `_sharing`, measurements in `_points`,
+    streams in `_predicting`.
+    """
+
+    device: str | torch.device
+    dtype: str
+    n_mux: int
+    classes_: NDArray
+    #: Set by `fit`, each of a kind of its own.
+    _reader: Any
+    _task: Any
+    #: Score and speed by `n_mux`, None where they were not measured; see `operating_points_`.
+    _measured: dict[int, dict[str, float]] | None = None
+
+    #: What the module answers: "sequence", "token", "vector" or "image".
+    _task_name: ClassVar[str]
+    #: Whether rows get labels. Where they do not there is nothing to predict.
+    _labels_rows: ClassVar[bool] = True
+    #: The parameters that decide what the module looks like, beside those of the architecture.
+    _structure_names: ClassVar[tuple[str, ...]] = ()
+    #: Parameters that name a place which may be another one where a model is loaded.
+    _movable: ClassVar[tuple[str, ...]] = ()
+    #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
+    _window_rows: ClassVar[int] = 8192
+    #: What a user can lower where the memory of a GPU is too small.
+    _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch)"
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        "dtype": Choice("auto", "float32", "bfloat16", "float16"),
+        "n_mux": Integer(1),
+        "operating_points": OneOf(None, IntegerTuple(1)),
+        "max_epochs": Integer(0),
+        "batch_size": Integer(1),
+        "lr": OneOf(Choice("auto"), Number(0, open_low=True)),
+        "optimizer": OptimizerChoice(),
+        "early_stopping": OneOf(Boolean(), Integer(1)),
+        "validation_fraction": Number(0, 1, open_low=True, open_high=True),
+        "warm_start": Boolean(),
+        "compile": Boolean(),
+        "callbacks": OneOf(None, Callbacks()),
+        "random_state": RandomState(),
+        "verbose": OneOf(Boolean(), Integer(0)),
+    }
+
+    save = _saving.save
+    load: Any = classmethod(_saving.load)
+    save_pretrained = _sharing.save_pretrained
+    from_pretrained: Any = classmethod(_sharing.from_pretrained)
+    push_to_hub = _sharing.push_to_hub
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+
+    # Where it computes
+
+    def _device(self) -> torch.device:
+        return choose_device(self.device)
+
+    def _inference_dtype(self) -> torch.dtype:
+        return choose_dtype(self.dtype, self._device())
+
+    def _settle_device(self) -> None:
+        """Take what there is where the device of a loaded estimator is not."""
+        try:
+            self._device()
+        except ValueError:
+            warnings.warn(
+                f"this estimator was saved with device={str(self.device)!r}, on which torch "
+                "cannot compute here; it goes on with device='auto'",
+                stacklevel=4,
+            )
+            self.device = "auto"
+        if self.dtype == "float16" and self._device().type == "cpu":
+            warnings.warn(
+                "this estimator was saved with dtype='float16', which needs a GPU; it goes on "
+                "with dtype='auto'",
+                stacklevel=4,
+            )
+            self.dtype = "auto"
+
+    # Parameters
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; what is set of an object's, such as ``architecture__grid``, is nested.
+
+        Parameters
+        ----------
+        **params
+            A string whose parameters are set becomes the object that it stands for.
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+        """
+        for name in {key.partition("__")[0] for key in params if "__" in key}:
+            if name in self._get_param_names():
+                given = params.get(name, getattr(self, name))
+                params[name] = as_object(name, given, image=self._task_name == "image")
+        return super().set_params(**params)
+
+    def _check_parameters(self) -> None:
+        check_parameters(self.get_params(deep=False), self._constraints)
+        too_many = [k for k in self.operating_points or () if k > self.n_mux]
+        if too_many:
+            raise ValueError(
+                f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
+                "number of slots; raise `n_mux` or leave it out"
+            )
+        device = self._device()
+        self._inference_dtype()
+        make_optimizer(self.optimizer).net_options(device.type)
+        self._make_architecture().check(self._setting())
+
+    # What a subclass says
+
+    def _training_table(self, reader: Reader, rows: Any) -> RowTable:
+        """Make checked rows ready for the mixtures of the training."""
+        return reader.table(rows)
+
+    def _make_architecture(self) -> Architecture:
+        """Return the architecture that the parameter stands for."""
+        raise NotImplementedError
+
+    def _build(self, rows: Any, extra: Any, n_classes: int) -> Built:
+        """Build reader and module for checked rows, and for more of them without labels."""
+        raise NotImplementedError
+
+    def _architecture_of(self, module: MuxModule) -> Architecture:
+        """Return the architecture that a module is of."""
+        return self._make_architecture().for_module(module)
+
+    def _setting(self, **structure: Any) -> Setting:
+        """Return what the architecture is told; `structure` takes the place of parameters."""
+        params = self.get_params(deep=False) | structure
+        n_mux = int(params["n_mux"])
+        return Setting(
+            task=self._task_name,
+            n_mux=n_mux,
+            operating_points=tuple(map(int, params["operating_points"] or (n_mux,))),
+            params=params,
+            defaults={name: p.default for name, p in signature(type(self)).parameters.items()},
+        )
+
+    def _param_groups(
+        self, architecture: Architecture, module: MuxModule, lr: float
+    ) -> ParamGroups:
+        """Return learning rate and decay by parameter name; the first pattern that fits counts."""
+        return architecture.param_groups(self._setting(), module, lr)
+
+    def _idle_net(self, module: MuxModule, classes: NDArray | None) -> Any:
+        """Return a net around a module that is trained already."""
+        architecture = self._architecture_of(module)
+        trainer = make_trainer(self, architecture, module, classes=classes)
+        objective = architecture.objective(self._setting(), module)
+        return trainer.compose(module, objective, max_epochs=0)
+
+    # Fitted state
+
+    @property
+    def module_(self) -> MuxModule:
+        """The fitted torch module."""
+        check_is_fitted(self)
+        return self.net_.module_
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has come to its end."""
+        return hasattr(self, "net_")
+
+    def _set_fitted(
+        self,
+        *,
+        reader: Reader,
+        task: Task,
+        net: Any,
+        history: Any,
+        warm_up_history: Any,
+        plan_seed: int,
+        structure: dict[str, Any],
+    ) -> None:
+        """Set all that `fit` and `load` leave behind, at once."""
+        net.module_.eval()
+        if task.classes is not None:
+            self.classes_ = task.classes
+        self._task = task
+        self.net_ = net
+        self._measured = None
+        self.history_ = history
+        self.n_iter_ = len(history)
+        self._reader = reader
+        self._warm_up_history = warm_up_history
+        self._plan_seed = plan_seed
+        self._structure = structure
+        self._copies = Copies()
+        self._connect_net()
+
+    def _connect_net(self) -> None:
+        """Let the net read rows as users hold them, and mix them as a prediction does."""
+        self.net_.plan = lambda table, n_mux: self._planner().plan(table, n_mux)
+        self.net_.read = lambda rows: self._reader.table(self._reader.check(rows))
+
+    def _structure_params(self) -> dict[str, Any]:
+        """Return all that decides what the module looks like, nested parameters by their path."""
+        params = {name: getattr(self, name) for name in self._structure_names}
+        architecture = self._make_architecture()
+        nested = {f"architecture__{n}": value for n, value in architecture.structure().items()}
+        return {**params, "architecture": architecture.name, **nested}
+
+    def _module_config(self) -> dict[str, Any]:
+        """Return what `_rebuild` needs of `config.json`."""
+        return self._architecture_of(self.module_).config(self.module_)
+
+    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
+        """Build the module that `config` describes; its weights come later."""
+        return self._make_architecture().rebuild(self._setting(), config, n_classes)
+
+    def _complete_loaded(self) -> None:
+        """Set what a loaded estimator takes from its reader."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            self._settle_device()
+            self._connect_net()
+
+    @property
+    def operating_points_(self) -> dict[int, dict[str, float]]:
+        """The score and the rows per second at each `n_mux` that was measured, in its order."""
+        check_is_fitted(self)
+        if self._measured is None:
+            raise AttributeError(
+                "`operating_points_` is not there, for that takes a validation split: "
+                + _points.HOW_TO_MEASURE
+            )
+        return self._measured
+
+    def _check_labels_rows(self, method: str) -> None:
+        if not self._labels_rows:
+            name = type(self).__name__
+            raise AttributeError(f"a {name} embeds rows and has no {method}; call its transform")
+
+    # Prediction
+
+    @property
+    def predictor_(self) -> Predictor:
+        """The predictor of the fitted state and of the parameters as they are now."""
+        check_is_fitted(self)
+        check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
+        runner = TorchRunner(
+            self.module_,
+            dtype=self._inference_dtype(),
+            device=self._device(),
+            compile=self.compile,
+            memory_advice=self._memory_advice,
+            copies=self._copies,
+        )
+        return Predictor(
+            runner,
+            self._fitted_reader(),
+            self._fitted_task(),
+            self._planner(),
+            batch_size=self.batch_size,
+            verbose=bool(self.verbose),
+        )
+
+    def _fitted_reader(self) -> Reader:
+        """Return the reader that `fit` has made, with the parameters as they are now."""
+        return self._reader
+
+    def _fitted_task(self) -> Task:
+        """Return the task that `fit` has made, with the parameters as they are now."""
+        return self._task
+
+    def _planner(self) -> Planner:
+        """Return what plans the mixtures of a prediction."""
+        return Planner(self._plan_seed, window_rows=self._window_rows)
+
+    def _predict(self, method: str, X: Any, n_mux: Any, groups: Any, n_passes: int) -> Any:
+        """Predict at the operating point that is asked for."""
+        return self.predictor_.predict(X, n_mux, groups, n_passes, method)

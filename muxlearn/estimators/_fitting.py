@@ -1,0 +1,205 @@
+"""How an estimator is trained: check, read, build, warm up, train."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from muxlearn.architectures import Architecture, Built
+from muxlearn.mixtures import training_batches
+from muxlearn.nn.module import MuxModule
+from muxlearn.rows import ranges, split_rows, take_rows
+from muxlearn.tasks import Targets, Task
+from muxlearn.training.devices import seeded
+from muxlearn.training.optimizers import make_optimizer
+from muxlearn.training.processes import agree_on
+
+if TYPE_CHECKING:
+    from muxlearn.training.trainer import Trainer
+
+__all__ = ["fit", "make_trainer"]
+
+#: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
+#: leaves them to us.
+_WARM_UP_EPOCHS, _PATIENCE = 5, 3
+
+
+def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.int64] | None:
+    """Fit to what has been checked: build, warm up, train, and set what that leaves behind.
+
+    Parameters
+    ----------
+    targets : Targets
+        Rows of the task and what the network shall answer to them.
+    extra : list or ndarray
+        Rows that reader and warm-up learn from.
+    task : Task
+
+    Returns
+    -------
+    ndarray of int64, shape (n_valid,), or None
+        Numbers of the rows that were set aside; None if there are none, or if the training was
+        interrupted.
+    """
+    from muxlearn.training.data import MixtureData
+    from muxlearn.training.trainer import copy_callbacks
+
+    assert task.classes is not None
+    rows, classes = targets.rows, task.classes
+    if estimator.early_stopping and len(rows) == 1:
+        raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+    seed = agree_on(int(check_random_state(estimator.random_state).randint(2**31 - 1)))
+    continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
+    setting = estimator._setting()
+    train, valid = np.arange(len(rows)), None
+    if estimator.early_stopping:
+        train, valid = split_rows(targets.strata, estimator.validation_fraction, seed)
+    with seeded(seed, estimator._device()):
+        if continued:
+            _check_continues(estimator, classes)
+            # A copy, so that a fit which fails leaves the former one as it is.
+            module = copy.deepcopy(estimator.module_).train()
+            built = Built(estimator._reader, module, estimator._architecture_of(module))
+        else:
+            built = estimator._build(rows, extra, len(classes))
+        reader, module, architecture = built
+        starts = np.cumsum(targets.n_of_row) - targets.n_of_row
+
+        def data(part: NDArray[np.int64]) -> MixtureData:
+            table = estimator._training_table(reader, take_rows(rows, part))
+            own = ranges(starts[part], targets.n_of_row[part])
+            return MixtureData(table, targets.values[own], targets.weights[own])
+
+        trainer = make_trainer(estimator, architecture, module, classes=classes)
+        warm_up = None if continued else _chosen_warm_up(estimator, architecture, module)
+        warm_up_history, interrupted = None, False
+        training_data = None
+        if continued:
+            warm_up_history = estimator._warm_up_history
+        elif warm_up is not None:
+            if warm_up.on_task:
+                training_data = data(train)
+            net = trainer.train(
+                module,
+                warm_up.objective,
+                training_data or MixtureData(reader.table(extra)),
+                seed=seed,
+                description="warm-up",
+                max_epochs=warm_up_epochs(estimator),
+                operating_points=warm_up.operating_points,
+            )
+            warm_up_history, interrupted = net.history, net.interrupted_
+        training_data = training_data or data(train)
+        net = trainer.train(
+            module,
+            architecture.objective(setting, module),
+            training_data,
+            None if valid is None else data(valid),
+            seed=seed + 1,
+            description="training",
+            max_epochs=0 if interrupted else estimator.max_epochs,
+            callbacks=copy_callbacks(estimator.callbacks),
+        )
+        if net.history:
+            architecture.complete(setting, module, _batches_of(estimator, training_data, module))
+    history = net.history
+    if continued:
+        history = type(history)([*estimator.history_, *history])
+    estimator._set_fitted(
+        reader=reader,
+        task=task,
+        net=net,
+        history=history,
+        warm_up_history=warm_up_history,
+        plan_seed=seed,
+        structure=estimator._structure if continued else estimator._structure_params(),
+    )
+    return None if interrupted or getattr(net, "interrupted_", False) else valid
+
+
+def make_trainer(
+    estimator: Any, architecture: Architecture, module: MuxModule, **options: Any
+) -> Trainer:
+    """Return what trains a module, or goes on training one."""
+    from muxlearn.training.trainer import Trainer
+
+    setting = estimator._setting()
+    lr = estimator.lr
+    if lr == "auto":
+        lr = architecture.learning_rate(setting, module)
+    stopping = getattr(estimator, "early_stopping", False)
+    classes = options.pop("classes", getattr(estimator, "classes_", None))
+    return Trainer(
+        **{
+            "device": estimator._device(),
+            "autocast": _autocast_dtype(estimator),
+            "batch_size": estimator.batch_size,
+            "operating_points": setting.operating_points,
+            "lr": float(lr),
+            "param_groups": estimator._param_groups(architecture, module, float(lr)),
+            "optimizer": make_optimizer(estimator.optimizer),
+            "patience": _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
+            "verbose": estimator.verbose,
+            "n_classes": None if classes is None else len(classes),
+            "memory_advice": estimator._memory_advice,
+            **options,
+        }
+    )
+
+
+def warm_up_epochs(estimator: Any) -> int:
+    given = getattr(estimator, "warm_up", None)
+    return _WARM_UP_EPOCHS if given == "auto" else int(given or 0)
+
+
+def _chosen_warm_up(estimator: Any, architecture: Architecture, module: MuxModule) -> Any:
+    """Return the training before the task, None where there is none."""
+    if warm_up_epochs(estimator) == 0:
+        return None
+    asked_for = getattr(estimator, "warm_up", None) != "auto"
+    return architecture.warm_up(estimator._setting(), module, asked_for=asked_for)
+
+
+def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
+    """Return a function that gives inputs of some training batches, at some `n_mux`."""
+
+    def batches(n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
+        device, lengths = next(module.parameters()).device, data.table.lengths
+        drawn = training_batches(lengths, n_mux, estimator.batch_size, np.random.default_rng(0))
+        for rows in islice(drawn, n_batches):
+            inputs = data.table.inputs(rows)
+            yield {
+                name: torch.from_numpy(values).flatten(0, 1).to(device)
+                for name, values in inputs.items()
+            }
+
+    return batches
+
+
+def _check_continues(estimator: Any, classes: NDArray) -> None:
+    now = estimator._structure_params()
+    for name in {**estimator._structure, **now}:
+        value, before = now.get(name), estimator._structure.get(name)
+        if value != before:
+            raise ValueError(
+                f"`warm_start` goes on with {name}={before!r}, but `{name}` is "
+                f"{value!r} now; set warm_start=False to begin anew"
+            )
+    if not np.array_equal(classes, estimator.classes_):
+        raise ValueError(
+            f"`warm_start` goes on with the classes {estimator.classes_.tolist()}, but `y` holds "
+            f"{classes.tolist()}; set warm_start=False to begin anew"
+        )
+
+
+def _autocast_dtype(estimator: Any) -> torch.dtype | None:
+    """Return the precision of training, None for full; gradients overflow in float16."""
+    full = estimator._inference_dtype().itemsize >= 4
+    return None if full else torch.bfloat16

@@ -1,0 +1,163 @@
+"""What a fitted estimator scores, and how fast it is, at each `n_mux`; and the choice of one."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import _num_samples, check_is_fitted
+
+from muxlearn import prediction
+from muxlearn._params import Integer, Number, check_parameters
+from muxlearn.prediction import choose_points, measure_points
+from muxlearn.rows import take_rows
+from muxlearn.tasks import Targets
+from muxlearn.training.processes import agree_on
+
+__all__ = ["HOW_TO_MEASURE", "fastest_point", "measure_operating_points", "measure_set_aside"]
+
+#: What `fit` times: so many rows at most, so many times.
+_TIMED_ROWS, _REPEATS = 1024, 3
+
+HOW_TO_MEASURE = (
+    "fit with early_stopping=True, which sets validation rows aside and measures on them, or call "
+    "measure_operating_points(X, y) with rows of your own"
+)
+
+
+def measure_operating_points(
+    estimator: Any,
+    X: Any,
+    y: Any,
+    sample_weight: ArrayLike | None = None,
+    *,
+    n_mux: int | Sequence[int] | None = None,
+    repeats: int = 5,
+) -> Any:
+    """Score and time `predict` at each operating point, and keep that as `operating_points_`.
+
+    What was measured before is replaced. The points are timed in turn, again and again, so
+    that a slow moment of the machine hits all of them. Few rows fill few batches: give some
+    thousand for speeds that hold, and rows that no training has seen for scores that do.
+
+    Parameters
+    ----------
+    X : sequence of length n_samples
+        Rows as `predict` takes them.
+
+    y : sequence of length n_samples
+        The true labels, or the tags of each sentence.
+
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the rows in the score.
+
+    n_mux : int or tuple of int, default=None
+        The operating points. None stands for those that the estimator was trained at, or for
+        its capacity and the halves of it down to 1.
+
+    repeats : int, default=5
+        Calls of `predict` whose median counts, after one that does not.
+
+    Returns
+    -------
+    estimator
+        The estimator itself.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to measure.
+    TypeError, ValueError
+        An argument, a row or a label is not what it has to be. What was measured before stays.
+    """
+    estimator._check_labels_rows("measure_operating_points")
+    check_is_fitted(estimator)
+    check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+    estimator._measured = measure_points(
+        choose_points(n_mux, estimator.operating_points, estimator.predictor_.runner),
+        lambda point: estimator.score(X, y, sample_weight, n_mux=point),
+        lambda point: estimator.predict(X, n_mux=point),
+        _num_samples(X),
+        repeats,
+    )
+    return estimator
+
+
+def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64]) -> None:
+    """Measure on the rows that `fit` has set aside.
+
+    Parameters
+    ----------
+    targets : Targets
+        Of the whole training.
+    part : ndarray of int64
+        Numbers of the rows set aside.
+    """
+    weights = targets.row_weights
+    if weights is not None:
+        part = part[weights[part] > 0]
+        weights = weights[part]
+    if not len(part):
+        return
+    rows, true = take_rows(targets.rows, part), take_rows(targets.true, part)
+    timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
+    measured = None
+    try:
+        predictor = estimator.predictor_
+        measured = measure_points(
+            choose_points(None, estimator.operating_points, predictor.runner),
+            lambda point: predictor.task.score(
+                true, predictor.predict_checked(rows, point), weights
+            ),
+            lambda point: predictor.predict_checked(timed, point),
+            len(timed),
+            _REPEATS,
+        )
+    except KeyboardInterrupt:
+        pass  # as in training: what has been learned so far is kept
+    except (MemoryError, RuntimeError) as error:
+        # Hours of training are not to be lost to what `predict` will say as well.
+        warnings.warn(
+            "the operating points could not be measured after the training "
+            f"({type(error).__name__}: {error}); the estimator is fitted all the same, and "
+            "measure_operating_points(X, y) measures them later",
+            stacklevel=4,
+        )
+    estimator._measured = agree_on(measured)
+
+
+def fastest_point(estimator: Any, min_score: float) -> int:
+    """Return the fastest operating point that is good enough, for `predict` to take.
+
+    Parameters
+    ----------
+    min_score : float
+        The least score that the point may have, in what `score` measures. Scores were measured
+        in one pass and without groups.
+
+    Returns
+    -------
+    int
+        A value of `n_mux`; of equally fast ones that with the higher score.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to choose from.
+    TypeError, ValueError
+        `min_score` is no number, no point reaches it, or no point was measured.
+
+    Examples
+    --------
+    >>> clf.predict(X, n_mux=clf.fastest_point(min_score=0.95))  # doctest: +SKIP
+    """
+    estimator._check_labels_rows("fastest_point")
+    check_is_fitted(estimator)
+    if not Number().accepts(min_score):
+        raise Number().complain("min_score", min_score)
+    if estimator._measured is None:
+        raise ValueError(f"no operating points were measured: {HOW_TO_MEASURE}")
+    return prediction.fastest_point(estimator._measured, min_score)

@@ -1,0 +1,139 @@
+"""Prediction of streams and data sets."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from muxlearn import prediction
+
+__all__ = ["predict_dataset", "predict_iter"]
+
+
+def predict_iter(
+    estimator: Any,
+    X: Iterable[Any],
+    n_mux: int | None = None,
+    groups: Iterable[Any] | None = None,
+    n_passes: int = 1,
+    method: Literal["predict", "predict_proba"] = "predict",
+) -> Iterator[Any]:
+    """Predict a stream of rows of any length in constant memory.
+
+    Parameters
+    ----------
+    X : iterable
+        Rows as in `fit`; read as results are asked for, two windows of some thousand rows
+        ahead. Mixtures are planned inside a window.
+
+    n_mux, n_passes
+        As in `predict`.
+
+    groups : iterable, default=None
+        As in `predict`, one for each row. What shares a window with whom depends on the order
+        of the stream, so that other groups' rows may change a group's companions, which are
+        still its own.
+
+    method : {"predict", "predict_proba"}, default="predict"
+        What to yield.
+
+    Yields
+    ------
+    One result for each row, in order.
+    """
+    estimator._check_labels_rows("predict_iter")
+    return estimator.predictor_.predict_iter(X, n_mux, groups, n_passes, method)
+
+
+def predict_dataset(
+    estimator: Any,
+    dataset: Any,
+    output: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    keep: Sequence[str] = (),
+    n_mux: int | None = None,
+    n_passes: int = 1,
+    method: Literal["predict", "predict_proba"] = "predict",
+    form: Literal["parquet", "csv"] = "parquet",
+    rows_per_part: int = 100_000,
+) -> Path:
+    """Predict a data set larger than the memory into a folder, and go on after a kill.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset, path, or list of paths
+        A `datasets.Dataset`, which stays on the disk; or Parquet files, or CSV files with a
+        line of names, as one file, a folder or a list. All columns of a CSV file are read as
+        text.
+
+    output : str or path
+        The folder of the results, made if it is not there: ``part-000000.parquet`` and so on,
+        in the order of the rows, in the columns `keep` and "prediction" or "probabilities".
+        ``pandas.read_parquet(output)`` reads it back.
+
+    column : str or (str, str), default=None
+        The column of the rows, two for pairs of texts. None takes the only one there is, or
+        "text".
+
+    groups : str, default=None
+        The column of the groups; rows of different groups never share a mixture.
+
+    keep : sequence of str, default=()
+        Columns that go on to the output, such as the key of a row.
+
+    n_mux, n_passes
+        As in `predict`. Operating points that are measured anew may choose another `n_mux`,
+        with which the parts in `output` were not made.
+
+    method : {"predict", "predict_proba"}, default="predict"
+        What to write. Probabilities are lists in the order of `classes_`, of a tagger a list of
+        such for each sentence.
+
+    form : {"parquet", "csv"}, default="parquet"
+        What to write it as. CSV has no lists, and takes labels of classifiers alone.
+
+    rows_per_part : int, default=100000
+        Rows of a part, raised to a multiple of a window's, inside of which mixtures are
+        planned. A kill loses the work of one part at most.
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter, a column or a row is not what it has to be; the files differ in their
+        columns; or the parts in `output` were made of other data, by another model or with
+        other arguments.
+    FileExistsError
+        `output` holds other files.
+    OSError
+        The disk is full, for example. As after a kill, the same call goes on from the last
+        whole part, and gives what it would have given at once.
+
+    Examples
+    --------
+    >>> clf.predict_dataset("texts.parquet", "labels", keep=["id"])  # doctest: +SKIP
+    >>> pandas.read_parquet("labels")  # doctest: +SKIP
+    """
+    estimator._check_labels_rows("predict_dataset")
+
+    return prediction.predict_dataset(
+        estimator.predictor_,
+        dataset,
+        output,
+        column=column,
+        groups=groups,
+        keep=keep,
+        n_mux=n_mux,
+        n_passes=n_passes,
+        method=method,
+        form=form,
+        rows_per_part=rows_per_part,
+    )

@@ -1,0 +1,200 @@
+"""How fitted estimators are saved and loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import chain
+from typing import Any
+
+import torch
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._version import __version__
+from muxlearn.estimators._nested import flatten, unflatten
+from muxlearn.nn.module import MuxModule
+from muxlearn.persistence import (
+    FormatError,
+    decode_params,
+    encode_params,
+    read_folder,
+    write_folder,
+)
+from muxlearn.prediction import TorchRunner, predictor_config, restore_predictor
+from muxlearn.training.devices import seeded
+
+__all__ = ["load", "save", "saved_config"]
+
+
+#: What the names of arrays that do not belong to the module start with in a saved file.
+_ARRAY = "estimator."
+
+
+def save(estimator: Any, folder: str | os.PathLike) -> None:
+    """Save the fitted estimator to a folder, as data without code.
+
+    Parameters
+    ----------
+    folder : str or path
+        Gets `config.json`, `model.safetensors` and, of a text estimator, `tokenizer.json`.
+        What is not data is not kept: callbacks, transforms of images, the state of a random
+        number generator.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to save.
+    TypeError
+        A label is neither a string, a number nor a bool; or the module was given as an
+        object, which is code.
+    """
+    check_is_fitted(estimator)
+    config = saved_config(estimator)
+    module = estimator.module_
+    once = _names(module)
+    tensors = {
+        name: tensor.detach().cpu().contiguous()
+        for name, tensor in module.state_dict().items()
+        if name in once
+    }
+    tensors |= {
+        _ARRAY + name: torch.tensor(array) for name, array in estimator._task.arrays().items()
+    }
+    write_folder(folder, config, tensors, estimator._reader.files())
+
+
+def saved_config(estimator: Any) -> dict[str, Any]:
+    """Return what `config.json` says of the fitted estimator."""
+    structure = encode_params(estimator._structure)
+    lost = [name for name in estimator._structure if name not in structure]
+    if lost:
+        raise TypeError(
+            f"`{lost[0].partition('__')[0]}` is an object, which a saved folder cannot keep: "
+            "use joblib.dump, or give a name in its place"
+        )
+    return {
+        "estimator": type(estimator).__name__,
+        "muxlearn_version": __version__,
+        "params": encode_params(flatten(estimator.get_params(deep=False))),
+        "structure": structure,
+        "measured_points": estimator._measured,
+        "history": _epochs(estimator.history_),
+        "warm_up_history": estimator._warm_up_history and _epochs(estimator._warm_up_history),
+        **predictor_config(estimator.predictor_),
+        **estimator._module_config(),
+    }
+
+
+def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
+    """Load an estimator that `save` has written; nothing is unpickled.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    **moved
+        For a `MuxTextClassifier` with architecture="revmux": `backbone`, the folder or name
+        of the encoder, where that is not the one at `fit` any more.
+
+    Returns
+    -------
+    estimator
+        Fitted, on the device that its `device` parameter names if there is such a one here.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+    muxlearn.persistence.FormatError
+        The folder holds something else, a newer format, another estimator, or damaged files.
+    """
+    if unknown := [name for name in moved if name not in cls._movable]:
+        raise TypeError(f"`{unknown[0]}` is nothing that {cls.__name__}.load takes")
+    config, tensors, files = read_folder(folder, cls.__name__)
+    try:
+        estimator = _restore(cls, config, tensors, files, moved)
+    except FormatError:
+        raise
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: {error})"
+        ) from error
+    _check_moved(estimator, folder, moved)
+    return estimator
+
+
+def _check_moved(estimator: Any, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
+    """Check what was moved against what was loaded."""
+    for name, value in moved.items():
+        if not estimator.module_.kept_elsewhere:
+            raise ValueError(
+                f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its "
+                "own encoder; leave it out"
+            )
+
+
+def _restore(
+    cls: Any,
+    config: dict[str, Any],
+    tensors: dict[str, torch.Tensor],
+    files: Mapping[str, str],
+    moved: Mapping[str, Any],
+) -> Any:
+    from skorch.history import History
+
+    estimator = cls(**unflatten({**decode_params(config["params"]), **moved}))
+    estimator._settle_device()
+    structure = {**decode_params(config["structure"]), **moved}
+    as_built = cls(**unflatten(structure))
+    # A folder of an earlier version lacks parameters that have come since.
+    structure = {**as_built._structure_params(), **structure}
+    n_classes = 0 if config["labels"] is None else len(config["labels"]["values"])
+    with seeded(0, torch.device("cpu")):
+        module = as_built._rebuild(config, n_classes)
+    arrays = {
+        name.removeprefix(_ARRAY): tensors.pop(name).numpy()
+        for name in list(tensors)
+        if name.startswith(_ARRAY)
+    }
+    lost, unknown = module.load_state_dict(tensors, strict=False)
+    if odd := sorted({*lost} & _names(module)) + unknown:
+        raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
+    predictor = restore_predictor(TorchRunner(module), config, files, arrays)
+    net = estimator._idle_net(module, predictor.task.classes)
+    net.history = History(config["history"])
+    warm_up = config["warm_up_history"]
+    estimator._set_fitted(
+        reader=predictor.reader,
+        task=predictor.task,
+        net=net,
+        history=net.history,
+        warm_up_history=None if warm_up is None else History(warm_up),
+        plan_seed=config["plan_seed"],
+        structure=structure,
+    )
+    estimator._measured = _read_points(config.get("measured_points"))
+    estimator._complete_loaded()
+    return estimator
+
+
+def _names(module: MuxModule) -> set[str]:
+    """Name each tensor of a module that is its own once, though parts may share it."""
+    names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
+    return {name for name in names if not name.startswith(module.kept_elsewhere)}
+
+
+def _read_points(
+    saved: Mapping[str, Mapping[str, float]] | None,
+) -> dict[int, dict[str, float]] | None:
+    """Return measured operating points as they were; the keys of JSON are strings."""
+    if saved is None:
+        return None
+    names = "score", "rows_per_second"
+    return {int(n): {name: float(row[name]) for name in names} for n, row in saved.items()}
+
+
+def _epochs(history: Any) -> list[dict[str, Any]]:
+    """Return the epochs of a skorch history without their batches."""
+    return [
+        {name: entry for name, entry in epoch.items() if name != "batches"} for epoch in history
+    ]

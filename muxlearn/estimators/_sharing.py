@@ -1,0 +1,264 @@
+"""Fitted estimators on the Hugging Face hub, and in folders that look like there."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._version import __version__
+from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_card
+from muxlearn.persistence import CONFIG, FILES, FormatError, find_folder, read_config
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi, ModelCard
+
+__all__ = ["from_pretrained", "push_to_hub", "save_pretrained"]
+
+
+# `huggingface_hub.ModelHubMixin` has methods of these names and leading arguments, but is no base
+# class for an estimator of scikit-learn: its `__new__` keeps a second copy of the parameters in
+# each one, which `set_params` does not reach and pickles carry along, and its `save_pretrained`
+# deletes the configuration in the folder before it asks whether there is a model to save. What
+# stands here is built from the parts that it is built from.
+def save_pretrained(
+    estimator: Any,
+    folder: str | os.PathLike,
+    *,
+    scores: Scores | None = None,
+    dataset: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> None:
+    """Save the fitted estimator to a folder, with a model card.
+
+    Parameters
+    ----------
+    folder : str or path
+        Gets what `save` writes, and ``README.md``: task, labels, parameters, scores, how to
+        load the model, and its limits. A ``README.md`` that is not such a card, or that
+        somebody has made their own by deleting its first comment, is left as it is.
+
+    scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
+        For the card: what was measured, by `n_mux` and by name, such as
+        ``{10: {"accuracy": 0.91, "rows_per_second": 4100}, 1: {…}}``. None shows
+        `operating_points_`, where they were measured; they do not enter the hub's index.
+
+    dataset : str, default=None
+        What `scores` were measured on, best by its name on the hub, which shows them in its
+        index of models then.
+
+    metadata : mapping of str to object, default=None
+        More entries of the card's front matter, as `huggingface_hub.ModelCardData` takes
+        them: ``{"license": "mit", "language": "en"}``.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to save.
+    TypeError, ValueError
+        A label or the module cannot be saved (see `save`), or what the card is made of is not
+        what it has to be. Nothing is written in either case.
+    """
+    check_is_fitted(estimator)
+    name = Path(folder).resolve().name
+    card = model_card(estimator, name, scores=scores, dataset=dataset, metadata=metadata)
+    estimator.save(folder)
+    _write_card(card, Path(folder))
+
+
+def from_pretrained(
+    cls: Any,
+    name_or_folder: str | os.PathLike,
+    *,
+    revision: str | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    local_files_only: bool = False,
+    token: str | bool | None = None,
+    **moved: Any,
+) -> Any:
+    """Load an estimator from the hub or from a folder; nothing is unpickled.
+
+    Parameters
+    ----------
+    name_or_folder : str or path
+        A folder that `save` or `save_pretrained` has written, or the name of a repository on
+        the hub, such as ``"user/name"``, that `push_to_hub` has.
+
+    revision : str, default=None
+        Branch, tag or commit on the hub.
+
+    cache_dir : str or path, default=None
+        The hub's cache; None leaves it to HF_HOME.
+
+    local_files_only : bool, default=False
+        Whether to look into the cache only.
+
+    token : str or bool, default=None
+        For the hub, where the repository is private; None takes the one of ``hf auth login``.
+
+    **moved
+        As for `load`.
+
+    Returns
+    -------
+    estimator
+        Fitted, on the device that its `device` parameter names if there is such a one here.
+
+    Raises
+    ------
+    OSError
+        There is no such folder, neither here nor to be had from the hub.
+    muxlearn.persistence.FormatError
+        It holds something else, a newer format, another estimator, or damaged files.
+    """
+    find = partial(
+        find_folder,
+        name_or_folder,
+        parameter="name_or_folder",
+        cache_dir=cache_dir,
+        local_files_only=local_files_only,
+        token=token,
+    )
+    folder = find([CONFIG], revision=revision)
+    if folder == Path(name_or_folder):
+        return cls.load(folder, **moved)
+    try:
+        # Weights of any size are not fetched for a model that is of another kind.
+        read_config(folder, cls.__name__)
+        # A snapshot is called after its commit; the branch may be at another one by now.
+        return cls.load(find(FILES, revision=folder.name), **moved)
+    except FormatError as error:
+        raise FormatError(f"`name_or_folder` {str(name_or_folder)!r}: {error}") from None
+
+
+def push_to_hub(
+    estimator: Any,
+    repo_id: str,
+    *,
+    private: bool | None = None,
+    token: str | bool | None = None,
+    commit_message: str = "Push a model with muxlearn",
+    branch: str | None = None,
+    create_pr: bool = False,
+    scores: Scores | None = None,
+    dataset: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> str:
+    """Upload the fitted estimator to the hub, with a model card.
+
+    Parameters
+    ----------
+    repo_id : str
+        The repository, such as ``"user/name"``; made if it is not there. Its card is left as
+        it is if somebody has made it their own, as by `save_pretrained`.
+
+    private : bool, default=None
+        Whether a repository that is made is private; None leaves it to the hub's settings.
+
+    token : str or bool, default=None
+        With the right to write there; None takes the one of ``hf auth login``.
+
+    commit_message : str, default="Push a model with muxlearn"
+
+    branch : str, default=None
+        Where to; None stands for the main branch. Others have to be there.
+
+    create_pr : bool, default=False
+        Whether to propose the upload as a pull request.
+
+    scores, dataset, metadata
+        For the card, as in `save_pretrained`.
+
+    Returns
+    -------
+    str
+        The address of the commit or pull request.
+
+    Raises
+    ------
+    sklearn.exceptions.NotFittedError
+        There is nothing to upload.
+    TypeError, ValueError
+        `repo_id` is no name for a repository, the estimator cannot be saved, or what the card
+        is made of is not what it has to be. Nothing is uploaded.
+    OSError
+        The hub cannot be reached, or refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi, constants
+
+    check_is_fitted(estimator)
+    _check_repo_id(repo_id)
+    card = partial(model_card, estimator, scores=scores, dataset=dataset, metadata=metadata)
+    card(repo_id)  # raises before there is anything on the hub
+    with TemporaryDirectory() as folder:
+        estimator.save(folder)
+        api = HfApi(token=token, library_name="muxlearn", library_version=__version__)
+        try:
+            # The hub completes a name without a user.
+            repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
+            _fetch_card(api, repo_id, branch, folder)
+            _write_card(card(repo_id), Path(folder))
+            # `upload_folder` may spread a model's files over several commits.
+            commit = api.create_commit(
+                repo_id,
+                [
+                    CommitOperationAdd(path_in_repo=name, path_or_fileobj=Path(folder, name))
+                    for name in (*FILES, CARD)
+                    if Path(folder, name).is_file()
+                ],
+                commit_message=commit_message,
+                revision=branch,
+                create_pr=create_pr,
+            )
+        except Exception as error:  # of the network and the hub: of many libraries
+            if isinstance(error, ValueError) and not isinstance(error, OSError):
+                raise  # the hub's objection to an entry of `metadata`
+            reason = " ".join(str(error).split())
+            raise OSError(
+                f"`repo_id` {repo_id!r} cannot be written on {constants.ENDPOINT} "
+                f"({type(error).__name__}: {reason}). That takes a network, HF_HUB_OFFLINE "
+                "unset, and the right to write there: give a `token`, or log in by "
+                "`hf auth login`; save_pretrained keeps the model in a folder meanwhile"
+            ) from None
+    return str(commit.pr_url or commit.commit_url)
+
+
+def _check_repo_id(repo_id: object) -> None:
+    from huggingface_hub.utils import HFValidationError, validate_repo_id
+
+    if not isinstance(repo_id, str):
+        raise TypeError(
+            f"`repo_id` must be a name such as 'user/name', got {repo_id!r} "
+            f"({type(repo_id).__name__})"
+        )
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise ValueError(
+            f"`repo_id` {repo_id!r} is no name for a repository, such as 'user/name': {error}"
+        ) from None
+
+
+def _fetch_card(api: HfApi, repo_id: str, branch: str | None, folder: str) -> None:
+    """Fetch the card that a repository has already, if it has one."""
+    if api.file_exists(repo_id, CARD, revision=branch):
+        api.hf_hub_download(repo_id, CARD, revision=branch, local_dir=folder)
+
+
+def _write_card(card: ModelCard, folder: Path) -> None:
+    """Write a card, unless there is one that is somebody's own."""
+    file = folder / CARD
+    if file.is_file() and not is_generated(file):
+        warnings.warn(
+            f"the {CARD} that is there was not written by muxlearn, or was made somebody's own; "
+            "it is left as it is, and what it says of the model may be out of date",
+            stacklevel=3,
+        )
+        return
+    card.save(file)
