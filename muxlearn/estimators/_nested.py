@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,9 +19,10 @@ from muxlearn.training.optimizers import Optimizer, make_optimizer
 
 __all__ = ["as_object", "flatten", "unflatten"]
 
-#: What a parameter may be, by the names that stand for it in a saved folder.
-_KINDS: dict[str, dict[str, type]] = {
-    "architecture": {**TEXT_ARCHITECTURES, **IMAGE_ARCHITECTURES, Trunk.name: Trunk},
+#: What a parameter may be, by the names that stand for it in a saved folder. A view of the
+#: registries: what is registered later is known here too.
+_KINDS: dict[str, Mapping[str, type]] = {
+    "architecture": ChainMap(TEXT_ARCHITECTURES, IMAGE_ARCHITECTURES, {Trunk.name: Trunk}),
     "backbone": {kind.name: kind for kind in (Scratch, Published)},
     "objective": {Distillation.name: Distillation},
     "optimizer": {"optimizer": Optimizer},
@@ -42,8 +44,8 @@ def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
     """
     flat: dict[str, Any] = {}
     for name, value in params.items():
-        kinds = _KINDS.get(name, {})
-        kind = next((kind for kind, cls in kinds.items() if type(value) is cls), None)
+        kinds = _KINDS.get(name, {}).items()
+        kind = next((kind for kind, cls in kinds if type(value) is cls), None)
         if kind is None:
             flat[name] = value
             continue

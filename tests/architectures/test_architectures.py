@@ -79,10 +79,7 @@ def toy(**params):
     )
 
 
-def test_a_toy_is_trained_saved_and_loaded(registered, monkeypatch, tmp_path):
-    from muxlearn.estimators import _nested
-
-    monkeypatch.setitem(_nested._KINDS["architecture"], "bag", BagOfWords)
+def test_a_toy_is_trained_saved_and_loaded(registered, tmp_path):
     clf = toy(architecture=BagOfWords(width=4)).fit(TEXTS, LABELS)
     assert clf.score(TEXTS, LABELS) == 1
     assert clf.net_.lr == 0.03
