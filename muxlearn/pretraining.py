@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
-from skorch.history import History
-from torch import nn
 
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
-from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, ParamGroups
+from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
 from muxlearn.estimators import MuxTextEstimator, flatten, make_trainer, unflatten
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import principal_axes
+from muxlearn.nn.multiplex import start_from_components
 from muxlearn.persistence import decode_params, encode_params
-from muxlearn.rows import TextReader, TokenTable, check_texts
+from muxlearn.rows import TextReader, TokenTable, check_single_texts
 from muxlearn.tasks import VectorsTask
-from muxlearn.training.checkpoints import KeepState, read_state
+from muxlearn.training.checkpoints import fingerprint_of, take_up
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
 from muxlearn.training.distillation import Distillation, DistillationObjective
 from muxlearn.training.processes import n_processes
 from muxlearn.training.schedules import TrapezoidSchedule
-from muxlearn.training.teacher import TeacherAnswers, ask_teacher
+from muxlearn.training.teacher import TeacherAnswers, ask_teacher, check_vocabulary
 from muxlearn.training.trainer import copy_callbacks
 
 if TYPE_CHECKING:
@@ -44,8 +39,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MuxTextPretrainer"]
 
-#: Tokens that stand in the table of a new encoder learn this much slower than the rest.
-_TABLE_LR_FACTOR = 0.3
+#: Parameters that may change before a training is taken up again.
+_FREE = (
+    *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
+    *("callbacks", "compile", "device", "verbose"),
+)
 
 
 class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
@@ -273,7 +271,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             raise ValueError(
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
             )
-        rows = _check_single(X)
+        rows = check_single_texts(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device()):
             built, table, answers = self._prepare(rows)
@@ -356,7 +354,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     @property
     def _n_features_out(self) -> int:
         """Size of a vector, for `get_feature_names_out`."""
-        return _size(self.module_)
+        return cast(MuxSequenceEmbedder, self.module_).vector_size
 
     # Parameters
 
@@ -398,13 +396,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
                 n_prefix=architecture.n_prefix(setting),
                 dropout=self.dropout,
             )
-            _start_from(encoder.embedding, teacher.embedding.weight)
+            start_from_components(encoder.embedding, teacher.embedding.weight)
             start = Start(encoder, cutting(tokenizer, self.max_length))
             built = architecture.build_around(setting, start, teacher.hidden_size)
             built = built._replace(reader=self._wrap(built.reader, built.module))
         else:
             built = self._build(rows, rows, teacher.hidden_size)
-            self._check_vocabulary(built.reader.tokenizer, tokenizer)
+            check_vocabulary(self.teacher, tokenizer, built.reader.tokenizer, backbone.label)
         built = self._without_heads(built)
         with_tokens = Distillation.of(self.objective).token_weight > 0
         table, answers = self._ask(teacher, built.reader.tokenizer, rows, with_tokens=with_tokens)
@@ -429,33 +427,18 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             verbose=self.verbose,
         )
 
-    def _check_vocabulary(self, own: Any, tokenizer: Any) -> None:
-        """Refuse a teacher whose tokens are not those of the encoder."""
-        if own.get_vocab() != tokenizer.get_vocab():
-            raise ValueError(
-                f"`teacher` {str(self.teacher)!r} has another vocabulary than "
-                f"{self._backbone.label}; take a teacher with the same one, such as the encoder "
-                "itself"
-            )
-
     # Training
 
     def _pretrain(
         self, built: Built, table: RowTable, answers: TeacherAnswers | None, seed: int
     ) -> MuxNet:
-
+        """Train, from the state of `checkpoint` on where there is one."""
         module, rows = built.module, np.arange(len(table))
-        fingerprint = self._fingerprint(table)
-        state = read_state(self.checkpoint, fingerprint)
-        first_step = 0
-        if state is not None:
-            first_step = state["step"]
-            module.load_state_dict(state["module"])
-        callbacks = copy_callbacks(self.callbacks)
-        if self.checkpoint is not None:
-            # The first: it counts a step before another callback can interrupt the training.
-            keep = KeepState(self.checkpoint, self.checkpoint_minutes, fingerprint, state)
-            callbacks.insert(0, ("checkpoint", keep))
+        params = flatten(self.get_params(deep=False))
+        fingerprint = fingerprint_of(params, table.lengths, free=_FREE)
+        first_step, keep = take_up(module, self.checkpoint, self.checkpoint_minutes, fingerprint)
+        # The first: it counts a step before another callback can interrupt the training.
+        callbacks = [*keep, *copy_callbacks(self.callbacks)]
         steps_per_epoch = -(-len(rows) // self.batch_size)
         net = make_trainer(self, built.architecture, module, classes=None).train(
             module,
@@ -469,8 +452,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             callbacks=callbacks,
             first_step=first_step,
         )
-        if state is not None and not net.history:  # there was nothing left to do
-            net.history = History(json.loads(state["history"]))
+        for _, callback in keep:
+            callback.restore_history(net)
         return net
 
     def _objective(self, answers: TeacherAnswers | None) -> DistillationObjective:
@@ -481,29 +464,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         trainer = make_trainer(self, self._make_architecture(), module, classes=None)
         return trainer.compose(module, self._objective(None), max_epochs=0)
 
-    def _param_groups(
-        self, architecture: Architecture, module: MuxModule, lr: float
-    ) -> ParamGroups:
-        groups = super()._param_groups(architecture, module, lr)
-        if not self._backbone.from_scratch:
-            return groups
-        slower = {"lr": _TABLE_LR_FACTOR * lr} if self.teacher is not None else {}
-        return [("encoder.embedding.weight", {"weight_decay": 0.0, **slower}), *groups]
-
-    def _fingerprint(self, table: RowTable) -> str:
-        """Say which training this is; how long it takes is not part of that."""
-        free = (
-            *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
-            *("callbacks", "compile", "device", "verbose"),
-        )
-        params = flatten(self.get_params(deep=False))
-        kept = {name: str(value) for name, value in params.items() if name not in free}
-        digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-        digest.update(np.ascontiguousarray(table.lengths).tobytes())
-        return digest.hexdigest()[:16]
-
-    def _as_pretrained(self) -> Pretrained:
-        """Return what this leaves to others."""
+    def as_pretrained(self) -> Pretrained:
+        """Return what a classifier or tagger with this as its `backbone` starts from."""
         return Pretrained.from_saved(
             "`backbone`",
             {
@@ -517,7 +479,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     # Saving
 
     def _module_config(self) -> dict[str, Any]:
-        return {**super()._module_config(), "vector_size": _size(self.module_)}
+        return {**super()._module_config(), "vector_size": self.module_.vector_size}
 
     def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
         module = super()._rebuild(config, config["vector_size"])
@@ -525,27 +487,3 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         if not Distillation.of(params.get("objective", self.objective)).retrieval_weight:
             cast(MuxSequenceEmbedder, module).retrieval = None
         return module
-
-
-def _check_single(X: Any) -> list[str]:
-    """Check texts that are not pairs."""
-    rows = check_texts(X)
-    if isinstance(rows[0], tuple):
-        raise ValueError("`X` holds pairs of texts; give single texts")
-    return rows  # type: ignore[return-value]
-
-
-def _size(module: MuxModule) -> int:
-    """Return the size of a module's vectors."""
-    assert isinstance(module, MuxSequenceEmbedder)
-    return module.token_head.out_features
-
-
-@torch.no_grad()
-def _start_from(embedding: nn.Embedding, table: torch.Tensor) -> None:
-    """Start a token table from the leading principal components of another."""
-    table = table.float()
-    width = min(embedding.embedding_dim, table.shape[1])
-    components = table @ principal_axes(table)[:, :width]
-    components /= components.square().sum(1).mean().sqrt()
-    embedding.weight[:, :width] = components

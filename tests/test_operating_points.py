@@ -73,8 +73,8 @@ class Interrupt(Callback):
 
 
 def test_each_operating_point_has_a_score_and_a_speed(fitted):
-    assert list(fitted.operating_points_) == [1, 4]
-    for figures in fitted.operating_points_.values():
+    assert list(fitted.measured_points_) == [1, 4]
+    for figures in fitted.measured_points_.values():
         assert set(figures) == {"score", "rows_per_second"}
         assert 0 <= figures["score"] <= 1
         assert figures["rows_per_second"] > 0
@@ -93,7 +93,7 @@ def test_the_score_is_that_of_the_rows_that_were_set_aside(stopping, monkeypatch
     held_out = asked[0]
     assert len(held_out) == 9
     true = [LABELS[TEXTS.index(text)] for text in held_out]
-    for point, figures in clf.operating_points_.items():
+    for point, figures in clf.measured_points_.items():
         assert figures["score"] == clf.score(held_out, true, n_mux=point)
 
 
@@ -101,20 +101,20 @@ def test_rows_of_no_weight_do_not_count(stopping):
     weights = np.where(np.array(LABELS) == "sport", 0.0, 1.5)
     clf = stopping(validation_fraction=0.5, max_epochs=10, lr=1e-2)
     clf.fit(TEXTS, LABELS, sample_weight=weights)
-    scores = [figures["score"] for figures in clf.operating_points_.values()]
+    scores = [figures["score"] for figures in clf.measured_points_.values()]
     assert scores == [1, 1]  # there is nothing but weather to be right about
 
 
 def test_without_operating_points_those_are_the_capacity_and_its_halves(stopping):
     clf = stopping(n_mux=5, operating_points=None).fit(TEXTS, LABELS)
-    assert list(clf.operating_points_) == [1, 2, 5]
+    assert list(clf.measured_points_) == [1, 2, 5]
 
 
 def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
     clf = stopping(
         architecture=MIMOFormer(grid=(3, 2)), backbone=None, n_mux=6, operating_points=None
     ).fit(TEXTS, LABELS)
-    points = clf.operating_points_
+    points = clf.measured_points_
     assert list(points) == sorted({clf.predictor_.resolve_point(n_mux) for n_mux in (6, 3, 1)})
 
 
@@ -122,8 +122,8 @@ def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
 def test_a_tagger_has_its_own_score(tiny_tagger, tags, name):
     tagger = tiny_tagger(early_stopping=True, decode="viterbi", max_epochs=10, lr=2e-2)
     tagger.fit([*SENTENCES, []], [*tags, []])
-    assert list(tagger.operating_points_) == [1, 2]
-    assert [p["score"] for p in tagger.operating_points_.values()] == [1, 1]
+    assert list(tagger.measured_points_) == [1, 2]
+    assert [p["score"] for p in tagger.measured_points_.values()] == [1, 1]
     assert name in str(model_card(tagger, "tagger"))
 
 
@@ -138,14 +138,14 @@ def test_images_are_read_once(form):
         random_state=0,
     )
     clf.fit(X, NUMBERS[:60])
-    assert list(clf.operating_points_) == [1, 2]
+    assert list(clf.measured_points_) == [1, 2]
 
 
 def test_measuring_again_replaces_what_was_there(fitted):
     clf = pickle.loads(pickle.dumps(fitted))
     assert clf.measure_operating_points(TEXTS, LABELS, n_mux=(4, 2, 1), repeats=1) is clf
-    assert list(clf.operating_points_) == [1, 2, 4]
-    for point, figures in clf.operating_points_.items():
+    assert list(clf.measured_points_) == [1, 2, 4]
+    for point, figures in clf.measured_points_.items():
         assert figures["score"] == clf.score(TEXTS, LABELS, n_mux=point)
 
 
@@ -153,7 +153,7 @@ def test_own_rows_can_weigh(unmeasured):
     clf = pickle.loads(pickle.dumps(unmeasured))
     weights = np.array(LABELS) == clf.predict(TEXTS, n_mux=2)
     clf.measure_operating_points(TEXTS, LABELS, sample_weight=weights, n_mux=2, repeats=1)
-    assert clf.operating_points_[2]["score"] == 1
+    assert clf.measured_points_[2]["score"] == 1
 
 
 def test_what_cannot_be_measured_leaves_what_was_there(measured):
@@ -165,38 +165,38 @@ def test_what_cannot_be_measured_leaves_what_was_there(measured):
     ]:
         with pytest.raises(ValueError, match=message):
             measured.measure_operating_points(**{"X": TEXTS, "y": LABELS, **given})
-    assert measured.operating_points_ == FIGURES
+    assert measured.measured_points_ == FIGURES
 
 
 # When they are there
 
 
 def test_they_are_not_there_without_a_validation_split(unmeasured):
-    assert not hasattr(unmeasured, "operating_points_")
+    assert not hasattr(unmeasured, "measured_points_")
     with pytest.raises(AttributeError, match="takes a validation split: fit with early_stopping"):
-        _ = unmeasured.operating_points_
+        _ = unmeasured.measured_points_
 
 
 def test_they_are_not_there_before_fit(stopping):
-    assert not hasattr(stopping(), "operating_points_")
+    assert not hasattr(stopping(), "measured_points_")
     with pytest.raises(NotFittedError):
         stopping().measure_operating_points(TEXTS, LABELS)
 
 
 def test_another_fit_without_a_split_forgets_them(measured):
     measured.set_params(early_stopping=False).fit(TEXTS, LABELS)
-    assert not hasattr(measured, "operating_points_")
+    assert not hasattr(measured, "measured_points_")
 
 
 def test_a_fit_that_fails_keeps_them(measured):
     with pytest.raises(ValueError, match="lr"):
         measured.set_params(lr=-1.0).fit(TEXTS, LABELS)
-    assert measured.operating_points_ == FIGURES
+    assert measured.measured_points_ == FIGURES
 
 
 def test_an_interrupted_training_is_not_measured(stopping):
     clf = stopping(callbacks=[Interrupt()]).fit(TEXTS, LABELS)
-    assert not hasattr(clf, "operating_points_")
+    assert not hasattr(clf, "measured_points_")
     assert len(clf.predict(TEXTS)) == len(TEXTS)
 
 
@@ -210,7 +210,7 @@ def test_an_interruption_of_the_measurement_leaves_a_fitted_estimator(stopping, 
     else:
         monkeypatch.setattr(_points, "paired_seconds", interrupt)
     clf = stopping().fit(TEXTS, LABELS)
-    assert not hasattr(clf, "operating_points_")
+    assert not hasattr(clf, "measured_points_")
     assert len(clf.predict(TEXTS)) == len(TEXTS)
 
 
@@ -222,7 +222,7 @@ def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatc
         patch.setattr(Predictor, "predict_checked", fail)
         with pytest.warns(UserWarning, match=r"not be measured .* \(OutOfMemoryError: the GPU"):
             clf = stopping().fit(TEXTS, LABELS)
-    assert not hasattr(clf, "operating_points_")
+    assert not hasattr(clf, "measured_points_")
     assert len(clf.predict(TEXTS)) == len(TEXTS)
 
 
@@ -232,7 +232,7 @@ def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatc
 def test_they_survive_save_and_load(fitted, tmp_path):
     fitted.save(tmp_path / "model")
     loaded = MuxTextClassifier.load(tmp_path / "model")
-    assert loaded.operating_points_ == fitted.operating_points_
+    assert loaded.measured_points_ == fitted.measured_points_
 
 
 def test_a_folder_without_them_loads(unmeasured, tmp_path):
@@ -240,7 +240,7 @@ def test_a_folder_without_them_loads(unmeasured, tmp_path):
     config = json.loads((tmp_path / "model" / "config.json").read_text())
     del config["measured_points"]
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
-    assert not hasattr(MuxTextClassifier.load(tmp_path / "model"), "operating_points_")
+    assert not hasattr(MuxTextClassifier.load(tmp_path / "model"), "measured_points_")
 
 
 @pytest.mark.parametrize("damaged", [[1], {"one": {}}, {"1": {"score": 1.0}}, {"1": 0.9}], ids=str)
@@ -254,8 +254,8 @@ def test_damaged_ones_are_no_model(fitted, tmp_path, damaged):
 
 
 def test_pickles_keep_them_and_clones_do_not(fitted):
-    assert pickle.loads(pickle.dumps(fitted)).operating_points_ == fitted.operating_points_
-    assert not hasattr(clone(fitted), "operating_points_")
+    assert pickle.loads(pickle.dumps(fitted)).measured_points_ == fitted.measured_points_
+    assert not hasattr(clone(fitted), "measured_points_")
 
 
 def test_a_card_shows_them(measured):

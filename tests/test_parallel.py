@@ -41,7 +41,7 @@ with train_with(accelerator):
     for params in job["params"]:
         clf = MuxTextClassifier(**unflatten(params)).fit(job["X"], job["y"])
         loss = [epoch["train_loss"] for epoch in clf.history_]
-        points = getattr(clf, "operating_points_", None)
+        points = getattr(clf, "measured_points_", None)
         proba = clf.predict_proba(job["X"]).tolist()
         results.append({"loss": loss, "proba": proba, "points": points})
 with open(f"{sys.argv[1]}.{accelerator.process_index}", "w") as file:

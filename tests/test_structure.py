@@ -62,9 +62,6 @@ N_FILES_AT_ROOT = 12
 N_LINES = 500
 N_CLASSES_ABOVE = 2
 
-# Remove a mark once its test passes, which fails as long as the mark is there.
-unfinished = pytest.mark.xfail(strict=True, reason="the rework of the house goes on")
-
 
 def _read_tools():
     spec = importlib.util.spec_from_file_location("house", ROOT / "docs" / "_ext" / "house.py")
@@ -130,7 +127,6 @@ def loaded_with(name):
     return libraries
 
 
-@unfinished
 def test_a_late_import_of_ours_defers_a_heavy_library():
     needless = {
         (name, imported.target)
@@ -222,7 +218,6 @@ def reached(tree):
             yield node.args[1].value
 
 
-@unfinished
 def test_no_private_attribute_of_another_package_is_reached():
     homes = private_names()
     found = {
@@ -242,7 +237,6 @@ def test_few_files_stand_at_the_root():
     assert len(files) <= N_FILES_AT_ROOT, sorted(files)
 
 
-@unfinished
 def test_no_file_is_long():
     folders = (tools.NAME, "tests", "docs", "examples")
     long = {

@@ -62,6 +62,9 @@ _PRETRAINING_LR, _FURTHER_LR = 1e-3, 2e-4
 #: New parts learn this many times faster than a pre-trained encoder.
 _FRESH_LR_FACTOR = 5.0
 
+#: A token table that starts from a teacher's learns this much slower than the rest.
+_TABLE_LR_FACTOR = 0.3
+
 #: Stands for vectors as wide as the encoder's own.
 OWN_SIZE = 0
 
@@ -350,6 +353,10 @@ class TMUX(Architecture):
         from_scratch = make_backbone(setting.params["backbone"]).from_scratch
         fresh = {} if from_scratch else {"lr": _FRESH_LR_FACTOR * lr}
         groups: ParamGroups = []
+        if from_scratch and setting.params.get("teacher") is not None:
+            # Its token table starts from the teacher's.
+            table = {"weight_decay": 0.0, "lr": _TABLE_LR_FACTOR * lr}
+            groups.append(("encoder.embedding.weight", table))
         if not from_scratch:
             trained = ["encoder"]
             if module.warmed_up:

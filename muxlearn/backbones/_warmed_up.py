@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
 from muxlearn.backbones._base import Corpus, Start, cutting
+from muxlearn.backbones._transformers import encoder_from_config
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
@@ -104,8 +105,6 @@ class Pretrained:
         if self.sizes is not None:
             encoder = CompactEncoder(**self.sizes, dropout=dropout)
         else:
-            from muxlearn.backbones._transformers import encoder_from_config
-
             assert self.transformers_config is not None
             encoder = encoder_from_config(self.transformers_config, dropout)
         encoder.load_state_dict(
@@ -159,7 +158,7 @@ class Pretrained:
 
 def is_pretrainer(backbone: Any) -> bool:
     """Whether a parameter is a `MuxTextPretrainer`, or a frozen one."""
-    return hasattr(getattr(backbone, "estimator", backbone), "_as_pretrained")
+    return hasattr(getattr(backbone, "estimator", backbone), "as_pretrained")
 
 
 def is_ours(folder: str | os.PathLike) -> bool:
@@ -213,4 +212,4 @@ class Pretrainer:
                 "`backbone` is a MuxTextPretrainer that is not fitted, as scikit-learn's clone "
                 "makes them; give FrozenEstimator(pretrainer), or the folder it was saved to"
             )
-        return self.value._as_pretrained().start(**wanted)
+        return self.value.as_pretrained().start(**wanted)

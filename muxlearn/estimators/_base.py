@@ -53,7 +53,7 @@ class MuxEstimator(BaseEstimator):
     #: Set by `fit`, each of a kind of its own.
     _reader: Any
     _task: Any
-    #: Score and speed by `n_mux`, None where they were not measured; see `operating_points_`.
+    #: Score and speed by `n_mux`, None where they were not measured; see `measured_points_`.
     _measured: dict[int, dict[str, float]] | None = None
 
     #: What the module answers: "sequence", "token", "vector" or "image".
@@ -268,12 +268,12 @@ class MuxEstimator(BaseEstimator):
             self._connect_net()
 
     @property
-    def operating_points_(self) -> dict[int, dict[str, float]]:
+    def measured_points_(self) -> dict[int, dict[str, float]]:
         """The score and the rows per second at each `n_mux` that was measured, in its order."""
         check_is_fitted(self)
         if self._measured is None:
             raise AttributeError(
-                "`operating_points_` is not there, for that takes a validation split: "
+                "`measured_points_` is not there, for that takes a validation split: "
                 + _points.HOW_TO_MEASURE
             )
         return self._measured

@@ -120,7 +120,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         Whether to set a part of the training images aside, stop when the loss on it does not
         improve any more, and keep the best weights: after 3 epochs without improvement, or as
         many as an int says. The operating points are measured on it
-        then, see `operating_points_`, which takes the time of a few predictions of that part.
+        then, see `measured_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
@@ -170,7 +170,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     history_ : skorch.history.History
         Losses of the training, epoch by epoch.
 
-    operating_points_ : dict of int to dict of str to float
+    measured_points_ : dict of int to dict of str to float
         By `n_mux`, from the least on: its "score", which is that of `score`, and its
         "rows_per_second", both measured on the validation rows of `early_stopping` or by
         `measure_operating_points`; not there without either. A speed is that of the machine, and

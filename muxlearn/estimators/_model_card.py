@@ -155,7 +155,7 @@ def model_card(
         What it is loaded by: the name of a repository on the hub, or of a folder.
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
         By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``. None
-        shows the estimator's `operating_points_`, if it has any.
+        shows the estimator's `measured_points_`, if it has any.
     dataset : str, default=None
         What `scores` were measured on, best by its name on the hub.
     metadata : mapping of str to object, default=None

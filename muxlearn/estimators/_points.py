@@ -37,7 +37,7 @@ def measure_operating_points(
     n_mux: int | Sequence[int] | None = None,
     repeats: int = 5,
 ) -> Any:
-    """Score and time `predict` at each operating point, and keep that as `operating_points_`.
+    """Score and time `predict` at each operating point, and keep that as `measured_points_`.
 
     What was measured before is replaced. The points are timed in turn, again and again, so
     that a slow moment of the machine hits all of them. Few rows fill few batches: give some

@@ -47,7 +47,7 @@ def save_pretrained(
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
         For the card: what was measured, by `n_mux` and by name, such as
         ``{10: {"accuracy": 0.91, "rows_per_second": 4100}, 1: {…}}``. None shows
-        `operating_points_`, where they were measured; they do not enter the hub's index.
+        `measured_points_`, where they were measured; they do not enter the hub's index.
 
     dataset : str, default=None
         What `scores` were measured on, best by its name on the hub, which shows them in its

@@ -139,7 +139,7 @@ class MuxTokenTagger(MuxTextEstimator):
         Whether to set a part of the sentences aside, stop when the loss on it does not
         improve any more, and keep the best weights: after 3 epochs without improvement, or as
         many as an int says. The operating points are measured on it
-        then, see `operating_points_`, which takes the time of a few predictions of that part.
+        then, see `measured_points_`, which takes the time of a few predictions of that part.
 
     validation_fraction : float, default=0.1
         The part set aside with `early_stopping`.
@@ -193,7 +193,7 @@ class MuxTokenTagger(MuxTextEstimator):
     warm_up_history_ : skorch.history.History or None
         Losses and retrieval accuracy of the warm-up.
 
-    operating_points_ : dict of int to dict of str to float
+    measured_points_ : dict of int to dict of str to float
         By `n_mux`, from the least on: its "score", which is that of `score`, and its
         "rows_per_second", both measured on the validation rows of `early_stopping` or by
         `measure_operating_points`; not there without either. A speed is that of the machine, and

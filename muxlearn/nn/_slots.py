@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-__all__ = ["mean_over_slots", "principal_axes", "slots_to_places"]
+__all__ = ["mean_over_slots", "principal_axes", "slots_to_places", "start_from_components"]
 
 
 def slots_to_places(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
@@ -75,3 +75,20 @@ def principal_axes(table: Tensor) -> Tensor:
     """
     _, vectors = torch.linalg.eigh(torch.cov(table.T))
     return vectors.flip(1)
+
+
+@torch.no_grad()
+def start_from_components(embedding: nn.Embedding, table: Tensor) -> None:
+    """Start a token table from the leading principal components of another.
+
+    Parameters
+    ----------
+    embedding : nn.Embedding
+        Its vectors get length 1 on average, by root mean square.
+    table : Tensor of shape (vocab_size, width)
+    """
+    table = table.float()
+    width = min(embedding.embedding_dim, table.shape[1])
+    components = table @ principal_axes(table)[:, :width]
+    components /= components.square().sum(1).mean().sqrt()
+    embedding.weight[:, :width] = components

@@ -74,6 +74,11 @@ class MuxSequenceEmbedder(MuxTextModule):
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
 
+    @property
+    def vector_size(self) -> int:
+        """Size of the vectors that a row and its tokens get."""
+        return self.token_head.out_features
+
     def forward(
         self,
         input_ids: Tensor,

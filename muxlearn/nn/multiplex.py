@@ -14,7 +14,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn._slots import mean_over_slots, principal_axes, slots_to_places
+from muxlearn.nn._slots import (
+    mean_over_slots,
+    principal_axes,
+    slots_to_places,
+    start_from_components,
+)
 from muxlearn.nn.encoder import EncoderLayer
 from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 
@@ -32,6 +37,7 @@ __all__ = [
     "mean_over_slots",
     "principal_axes",
     "slots_to_places",
+    "start_from_components",
 ]
 
 

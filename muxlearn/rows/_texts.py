@@ -20,6 +20,7 @@ __all__ = [
     "PairTable",
     "Text",
     "TokenTable",
+    "check_single_texts",
     "check_text",
     "check_texts",
     "is_missing",
@@ -68,6 +69,28 @@ def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
         _check_row(row, paired, f"row {number} of `{name}`", first_row)
         for number, row in enumerate(rows, first_row)
     ]
+
+
+def check_single_texts(X: Any) -> list[str]:
+    """Turn what holds texts into a list, and refuse pairs.
+
+    Parameters
+    ----------
+    X : sequence of str, array, Series or datasets column
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something is not a text.
+    """
+    rows = check_texts(X)
+    if isinstance(rows[0], tuple):
+        raise ValueError("`X` holds pairs of texts; give single texts")
+    return rows  # type: ignore[return-value]
 
 
 def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[Any]:

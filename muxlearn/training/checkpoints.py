@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from skorch.callbacks import Callback
 from skorch.history import History
+from torch import nn
 
 from muxlearn.training.net import MuxNet
 
-__all__ = ["KeepState", "read_state"]
+__all__ = ["KeepState", "fingerprint_of", "read_state", "take_up"]
 
 _CHECKPOINT = "checkpoint.pt"
 
@@ -53,6 +58,11 @@ class KeepState(Callback):
             torch.set_rng_state(self.state["rng_state"])
             self.state = None
         self.saved_ = time.monotonic()
+
+    def restore_history(self, net: MuxNet) -> None:
+        """Give a net that had nothing left to learn the history of its training."""
+        if self.state is not None and not net.history:
+            net.history = History(json.loads(self.state["history"]))
 
     def on_batch_end(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
         """Save when it is time."""
@@ -108,3 +118,62 @@ def read_state(folder: str | os.PathLike | None, fingerprint: str) -> dict[str, 
             "another folder, or delete it to begin anew"
         )
     return state
+
+
+def take_up(
+    module: nn.Module, folder: str | os.PathLike | None, minutes: float, fingerprint: str
+) -> tuple[int, list[tuple[str, KeepState]]]:
+    """Bring a module into the last state of its training, and keep the states to come.
+
+    Parameters
+    ----------
+    module : nn.Module
+    folder : str or path or None
+        Where states are kept; None keeps none.
+    minutes : float
+        Between two states.
+    fingerprint : str
+        From `fingerprint_of`.
+
+    Returns
+    -------
+    first_step : int
+        The step that comes next.
+    callbacks : list of (str, KeepState)
+        One, or none without a folder.
+
+    Raises
+    ------
+    ValueError
+        The folder holds the state of another training.
+    """
+    if folder is None:
+        return 0, []
+    state = read_state(folder, fingerprint)
+    if state is not None:
+        module.load_state_dict(state["module"])
+    callback = KeepState(folder, minutes, fingerprint, state)
+    return 0 if state is None else state["step"], [("checkpoint", callback)]
+
+
+def fingerprint_of(
+    params: Mapping[str, Any], lengths: NDArray[np.int64], *, free: Collection[str] = ()
+) -> str:
+    """Return a digest of a training's parameters and rows.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+    lengths : ndarray of int64, shape (n_rows,)
+        Tokens of each row.
+    free : collection of str, default=()
+        Parameters that may change before the training is taken up again.
+
+    Returns
+    -------
+    str
+    """
+    kept = {name: str(value) for name, value in params.items() if name not in free}
+    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(lengths).tobytes())
+    return digest.hexdigest()[:16]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from muxlearn.nn.encoder import PretrainedEncoder
 
-__all__ = ["TeacherAnswers", "as_float", "ask_teacher"]
+__all__ = ["TeacherAnswers", "as_float", "ask_teacher", "check_vocabulary"]
 
 _BATCH_TOKENS = 4096
 
@@ -152,3 +152,29 @@ def _fingerprint(teacher: PretrainedEncoder, table: TokenTable) -> str:
 def as_float(values: NDArray[Any]) -> torch.Tensor:
     """Return stored directions as a tensor to compute with."""
     return torch.from_numpy(np.asarray(values, dtype=np.float32))
+
+
+def check_vocabulary(
+    teacher: str | os.PathLike | None, tokenizer: Tokenizer, own: Tokenizer, backbone: str
+) -> None:
+    """Raise where a teacher's tokens are not those of the encoder that it teaches.
+
+    Parameters
+    ----------
+    teacher : str or path
+        Where the teacher comes from, for the error.
+    tokenizer, own : tokenizers.Tokenizer
+        The teacher's and the encoder's.
+    backbone : str
+        What the error calls the encoder.
+
+    Raises
+    ------
+    ValueError
+        The vocabularies differ.
+    """
+    if own.get_vocab() != tokenizer.get_vocab():
+        raise ValueError(
+            f"`teacher` {str(teacher)!r} has another vocabulary than {backbone}; take a teacher "
+            "with the same one, such as the encoder itself"
+        )

@@ -150,7 +150,7 @@ def test_packing_changes_little(bert, tmp_path, monkeypatch):
     pretrainer.save(tmp_path / "saved")
     pack(tmp_path / "saved", tmp_path / "packed")
     monkeypatch.setattr(_files, "_FOLDER", tmp_path / "packed")
-    packed, whole = load_packaged.__wrapped__(), pretrainer._as_pretrained()
+    packed, whole = load_packaged.__wrapped__(), pretrainer.as_pretrained()
     assert not any(name.startswith(("head.", "token_head.")) for name in packed.tensors)
     for name, tensor in packed.tensors.items():
         scale = whole.tensors[name].abs().max()
@@ -250,3 +250,8 @@ def test_another_encoder_is_not_packed(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main([str(tmp_path), "--backbone", "x", "--pack"])
     assert "--pack is for the packaged encoder" in capsys.readouterr().err
+
+
+def test_the_former_name_says_what_to_use():
+    with pytest.raises(ImportError, match="`load_box` is gone; `read_box` returns"):
+        from muxlearn.box import load_box  # noqa: F401

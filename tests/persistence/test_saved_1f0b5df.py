@@ -74,7 +74,7 @@ def test_measured_operating_points_come_back():
     clf, _ = load("text_subspace_rsa")
     measured = json.loads((SAVED / "text_subspace_rsa" / "config.json").read_text())
     expected = {int(n): point for n, point in measured["measured_points"].items()}
-    assert clf.operating_points_ == expected
+    assert clf.measured_points_ == expected
     assert set(expected) == {1, 2, 4}
 
 

@@ -41,7 +41,7 @@ def test_scores_of_epochs(stopping, use_caching, on_train):
         assert all(score * n_rows == pytest.approx(round(score * n_rows)) for score in scores)
     if not on_train:
         best = int(np.argmin(clf.history_[:, "valid_loss"]))
-        assert scores[best] == pytest.approx(clf.operating_points_[4]["score"])
+        assert scores[best] == pytest.approx(clf.measured_points_[4]["score"])
 
 
 @pytest.mark.parametrize("scoring", ["f1_macro", "neg_log_loss", "roc_auc"])
@@ -62,7 +62,7 @@ def test_scores_of_tags_count_each_token_once(tiny_tagger):
     ).fit(SENTENCES, TAGS)
     best = int(np.argmin(tagger.history_[:, "valid_loss"]))
     score = tagger.history_[best, "accuracy"]
-    assert score == pytest.approx(tagger.operating_points_[4]["score"])
+    assert score == pytest.approx(tagger.measured_points_[4]["score"])
 
 
 def test_a_checkpoint_keeps_the_best_weights(stopping, tmp_path):
