@@ -197,6 +197,8 @@ class MuxEstimator(BaseEstimator):
         architecture = self._architecture_of(module)
         trainer = make_trainer(self, architecture, module, classes=classes)
         objective = architecture.objective(self._setting(), module)
+        if (task := getattr(self, "_task", None)) is not None:
+            objective.task_loss = task.loss
         return trainer.compose(module, objective, max_epochs=0)
 
     # Fitted state

@@ -51,7 +51,6 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
     from muxlearn.training.data import MixtureData
     from muxlearn.training.trainer import copy_callbacks
 
-    assert task.classes is not None
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(rows) == 1:
         raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
@@ -68,7 +67,7 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
             module = copy.deepcopy(estimator.module_).train()
             built = Built(estimator._reader, module, estimator._architecture_of(module))
         else:
-            built = estimator._build(rows, extra, len(classes))
+            built = estimator._build(rows, extra, task.n_outputs)
         reader, module, architecture = built
         starts = np.cumsum(targets.n_of_row) - targets.n_of_row
 
@@ -86,6 +85,7 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
         elif warm_up is not None:
             if warm_up.on_task:
                 training_data = data(train)
+                warm_up.objective.task_loss = task.loss
             net = trainer.train(
                 module,
                 warm_up.objective,
@@ -97,9 +97,11 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
             )
             warm_up_history, interrupted = net.history, net.interrupted_
         training_data = training_data or data(train)
+        objective = architecture.objective(setting, module)
+        objective.task_loss = task.loss
         net = trainer.train(
             module,
-            architecture.objective(setting, module),
+            objective,
             training_data,
             None if valid is None else data(valid),
             seed=seed + 1,
@@ -183,7 +185,7 @@ def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
     return batches
 
 
-def _check_continues(estimator: Any, classes: NDArray) -> None:
+def _check_continues(estimator: Any, classes: NDArray | None) -> None:
     now = estimator._structure_params()
     for name in {**estimator._structure, **now}:
         value, before = now.get(name), estimator._structure.get(name)
@@ -192,7 +194,7 @@ def _check_continues(estimator: Any, classes: NDArray) -> None:
                 f"`warm_start` goes on with {name}={before!r}, but `{name}` is "
                 f"{value!r} now; set warm_start=False to begin anew"
             )
-    if not np.array_equal(classes, estimator.classes_):
+    if classes is not None and not np.array_equal(classes, estimator.classes_):
         raise ValueError(
             f"`warm_start` goes on with the classes {estimator.classes_.tolist()}, but `y` holds "
             f"{classes.tolist()}; set warm_start=False to begin anew"

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from muxlearn.nn.losses import weighted_cross_entropy
+
 __all__ = ["Targets", "Task"]
 
 Self = TypeVar("Self", bound="Task")
@@ -26,8 +28,8 @@ class Targets:
         Checked rows, in the order of the training.
     true : list or ndarray, length n_rows
         What is true of each, as `Task.score` takes it.
-    values : ndarray of int64, shape (n_targets,)
-        The number of the class of each target, one row after the other.
+    values : ndarray of shape (n_targets,)
+        What `Task.loss` compares with, one row after the other: of classes their numbers, int64.
     weights : ndarray of float32, shape (n_targets,)
         What a target counts in the loss, 1 on average.
     n_of_row : ndarray of int64, shape (n_rows,)
@@ -40,7 +42,7 @@ class Targets:
 
     rows: Any
     true: Any
-    values: NDArray[np.int64]
+    values: NDArray[Any]
     weights: NDArray[np.float32]
     n_of_row: NDArray[np.int64]
     strata: NDArray[np.int64]
@@ -74,6 +76,31 @@ class Task(ABC):
     def score_name(self) -> str:
         """What `score` measures."""
         return "score"
+
+    # Training
+
+    @property
+    def n_outputs(self) -> int:
+        """How many numbers a network answers with: one for each class, where there are classes."""
+        assert self.classes is not None
+        return len(self.classes)
+
+    def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+        """Return what training minimises; cross entropy unless a task says otherwise.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_answers, n_outputs)
+            A network's outputs.
+        targets : Tensor of shape (n_answers,)
+            Those of `Targets.values`.
+        weights : Tensor of float32, shape (n_answers,)
+
+        Returns
+        -------
+        Tensor of shape ()
+        """
+        return weighted_cross_entropy(outputs, targets, weights)
 
     # Prediction
 

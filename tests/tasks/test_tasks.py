@@ -3,8 +3,12 @@ import json
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import r2_score
 
-from muxlearn.tasks import TASKS, ClassesTask, TagsTask, VectorsTask
+from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
+from muxlearn.estimators._fitting import fit
+from muxlearn.tasks import TASKS, ClassesTask, TagsTask, Targets, Task, VectorsTask
 
 SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
 TAGS = [["B-PER", "O", "O", "B-LOC"], [], ["B-PER", "O"]] * 4
@@ -76,3 +80,59 @@ def test_of_two_classes_a_decision_is_the_log_odds_of_the_second():
     np.testing.assert_allclose(two.results("decision_function", TEXTS[:1], answers), [np.log(4)])
     answers = np.log([[0.2, 0.3, 0.5]])
     assert three.results("decision_function", TEXTS[:1], answers) is answers
+
+
+# A task of one's own
+
+
+class Amount(Task):
+    """Predict one number for each row; the loss is the squared error."""
+
+    classes: None = None
+
+    name = "amount"
+    methods = ("predict",)
+    n_outputs = 1
+
+    def loss(self, outputs, targets, weights):
+        return (weights * (outputs.squeeze(1).float() - targets).square()).mean()
+
+    def answers(self, outputs):
+        return outputs.double().numpy()
+
+    def merge(self, passes):
+        return np.mean(passes, axis=0)
+
+    def results(self, method, rows, answers):
+        return answers[:, 0]
+
+    def score(self, true, predicted, sample_weight=None):
+        return r2_score(true, predicted, sample_weight=sample_weight)
+
+    @classmethod
+    def from_saved(cls, config, classes, arrays):
+        return cls()
+
+
+class AmountRegressor(MuxTextClassifier):
+    """A regressor that consists of a task and of how its targets are made."""
+
+    def fit(self, X, y):
+        n = len(X)
+        ones = np.ones(n, np.float32)
+        numbers, counts = np.asarray(y, np.float32), np.ones(n, np.int64)
+        targets = Targets(list(X), numbers, numbers, ones, counts, np.zeros(n, np.int64), None)
+        fit(self, targets, list(X), Amount())
+        return self
+
+
+def test_a_task_of_its_own_is_trained_by_its_own_loss():
+    texts = ["a", "a b", "a b a", "a b a b", "a b b a b", "b a b a b a"] * 4
+    amounts = [text.count("b") for text in texts]
+    backbone = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=270)
+    clf = AmountRegressor(
+        n_mux=2, backbone=backbone, max_epochs=60, lr=1e-2, dropout=0, warm_up=None, random_state=0
+    ).fit(texts, amounts)
+    predicted = clf.predictor_.predict(texts)
+    assert predicted.dtype == np.float64
+    assert r2_score(amounts, predicted) > 0.8
