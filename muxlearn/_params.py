@@ -34,7 +34,7 @@ class Constraint(Protocol):
     """Says what is allowed and whether a value is."""
 
     def accepts(self, value: object) -> bool:
-        """Whether the value is allowed."""
+        """Return whether the value is allowed."""
         ...
 
     def complain(self, name: str, value: object) -> Exception:

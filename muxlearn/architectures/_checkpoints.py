@@ -151,7 +151,7 @@ def load_published(
     Raises
     ------
     OSError
-        There is no such folder, neither here nor to be had from the hub.
+        There is no such folder, locally or on the hub.
     ValueError
         The folder holds no such checkpoint, or one whose files contradict each other.
     """

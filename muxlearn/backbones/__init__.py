@@ -33,7 +33,7 @@ class BackboneChoice:
     """What the parameter `backbone` may be."""
 
     def accepts(self, value: object) -> bool:
-        """Whether the value is allowed."""
+        """Return whether the value is allowed."""
         objects = isinstance(value, Scratch | Published) or is_pretrainer(value)
         return value is None or objects or PathName().accepts(value)
 

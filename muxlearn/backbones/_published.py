@@ -74,7 +74,7 @@ def find_published(name: str | os.PathLike) -> Path | None:
     Raises
     ------
     OSError
-        There is no such folder, neither here nor to be had from the hub.
+        There is no such folder, locally or on the hub.
     """
     folder = find_folder(
         name,

@@ -157,12 +157,12 @@ class Pretrained:
 
 
 def is_pretrainer(backbone: Any) -> bool:
-    """Whether a parameter is a `MuxTextPretrainer`, or a frozen one."""
+    """Return whether a parameter is a `MuxTextPretrainer`, or a frozen one."""
     return hasattr(getattr(backbone, "estimator", backbone), "as_pretrained")
 
 
 def is_ours(folder: str | os.PathLike) -> bool:
-    """Whether a folder was written by this library."""
+    """Return whether a folder was written by this library."""
     try:
         parse_config(Path(folder))
     except FormatError:

@@ -1,4 +1,4 @@
-"""What users construct, and what the estimators share."""
+"""The estimators, and the code that they share."""
 
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import make_trainer

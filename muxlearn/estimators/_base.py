@@ -125,7 +125,7 @@ class MuxEstimator(BaseEstimator):
     # Parameters
 
     def set_params(self, **params: Any) -> Any:
-        """Set parameters; what is set of an object's, such as ``architecture__grid``, is nested.
+        """Set parameters, including those of nested objects such as ``architecture__grid``.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class MuxEstimator(BaseEstimator):
         return self.net_.module_
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether `fit` has come to its end."""
+        """Return whether `fit` has finished."""
         return hasattr(self, "net_")
 
     def _set_fitted(

@@ -55,15 +55,15 @@ def predict(
         Rows as in `fit`; a single one is enough.
 
     n_mux : int, default=None
-        Rows in a mixture, from 1 to the model's capacity, which None stands for. With
-        fewer, a row fills several slots whose answers are averaged: slower and more
-        accurate. `fastest_point` returns the fastest that is good enough.
+        Rows in a mixture, from 1 to the model's capacity, the default. With
+        fewer, a row fills several slots and their predictions are averaged, which is slower and
+        more accurate. `fastest_point` returns the fastest `n_mux` that is accurate enough.
 
     groups : array-like of shape (n_samples,), default=None
         Rows of different groups (tenants, say) never share a mixture.
 
     n_passes : int, default=1
-        How often to predict, among other companions each time; probabilities are averaged.
+        Number of predictions, each in other mixtures. Their probabilities are averaged.
 
     Returns
     -------
@@ -102,7 +102,7 @@ def decision_function(
     groups: ArrayLike | None = None,
     n_passes: int = 1,
 ) -> NDArray[np.float64]:
-    """Return log-probabilities, of two classes the log odds of the second.
+    """Return log-probabilities, or with two classes the log odds of the second.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def score(
         The true labels.
 
     sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows in the mean.
+        Weights of the rows in the score.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""How an estimator is trained: check, read, build, warm up, train."""
+"""Training of an estimator: check, read, build, warm up, train."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WARM_UP_EPOCHS, _PATIENCE = 5, 3
 
 
 def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.int64] | None:
-    """Fit to what has been checked: build, warm up, train, and set what that leaves behind.
+    """Fit to checked rows: build, warm up, train, and set the fitted attributes.
 
     Parameters
     ----------

@@ -30,27 +30,28 @@ __all__ = ["MuxImageClassifier"]
 class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     """Classify images, `n_mux` of them in one pass of the network.
 
-    `n_mux` images are folded into one stack of feature maps, the network runs once, and one
-    prediction is unfolded for each image, so that it runs `n_mux` times less often (MIMONets
-    [1]_, DataMUX [2]_). The price is accuracy and a longer training. A prediction depends on the
-    images that share the mixture; `groups`, `n_passes` and a smaller `n_mux` at prediction are
-    the ways out.
+    The classifier folds `n_mux` images into one stack of feature maps, runs the network once and
+    unfolds one prediction for each image (MIMONets [1]_, DataMUX [2]_). The network thus runs
+    `n_mux` times less often. This costs accuracy and a longer training.
+
+    A prediction depends on the images that share its mixture. To limit this, predict with a
+    smaller `n_mux`, with more `n_passes` or with `groups`.
 
     Parameters
     ----------
     n_mux : int, default=4
-        Number of images in a mixture: the slots of the model, its capacity. 1 is the plain
-        network without multiplexer and demultiplexer.
+        Number of images in a mixture, which is the model's number of slots, its capacity. 1 is
+        the plain network without multiplexer and demultiplexer.
 
     architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \
             default="mimoconv"
-        The network: an object of `muxlearn.architectures`, or what stands for one.
+        The network: an object of `muxlearn.architectures`, or a value that stands for one.
 
         - "mimoconv", `MIMOConv`: a wide residual network whose stem sees every image ([1]_).
         - "mlp", `MLP`, and "cnn", `CNN`: the small networks of [2]_, which see one image made of
-          all.
+          all images of the mixture.
         - The name of a classifier of torchvision, such as "resnet18" or "mobilenet_v3_small", or
-          a module that maps images to logits, which is copied: `Trunk`.
+          a module that maps images to logits: stands for `Trunk`. A module is copied.
 
         Parameters of an object are searched as ``architecture__width``.
 
@@ -58,93 +59,93 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         How the images of a mixture are marked before they are added up. For "mimoconv" and the
         networks of torchvision:
 
-        - "subspace": every slot has feature maps of its own; costs nothing, and "mimoconv" starts
-          as one narrow network for each slot. What "auto" means. Our own.
+        - "subspace": every slot has its own feature maps. It costs nothing, and "mimoconv" starts
+          as one narrow network for each slot. This is the choice of "auto"; no paper has it.
         - "hrr": position-wise holographic reduced representations, a circular convolution of the
           channels with a key ([1]_).
         - "mbat": a matrix for each slot ([1]_).
-        - "identity": no mark at all, the ablation.
+        - "identity": no mark at all, for ablations.
 
-        For "mlp" and "cnn" one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`; "auto" is
-        "orthogonal" for the first and "expanded_nonlinear" for the second.
+        For "mlp" and "cnn": one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`. "auto" is
+        "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
 
     operating_points : tuple of int, default=None
-        Values of `n_mux` that the model is trained for, each in its share of the steps, so that
-        one model serves all of them. None trains at `n_mux` alone. `predict` takes any value up
-        to `n_mux` all the same.
+        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
+        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
 
     image_shape : tuple of int, default=None
-        Shape of an image where the rows of `X` are flat, such as (32, 32, 3). None takes a square
-        number of 64 pixels or more as a square image, and any other up to 256 as one row of
-        pixels.
+        Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as a
+        square image if its length is a square number of at least 64, and otherwise, up to 256, as
+        one row of pixels.
 
     image_size : int or (int, int), default=None
-        Height and width that images are resized to; an int stands for both. Needed where images
+        Height and width that images are resized to. An int stands for both. Needed if images
         differ in size.
 
     channels : {"first", "last"}, default=None
-        Which axis of an image holds the channels. None infers it: the axis of 1, 3 or 4.
+        Which axis of an image holds the channels. None takes the axis of length 1, 3 or 4.
 
     max_epochs : int, default=20
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
-        is, so that each image is seen `n_mux` times an epoch, each time among other images. 0
-        builds and initialises the model without any training.
+        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
+        that the model sees each image `n_mux` times an epoch, each time among other images. With
+        0, `fit` only builds and initialises the model.
 
     batch_size : int, default=32
         Mixtures in a batch, in training and prediction.
 
     lr : float or "auto", default="auto"
-        Peak learning rate, reached after a tenth of the steps; falls linearly to 0. "auto" is the
-        architecture's: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn", and for other networks
-        1e-3, or 3e-4 with weights.
+        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+        "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
+        3e-4 for other networks with pre-trained weights and 1e-3 for those without.
 
     optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or with parameters of its own an
-        `muxlearn.training.Optimizer`, searched as ``optimizer__weight_decay``. None is AdamW with
+        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
+        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
         a decay of 0.01 on kernels and matrices.
 
     augment : {"none", "crop", "crop-flip"} or callable, default="none"
-        How training images are varied, each by itself: "crop" shifts an image by up to an eighth of
-        its size, "crop-flip" mirrors it besides, every other time. A transform of
+        How each training image is varied. "crop" shifts an image by up to an eighth of its size.
+        "crop-flip" also mirrors it with probability 0.5. A transform of
         `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
         (channels, height, width) with the pixels as given.
 
     mixup : float, default=0.0
-        Blend training images, and their labels, with others in shares that follow a beta
-        distribution with this for both parameters ([3]_); 0 does not blend, [1]_ has 1.
+        Both parameters of the beta distribution from which the shares are drawn in which training
+        images and their labels are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" makes every class count the same.
+        Weights of the classes in the loss; "balanced" gives every class the same total weight.
 
     early_stopping : bool or int, default=False
-        Whether to set a part of the training images aside, stop when the loss on it does not
-        improve any more, and keep the best weights: after 3 epochs without improvement, or as
-        many as an int says. The operating points are measured on it
-        then, see `measured_points_`, which takes the time of a few predictions of that part.
+        Whether to set aside a part of the training images and stop when the loss on it has not
+        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
+        also measures the operating points on that part, in the time of a few predictions of it
+        (see `measured_points_`).
 
     validation_fraction : float, default=0.1
-        The part set aside with `early_stopping`.
+        The fraction of the training images to set aside with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the last one: same weights, classes and pixel statistics.
+        Whether `fit` continues from the last `fit`, with the same weights, classes and pixel
+        statistics.
 
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
         float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
 
     device : str or torch.device, default="auto"
-        "auto" takes a GPU where there is one.
+        The device to compute on. "auto" uses a GPU if there is one.
 
     compile : bool, default=False
-        Whether prediction runs through `torch.compile`. Needs a C++ compiler, and pays for long
-        runs only.
+        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
+        pays off in long runs.
 
     callbacks : list of skorch callbacks, default=None
-        Added to those of the training; copies are used. An `LRScheduler` takes the place of the
-        schedule that `lr` describes. Scores see each image of the validation once.
+        Additional callbacks of the training. Copies are used. An `LRScheduler` replaces the
+        schedule that `lr` describes. Scoring callbacks see each validation image once.
 
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, companions and variants of images.
+        Seeds the initial weights, the composition of mixtures and the augmentation.
 
     verbose : int, default=0
         1 shows progress bars on a terminal, 2 also skorch's table of epochs.
@@ -165,19 +166,19 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         Channels, height and width of an image as the module takes it.
 
     mean_, std_ : ndarray of shape (channels,)
-        Of the training images' pixels; what images are normalised by.
+        Mean and standard deviation of the training images' pixels, which normalise images.
 
     history_ : skorch.history.History
         Losses of the training, epoch by epoch.
 
     measured_points_ : dict of int to dict of str to float
-        By `n_mux`, from the least on: its "score", which is that of `score`, and its
-        "rows_per_second", both measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; not there without either. A speed is that of the machine, and
-        of the `device` and `dtype`, with which it was measured.
+        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
+        They are measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; without either, there is no such attribute. The speed depends
+        on the machine, `device` and `dtype` of the measurement.
 
     n_iter_ : int
-        Epochs of training.
+        Number of epochs of the training.
 
     n_features_in_ : int
         Number of pixels; only where `fit` was given flat images.
@@ -187,12 +188,12 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
     Notes
     -----
-    Two of scikit-learn's estimator checks, invariance to the order of the samples and to the
-    size of the batch, do not hold for ``n_mux > 1``: a prediction depends on its companions.
+    Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction depends
+    on the rows in its mixture: invariance to the order of the samples and to the batch size.
 
-    Pixels count by their value, whatever their type. After the training the batch statistics of
-    the network are estimated anew from training images, for the operating points and for half,
-    a quarter, … of `n_mux`, so that fewer images in a mixture can be predicted at once.
+    Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
+    statistics of the network again from training images, for the operating points and for half, a
+    quarter, … of `n_mux`. Mixtures of fewer images can then be predicted without more training.
 
     References
     ----------

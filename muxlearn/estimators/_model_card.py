@@ -34,7 +34,7 @@ __all__ = ["CARD", "Scores", "is_generated", "model_card"]
 
 @runtime_checkable
 class _Tradeoff(Protocol):
-    """What `muxlearn.inspection.TradeoffDisplay` has measured."""
+    """The measurements of a `muxlearn.inspection.TradeoffDisplay`."""
 
     n_mux: NDArray[np.int64]
     scores: NDArray[np.float64]
@@ -64,7 +64,7 @@ _SHOWN_CHARACTERS = 200
 
 @dataclass(frozen=True)
 class _Kind:
-    """What cards say of one of the estimators."""
+    """The texts of cards that depend on the estimator."""
 
     pipeline_tag: str
     task: str
@@ -207,7 +207,7 @@ def model_card(
 
 
 def is_generated(file: Path) -> bool:
-    """Whether a card is one that `model_card` has made and nobody has made their own.
+    """Return whether `model_card` has made a card and nobody has claimed it since.
 
     Parameters
     ----------

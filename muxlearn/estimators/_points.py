@@ -1,4 +1,4 @@
-"""What a fitted estimator scores, and how fast it is, at each `n_mux`; and the choice of one."""
+"""Score and speed of a fitted estimator at each `n_mux`, and the choice of an `n_mux`."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def measure_operating_points(
         Weights of the rows in the score.
 
     n_mux : int or tuple of int, default=None
-        The operating points. None stands for those that the estimator was trained at, or for
-        its capacity and the halves of it down to 1.
+        The operating points to measure. None stands for those that the estimator was trained at,
+        or for its capacity, half of it, a quarter and so on down to 1.
 
     repeats : int, default=5
-        Calls of `predict` whose median counts, after one that does not.
+        Number of timed calls of `predict`, whose median is taken, after an untimed one.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def measure_operating_points(
     sklearn.exceptions.NotFittedError
         There is nothing to measure.
     TypeError, ValueError
-        An argument, a row or a label is not what it has to be. What was measured before stays.
+        An argument, a row or a label is not valid. Earlier measurements are kept.
     """
     estimator._check_labels_rows("measure_operating_points")
     check_is_fitted(estimator)

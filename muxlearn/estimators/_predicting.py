@@ -71,8 +71,9 @@ def predict_dataset(
         text.
 
     output : str or path
-        The folder of the results, made if it is not there: ``part-000000.parquet`` and so on,
-        in the order of the rows, in the columns `keep` and "prediction" or "probabilities".
+        The folder of the results, which is created if needed. It holds ``part-000000.parquet`` and
+        so on, in the order of the rows, with the columns `keep` and "prediction" or
+        "probabilities".
         ``pandas.read_parquet(output)`` reads it back.
 
     column : str or (str, str), default=None
@@ -90,15 +91,15 @@ def predict_dataset(
         with which the parts in `output` were not made.
 
     method : {"predict", "predict_proba"}, default="predict"
-        What to write. Probabilities are lists in the order of `classes_`, of a tagger a list of
-        such for each sentence.
+        What to write. Probabilities are lists in the order of `classes_`; a tagger writes a list
+        of such lists for each sentence.
 
     form : {"parquet", "csv"}, default="parquet"
-        What to write it as. CSV has no lists, and takes labels of classifiers alone.
+        The format of the files. CSV has no lists and only takes the labels of classifiers.
 
     rows_per_part : int, default=100000
-        Rows of a part, raised to a multiple of a window's, inside of which mixtures are
-        planned. A kill loses the work of one part at most.
+        Rows of a part, rounded up to a multiple of a window, within which mixtures are planned. A
+        kill loses the work of at most one part.
 
     Returns
     -------
@@ -108,9 +109,8 @@ def predict_dataset(
     Raises
     ------
     TypeError, ValueError
-        A parameter, a column or a row is not what it has to be; the files differ in their
-        columns; or the parts in `output` were made of other data, by another model or with
-        other arguments.
+        A parameter, a column or a row is not valid, the files differ in their columns, or the
+        parts in `output` come from other data, another model or other arguments.
     FileExistsError
         `output` holds other files.
     OSError

@@ -1,4 +1,4 @@
-"""How fitted estimators are saved and loaded."""
+"""Saving and loading of fitted estimators."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ def save_pretrained(
         `measured_points_`, where they were measured; they do not enter the hub's index.
 
     dataset : str, default=None
-        What `scores` were measured on, best by its name on the hub, which shows them in its
-        index of models then.
+        The data set that `scores` were measured on. The hub shows the scores in its index of
+        models if this is the data set's name on the hub.
 
     metadata : mapping of str to object, default=None
         More entries of the card's front matter, as `huggingface_hub.ModelCardData` takes
@@ -62,8 +62,8 @@ def save_pretrained(
     sklearn.exceptions.NotFittedError
         There is nothing to save.
     TypeError, ValueError
-        A label or the module cannot be saved (see `save`), or what the card is made of is not
-        what it has to be. Nothing is written in either case.
+        A label or the module cannot be saved (see `save`), or `scores`, `dataset` or `metadata`
+        is not valid. Nothing is written in either case.
     """
     check_is_fitted(estimator)
     name = Path(folder).resolve().name
@@ -100,7 +100,7 @@ def from_pretrained(
         Whether to look into the cache only.
 
     token : str or bool, default=None
-        For the hub, where the repository is private; None takes the one of ``hf auth login``.
+        A token for a private repository. None takes the one of ``hf auth login``.
 
     **moved
         As for `load`.
@@ -108,12 +108,12 @@ def from_pretrained(
     Returns
     -------
     estimator
-        Fitted, on the device that its `device` parameter names if there is such a one here.
+        The fitted estimator, on the device that its `device` parameter names if there is one.
 
     Raises
     ------
     OSError
-        There is no such folder, neither here nor to be had from the hub.
+        There is no such folder, locally or on the hub.
     muxlearn.persistence.FormatError
         It holds something else, a newer format, another estimator, or damaged files.
     """
@@ -162,12 +162,12 @@ def push_to_hub(
         Whether a repository that is made is private; None leaves it to the hub's settings.
 
     token : str or bool, default=None
-        With the right to write there; None takes the one of ``hf auth login``.
+        A token with write access. None takes the one of ``hf auth login``.
 
     commit_message : str, default="Push a model with muxlearn"
 
     branch : str, default=None
-        Where to; None stands for the main branch. Others have to be there.
+        The branch to upload to, which must exist. None stands for the main branch.
 
     create_pr : bool, default=False
         Whether to propose the upload as a pull request.
@@ -185,8 +185,8 @@ def push_to_hub(
     sklearn.exceptions.NotFittedError
         There is nothing to upload.
     TypeError, ValueError
-        `repo_id` is no name for a repository, the estimator cannot be saved, or what the card
-        is made of is not what it has to be. Nothing is uploaded.
+        `repo_id` is no valid name of a repository, the estimator cannot be saved, or `scores`,
+        `dataset` or `metadata` is not valid. Nothing is uploaded.
     OSError
         The hub cannot be reached, or refuses.
     """

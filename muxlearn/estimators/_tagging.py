@@ -26,145 +26,144 @@ __all__ = ["MuxTokenTagger"]
 class MuxTokenTagger(MuxTextEstimator):
     """Tag the tokens of sentences, `n_mux` sentences in one pass of the encoder.
 
-    Named entities, parts of speech, or any other tags, one for each token. `n_mux` sentences are
-    folded into one sequence of vectors, the encoder runs once, and the tags of each sentence's own
-    tokens are unfolded (DataMUX [1]_). The price is accuracy and a longer training. A prediction
-    depends on the sentences that share the mixture; `groups`, `n_passes` and a smaller `n_mux` at
-    prediction are the ways out.
+    Tags are named entities, parts of speech or any other labels, one for each token. The tagger
+    folds `n_mux` sentences into one sequence of vectors, runs the encoder once and unfolds the tags
+    of each sentence (DataMUX [1]_). This costs accuracy and a longer training. A prediction depends
+    on the sentences that share its mixture. To limit this, predict with a smaller `n_mux`, with
+    more `n_passes` or with `groups`.
 
     Parameters
     ----------
     n_mux : int, default=10
-        Number of sentences in a mixture: the slots of the model, its capacity. 1 is the plain
-        encoder without multiplexer and demultiplexer.
+        Number of sentences in a mixture, which is the model's number of slots, its capacity. 1 is
+        the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux"} or TMUX, default="tmux"
-        The multiplexed Transformer of [1]_; the object has its less common parameters, searched as
-        ``architecture__lexical_size``.
+        The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
+        less common parameters, searched as ``architecture__lexical_size``.
 
     multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the sentences of a mixture are marked before they are added up.
 
-        - "subspace": every slot writes into dimensions of its own through a learned projection;
+        - "subspace": every slot writes into its own dimensions through a learned projection. It
           costs nothing at prediction.
         - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
-        - "identity": no mark at all, the ablation.
+        - "identity": no mark at all, for ablations.
         - "contextual": attention over the tokens of each sentence, a Gaussian key, and attention
-          over the slots at each position ([2]_, section 3). Both layers run on every slot and
-          not once for the mixture, so that the speed-up stays below half the number of the
-          encoder's layers at any `n_mux`.
+          over the slots at each position ([2]_, section 3). Both layers run on every slot
+          instead of once for the mixture. The speed-up therefore stays below half the number of
+          the encoder's layers at any `n_mux`.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How a slot's vector is recovered.
 
-        - "rsa": a network shared by all slots that is given a learned key of the slot ([2]_).
+        - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
         - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
-          section 3.3); slower, since sequences grow by `n_mux`.
-        - "mlp": a layer of its own for each slot ([1]_, section 3.3).
+          section 3.3). It is slower, since sequences grow by `n_mux`.
+        - "mlp": each slot has its own layer ([1]_, section 3.3).
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
-        - None: the packaged one, English, warmed up for mixtures of up to 20 sentences (see
-          `muxlearn.box`). It does not tell upper case from lower.
-        - "scratch" or `muxlearn.backbones.Scratch`: a compact one, trained from scratch with a
-          tokenizer trained on the sentences. The object has sizes, searched as
+        - None: the packaged English encoder, warmed up for mixtures of up to 20 sentences (see
+          `muxlearn.box`). It ignores case.
+        - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with a
+          tokenizer trained on the sentences. The object sets sizes, searched as
           ``backbone__hidden_size``.
-        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Within
-          `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
+          `GridSearchCV` and other code that clones needs in `sklearn.frozen.FrozenEstimator`.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
           tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
         - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
-          (MUX-BERT) have pre-trained on mixtures. It is known by its tensors, and brings its
-          multiplexer and demultiplexer along; see the notes.
+          (MUX-BERT) have pre-trained on mixtures. It is recognised by its tensors and includes
+          its multiplexer and demultiplexer, see the notes.
 
     max_length : int, default=128
-        Pieces that the encoder reads at a time. A longer sentence is cut into windows that
-        overlap by half, and each token is tagged where it stands farthest from a window's ends.
+        Maximum number of pieces that the encoder reads at a time. A longer sentence is cut into
+        windows that overlap by half. Each token is tagged in the window whose ends are farthest.
 
     label_pieces : {"first", "all"}, default="first"
-        Which pieces of a token, where the tokenizer cuts it up, learn its tag and are asked for
-        it. The answers of "all" are averaged.
+        Which pieces of a token that the tokenizer splits learn and predict its tag. "all"
+        averages their predictions.
 
     decode : {"viterbi", None}, default=None
         None takes the most probable tag of each token. "viterbi" takes the best sequence of
         tags for the sentence, given the scores of `transitions`.
 
     transitions : {"legal", "learned"}, default="legal"
-        What a step from one tag to the next counts with ``decode="viterbi"``. "legal": nothing,
-        or minus infinity where tags in IOB2 or IOBES form may not follow each other (I-PER after
-        B-LOC). "learned": besides, how much more often than by chance the one followed the
-        other in training.
+        The score of a step from one tag to the next with ``decode="viterbi"``. "legal": 0, or
+        minus infinity if tags in IOB2 or IOBES form may not follow each other (I-PER after B-LOC).
+        "learned": adds how much more often than by chance the second tag followed the first in
+        training.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and before the last layer; attention weights
         are not dropped.
 
     warm_up : int, "auto" or None, default="auto"
-        Epochs of the training before the task, in which pieces of single sentences are recovered
-        from the mixture ([1]_, eq. 3). "auto" is 5, and none where `backbone` comes warmed up.
-        None, like 0, is none. Not done at ``n_mux=1``, where nothing must be told apart.
+        Epochs of the warm-up, a training before the task in which the network learns to recover
+        pieces of single sentences from the mixture ([1]_, eq. 3). "auto" is 5, or 0 if `backbone`
+        is warmed up already. None is the same as 0. ``n_mux=1`` has no warm-up.
 
     operating_points : tuple of int, default=None
-        Values of `n_mux` that the model is trained for, each in its share of the steps, so that
-        one model serves all of them. None trains at `n_mux` alone. `predict` takes any value up
-        to `n_mux` all the same.
+        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
+        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
 
     max_epochs : int, default=10
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
-        is, so that each sentence is seen `n_mux` times an epoch, each time among others. 0
-        leaves it at the warm-up, and with ``warm_up=None`` builds and initialises the model
-        without any training.
+        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
+        that the model sees each sentence `n_mux` times an epoch, each time among others. With 0
+        the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds and
+        initialises the model.
 
     batch_size : int, default=32
         Mixtures in a batch, in training and prediction.
 
     lr : float or "auto", default="auto"
-        Peak learning rate, reached after a tenth of the steps; falls linearly to 0. "auto" is 5e-4
-        for an encoder from scratch or the packaged one and 1e-4 for others, beside which what is
-        new trains at five times the rate.
+        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+        "auto" is 5e-4 for an encoder from scratch or the packaged one, and 1e-4 for others. New
+        layers around an encoder that is not from scratch learn at five times its rate.
 
     optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or with parameters of its own an
-        `muxlearn.training.Optimizer`, searched as ``optimizer__weight_decay``. None is AdamW with
+        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
+        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
         a decay of 0.01 on weight matrices.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of the tags in the loss; "balanced" makes every tag count the same.
+        Weights of the tags in the loss; "balanced" gives every tag the same total weight.
 
     early_stopping : bool or int, default=False
-        Whether to set a part of the sentences aside, stop when the loss on it does not
-        improve any more, and keep the best weights: after 3 epochs without improvement, or as
-        many as an int says. The operating points are measured on it
-        then, see `measured_points_`, which takes the time of a few predictions of that part.
+        Whether to set aside a part of the sentences and stop when the loss on it has not
+        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
+        also measures the operating points on that part, in the time of a few predictions of it
+        (see `measured_points_`).
 
     validation_fraction : float, default=0.1
-        The part set aside with `early_stopping`.
+        The fraction of the sentences to set aside with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the last one: same tokenizer, weights and classes, no second
-        warm-up.
+        Whether `fit` continues from the last `fit`, with the same tokenizer, weights and classes
+        and without a second warm-up.
 
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
         float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
 
     device : str or torch.device, default="auto"
-        "auto" takes a GPU where there is one.
+        The device to compute on. "auto" uses a GPU if there is one.
 
     compile : bool, default=False
-        Whether prediction runs through `torch.compile`. Needs a C++ compiler, and pays for long
-        runs only.
+        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
+        pays off in long runs.
 
     callbacks : list of skorch callbacks, default=None
-        Added to those of the training, not of the warm-up; copies are used. An `LRScheduler` takes
-        the place of the schedule that `lr` describes. Scores see each token of the validation once.
+        Callbacks of the training, not of the warm-up. Copies are used. An `LRScheduler` replaces
+        the schedule that `lr` describes. Scoring callbacks see each validation token once.
 
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, companions and dropout.
+        Seeds the initial weights, the composition of mixtures and dropout.
 
     verbose : int, default=0
         1 shows progress bars on a terminal, 2 also skorch's table of epochs.
@@ -194,13 +193,13 @@ class MuxTokenTagger(MuxTextEstimator):
         Losses and retrieval accuracy of the warm-up.
 
     measured_points_ : dict of int to dict of str to float
-        By `n_mux`, from the least on: its "score", which is that of `score`, and its
-        "rows_per_second", both measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; not there without either. A speed is that of the machine, and
-        of the `device` and `dtype`, with which it was measured.
+        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
+        They are measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; without either, there is no such attribute. The speed depends
+        on the machine, `device` and `dtype` of the measurement.
 
     n_iter_ : int
-        Epochs of training, the warm-up not counted.
+        Number of epochs of the training, without the warm-up.
 
     See Also
     --------
@@ -209,24 +208,24 @@ class MuxTokenTagger(MuxTextEstimator):
 
     Notes
     -----
-    The targets are lists of lists, and scikit-learn's checks for classifiers do not know such:
-    the tagger is not tagged as one. `cross_val_score`, `GridSearchCV`, `clone` and `Pipeline`
-    work all the same; the splits are those of `KFold`.
+    The estimator tags do not call the tagger a classifier, since scikit-learn's checks for
+    classifiers do not support lists of lists as targets. `cross_val_score`, `GridSearchCV`, `clone`
+    and `Pipeline` work, with the splits of `KFold`.
 
-    `from_reference` loads a tagger that the authors of [1]_ or [2]_ have published; its tags are
-    taken to follow each other legally where their names mark entities.
+    `from_reference` loads a tagger that the authors of [1]_ or [2]_ have published. If the names of
+    its tags mark entities, they are assumed to follow each other legally.
 
-    A `backbone` of theirs is the start of one: encoder, multiplexer and demultiplexer go on from
-    its weights, with its authors' arithmetic (see `from_reference`), below a new last layer.
-    `n_mux` must be that of the weights; `multiplexer`, `demultiplexer` and all sizes are theirs,
-    there is no lexical path, and `warm_up` "auto" is none. Every sentence is padded to
-    `max_length`: lower it for short ones. `lr` "auto" is 5e-5, as the authors chose it, and five
-    times that for the last layer.
+    A `backbone` that they have published gives the initial weights of the encoder, the multiplexer
+    and the demultiplexer, which keep their authors' arithmetic (see `from_reference`). The last
+    layer is new. `n_mux` must be that of the weights, which also set `multiplexer`,
+    `demultiplexer` and all sizes. There is no lexical path, and `warm_up` "auto" is 0. Every
+    sentence is padded to `max_length`: lower it for short ones. `lr` "auto" is the authors' 5e-5,
+    and five times that for the last layer.
 
-    Ensembling, as in [2]_, is a choice of the prediction. ``n_mux=1`` puts a sentence into every
-    slot of a mixture of its own and averages the probabilities that the slots give its tokens.
-    ``n_passes=k`` averages those of `k` passes in full mixtures, each time among other companions
-    and in another slot, as their code does with `k` copies that it spreads over a batch.
+    Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a sentence into every slot of
+    its own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those of
+    `k` passes in full mixtures, each time among other sentences and in another slot. The code of
+    [2]_ does the same with `k` copies of each sentence in a batch.
 
     References
     ----------
@@ -339,8 +338,8 @@ class MuxTokenTagger(MuxTextEstimator):
             One tag for each token: strings, numbers or bools.
 
         sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences. One of weight 2 counts as two copies of it, and one of
-            weight 0 as none; weights that are not whole numbers, or above 10 on average, weigh
+            Weights of the sentences. A sentence of weight 2 counts as two copies of it, one of
+            weight 0 is left out. Weights that are not integers, or above 10 on average, weight
             the loss of their tokens.
 
         unlabeled : sequence of sequences of str, default=None
@@ -350,14 +349,13 @@ class MuxTokenTagger(MuxTextEstimator):
         Returns
         -------
         MuxTokenTagger
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
-            been learned so far.
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
 
         Raises
         ------
         TypeError, ValueError
-            A parameter, a sentence or a tag is not what it must be; tokens and tags differ in
-            number; there is no token at all.
+            A parameter, a sentence or a tag is not valid, tokens and tags differ in number, or
+            there is no token at all.
         OSError
             `backbone` cannot be loaded.
         """
@@ -397,15 +395,15 @@ class MuxTokenTagger(MuxTextEstimator):
             As in `fit`; a single sentence is enough.
 
         n_mux : int, default=None
-            Sentences in a mixture, from 1 to the model's capacity, which None stands for. With
-            fewer, a sentence fills several slots whose answers are averaged: slower and more
-            accurate. `fastest_point` returns the fastest that is good enough.
+            Sentences in a mixture, from 1 to the model's capacity, the default. With
+            fewer, a sentence fills several slots and their predictions are averaged, which is
+            slower and more accurate. `fastest_point` returns the fastest that is accurate enough.
 
         groups : array-like of shape (n_sentences,), default=None
             Sentences of different groups (tenants, say) never share a mixture.
 
         n_passes : int, default=1
-            How often to predict, among other companions each time; probabilities are averaged.
+            Number of predictions, each in other mixtures. Their probabilities are averaged.
 
         Returns
         -------

@@ -32,157 +32,158 @@ __all__ = ["MuxTextClassifier"]
 class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
-    `n_mux` texts are folded into one sequence of vectors, the encoder runs once, and one
-    prediction is unfolded for each text, so that the encoder runs `n_mux` times less often
-    (DataMUX [1]_). The price is accuracy and a longer training. A prediction depends on the
-    texts that share the mixture; `groups`, `n_passes` and a smaller `n_mux` at prediction are
-    the ways out.
+    The classifier folds `n_mux` texts into one sequence of vectors, runs the encoder once and
+    unfolds one prediction for each text (DataMUX [1]_). The encoder thus runs `n_mux` times less
+    often. This costs accuracy and a longer training.
+
+    A prediction depends on the texts that share its mixture. To limit this, predict with a
+    smaller `n_mux`, with more `n_passes` or with `groups`.
 
     Parameters
     ----------
     n_mux : int, default=10
-        Number of texts in a mixture: the slots of the model, its capacity. 1 is the plain
-        encoder without multiplexer and demultiplexer.
+        Number of texts in a mixture, which is the model's number of slots, its capacity. 1 is
+        the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         The network: an object of `muxlearn.architectures`, or the string that stands for its
         defaults.
 
-        - "tmux", `TMUX`: the multiplexed Transformer of [1]_: texts are added up before the
+        - "tmux", `TMUX`: the multiplexed Transformer of [1]_, which adds up the texts before the
           encoder.
-        - "mimoformer", `MIMOFormer`: a Transformer for long texts, whose attention runs on texts
-          in superposition and takes time in proportion to their length ([3]_). At ``n_mux=1`` it
-          is a Performer.
-        - "revmux", `RevMUX`: a `backbone` that stays as it is, so that one serves many tasks, with
-          small reversible adapters that mix texts after its first layers ([4]_). Only adapters
-          and head are trained and saved.
+        - "mimoformer", `MIMOFormer`: a Transformer for long texts ([3]_). Its attention runs on
+          texts in superposition, in time proportional to their length. At ``n_mux=1`` it is a
+          Performer.
+        - "revmux", `RevMUX`: a frozen `backbone`, which can serve many tasks, with small
+          reversible adapters that mix texts after its first layers ([4]_). Only adapters and
+          head are trained and saved.
 
         Parameters of an object are searched as ``architecture__grid``. A parameter of the
-        estimator that the network has no use for, such as a `multiplexer` with "mimoformer", is
+        estimator that the network does not use, such as `multiplexer` with "mimoformer", raises
         an error.
 
     multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
             default="subspace"
         How the texts of a mixture are marked before they are added up by "tmux".
 
-        - "subspace": every slot writes into dimensions of its own through a learned projection;
+        - "subspace": every slot writes into its own dimensions through a learned projection. It
           costs nothing at prediction.
         - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
         - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
         - "binary": every slot keeps its own stretch of the dimensions ([1]_).
-        - "identity": no mark at all, the ablation.
+        - "identity": no mark at all, for ablations.
         - "contextual": attention over the tokens of each text, a Gaussian key, and attention over
-          the slots at each position ([2]_, section 3). Both layers run on every slot and not once
-          for the mixture, so that the speed-up stays below half the number of the encoder's
-          layers at any `n_mux`.
+          the slots at each position ([2]_, section 3). Both layers run on every slot instead of
+          once for the mixture. The speed-up therefore stays below half the number of the
+          encoder's layers at any `n_mux`.
 
     demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
         How "tmux" recovers a slot's vector.
 
-        - "rsa": a network shared by all slots that is given a learned key of the slot ([2]_).
+        - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
         - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
-          section 3.3); slower, since sequences grow by `n_mux`.
-        - "mlp": a layer of its own for each slot ([1]_, section 3.3).
+          section 3.3). It is slower, since sequences grow by `n_mux`.
+        - "mlp": each slot has its own layer ([1]_, section 3.3).
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
-        - None: the packaged one, English, warmed up for mixtures of up to 20 texts (see
-          `muxlearn.box`). With the default `multiplexer` and `demultiplexer` these start from
-          there, too, and no warm-up is needed.
-        - "scratch" or `muxlearn.backbones.Scratch`: a compact one, trained from scratch with a
-          tokenizer of its own. The object has sizes and tokenizer, searched as
+        - None: the packaged English encoder, warmed up for mixtures of up to 20 texts (see
+          `muxlearn.box`). It includes weights for the default `multiplexer` and `demultiplexer`,
+          which then need no warm-up.
+        - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with
+          its own tokenizer. The object sets sizes and tokenizer, searched as
           ``backbone__hidden_size``.
-        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Within
-          `GridSearchCV` and whatever else clones, wrap it in `sklearn.frozen.FrozenEstimator`.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Wrap a
+          fitted one in `sklearn.frozen.FrozenEstimator` for `GridSearchCV` and other code that
+          clones.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
           tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
         - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
-          (MUX-BERT) have pre-trained on mixtures. It is known by its tensors, and brings its
-          multiplexer and demultiplexer along; see the notes. `muxlearn.backbones.Published` names
+          (MUX-BERT) have pre-trained on mixtures. It is recognised by its tensors and includes
+          its multiplexer and demultiplexer, see the notes. `muxlearn.backbones.Published` names
           one together with a tokenizer.
 
-        "mimoformer" is always trained from scratch, and None is ``Scratch()`` there. "revmux"
-        takes an encoder of `transformers` alone.
+        "mimoformer" is always trained from scratch, with None for ``Scratch()``. "revmux" only
+        takes an encoder of `transformers`.
 
     max_length : int, default=128
-        Tokens of a text, or of a pair together, that the encoder reads; the rest is cut off.
-        "mimoformer" reads as many of each text of a pair. The packaged encoder reads 128 at most.
-        The lexical path may read on, see `TMUX`.
+        Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
+        rest is cut off. "mimoformer" reads as many of each text of a pair. The packaged encoder
+        reads at most 128. The lexical path may read more, see `TMUX`.
 
     dropout : float, default=0.1
-        Dropout of the encoder's hidden vectors and of the classification head; attention
-        weights are not dropped, but for those of "softmax". Of "revmux" that of the projection
-        behind the demultiplexer and of the head: the backbone drops nothing.
+        Dropout of the encoder's hidden vectors and of the classification head. Attention weights
+        are only dropped by "mimoformer" with attention "softmax". With "revmux": dropout of the
+        projection after the demultiplexer and of the head. Its backbone has no dropout.
 
     warm_up : int, "auto" or None, default="auto"
-        Epochs of the training before the task, in which a network learns to keep texts apart:
-        "tmux" recovers the tokens of single texts from the mixture ([1]_, eq. 3), "mimoformer"
-        learns the task itself on half of the grid's rows and columns ([3]_), and "revmux" has
-        none. "auto" is 5, and none where `backbone` comes warmed up. None, like 0, is none. Not
-        done at ``n_mux=1``, where nothing must be told apart.
+        Epochs of the warm-up, a training before the task in which the network learns to keep
+        texts apart. "tmux" learns to recover the tokens of single texts from the mixture ([1]_,
+        eq. 3). "mimoformer" learns the task on half of the grid's rows and columns ([3]_).
+        "revmux" has no warm-up. "auto" is 5, or 0 if `backbone` is warmed up already. None is the
+        same as 0. ``n_mux=1`` needs no warm-up and has none.
 
     operating_points : tuple of int, default=None
-        Values of `n_mux` that the model is trained for, each in its share of the steps, so that
-        one model serves all of them. None trains at `n_mux` alone. `predict` takes any value up
-        to `n_mux` all the same. "mimoformer" runs on parts of its grid that divide it, so that
-        (4, 4) has 1, 2, 4, 8 and 16; `predict` takes the next lower one for any other. "revmux"
-        has the powers of two, likewise; a text that stands in several slots is read once by the
-        layers below its `mux_layer`.
+        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
+        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
+        "mimoformer" runs on parts of its grid that divide it: (4, 4) has 1, 2, 4, 8 and 16.
+        "revmux" has the powers of two. For any other value, `predict` uses the next lower one.
+        With "revmux", the layers below `mux_layer` read a text in several slots only once.
 
     max_epochs : int, default=10
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps whatever `n_mux`
-        is, so that each text is seen `n_mux` times an epoch, each time among other texts. 0
-        leaves it at the warm-up, and with ``warm_up=None`` builds and initialises the model
-        without any training.
+        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
+        that the model sees each text `n_mux` times an epoch, each time among other texts. With 0
+        the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds and
+        initialises the model.
 
     batch_size : int, default=32
         Mixtures in a batch, in training and prediction.
 
     lr : float or "auto", default="auto"
-        Peak learning rate, reached after a tenth of the steps; falls linearly to 0. "auto" is the
-        architecture's: 5e-4 for an encoder from scratch or the packaged one and 1e-4 for others,
-        beside which what is new trains at five times the rate. Of "revmux" all is new, and "auto"
-        is 1e-3.
+        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+        "auto" is 5e-4 for an encoder from scratch or the packaged one, 1e-4 for other encoders,
+        and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
+        that is trained already, the packaged one included, learn at five times its rate.
 
     optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or with parameters of its own an
-        `muxlearn.training.Optimizer`, searched as ``optimizer__weight_decay``. None is AdamW with
+        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
+        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
         a decay of 0.01 on weight matrices.
 
     class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" makes every class count the same.
+        Weights of the classes in the loss; "balanced" gives every class the same total weight.
 
     early_stopping : bool or int, default=False
-        Whether to set a part of the training texts aside, stop when the loss on it does not
-        improve any more, and keep the best weights: after 3 epochs without improvement, or as
-        many as an int says. The operating points are measured on it
-        then, see `measured_points_`, which takes the time of a few predictions of that part.
+        Whether to set aside a part of the training texts and stop when the loss on it has not
+        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
+        also measures the operating points on that part, in the time of a few predictions of it
+        (see `measured_points_`).
 
     validation_fraction : float, default=0.1
-        The part set aside with `early_stopping`.
+        The fraction of the training texts to set aside with `early_stopping`.
 
     warm_start : bool, default=False
-        Whether `fit` goes on from the last one: same tokenizer, weights and classes, no second
-        warm-up.
+        Whether `fit` continues from the last `fit`, with the same tokenizer, weights and classes
+        and without a second warm-up.
 
     dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
         Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
         float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
 
     device : str or torch.device, default="auto"
-        "auto" takes a GPU where there is one.
+        The device to compute on. "auto" uses a GPU if there is one.
 
     compile : bool, default=False
-        Whether prediction runs through `torch.compile`. Needs a C++ compiler, and pays for long
-        runs only.
+        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
+        pays off in long runs.
 
     callbacks : list of skorch callbacks, default=None
-        Added to those of the training, not of the warm-up; copies are used. An `LRScheduler` takes
-        the place of the schedule that `lr` describes. Scores see each row of the validation once.
+        Callbacks of the training, not of the warm-up. Copies are used. An `LRScheduler` replaces
+        the schedule that `lr` describes. Scoring callbacks see each validation row once.
 
     random_state : int, RandomState instance or None, default=None
-        Decides initial weights, companions and dropout.
+        Seeds the initial weights, the composition of mixtures and dropout.
 
     verbose : int, default=0
         1 shows progress bars on a terminal, 2 also skorch's table of epochs.
@@ -200,7 +201,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         returns their logits in the same order.
 
     tokenizer_ : tokenizers.Tokenizer
-        The tokenizer; for sequences of integers what stands in its place.
+        The tokenizer, or the reader that replaces it for sequences of integers.
 
     history_ : skorch.history.History
         Losses of the training, epoch by epoch.
@@ -209,13 +210,13 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Losses of the warm-up, and its retrieval accuracy.
 
     measured_points_ : dict of int to dict of str to float
-        By `n_mux`, from the least on: its "score", which is that of `score`, and its
-        "rows_per_second", both measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; not there without either. A speed is that of the machine, and
-        of the `device` and `dtype`, with which it was measured.
+        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
+        They are measured on the validation rows of `early_stopping` or by
+        `measure_operating_points`; without either, there is no such attribute. The speed depends
+        on the machine, `device` and `dtype` of the measurement.
 
     n_iter_ : int
-        Epochs of training, the warm-up not counted.
+        Number of epochs of the training, without the warm-up.
 
     See Also
     --------
@@ -225,19 +226,20 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     -----
     `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
 
-    A `backbone` of theirs is the start of one: encoder, multiplexer and demultiplexer go on from
-    its weights, with its authors' arithmetic (see `from_reference`), below a new head. `n_mux` must
-    be that of the weights; `multiplexer`, `demultiplexer` and all sizes are theirs, there is no
-    lexical path, and `warm_up` "auto" is none. Every text is padded to `max_length`: lower it for
-    short ones. `lr` "auto" is 5e-5, as the authors chose it, and five times that for the head.
+    A `backbone` that they have published gives the initial weights of the encoder, the multiplexer
+    and the demultiplexer, which keep their authors' arithmetic (see `from_reference`). The head
+    is new. `n_mux` must be that of the weights, which also set `multiplexer`, `demultiplexer` and
+    all sizes. There is no lexical path, and `warm_up` "auto" is 0. Every text is padded to
+    `max_length`: lower it for short ones. `lr` "auto" is the authors' 5e-5, and five times that
+    for the head.
 
-    Ensembling, as in [2]_, is a choice of the prediction. ``n_mux=1`` puts a text into every slot
-    of a mixture of its own and averages the probabilities that the slots give it. ``n_passes=k``
-    averages those of `k` passes in full mixtures, each time among other companions and in
-    another slot, as their code does with `k` copies that it spreads over a batch.
+    Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a text into every slot of its
+    own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those of `k`
+    passes in full mixtures, each time among other texts and in another slot. The code of [2]_ does
+    the same with `k` copies of each text in a batch.
 
-    Two of scikit-learn's estimator checks, invariance to the order of the samples and to the
-    size of the batch, do not hold for ``n_mux > 1``: a prediction depends on its companions.
+    Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction depends
+    on the rows in its mixture: invariance to the order of the samples and to the batch size.
 
     References
     ----------
@@ -331,31 +333,30 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Parameters
         ----------
         X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
-            List, array, `pandas.Series`, `datasets` column; pairs may come as a two-column
-            frame. Integers from 0 on, in lists or an array of shape (n_samples, length), are
-            tokens as they are; they need a `backbone` from scratch without a `tokenizer`.
+            The texts: a list, array, `pandas.Series` or `datasets` column. Pairs may be a
+            two-column frame. Integers of 0 or more, in lists or in an array of shape (n_samples,
+            length), are taken as tokens. They need a `backbone` from scratch without `tokenizer`.
 
         y : array-like of shape (n_samples,)
             The labels, of any type.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the texts. One of weight 2 counts as two copies of it, and one of weight
-            0 as none; weights that are not whole numbers, or above 10 on average, weigh the loss.
+            Weights of the texts. A text of weight 2 counts as two copies of it, one of weight 0 is
+            left out. Weights that are not integers, or above 10 on average, weight the loss.
 
         unlabeled : sequence of str or of sequences of int, default=None
-            Rows for the retrieval warm-up, and for the tokenizer if one is trained; None stands
+            Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
             for `X`.
 
         Returns
         -------
         MuxTextClassifier
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
-            been learned so far.
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
 
         Raises
         ------
         TypeError, ValueError
-            A parameter, a text or a label is not what it must be.
+            A parameter, a text or a label is not valid.
         OSError
             `backbone` cannot be loaded.
         """

@@ -1,4 +1,4 @@
-"""What the text estimators share: encoder, tokenizer, warm-up."""
+"""The base class of the text estimators: encoder, tokenizer, warm-up."""
 
 from __future__ import annotations
 
@@ -107,28 +107,30 @@ class MuxTextEstimator(MuxEstimator):
     ) -> Self:
         """Load a model that the authors of DataMUX or of MUX-PLMs have published.
 
-        It computes what their code computes: the embedding layer runs on the rows and again on
-        the mixture, padding is read like any token and every row is padded to `max_length`, and
-        rows share mixtures in the order in which they come. Other than there, rows that fill no
-        mixture are filled up with others of the same call, which count once. All else is as with
-        a model of our own: smaller `n_mux`, where each row stands in several slots and their
-        probabilities are averaged (the ensembling of MUX-PLMs), `groups`, `n_passes`, `save`.
+        The model computes the same as its authors' code. The embedding layer runs on the rows and
+        again on the mixture. Every row is padded to `max_length`, and padding is read like any
+        token. Rows share mixtures in the order in which they come. In contrast to that code,
+        an incomplete mixture is filled up with other rows of the same call, which count once.
+
+        Predictions with a smaller `n_mux`, `groups` and `n_passes` and `save` work as with any
+        other model. With a smaller `n_mux`, each row stands in several slots and the probabilities
+        of the slots are averaged (the ensembling of MUX-PLMs).
 
         Parameters
         ----------
         name_or_folder : str or path
             A folder with ``config.json`` and ``pytorch_model.bin`` or ``model.safetensors``, or
-            a name on the hub such as ``"princeton-nlp/datamux-mnli-20"``. DataMUX's and
-            MUX-BERT's classifiers of sequences and tokens are understood, with every
-            multiplexer and demultiplexer that they have. Nothing but tensors is unpickled.
+            a name on the hub such as ``"princeton-nlp/datamux-mnli-20"``. Supported are the
+            classifiers of sequences and of tokens of DataMUX and MUX-BERT, with all their
+            multiplexers and demultiplexers. Only tensors are unpickled.
 
         tokenizer : str, path, tokenizers.Tokenizer or fast tokenizer of transformers, default=None
-            None takes the folder's. DataMUX's models were trained with that of ``roberta-base``,
-            MUX-BERT's with that of ``bert-base-uncased``.
+            The tokenizer. None takes the folder's. DataMUX's models were trained with that of
+            ``roberta-base``, MUX-BERT's with that of ``bert-base-uncased``.
 
         classes : sequence of labels, default=None
-            In the order of the model's outputs. None takes those of the configuration, or
-            ``0, 1, …`` where it has none.
+            The labels, in the order of the model's outputs. None takes those of the
+            configuration, or ``0, 1, …`` if it has none.
 
         revision : str, default=None
             Branch, tag or commit on the hub.
@@ -140,24 +142,24 @@ class MuxTextEstimator(MuxEstimator):
             Whether to look into the cache only.
 
         device, dtype, **params
-            Parameters of the estimator. Those that describe the model are read from it, and one
-            that is given must agree; `max_length` is 128, the authors' choice, or less where
-            the model has fewer positions.
+            Parameters of the estimator. Those that describe the model are read from it; a given
+            one must agree. The default of `max_length` is 128, the authors' choice, or less if the
+            model has fewer positions.
 
         Returns
         -------
         estimator
-            Fitted. With ``warm_start=True`` `fit` trains the model further, on the same classes
-            and at 5e-5 if `lr` is "auto". Otherwise `fit` begins anew, as always: with a model
-            of our own of the sizes that the parameters say, and nothing of the loaded one.
+            The fitted estimator. With ``warm_start=True``, `fit` trains the model further, on the
+            same classes and at 5e-5 if `lr` is "auto". Otherwise `fit` starts over and replaces
+            the loaded model with one of this library, of the sizes that the parameters set.
 
         Raises
         ------
         OSError
-            There is no such folder, neither here nor to be had from the hub.
+            There is no such folder, locally or on the hub.
         ValueError
-            It holds no such checkpoint, one of another task, or one whose tensors are missing,
-            left over or contradict the configuration or a parameter; or there is no tokenizer.
+            The folder holds no such checkpoint or one of another task; tensors are missing, left
+            over or contradict the configuration or a parameter; or there is no tokenizer.
         """
         if cls._task_name == "vector":
             raise TypeError(

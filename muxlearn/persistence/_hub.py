@@ -75,7 +75,7 @@ def find_folder(
     FileNotFoundError, NotADirectoryError
         `name` can only be meant as a folder and is not one.
     OSError
-        There is no such folder, neither here nor to be had from the hub.
+        There is no such folder, locally or on the hub.
     """
     if not isinstance(name, str | os.PathLike):
         raise TypeError(

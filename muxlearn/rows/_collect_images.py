@@ -68,7 +68,7 @@ def iterate_images(X: Any) -> Iterator[Any]:
 
 
 def _is_nested(item: Any) -> bool:
-    """Whether it belongs to nested lists of numbers, which numpy understands."""
+    """Return whether it belongs to nested lists of numbers, which numpy understands."""
     return isinstance(item, list | tuple | int | float | complex | str | np.generic)
 
 

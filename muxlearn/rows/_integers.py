@@ -121,7 +121,7 @@ def check_rows(
 
 
 def holds_integers(rows: list[Any] | NDArray[Any]) -> bool:
-    """Whether checked rows are sequences of integers, not texts."""
+    """Return whether checked rows are sequences of integers, not texts."""
     return isinstance(rows[0], np.ndarray)
 
 
@@ -130,7 +130,7 @@ def _kind(X: Any) -> str:
 
 
 def _are_numbers(rows: list[Any]) -> bool:
-    """Whether the first row that is not empty is a sequence of numbers."""
+    """Return whether the first row that is not empty is a sequence of numbers."""
     first: Any = next((row for row in rows if not _is_sequence(row) or len(row)), None)
     if first is None:
         return bool(rows)

@@ -204,7 +204,7 @@ def _split(tag: str, prefixes: str) -> tuple[str, str] | None:
 
 
 def are_entity_tags(tags: Iterable[str]) -> bool:
-    """Whether all tags are "O" or a prefix B, I, E or S with a type, and not all are "O".
+    """Return whether all tags are "O" or a prefix B, I, E or S with a type, and not all are "O".
 
     Parameters
     ----------

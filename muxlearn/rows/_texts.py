@@ -135,7 +135,7 @@ def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[An
 
 
 def is_missing(value: object) -> bool:
-    """Whether a value stands for no value: None, NaN, NaT or NA.
+    """Return whether a value stands for no value: None, NaN, NaT or NA.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ class OptimizerChoice:
     """What the parameter `optimizer` may be."""
 
     def accepts(self, value: object) -> bool:
-        """Whether the value is allowed."""
+        """Return whether the value is allowed."""
         return value is None or isinstance(value, Optimizer | str) or callable(value)
 
     def complain(self, name: str, value: object) -> Exception:
