@@ -1,4 +1,4 @@
-"""What a parameter may be, declared beside the class and checked in `fit`."""
+"""Constraints of parameters, declared beside the class and checked in `fit`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Constraint(Protocol):
-    """Says what is allowed and whether a value is."""
+    """The values that a parameter may have."""
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""
@@ -154,7 +154,7 @@ class Instance:
 
 
 class RandomState:
-    """What `sklearn.utils.check_random_state` takes."""
+    """The values that `sklearn.utils.check_random_state` takes."""
 
     _seed = Integer(0, 2**32 - 1)
 

@@ -51,7 +51,7 @@ def throughput_score(estimator: Any, X: Any, y: Any = None, *, repeats: int = 5)
     y : None
         Not used: scorers are called with it.
     repeats : int, default=5
-        Calls of `predict` whose median counts, after one that does not.
+        Number of timed calls of `predict`, whose median is taken, after an untimed one.
 
     Returns
     -------
@@ -80,10 +80,10 @@ def fastest_within(
     speed: str = "rows_per_second",
     standard_error: bool = False,
 ) -> FastestWithin:
-    """Make a `refit` for a search that takes the fastest of the candidates that are good enough.
+    """Return a `refit` for a search that selects the fastest of the accurate candidates.
 
     The search needs two metrics, one of them of speed (see the example). Candidates whose `fit`
-    failed are passed over.
+    failed are ignored.
 
     Parameters
     ----------
@@ -233,5 +233,5 @@ class FastestWithin:
 
 
 def _is_alone(params: Mapping[str, Any]) -> bool:
-    """Whether a candidate is not multiplexed; its parameter may be that of a pipeline's step."""
+    """Return whether a candidate is not multiplexed, as an estimator or as a pipeline's step."""
     return any(name.split("__")[-1] == "n_mux" and value == 1 for name, value in params.items())

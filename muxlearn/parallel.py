@@ -34,16 +34,16 @@ def train_with(accelerator: Accelerator) -> Iterator[None]:
     Raises
     ------
     TypeError
-        `accelerator` is something else.
+        `accelerator` is no `accelerate.Accelerator`.
     ValueError
         Its precision is "fp16", whose scaled gradients cannot be clipped, or it accumulates
         gradients; a larger `batch_size` does that.
 
     Notes
     -----
-    A loss that is averaged over the tokens of a share, as a tagger's and that of the retrieval,
-    counts the shares alike, however many tokens each holds. Validation rows of `early_stopping` are
-    read by every process in full.
+    A loss that is averaged over the tokens of a share, such as a tagger's or the retrieval loss,
+    gives each share the same weight, however many tokens it holds. Every process reads all
+    validation rows of `early_stopping`.
 
     Examples
     --------

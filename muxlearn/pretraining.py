@@ -47,82 +47,82 @@ _FREE = (
 
 
 class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
-    """Warm a multiplexed text encoder up, on texts without labels.
+    """Warm up a multiplexed text encoder on texts without labels.
 
-    A network that has never seen a mixture has to learn to keep its rows apart before it can
-    learn anything else. This is that training, done once; what comes out is the `backbone` of
-    any number of classifiers and taggers. With a teacher, every row's vector is pulled to what the
-    teacher says of that row alone (distillation), so that the network learns to read as well.
+    A new network must first learn to keep the rows of a mixture apart. The pretrainer does this
+    training once. The result serves as the `backbone` of any number of classifiers and taggers.
+    With a teacher, the network also learns to read: its vector of each row is trained to match the
+    teacher's vector of that row alone (distillation).
 
     Parameters
     ----------
     n_mux : int, default=10
-        Texts in a mixture: the slots of the encoder, its capacity.
+        Number of texts in a mixture, which is the encoder's number of slots, its capacity.
 
     objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
-        What is learned.
+        The training task.
 
-        - "distillation": the teacher's vector of each text and of each token, see
-          `muxlearn.training.Distillation`, which has the weights of the losses.
-        - "retrieval": the tokens of single texts, from the mixture (DataMUX [1]_, eq. 3).
-        - "both".
+        - "distillation": to predict the teacher's vector of each text and of each token. A
+          `muxlearn.training.Distillation` sets the weights of the losses.
+        - "retrieval": to recover the tokens of single texts from the mixture (DataMUX [1]_, eq. 3).
+        - "both": both tasks at once.
 
     teacher : str or path, default=None
-        A folder, or a name on the hub, of an encoder of the `transformers` library, for
-        distillation. A text's vector is the mean of its tokens'. A new encoder takes over the
-        teacher's tokenizer, and its token table starts from the principal components of the
-        teacher's.
+        The teacher of the distillation: a folder, or a name on the hub, of an encoder of the
+        `transformers` library. The vector of a text is the mean of its tokens' vectors. A new
+        encoder uses the teacher's tokenizer, and its token table starts from the principal
+        components of the teacher's.
 
     backbone : str, path, Scratch or None, default="scratch"
-        The encoder that is warmed up.
+        The encoder to warm up.
 
-        - "scratch" or ``Scratch(…)``: a new one.
+        - "scratch" or `muxlearn.backbones.Scratch`: a new encoder.
         - A folder, or a name on the hub, of an encoder of the `transformers` library. It keeps its
-          size and its price, and learns to read mixtures. With itself as the `teacher`, what it
-          says of a text in a mixture is pulled to what it says of that text alone.
-        - A folder that a `MuxTextPretrainer` was saved to, or None, the packaged encoder: their
-          training goes on, on texts of yours.
+          size and its cost, and learns to read mixtures. If it is its own `teacher`, its vector of
+          a text in a mixture is trained to match its vector of that text alone.
+        - A folder that a `MuxTextPretrainer` was saved to, or None, the packaged encoder. Its
+          training continues on your texts.
 
-        A `teacher` must have the same vocabulary.
+        A `teacher` must have the same vocabulary as the encoder.
 
     architecture : {"tmux"} or TMUX, default="tmux"
         The network around the encoder, see `muxlearn.architectures.TMUX`.
 
     multiplexer, demultiplexer
-        As in `MuxTextClassifier`. With "subspace" and "rsa" a row that fills several slots is
-        read from all of them at once, and sees more of the mixture the fewer rows there are.
+        As in `MuxTextClassifier`. With "subspace" and "rsa", a row that fills several slots is read
+        from all of them at once: the fewer rows there are, the more of the mixture each one uses.
 
     max_length : int, default=128
-        Tokens of a text that are read; the rest is cut off.
+        Maximum number of tokens of a text. The rest is cut off.
 
     dropout : float, default=0.0
         Dropout of the encoder's hidden vectors.
 
     operating_points : tuple of int, default=None
-        Values of `n_mux` that the encoder is trained for, each in its share of the steps. None
-        trains at `n_mux` alone.
+        Values of `n_mux` that the encoder is trained for, each in an equal share of the steps.
+        None trains at `n_mux` only.
 
     max_epochs : int, default=10
-        Epochs, of ``n_samples / batch_size`` steps each. More of them later go on where the
-        `checkpoint` ends.
+        Epochs of ``n_samples / batch_size`` steps each. With a `checkpoint`, a later `fit` with
+        more epochs continues where it ends.
 
     batch_size : int, default=64
         Mixtures in a batch.
 
     lr : float or "auto", default="auto"
-        Peak learning rate, reached after 200 steps; falls linearly to 0 over the last three tenths
-        of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that has been trained,
-        beside which parts that are new learn five times faster.
+        Peak learning rate. It is reached after 200 steps and falls linearly to 0 over the last
+        three tenths of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that is
+        trained already, where new layers learn at five times the encoder's rate.
 
     cache : str or path, default=None
-        A folder that keeps what the teacher says, so that another training on the same texts need
-        not ask again. None keeps it in memory.
+        A folder that keeps the teacher's vectors, so that another training on the same texts can
+        reuse them. None keeps them in memory.
 
     checkpoint : str or path, default=None
-        A folder that keeps the state of the training. `fit` goes on from what it finds there.
+        A folder that keeps the state of the training. `fit` continues from the state found there.
 
     checkpoint_minutes : float, default=10
-        Time between two states.
+        Minutes between two saved states.
 
     optimizer, dtype, device, compile, callbacks, random_state, verbose
         As in `MuxTextClassifier`.
@@ -140,12 +140,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         The tokenizer.
 
     history_ : skorch.history.History
-        Epoch by epoch: `train_loss`, the cosine to the teacher of texts (`cosine`, without the
-        lexical path `mixed_cosine`) and of tokens (`token_cosine`), how often a text's own vector
-        is the nearest of its batch (`chosen_acc`), and the tokens recovered (`retrieval_acc`).
+        For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
+        without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's
+        own vector is the nearest of its batch (`chosen_acc`); the share of tokens that were
+        recovered (`retrieval_acc`).
 
     n_iter_ : int
-        Epochs of training.
+        Number of epochs of the training.
 
     References
     ----------
@@ -255,14 +256,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Returns
         -------
         MuxTextPretrainer
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
-            been learned so far.
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
 
         Raises
         ------
         TypeError, ValueError
-            A parameter or a text is not what it must be; the checkpoint is of another training;
-            several processes train (`muxlearn.parallel`).
+            A parameter or a text is not valid, the checkpoint is of another training, or several
+            processes train (`muxlearn.parallel`).
         OSError
             `teacher` or `backbone` cannot be loaded.
         """
@@ -311,12 +311,12 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         return self._predict("transform", X, n_mux, groups, n_passes)
 
     def score(self, X: Iterable[str], y: Any = None, n_mux: int | None = None) -> float:
-        """Say how well texts are read from mixtures: the higher the better.
+        """Return how well the encoder reads texts from mixtures; higher is better.
 
         Parameters
         ----------
         X : sequence of str, length n_samples
-            Preferably none that the training has seen.
+            Texts, preferably none of the training.
 
         y : Ignored
             For searches and pipelines.

@@ -30,7 +30,7 @@ ParamGroups = list[tuple[str, dict[str, float]]]
 
 @dataclass(frozen=True)
 class Setting:
-    """What an estimator tells its architecture, beside the architecture's own parameters.
+    """The estimator's settings that its architecture reads, beside its own parameters.
 
     Attributes
     ----------
@@ -39,11 +39,11 @@ class Setting:
         for each row.
     n_mux : int
     operating_points : tuple of int
-        What the model is trained for; never empty.
+        The values of `n_mux` that the model is trained for; never empty.
     defaults : dict of str to object
         The estimator's defaults, against which a parameter that does not apply is recognised.
     params : dict of str to object
-        The estimator's own parameters, those that the architecture looks at among them.
+        The estimator's own parameters, including those that the architecture reads.
     """
 
     task: str
@@ -56,7 +56,7 @@ class Setting:
 class Built(NamedTuple):
     """A reader, the module that takes what it reads, and the architecture that trains them.
 
-    The last is another one than the estimator's where a `backbone` brings its own network.
+    The architecture differs from the estimator's if a `backbone` includes its own network.
     """
 
     reader: Any

@@ -57,7 +57,7 @@ _LENGTH = 128
 
 @dataclass(frozen=True)
 class _Family:
-    """What the checkpoints of one paper have in common."""
+    """The common properties of the checkpoints of one paper."""
 
     name: str
     tokenizer: str
@@ -210,7 +210,7 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 
 def family_of(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family]:
-    """Return what the names of the backbone's tensors begin with, and whose checkpoint it is."""
+    """Return the prefix of the backbone's tensor names, and the family of the checkpoint."""
     start = next((s for s in FAMILIES if any(name.startswith(s) for name in tensors)), None)
     if start is not None and "instance_embedding" in tensors:
         return start, FAMILIES[start]
@@ -397,7 +397,7 @@ def checked_length(folder: Path, model: ReferenceModel, max_length: int | None) 
 
 
 def described(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str, Any]:
-    """Say in an estimator's parameters what the model is, or what is nearest to it.
+    """Return the estimator's parameters that describe the model exactly or most closely.
 
     Those of `TMUX` and of `Scratch` are dicts.
     """
@@ -413,7 +413,7 @@ def described(module: ReferenceTextModule, kinds: Mapping[str, Any]) -> dict[str
     return {
         "n_mux": module.n_mux,
         "architecture": {
-            # Of its hidden layers the reference's task leaves out the last.
+            # The reference's task leaves out the last of these hidden layers.
             "demux_layers": max(1, kinds.get("n_demux_layers", 0) - 1),
             "learn_keys": module.model.multiplexer.learn_keys,
         },

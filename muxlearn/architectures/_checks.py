@@ -69,7 +69,7 @@ def check_width(setting: Setting, width: int) -> None:
 
 
 def check_fits(setting: Setting, encoder: Encoder, n_prefix: int = 0) -> None:
-    """Raise where an encoder is too narrow, or has too few positions.
+    """Raise ValueError if an encoder is too narrow or has too few positions.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the architectures of the image classifier share."""
+"""The base class of the image classifier's architectures."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class ImageArchitecture(Architecture):
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """The name that error messages use."""
         return self.name
 
     def multiplexer(self, setting: Setting) -> str:

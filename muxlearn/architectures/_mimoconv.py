@@ -82,10 +82,10 @@ class MIMOConv(ImageArchitecture):
         Whether the convolutions start as identities.
 
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+        Whether to train the multiplexer or keep its initial, random keys.
 
     isometry_weight : float, default=0.0
-        Weight of the regulariser that keeps the convolutions near isometries; the paper has 1e-4.
+        Weight of the regulariser that keeps the convolutions near isometries; the paper uses 1e-4.
 
     binding_weight : float, default=0.1
         Weight of the regulariser that keeps the keys of "hrr" near orthonormal.

@@ -78,37 +78,37 @@ class MIMOFormer(Architecture):
     """A Transformer for long texts, whose attention runs on texts in superposition.
 
     It takes time in proportion to the length of the texts (MIMONets, NeurIPS 2023, section 4). At
-    ``n_mux=1`` it is a Performer. It is trained from scratch: its sizes and its tokenizer are those
-    of ``backbone=Scratch(…)``, for which the estimator's None stands.
+    ``n_mux=1`` it is a Performer. It is trained from scratch: `backbone` must be a `Scratch`, which
+    sets its sizes and its tokenizer, or None for ``Scratch()``.
 
     Parameters
     ----------
     grid : (int, int), default=None
-        Rows and columns of the grid on which the texts of a mixture stand: M and N of the paper,
-        `n_mux` together. None is the most square grid, with more rows than columns.
+        Rows and columns of the grid of the texts in a mixture, M and N of the paper. Their product
+        is `n_mux`. None is the most square grid, with more rows than columns.
 
     variant : {"att", "att+mlp"}, default="att"
-        What runs in superposition: attention, or the feed-forward networks too, over the rows of
-        the grid, which is faster and less accurate.
+        Layers that run in superposition: attention only, or also the feed-forward networks, over
+        the rows of the grid, which is faster and less accurate.
 
     attention : {"favor", "softmax"}, default="favor"
-        Attention by random features, or the usual one, which needs ``n_mux=1``.
+        Attention by random features, or softmax attention, which needs ``n_mux=1``.
 
     kernel : {"relu", "exp"}, default="relu"
-        What makes random features of projections.
+        The function that turns projections into random features.
 
     n_features : int, default=256
-        Random features of a head.
+        Number of random features of a head.
 
     head_dim : int, default=64
-        Size of the queries and keys of a head, whatever `hidden_size` is. Texts in superposition
-        disturb each other the less the larger it is.
+        Size of the queries and keys of a head, independent of `hidden_size`. The larger it is, the
+        less texts in superposition disturb each other.
 
     positions : {"learned", "sinusoidal"}, default="learned"
-        How places in a text are told apart.
+        The position embedding.
 
     pooling : {"mean", "cls"}, default="mean"
-        Whether a text is read off the mean of its tokens, or off a mark in front.
+        Whether the head reads the mean of a text's tokens, or a special first token.
 
     tied_layers : bool, default=False
         Whether all layers share their weights.

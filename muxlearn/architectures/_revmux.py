@@ -24,7 +24,7 @@ from muxlearn.training.objectives import Objective
 
 __all__ = ["RevMUX"]
 
-#: The learning rate of adapters, none of which is trained before.
+#: The learning rate of adapters, which always start untrained.
 _LR = 1e-3
 
 
@@ -68,29 +68,29 @@ class ContrastObjective(Objective):
 
 
 class RevMUX(Architecture):
-    """An encoder that stays as it is, with small reversible adapters that mix texts inside it.
+    """A frozen encoder with small reversible adapters that mix texts inside it.
 
-    So one encoder serves many tasks (RevMUX, EMNLP 2024): adapters and head alone are trained and
-    saved. `backbone` must be one of the `transformers` library. A saved model looks for it again
-    where it is loaded, and knows it by the SHA-256 of its weights. At ``n_mux=1`` it is the frozen
-    encoder with a head.
+    Only the adapters and the head are trained and saved, so that one encoder serves many tasks
+    (RevMUX, EMNLP 2024). `backbone` must be an encoder of the `transformers` library. Loading a
+    saved model loads the backbone again and checks the SHA-256 of its weights. At ``n_mux=1`` the
+    network is the frozen encoder with a head.
 
     Parameters
     ----------
     mux_layer : int, default=None
-        Layers of the encoder that run on each text before it is mixed: from 0, where embeddings
-        are mixed, to one less than there are. None is half of them. With l of L layers before it,
-        multiplexing is at most ``N * L / (N * l + L - l)`` times as fast as the plain encoder, and
-        so never more than ``L / l`` times: with half of the layers 1.33 times at N = 2, 1.6 times
-        at N = 4.
+        Number of encoder layers that run on each text before mixing, at least 0 (which mixes
+        embeddings) and less than the number of layers. None is half of them. With l of L layers
+        before mixing, the model is at most ``N * L / (N * l + L - l)`` times as fast as the plain
+        encoder, and never more than ``L / l`` times. With half of the layers this is 1.33 times at
+        N = 2 and 1.6 times at N = 4.
 
     infonce_weight : float, default=0.25
-        Weight of the InfoNCE loss beside the task's: the vector that is unfolded for a text must
-        be nearer to what the plain encoder makes of this text than to what it makes of any other
-        in the batch. 0 saves that pass of the encoder.
+        Weight of the InfoNCE loss relative to the task's. It pulls the vector unfolded for a text
+        towards the plain encoder's vector of this text, and away from those of the others in the
+        batch. 0 saves the additional pass of the encoder.
 
     temperature : float, default=0.05
-        What the cosines of the InfoNCE loss are divided by.
+        Temperature that divides the cosines of the InfoNCE loss.
 
     Examples
     --------

@@ -77,42 +77,42 @@ _WITHOUT_EFFECT = {
 
 
 class TMUX(Architecture):
-    """The multiplexed Transformer of DataMUX: rows are added up before the encoder.
+    """The multiplexed Transformer of DataMUX, which adds up rows before the encoder.
 
-    How they are marked and told apart, and which encoder runs, is said by the estimator's
-    `multiplexer`, `demultiplexer` and `backbone`.
+    The estimator's `multiplexer`, `demultiplexer` and `backbone` set how rows are marked, how they
+    are told apart and which encoder runs.
 
     Parameters
     ----------
     demux_layers : int, default=1
-        Hidden layers of the demultiplexer "rsa". More than one start as if they were one, and
-        take time for each slot that is read.
+        Number of hidden layers of the demultiplexer "rsa". More than one initially compute the
+        same as one, and cost time for each slot.
 
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn. The layers of "contextual" are
-        trained in any case.
+        Whether to train the multiplexer or keep its initial, random keys. The layers of
+        "contextual" are always trained.
 
     lexical_path : bool, default=True
-        Whether a row's own words reach its prediction past the mixture, too: next to nothing
-        beside the encoder, and most of what a higher `n_mux` would lose. A classifier takes the
-        weighted mean of their vectors, a tagger narrow vectors of a token and its neighbours. Not
-        in DataMUX; False is the network of the paper. At ``n_mux=1`` only an encoder that has
-        learned to read mixtures has one.
+        Whether a prediction also uses the row's own words, which bypass the mixture. This takes
+        almost no time beside the encoder, and recovers most of what a higher `n_mux` would lose. A
+        classifier uses the weighted mean of the words' vectors, a tagger narrow vectors of a token
+        and its neighbours. DataMUX has no such path: False is the network of the paper. At
+        ``n_mux=1`` only an encoder that has learned to read mixtures has one.
 
     lexical_length : int or None, default=512
-        Of `MuxTextClassifier`: tokens of a single text whose words the lexical path reads, where
-        that is more than `max_length`; of a long document the encoder reads the beginning. None
-        is `max_length`, which it always is for pairs.
+        Only for `MuxTextClassifier`: number of tokens that the lexical path reads of a single
+        text if that is more than `max_length`, where the encoder stops. None is `max_length`,
+        which pairs always have.
 
     lexical_size : int, default=64
-        Of `MuxTokenTagger`: width of the lexical path. 0 leaves it out.
+        Only for `MuxTokenTagger`: width of the lexical path. 0 leaves it out.
 
     retrieval_weight : float or "auto", default="auto"
-        Weight of the retrieval loss beside the task's (DataMUX, eq. 4). "auto" is 0.1, and 0 where
-        `backbone` comes warmed up.
+        Weight of the retrieval loss beside the task's (DataMUX, eq. 4). "auto" is 0.1, or 0 if
+        `backbone` is warmed up already.
 
     retrieval_samples : int, default=32
-        Tokens of each mixture that the retrieval loss looks at in a step, at least one a slot.
+        Tokens of each mixture that the retrieval loss uses in a step, at least one per slot.
 
     Examples
     --------

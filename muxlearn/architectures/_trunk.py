@@ -1,4 +1,4 @@
-"""Networks of others for images, of which a part runs on mixtures."""
+"""Third-party image networks with a part that runs on mixtures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LR, _PRETRAINED_LR = 1e-3, 3e-4
 
 
 class Trunk(ImageArchitecture):
-    """A classifier of torchvision or a module of yours, of which a part runs on mixtures.
+    """A classifier of torchvision, or your own module, with a part that runs on mixtures.
 
     Parameters
     ----------
@@ -31,14 +31,14 @@ class Trunk(ImageArchitecture):
 
     weights : str or mapping of str to torch.Tensor, default=None
         Pretrained weights of a torchvision classifier: their name, which torchvision downloads, or
-        the tensors themselves. None starts from random ones.
+        the tensors themselves. None starts from random weights.
 
     bind_after, unbind_before : str, default=None
         Names of the modules of `network` between which it runs on mixtures. None is allowed for
         torchvision's classifiers.
 
     learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+        Whether to train the multiplexer or keep its initial, random keys.
 
     Examples
     --------
@@ -74,7 +74,7 @@ class Trunk(ImageArchitecture):
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """The name that error messages use."""
         return self.network if isinstance(self.network, str) else type(self.network).__name__
 
     def check(self, setting: Setting) -> None:

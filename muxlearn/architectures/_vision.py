@@ -18,7 +18,7 @@ def _led_by(first: str) -> tuple[str, ...]:
 
 
 class _Vision(ImageArchitecture):
-    """What the two have in common."""
+    """Base class of `MLP` and `CNN`."""
 
     module_class: ClassVar[type[MuxVisionMLP] | type[MuxVisionCNN]]
     lr: ClassVar[float]

@@ -30,7 +30,7 @@ __all__ = ["SCRATCH", "Backbone", "Corpus", "Published", "Scratch", "Start", "ma
 
 
 class BackboneChoice:
-    """What the parameter `backbone` may be."""
+    """The allowed values of the parameter `backbone`."""
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""

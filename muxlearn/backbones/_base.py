@@ -73,11 +73,11 @@ def cutting(tokenizer: Any, max_length: int) -> Any:
 
 
 class Backbone(Protocol):
-    """Where an encoder comes from; `make_backbone` turns the parameter `backbone` into one."""
+    """The source of an encoder; `make_backbone` makes one of the parameter `backbone`."""
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """The name that error messages use."""
         ...
 
     @property

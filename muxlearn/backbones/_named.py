@@ -29,7 +29,7 @@ class Named:
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """The name that error messages use."""
         return f"`backbone` {str(self.name)!r}"
 
     @property

@@ -41,7 +41,7 @@ class Published(ParameterObject):
 
     @property
     def label(self) -> str:
-        """What to call it in an error."""
+        """The name that error messages use."""
         return f"`backbone` {str(self.checkpoint)!r}"
 
     def structure(self) -> dict[str, Any]:
@@ -57,14 +57,14 @@ class Published(ParameterObject):
 
 
 def find_published(name: str | os.PathLike) -> Path | None:
-    """Look whether a `backbone` is a checkpoint of DataMUX or of MUX-PLMs.
+    """Return the folder of a `backbone` if it is a checkpoint of DataMUX or of MUX-PLMs.
 
-    Its tensors tell, whatever its configuration says.
+    It is recognised by its tensors, whatever its configuration says.
 
     Parameters
     ----------
     name : str or path
-        A folder, or a name on the hub, whose weights are brought here.
+        A folder, or a name on the hub, whose weights are downloaded.
 
     Returns
     -------

@@ -32,28 +32,26 @@ class Scratch(ParameterObject):
         Width of the encoder.
 
     num_hidden_layers : int, default=4
-        Its layers.
+        Number of layers of the encoder.
 
     num_attention_heads : int, default=4
-        Its attention heads. Must divide `hidden_size`, except with the architecture "mimoformer",
-        whose heads have a size of their own.
+        Number of attention heads of a layer. It must divide `hidden_size`, except with the
+        architecture "mimoformer", whose `head_dim` is independent.
 
     intermediate_size : int, default=None
-        Width of its feed-forward layers, None for ``4 * hidden_size``.
+        Width of the feed-forward layers. None is ``4 * hidden_size``.
 
     vocab_size : int, default=8000
-        Size of the vocabulary that is learned, at least 259 (the bytes and three special tokens).
+        Size of the learned vocabulary, at least 259 (the bytes and three special tokens).
 
     tokenizer : {"byte", "char", "word"} or tokenizers.Tokenizer, default=None
-        What the tokens of a text are.
+        The tokens of a text, for `MuxTextClassifier` only.
 
-        - None: pieces of words, learned from the texts. Rows may be sequences of integers, too.
+        - None: pieces of words, learned from the texts. Rows may also be sequences of integers.
         - "byte": the bytes of UTF-8.
         - "char": characters, the most frequent `vocab_size` of the training; others are unknown.
-        - "word": words and punctuation, likewise.
+        - "word": words and punctuation, the most frequent `vocab_size` of the training.
         - A tokenizer of the `tokenizers` library, which is used as it is.
-
-        Of `MuxTextClassifier` alone.
 
     Examples
     --------
@@ -107,7 +105,7 @@ class Scratch(ParameterObject):
         ----------
         corpus : Corpus
         max_length : int
-            Tokens of a row, of which it cuts off the rest.
+            Maximum number of tokens of a row; the rest is cut off.
 
         Returns
         -------

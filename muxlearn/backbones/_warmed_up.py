@@ -29,12 +29,12 @@ _ESTIMATOR = "MuxTextPretrainer"
 
 @dataclass(eq=False)
 class Pretrained:
-    """What a warm-up leaves to others.
+    """The result of a warm-up, from which other estimators start.
 
     Attributes
     ----------
     name : str
-        What to call it in an error.
+        The name that error messages use.
     n_mux : int
         Its capacity.
     n_blocks : int or None
@@ -84,7 +84,7 @@ class Pretrained:
         )
 
     def fits(self, n_mux: int, multiplexer: str, demultiplexer: str) -> bool:
-        """Whether multiplexer and demultiplexer can start from here, and not the encoder alone.
+        """Return whether multiplexer and demultiplexer, beside the encoder, can start from here.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the engines share: a saved model that predicts the rows of a frame."""
+"""The base of all engines: a saved model that predicts the rows of a frame."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class _Actor:
 
 
 def _pool(concurrency: int | tuple[int, int]) -> ray.data.ActorPoolStrategy:
-    """Say in Ray's words how many actors there are."""
+    """Return Ray's strategy for a number of actors."""
     from ray.data import ActorPoolStrategy
 
     sizes = concurrency if isinstance(concurrency, tuple) else (concurrency, concurrency)

@@ -207,7 +207,7 @@ def model_card(
 
 
 def is_generated(file: Path) -> bool:
-    """Return whether `model_card` has made a card and nobody has claimed it since.
+    """Return whether a card is generated and may be replaced.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ _INPUTS: dict[type[MuxModule], tuple[str, ...]] = {
 
 
 class Sizes(NamedTuple):
-    """What examples of a module's inputs are made of.
+    """The parts that examples of a module's inputs are made of.
 
     Attributes
     ----------

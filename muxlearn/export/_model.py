@@ -1,4 +1,4 @@
-"""What exported models share: graphs in the place of a torch module, and predictions by them."""
+"""The base of exported models: graphs that replace a torch module, and their predictions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def require(*packages: str) -> None:
 
 
 class OnnxModel:
-    """What exported models share: a predictor without torch's module."""
+    """Base class of exported models: a predictor without a torch module."""
 
     _estimators: ClassVar[tuple[type[MuxEstimator], ...]]
 

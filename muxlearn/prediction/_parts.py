@@ -113,7 +113,7 @@ class PartFolder:
         self._write(self.path(number).name, sink.getvalue())
 
     def finish(self, n_rows: int) -> None:
-        """Say that all parts are there, and clean up what killed runs have left."""
+        """Mark the output as complete, and remove what killed runs have left."""
         self._write(_MANIFEST, self._manifest(n_rows=n_rows, n_parts=self.n_leading()))
         for file in self._folder.iterdir():
             if _is_temporary(file):

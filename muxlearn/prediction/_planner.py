@@ -1,4 +1,4 @@
-"""Which rows of a prediction share mixtures."""
+"""Plans of a prediction's mixtures."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def measure_points(
     n_rows : int
         That one call of `predict` predicts.
     repeats : int
-        Calls of `predict` whose median counts.
+        Number of timed calls of `predict`, whose median is taken.
 
     Returns
     -------

@@ -37,7 +37,7 @@ Window = tuple[Any, NDArray[np.int64] | None]
 
 
 class Predictor:
-    """Rows in, answers out, in order.
+    """Predicts rows and returns the answers in their order.
 
     This is all that predicts: `predict` of the estimators, streams and data sets, exported models,
     the engines of `muxlearn.distributed` and the displays of `muxlearn.inspection`. It knows no
@@ -93,7 +93,7 @@ class Predictor:
         return resolve_point(n_mux, self.runner)
 
     def window_size(self, n_mux: int) -> int:
-        """Return the rows of a window, inside of which mixtures are planned."""
+        """Return the number of rows of a window, within which mixtures are planned."""
         return self.planner.window_size(n_mux, self.batch_size)
 
     def predict(
@@ -353,7 +353,7 @@ class Predictor:
     def _places(
         self, table: RowTable, n_mux: int, regrouping: int, n_targets: int
     ) -> NDArray[np.int64]:
-        """Say at which place of its mixture each target of a table was predicted."""
+        """Return the place in its mixture at which each target of a table was predicted."""
         places = np.zeros(n_targets, np.int64)
         if not n_targets:
             return places

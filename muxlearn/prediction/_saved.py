@@ -1,4 +1,4 @@
-"""What a folder keeps of a predictor, beside the module."""
+"""The parts of a predictor that a folder keeps beside the module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users hold, checked and made tables of numbers."""
+"""Checks of users' rows, and readers that turn rows into tables of numbers."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Groups, whose rows are never mixed with those of another, and streams of rows."""
+"""Groups of rows that never share a mixture, and streams of rows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def iterate_groups(groups: Any) -> Iterator[Any]:
 def group_windows(
     codes: NDArray[np.int64] | None, n_rows: int, size: int
 ) -> list[NDArray[np.int64]]:
-    """Cut rows into windows of which no group's depend on the rows of another.
+    """Cut rows into windows; those of a group do not depend on the rows of other groups.
 
     Parameters
     ----------

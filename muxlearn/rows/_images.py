@@ -36,7 +36,7 @@ _Columns: Any = type("MuxImageClassifier", (BaseEstimator,), {})
 
 @dataclass(frozen=True)
 class ImageReader(Reader):
-    """What `fit` has learned of images, and the way from a user's images to the network's.
+    """Turns a user's images into the network's input, by what `fit` has learned.
 
     Parameters
     ----------

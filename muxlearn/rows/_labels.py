@@ -1,4 +1,4 @@
-"""What classifiers do with labels and weights before anything is trained."""
+"""Checks and encoding of classifiers' labels and weights."""
 
 from __future__ import annotations
 

@@ -362,7 +362,7 @@ def _pieces_of(tokenizer: Tokenizer, words: list[str], most: int) -> TokenTable:
 
 
 def _reads_space(tokenizer: Tokenizer) -> bool:
-    """Whether a word is cut up otherwise without the space before it (RoBERTa, ModernBERT)."""
+    """Return whether a space before a word changes its pieces (RoBERTa, ModernBERT)."""
     pieces = tokenizer.encode("a a", add_special_tokens=False).ids
     half = len(pieces) // 2
     return pieces[:half] != pieces[half:]

@@ -1,4 +1,4 @@
-"""What a net takes of rows, and whom its answers belong to."""
+"""Tables of rows: the input of a net, and the rows that its answers belong to."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class RowTable:
     def answers(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Say what the module's answers to these mixtures belong to.
+        """Return the rows or tokens that the module's answers to these mixtures belong to.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ __all__ = [
 
 
 class _Rules(NamedTuple):
-    """What the prefixes of a scheme do; each field is a string of prefixes."""
+    """The roles of a scheme's prefixes; each field is a string of prefixes."""
 
     first: str  # begins an entity wherever it stands
     stray: str  # begins one where it continues none

@@ -18,7 +18,7 @@ __all__ = ["SentenceReader", "TextReader", "TokenizerReader"]
 
 @dataclass(frozen=True, eq=False)
 class TokenizerReader(Reader):
-    """What readers with a tokenizer share.
+    """Base class of readers with a tokenizer.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ class TextReader(TokenizerReader):
 
 @dataclass(frozen=True, eq=False)
 class SentenceReader(TokenizerReader):
-    """Reads sentences, lists of tokens, of which each one has answers of its own.
+    """Reads sentences, which are lists of tokens; each token has its own answers.
 
     Parameters
     ----------

@@ -258,7 +258,7 @@ class TokenTable(RowTable):
         return np.where(mask, self._tokens[positions], 0).astype(np.int64), mask
 
     def _positions(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-        """Say where the tokens of some rows stand, 0 at padding, and where there is no padding."""
+        """Return the positions of some rows' tokens, 0 at padding, and the mask of tokens."""
         steps = np.arange(self.lengths[rows].max())
         mask = steps < self.lengths[rows][..., None]
         return np.where(mask, self._starts[rows][..., None] + steps, 0), mask

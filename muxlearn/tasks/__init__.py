@@ -1,4 +1,4 @@
-"""What is predicted: classes, tags, vectors."""
+"""The tasks: prediction of classes, tags and vectors."""
 
 from muxlearn.tasks._classes import ClassesTask
 from muxlearn.tasks._tags import TagsTask

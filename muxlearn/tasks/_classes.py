@@ -72,7 +72,7 @@ class ClassesTask(Task):
         """
         labels, codes = check_labels(y, len(rows))
         order, weights = training_order(rows, codes, check_weights(sample_weight, len(rows)))
-        # A label whose rows all weigh nothing is none.
+        # A label whose rows all have weight 0 is no class.
         classes, codes = check_labels(labels[codes[order]], len(order))
         return cls(classes), Targets(
             rows=take_rows(rows, order),

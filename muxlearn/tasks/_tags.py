@@ -125,7 +125,7 @@ class TagsTask(Task):
 
     @classmethod
     def without_training(cls, classes: NDArray) -> TagsTask:
-        """Return the task of a model whose training tags nobody has kept."""
+        """Return the task of a model whose training tags are unknown."""
         n_tags = len(classes)
         steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
         regular = _scheme(classes) is not None

@@ -50,7 +50,7 @@ class Targets:
 
 
 class Task(ABC):
-    """Says what a network's outputs mean: answers, labels and their score.
+    """Defines the meaning of a network's outputs: answers, labels and their score.
 
     A task holds what `fit` has learned of targets, such as the classes. It is data: it pickles, and
     a folder keeps it as labels and arrays.
@@ -74,7 +74,7 @@ class Task(ABC):
 
     @property
     def score_name(self) -> str:
-        """What `score` measures."""
+        """The name of the measure that `score` returns."""
         return "score"
 
     # Training

@@ -143,7 +143,7 @@ def transition_scores(
 def _without_infinity(
     emissions: Scores, steps: StepScores, max_length: int
 ) -> tuple[Scores, StepScores]:
-    """Let a ban cost more than all else that a sequence can gain."""
+    """Replace bans by a cost that is higher than any gain of a sequence."""
     spreads = [_spread(scores) for scores in (emissions, *steps)]
     penalty = 1 + max_length * (spreads[0] + spreads[1]) + spreads[2] + spreads[3]
     allow = [np.where(np.isneginf(scores), -penalty, scores) for scores in (emissions, *steps)]

@@ -1,4 +1,4 @@
-"""How a module is trained on mixtures: what is minimised, and by what."""
+"""Training of modules on mixtures: objectives, optimizers, schedules and the trainer."""
 
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.objectives import Objective

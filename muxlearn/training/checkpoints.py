@@ -1,4 +1,4 @@
-"""How a long training is taken up again."""
+"""Checkpoints from which a long training continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where and in which precision an estimator computes."""
+"""Device and precision of an estimator's computations."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _own_gpu() -> torch.device:
 
 @contextlib.contextmanager
 def explain_out_of_memory(advice: str) -> Iterator[None]:
-    """Say what to do where the memory of a GPU is too small for what the block does.
+    """Add advice to the error if the GPU has too little memory for the block.
 
     Parameters
     ----------

@@ -139,7 +139,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
     # Rows
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Return rows as a data set of which mixtures can be formed."""
+        """Return rows as a data set that mixtures can be formed from."""
         if isinstance(X, Dataset):
             return X
         if not isinstance(X, RowTable):
@@ -179,7 +179,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
             stack.enter_context(torch.autocast(device_type, self.autocast))
             if device_type == "cpu" and self.module_.training:
                 # The backward pass of torch's fused attention in bfloat16 takes longer on a CPU
-                # than all else in a step.
+                # than the rest of a step.
                 stack.enter_context(sdpa_kernel(SDPBackend.MATH))
             yield
 

@@ -1,4 +1,4 @@
-"""What a training minimises: how a module is run, and what its answers cost."""
+"""Training objectives: they run a module and compute the loss of its answers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class Objective:
-    """The task's loss alone; architectures with more to minimise derive theirs from this.
+    """The task's loss; architectures with additional losses derive their own objective.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ class Optimizer:
 
 
 class OptimizerChoice:
-    """What the parameter `optimizer` may be."""
+    """The allowed values of the parameter `optimizer`."""
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""

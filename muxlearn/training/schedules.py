@@ -1,4 +1,4 @@
-"""How the learning rate rises and falls over the steps of a training."""
+"""The schedule of the learning rate over the steps of a training."""
 
 from __future__ import annotations
 

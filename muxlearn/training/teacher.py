@@ -1,4 +1,4 @@
-"""What a teacher encoder says of texts, computed once and kept on disk."""
+"""A teacher encoder's vectors of texts, computed once and kept on disk."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ __all__ = ["Trainer", "copy_callbacks"]
 
 @dataclass(frozen=True)
 class Trainer:
-    """How modules are trained, whatever they are.
+    """Trains modules of any kind.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Which of several worker processes this one is, and the GPU that is its share."""
+"""The number of this worker process among several, and its GPU."""
 
 from __future__ import annotations
 
