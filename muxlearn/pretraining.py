@@ -336,7 +336,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         sklearn.exceptions.NotFittedError
             There is nothing to score.
         TypeError, ValueError
-            A text or `n_mux` is not what it must be.
+            A text or `n_mux` is not valid.
         OSError
             `teacher` cannot be loaded any more.
         """

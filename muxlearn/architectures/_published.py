@@ -124,7 +124,7 @@ class PublishedNetwork(Architecture):
         return [*groups, *((pattern, {"weight_decay": 0.0}) for pattern in NO_DECAY), ("*", {})]
 
     def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
-        """Recover tokens; a checkpoint has learned that, so only where somebody asks for it."""
+        """Recover tokens only on request, since a checkpoint has learned that."""
         if setting.n_mux == 1 or not asked_for:
             return None
         return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))

@@ -15,9 +15,9 @@ __all__ = ["Published", "find_published"]
 
 
 class Published(ParameterObject):
-    """A published multiplexed checkpoint, with a tokenizer where its folder has none.
+    """A published multiplexed checkpoint with a tokenizer.
 
-    Where the folder has a tokenizer, its name alone says the same.
+    If the folder includes a tokenizer, its name alone is the same as a `backbone`.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ class Published(ParameterObject):
         A folder, or a name on the hub.
 
     tokenizer : tokenizers.Tokenizer, default=None
-        Such as ``tokenizers.Tokenizer.from_pretrained("bert-base-uncased")``. None takes the
-        folder's.
+        The tokenizer, such as ``tokenizers.Tokenizer.from_pretrained("bert-base-uncased")``. None
+        takes the folder's.
     """
 
     constraints: ClassVar[dict[str, Constraint]] = {"checkpoint": PathName()}

@@ -25,25 +25,24 @@ def predict_dask(
 ) -> dd.DataFrame:
     """Add the predictions of a saved model to a Dask DataFrame.
 
-    Each partition is predicted as ``predict`` would predict it alone: mixtures are planned inside
-    a partition. Partitions of some thousand rows or more fill them best.
+    Each partition is predicted as by its own call of ``predict``: mixtures are planned within a
+    partition. Use partitions of some thousand rows or more, which fill mixtures best.
 
     Parameters
     ----------
     dataset : dask.dataframe.DataFrame
 
     folder : str or path
-        What `save` has written, at the same path on all machines.
+        The folder of a saved model, at the same path on all machines.
 
     column : str or (str, str), default=None
-        The column of the rows, two for pairs of texts. None takes the only one there is, or
-        "text".
+        The column of the rows, or two for pairs of texts. None takes the only column, or "text".
 
     groups : str, default=None
         The column of the groups; rows of different groups never share a mixture.
 
     n_mux, n_passes
-        As in `predict`.
+        Rows in a mixture and number of passes, as in `predict`.
 
     method : {"predict", "predict_proba"}, default="predict"
         Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.

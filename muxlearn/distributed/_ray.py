@@ -31,15 +31,15 @@ def predict_ray(
 ) -> ray.data.Dataset:
     """Add the predictions of a saved model to a Ray dataset.
 
-    Actors load the model once each. Each batch is predicted as ``predict`` would predict it alone:
-    mixtures are planned inside a batch.
+    Each actor loads the model once. Each batch is predicted as by its own call of ``predict``:
+    mixtures are planned within a batch.
 
     Parameters
     ----------
     dataset : ray.data.Dataset
 
     folder : str or path
-        What `save` has written, at the same path on all machines.
+        The folder of a saved model, at the same path on all machines.
 
     column, groups, n_mux, n_passes, method
         As in `predict_dask`.
@@ -48,9 +48,9 @@ def predict_ray(
         Rows of a batch.
 
     concurrency : int or (int, int), default=1
-        Number of actors, or the least and the greatest. Each holds a core as long as it lasts: with
-        as many as there are cores, data that has still to be read or repartitioned waits for ever.
-        Leave a core to it, or give ``num_cpus=0.5``.
+        Number of actors, or the smallest and the greatest number. Each actor occupies a core until
+        it ends. With as many actors as cores, data that must still be read or repartitioned waits
+        for ever: leave a core free, or give ``num_cpus=0.5``.
 
     num_gpus : float, default=0
         GPUs of an actor, which sees no others.

@@ -37,7 +37,7 @@ def predict_spark(
     dataset : pyspark.sql.DataFrame
 
     folder : str or path
-        What `save` has written, at the same path on all machines.
+        The folder of a saved model, at the same path on all machines.
 
     column, groups, n_mux, n_passes, method
         As in `predict_dask`.

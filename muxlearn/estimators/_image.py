@@ -300,19 +300,18 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
             The labels, of any type. None takes those of the dataset.
 
         sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the images. One of weight 2 counts as two copies of it, and one of weight
-            0 as none; weights that are not whole numbers, or above 10 on average, weigh the loss.
+            Weights of the images. An image of weight 2 counts as two copies of it, one of weight 0
+            is left out. Weights that are not integers, or above 10 on average, weight the loss.
 
         Returns
         -------
         MuxImageClassifier
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns as well, with what has
-            been learned so far.
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
 
         Raises
         ------
         TypeError, ValueError
-            A parameter, an image or a label is not what it must be.
+            A parameter, an image or a label is not valid.
         """
         self._check_parameters()
         images, labels = collect_images(X)

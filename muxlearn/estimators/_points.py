@@ -37,11 +37,11 @@ def measure_operating_points(
     n_mux: int | Sequence[int] | None = None,
     repeats: int = 5,
 ) -> Any:
-    """Score and time `predict` at each operating point, and keep that as `measured_points_`.
+    """Score and time `predict` at each operating point, and store both as `measured_points_`.
 
-    What was measured before is replaced. The points are timed in turn, again and again, so
-    that a slow moment of the machine hits all of them. Few rows fill few batches: give some
-    thousand for speeds that hold, and rows that no training has seen for scores that do.
+    This replaces earlier measurements. The points are timed in turn, again and again, so that a
+    slow moment of the machine affects all of them. For reliable speeds give some thousand rows,
+    since few rows fill few batches. For reliable scores give rows that no training has seen.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     except KeyboardInterrupt:
         pass  # as in training: what has been learned so far is kept
     except (MemoryError, RuntimeError) as error:
-        # Hours of training are not to be lost to what `predict` will say as well.
+        # An error here must not lose hours of training; `predict` will raise it as well.
         warnings.warn(
             "the operating points could not be measured after the training "
             f"({type(error).__name__}: {error}); the estimator is fitted all the same, and "
@@ -130,18 +130,18 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
 
 
 def fastest_point(estimator: Any, min_score: float) -> int:
-    """Return the fastest operating point that is good enough, for `predict` to take.
+    """Return the fastest operating point that is accurate enough, for use in `predict`.
 
     Parameters
     ----------
     min_score : float
-        The least score that the point may have, in what `score` measures. Scores were measured
-        in one pass and without groups.
+        The minimum score of the point, in the measure of `score`. Scores were measured in one
+        pass and without groups.
 
     Returns
     -------
     int
-        A value of `n_mux`; of equally fast ones that with the higher score.
+        A value of `n_mux`. Of equally fast points, the one with the higher score is chosen.
 
     Raises
     ------

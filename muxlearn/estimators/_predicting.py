@@ -25,16 +25,16 @@ def predict_iter(
     Parameters
     ----------
     X : iterable
-        Rows as in `fit`; read as results are asked for, two windows of some thousand rows
-        ahead. Mixtures are planned inside a window.
+        Rows as in `fit`. They are read as results are requested, up to two windows of some
+        thousand rows ahead. Mixtures are planned within a window.
 
     n_mux, n_passes
         As in `predict`.
 
     groups : iterable, default=None
-        As in `predict`, one for each row. What shares a window with whom depends on the order
-        of the stream, so that other groups' rows may change a group's companions, which are
-        still its own.
+        One group label for each row. Rows of different groups never share a mixture. Windows
+        depend on the order of the stream, so that rows of other groups may change which rows of
+        its own group a row shares a mixture with.
 
     method : {"predict", "predict_proba"}, default="predict"
         What to yield.
@@ -61,30 +61,27 @@ def predict_dataset(
     form: Literal["parquet", "csv"] = "parquet",
     rows_per_part: int = 100_000,
 ) -> Path:
-    """Predict a data set larger than the memory into a folder, and go on after a kill.
+    """Predict a data set larger than the memory into a folder; an interrupted run can continue.
 
     Parameters
     ----------
     dataset : datasets.Dataset, path, or list of paths
-        A `datasets.Dataset`, which stays on the disk; or Parquet files, or CSV files with a
-        line of names, as one file, a folder or a list. All columns of a CSV file are read as
-        text.
+        A `datasets.Dataset`, which stays on the disk, or Parquet files, or CSV files with a
+        header, as one file, a folder or a list. All columns of a CSV file are read as text.
 
     output : str or path
         The folder of the results, which is created if needed. It holds ``part-000000.parquet`` and
         so on, in the order of the rows, with the columns `keep` and "prediction" or
-        "probabilities".
-        ``pandas.read_parquet(output)`` reads it back.
+        "probabilities". ``pandas.read_parquet(output)`` reads it back.
 
     column : str or (str, str), default=None
-        The column of the rows, two for pairs of texts. None takes the only one there is, or
-        "text".
+        The column of the rows, or two for pairs of texts. None takes the only column, or "text".
 
     groups : str, default=None
         The column of the groups; rows of different groups never share a mixture.
 
     keep : sequence of str, default=()
-        Columns that go on to the output, such as the key of a row.
+        Columns to copy to the output, such as the key of a row.
 
     n_mux, n_passes
         As in `predict`. Operating points that are measured anew may choose another `n_mux`,
@@ -114,8 +111,8 @@ def predict_dataset(
     FileExistsError
         `output` holds other files.
     OSError
-        The disk is full, for example. As after a kill, the same call goes on from the last
-        whole part, and gives what it would have given at once.
+        The disk is full, for example. As after a kill, the same call continues after the last
+        whole part, with the results of an uninterrupted run.
 
     Examples
     --------

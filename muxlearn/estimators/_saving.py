@@ -36,17 +36,17 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     Parameters
     ----------
     folder : str or path
-        Gets `config.json`, `model.safetensors` and, of a text estimator, `tokenizer.json`.
-        What is not data is not kept: callbacks, transforms of images, the state of a random
-        number generator.
+        The folder for `config.json`, `model.safetensors` and, for a text estimator,
+        `tokenizer.json`. Callbacks, transforms of images and the state of a random number
+        generator are not saved.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
         There is nothing to save.
     TypeError
-        A label is neither a string, a number nor a bool; or the module was given as an
-        object, which is code.
+        A label is neither a string, a number nor a bool, or the module was given as an object,
+        which is code.
     """
     check_is_fitted(estimator)
     config = saved_config(estimator)
@@ -93,13 +93,13 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     folder : str or path
 
     **moved
-        For a `MuxTextClassifier` with architecture="revmux": `backbone`, the folder or name
-        of the encoder, where that is not the one at `fit` any more.
+        `backbone` for a `MuxTextClassifier` with architecture="revmux": the folder or name of
+        the encoder, if it is no longer that of `fit`.
 
     Returns
     -------
     estimator
-        Fitted, on the device that its `device` parameter names if there is such a one here.
+        The fitted estimator, on the device that its `device` parameter names if there is one.
 
     Raises
     ------

@@ -40,14 +40,14 @@ def save_pretrained(
     Parameters
     ----------
     folder : str or path
-        Gets what `save` writes, and ``README.md``: task, labels, parameters, scores, how to
-        load the model, and its limits. A ``README.md`` that is not such a card, or that
-        somebody has made their own by deleting its first comment, is left as it is.
+        The folder for the files of `save` and for ``README.md``, the card: task, labels,
+        parameters, scores, how to load the model, and its limits. An existing ``README.md`` is
+        only replaced if it is a card that still has its first comment.
 
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
-        For the card: what was measured, by `n_mux` and by name, such as
+        Measurements for the card, by `n_mux` and by name, such as
         ``{10: {"accuracy": 0.91, "rows_per_second": 4100}, 1: {…}}``. None shows
-        `measured_points_`, where they were measured; they do not enter the hub's index.
+        `measured_points_`, if there are any; these do not enter the hub's index.
 
     dataset : str, default=None
         The data set that `scores` were measured on. The hub shows the scores in its index of
@@ -88,7 +88,7 @@ def from_pretrained(
     ----------
     name_or_folder : str or path
         A folder that `save` or `save_pretrained` has written, or the name of a repository on
-        the hub, such as ``"user/name"``, that `push_to_hub` has.
+        the hub, such as ``"user/name"``, that `push_to_hub` has uploaded to.
 
     revision : str, default=None
         Branch, tag or commit on the hub.
@@ -155,11 +155,11 @@ def push_to_hub(
     Parameters
     ----------
     repo_id : str
-        The repository, such as ``"user/name"``; made if it is not there. Its card is left as
-        it is if somebody has made it their own, as by `save_pretrained`.
+        The repository, such as ``"user/name"``, which is created if needed. An existing card is
+        only replaced if it still has its first comment, as by `save_pretrained`.
 
     private : bool, default=None
-        Whether a repository that is made is private; None leaves it to the hub's settings.
+        Whether a new repository is private. None leaves it to the hub's settings.
 
     token : str or bool, default=None
         A token with write access. None takes the one of ``hf auth login``.

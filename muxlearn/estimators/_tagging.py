@@ -451,8 +451,8 @@ class MuxTokenTagger(MuxTextEstimator):
             As in `predict`.
 
         y : sequence of sequences of tags
-            The true tags. One that was not there in training is never predicted, and a warning
-            says so.
+            The true tags. A tag that was not in the training is never predicted, which a warning
+            says.
 
         sample_weight : array-like of shape (n_sentences,), default=None
             Weights of the sentences.
@@ -466,8 +466,8 @@ class MuxTokenTagger(MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A sentence or a tag is not what it must be; tokens and tags differ in number; no
-            token counts.
+            A sentence or a tag is not valid, tokens and tags differ in number, or no token
+            counts.
         """
         return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
 

@@ -39,13 +39,13 @@ def export_onnx(
 ) -> None:
     """Export a fitted estimator to ONNX.
 
-    Each graph is the network as it predicts, tables of the subspace multiplexer folded. It takes
-    `input_ids` (int64) and `attention_mask` (bool) of shape (n_mixtures, n_mux, length) or `images`
-    (float32, normalised) of shape (n_mixtures, n_mux, channels, height, width), of any number of
-    mixtures and any length, and returns `logits` of shape (n_mixtures, n_mux, n_classes). That of
-    a tagger takes `tagged` besides, True at the pieces that want a tag, and returns their logits
-    alone, row by row: (n_tagged, n_classes). The graphs are run beside torch before they are
-    written.
+    Each graph is the network for prediction, with the tables of the subspace multiplexer folded. It
+    takes `input_ids` (int64) and `attention_mask` (bool) of shape (n_mixtures, n_mux, length), or
+    `images` (float32, normalised) of shape (n_mixtures, n_mux, channels, height, width). The
+    number of mixtures and the length are free. The graph returns `logits` of shape (n_mixtures,
+    n_mux, n_classes). A tagger's graph also takes `tagged`, True at the pieces that need a tag, and
+    only returns their logits, row by row: (n_tagged, n_classes). Before the graphs are written,
+    their outputs are compared with torch's.
 
     Parameters
     ----------
@@ -53,16 +53,16 @@ def export_onnx(
         Fitted.
 
     folder : str or path
-        Gets `n_mux_10.onnx` and the like, `config.json` (labels, parameters, the seed of the plan,
-        checksums), and `tokenizer.json` where there is a tokenizer.
+        The folder for `n_mux_10.onnx` and the like, `config.json` (labels, parameters, the seed of
+        the plan, checksums) and, if there is a tokenizer, `tokenizer.json`.
 
     n_mux : int or iterable of int, default=None
-        Rows in a mixture; each number gets a graph of its own, with all weights. None stands for
-        the capacity and the `operating_points` of the estimator.
+        Rows in a mixture. Each number gets its own graph with all weights. None stands for the
+        capacity and the `operating_points` of the estimator.
 
     dtype : {"float32", "int8"}, default="float32"
-        "int8" quantizes the weights of matrix products, and activations as they come; smaller and
-        faster, and less exact. Of texts and sentences alone.
+        "int8" quantizes the weights of matrix products, and activations dynamically. The graph is
+        smaller, faster and less exact. Only for texts and sentences.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def export_onnx(
     ModuleNotFoundError
         A package of the extra ``muxlearn[onnx]`` is missing.
     RuntimeError
-        Torch's exporter gives up, or a graph answers otherwise than torch.
+        Torch's exporter fails, or a graph's outputs differ from torch's.
 
     See Also
     --------

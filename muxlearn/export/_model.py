@@ -162,7 +162,7 @@ class OnnxModel:
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> Any:
-        """Predict labels as the estimator does that was exported, by the same plan of mixtures.
+        """Predict labels as the exported estimator does, with the same plan of mixtures.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class OnnxModel:
             Rows of different groups (tenants, say) never share a mixture.
 
         n_passes : int, default=1
-            How often to predict, among other companions each time; probabilities are averaged.
+            Number of predictions, each in other mixtures. Their probabilities are averaged.
 
         Returns
         -------
@@ -191,7 +191,7 @@ class OnnxModel:
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> Any:
-        """Predict probabilities as the estimator does that was exported.
+        """Predict probabilities as the exported estimator does.
 
         Parameters
         ----------
@@ -235,7 +235,7 @@ class OnnxModel:
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> float:
-        """Score predictions as the estimator does that was exported.
+        """Score predictions as the exported estimator does.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class OnnxModel:
             As in `predict`.
 
         y : sequence of length n_samples
-            What is true.
+            The true labels, or the tags of each sentence.
 
         sample_weight : array-like of shape (n_samples,), default=None
 

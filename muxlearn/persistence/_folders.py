@@ -34,13 +34,13 @@ _FORMAT = "muxlearn"
 #: What the entry "format" of a configuration may be: saved, exported to ONNX.
 FORMATS = (_FORMAT, "muxlearn-onnx")
 
-#: Raised by one whenever older versions of the library could not read what is written.
+#: Incremented whenever older versions of the library cannot read new folders.
 FORMAT_VERSION = 2
 
 #: The name of the file that holds a tokenizer as JSON.
 TOKENIZER = "tokenizer.json"
 
-#: The name of the file that says what the others hold.
+#: The name of the file that describes the others.
 CONFIG = "config.json"
 
 _WEIGHTS = "model.safetensors"
@@ -64,7 +64,7 @@ def write_folder(
     Parameters
     ----------
     folder : str or path
-        Made if it is not there; a model in it is replaced.
+        The folder, created if needed. A model in it is replaced.
     config : dict
         Gets the format's version and the checksums of the other files.
     tensors : dict of str to Tensor
@@ -88,7 +88,7 @@ def write_contents(
     Parameters
     ----------
     folder : str or path
-        Made if it is not there; files of the same names in it are replaced.
+        The folder, created if needed. Files of the same names in it are replaced.
     config : dict
     contents : mapping of str to bytes
         By the files' names.

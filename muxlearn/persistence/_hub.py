@@ -49,7 +49,7 @@ def find_folder(
     local_files_only: bool = False,
     token: str | bool | None = None,
 ) -> Path:
-    """Find a folder, here or in the hub's cache, where it is brought if it is not there yet.
+    """Return a local folder, or one of the hub's cache, downloaded if needed.
 
     Parameters
     ----------
@@ -162,7 +162,7 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     Parameters
     ----------
     folder : Path
-        With ``model.safetensors`` or, where that is not there, ``pytorch_model.bin``.
+        A folder with ``model.safetensors`` or otherwise ``pytorch_model.bin``.
 
     Returns
     -------

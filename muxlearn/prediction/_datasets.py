@@ -83,7 +83,7 @@ def predict_dataset(
 
 @dataclass
 class _Job:
-    """Predicts those parts of a data set that are not there yet."""
+    """Predicts the missing parts of a data set."""
 
     predictor: Predictor
     source: Source

@@ -23,7 +23,7 @@ class PartFolder:
     Parameters
     ----------
     folder : Path
-        Made if it is not there.
+        The folder, created if needed.
     form : {"parquet", "csv"}
     job : dict of str to object
         What the results depend on, as JSON keeps it. A folder goes on with the same job only.

@@ -115,7 +115,7 @@ class Predictor:
         groups : array-like of shape (n_rows,), default=None
             Rows of different groups never share a mixture.
         n_passes : int, default=1
-            How often to predict, among other companions each time.
+            Number of predictions, each in other mixtures.
         method : str, default="predict"
             One of the task's `methods`.
 
@@ -127,7 +127,7 @@ class Predictor:
         Raises
         ------
         TypeError, ValueError
-            An argument or a row is not what it must be.
+            An argument or a row is not valid.
         """
         n_mux = self.resolve_point(n_mux)
         self.check(method, n_passes)
@@ -280,7 +280,7 @@ class Predictor:
         X, n_mux, groups, n_passes
             As in `predict`.
         y : sequence of length n_rows
-            What is true.
+            The true labels, or the tags of each sentence.
         sample_weight : array-like of shape (n_rows,), default=None
 
         Returns

@@ -23,7 +23,7 @@ __all__ = [
     "learn_reader",
 ]
 
-# A longer row of pixels is a picture whose shape somebody has forgotten to tell.
+# A longer row of pixels is probably a picture without its `image_shape`.
 _MAX_ROW_OF_PIXELS = 256
 _USUAL_CHANNELS = (1, 3, 4)
 _AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}

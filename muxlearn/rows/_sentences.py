@@ -261,7 +261,7 @@ class PieceTable(TokenTable):
         firsts = np.flatnonzero(np.diff(words, prepend=-1))
         if len(firsts) == len(words):
             return log_proba
-        # Several pieces speak for a word: the mean of what they say.
+        # A word of several pieces gets the mean of their answers.
         counts = np.diff(firsts, append=len(words))
         return np.logaddexp.reduceat(log_proba, firsts) - np.log(counts)[:, None]
 

@@ -320,7 +320,7 @@ def check_column(schema: Any, name: str, parameter: str, kind: str | None = None
     given = schema.field(name).type
     checks = {"texts": _is_text, "integers": _is_integers, "tokens": _is_tokens}
     wanted = {"texts": "text", "integers": "lists of integers", "tokens": "lists of str"}
-    # An empty frame does not say what its objects are.
+    # The type of an empty frame's objects is unknown.
     if kind is not None and not types.is_null(given) and not checks[kind](given):
         raise TypeError(
             f"`{parameter}` {name!r} holds values of type {given}, but the model reads "

@@ -50,7 +50,7 @@ class RowTable:
         ----------
         rows : ndarray of int64, shape (n_mixtures, n_mux)
         counted : ndarray of bool, the same shape, default=None
-            False where a row is a filler, whose answer nobody wants.
+            False where a row is a filler, whose answer is discarded.
 
         Returns
         -------

@@ -68,7 +68,7 @@ class ClassesTask(Task):
         Raises
         ------
         TypeError, ValueError
-            A label or a weight is not what it must be.
+            A label or a weight is not valid.
         """
         labels, codes = check_labels(y, len(rows))
         order, weights = training_order(rows, codes, check_weights(sample_weight, len(rows)))

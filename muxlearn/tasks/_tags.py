@@ -94,7 +94,7 @@ class TagsTask(Task):
         Raises
         ------
         TypeError, ValueError
-            A tag or a weight is not what it must be; tokens and tags differ in number; there is no
+            A tag or a weight is not valid, tokens and tags differ in number, or there is no
             token at all.
         """
         tags = check_tags(y, rows)

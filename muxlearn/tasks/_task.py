@@ -20,7 +20,7 @@ Self = TypeVar("Self", bound="Task")
 
 @dataclass(frozen=True, eq=False)
 class Targets:
-    """Rows of a training with what a network shall answer to them.
+    """Rows of a training with their targets.
 
     Attributes
     ----------

@@ -56,7 +56,7 @@ class Targets(Tensor):
 
 @dataclass(eq=False)
 class MixtureData(Dataset):
-    """Rows to form mixtures of, and what the module shall answer.
+    """Rows to form mixtures of, and their targets.
 
     Parameters
     ----------

@@ -21,10 +21,10 @@ _RETRIEVAL_WEIGHT = 0.1
 
 
 class Distillation(ParameterObject):
-    """The weights of what a warm-up by distillation minimises.
+    """The weights of the losses that a warm-up by distillation minimises.
 
-    The losses are one minus the cosine to the teacher's vector, of each text and of each token,
-    and for texts the choice of the right one among all of a batch.
+    The losses are one minus the cosine to the teacher's vector, for each text and for each token.
+    A third loss is the choice of a text's own vector among all vectors of the batch.
 
     Parameters
     ----------
@@ -32,14 +32,14 @@ class Distillation(ParameterObject):
         Weight of choosing a text's own vector among all of the batch, beside that of the cosine.
 
     mixed_weight : float, default=0.5
-        Weight of the cosine without the lexical path, which keeps the encoder learning what the
-        words say as well.
+        Weight of the cosine without the lexical path. It makes the encoder learn the meaning of
+        the words as well.
 
     token_weight : float, default=1.0
         Weight of the tokens' cosine.
 
     token_samples : int, default=32
-        Tokens of each mixture that it looks at in a step, at least one a text.
+        Tokens of each mixture that the loss uses in a step, at least one per text.
 
     retrieval_weight : float, default=0.0
         Weight of recovering the tokens of single texts from the mixture (DataMUX, eq. 3); 0.1

@@ -77,5 +77,5 @@ class Objective:
 
     @staticmethod
     def probabilities(answers: Tensor) -> Tensor:
-        """Return what answers say to somebody who asks the net itself."""
+        """Return the probabilities that the skorch net itself predicts."""
         return answers.float().softmax(-1)

@@ -18,7 +18,7 @@ class Optimizer:
         The name of a class of `torch.optim`, or a class that takes what those take.
 
     **params
-        For that class, such as `weight_decay` or `momentum`. The learning rate is the
+        Parameters of that class, such as `weight_decay` or `momentum`. The learning rate is the
         estimator's `lr`. AdamW has ``weight_decay=0.01`` and ``betas=(0.9, 0.98)`` by default.
 
     Examples
