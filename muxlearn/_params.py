@@ -211,7 +211,7 @@ class Choice:
 
 
 class OneOf:
-    """Whatever one of several constraints accepts."""
+    """Accepts what one of several constraints accepts."""
 
     def __init__(self, *constraints: Constraint | None) -> None:
         self.constraints = constraints

@@ -1,4 +1,4 @@
-"""What multiplexing saves on a GPU: texts, images and long texts, against their plain twins.
+"""Measure what multiplexing saves on a GPU: texts, images and long texts, with their plain twins.
 
 Every model runs at several batch sizes, up to the memory's end, and is judged at its best one;
 `rows_per_s` counts rows, not mixtures. Texts run eagerly, as CUDA graphs, and compiled. The twin

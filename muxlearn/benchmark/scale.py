@@ -1,4 +1,4 @@
-"""Past one process: streams, searches and bulk prediction on engines, each a table of its own."""
+"""Measure streams, searches and bulk prediction on engines, each in a table of its own."""
 
 from __future__ import annotations
 

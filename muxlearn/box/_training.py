@@ -48,7 +48,7 @@ _ROWS_WEIGHT = 0.5
 
 @dataclass
 class Recipe:
-    """How long and how fast.
+    """Length and speed of a training.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What every reader of a package yields."""
+"""The documents that every reader of a package yields."""
 
 from __future__ import annotations
 

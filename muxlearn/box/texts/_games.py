@@ -1,4 +1,4 @@
-"""What is said and described in free games."""
+"""Read what is said and described in free games."""
 
 from __future__ import annotations
 
