@@ -210,7 +210,7 @@ class TMUX(Architecture):
         if start.load_into is not None:
             start.load_into(module)
         reader, max_length = start.reader, setting.params["max_length"]
-        # Of a longer pair the encoder would read the first text alone.
+        # The encoder would only read the first text of a longer pair.
         if setting.task == "sequence" and module.lexical_mean is not None and not reads_pairs:
             length = max(max_length, self.lexical_length or 0)
             if isinstance(reader, IntegerReader):

@@ -67,7 +67,7 @@ class FolderPredictor:
     ----------
     folder : str
     digest : str
-        Of the model's configuration, which has the checksums of its other files.
+        Digest of the model's configuration, which has the checksums of its other files.
     columns : tuple of str
         One for rows, two for pairs.
     groups : str or None
@@ -153,7 +153,7 @@ def open_folder(
     ----------
     folder : str or path
     schema : pyarrow.Schema
-        Of the data.
+        The schema of the data.
     column, groups, n_mux, n_passes, method
         As in `predict_dask`.
 

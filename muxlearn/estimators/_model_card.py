@@ -150,7 +150,7 @@ def model_card(
     Parameters
     ----------
     estimator : estimator
-        Fitted.
+        The fitted estimator.
     name : str
         What it is loaded by: the name of a repository on the hub, or of a folder.
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None

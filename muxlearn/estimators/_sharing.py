@@ -103,7 +103,7 @@ def from_pretrained(
         A token for a private repository. None takes the one of ``hf auth login``.
 
     **moved
-        As for `load`.
+        As in `load`.
 
     Returns
     -------

@@ -401,7 +401,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             paired = module.n_texts == 2
             return TextReader(tokenizer, pairs=paired, apart=paired)
         reader = TextReader(tokenizer)
-        # The encoder, which reads the beginning, would see the first of two long texts alone.
+        # The encoder only reads the beginning, which would be the first of two long texts.
         return replace(reader, pairs=False) if reader.max_length > self.max_length else reader
 
     # Saving

@@ -50,7 +50,7 @@ def export_onnx(
     Parameters
     ----------
     estimator : MuxTextClassifier, MuxTokenTagger or MuxImageClassifier
-        Fitted.
+        The fitted estimator.
 
     folder : str or path
         The folder for `n_mux_10.onnx` and the like, `config.json` (labels, parameters, the seed of

@@ -38,7 +38,7 @@ def predict_dataset(
     form: Literal["parquet", "csv"] = "parquet",
     rows_per_part: int = 100_000,
 ) -> Path:
-    """Predict a data set into a folder of parts, and go on after a kill.
+    """Predict a data set into a folder of parts; an interrupted run can continue.
 
     The parameters are those of `MuxTextClassifier.predict_dataset`.
     """

@@ -26,7 +26,7 @@ class PartFolder:
         The folder, created if needed.
     form : {"parquet", "csv"}
     job : dict of str to object
-        What the results depend on, as JSON keeps it. A folder goes on with the same job only.
+        What the results depend on, as JSON keeps it. A folder only continues with the same job.
 
     Attributes
     ----------

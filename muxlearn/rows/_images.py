@@ -54,7 +54,7 @@ class ImageReader(Reader):
     highest : float
         Highest pixel of the training images.
     mean, std : tuple of float
-        Of the training images' pixels, by channel; a standard deviation of 0 is given as 1.
+        Mean and standard deviation of the training pixels by channel; 0 deviation counts as 1.
     feature_names : tuple of str, default=None
         Names of the columns, of flat images that came in a frame.
     """

@@ -25,7 +25,7 @@ class Window(NamedTuple):
     values : dict of str to list
         By name of the column.
     kept : pyarrow.Table
-        The columns that go on to the output, as they are.
+        The columns to copy to the output.
     """
 
     values: dict[str, list[Any]]

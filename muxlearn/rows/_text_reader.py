@@ -101,7 +101,7 @@ class SentenceReader(TokenizerReader):
     ----------
     tokenizer : tokenizers.Tokenizer
     all_pieces : bool, default=False
-        Whether answers are read off all pieces of a token, not its first alone.
+        Whether answers are read off all pieces of a token, or its first only.
     """
 
     all_pieces: bool = False

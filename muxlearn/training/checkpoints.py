@@ -34,7 +34,7 @@ class KeepState(Callback):
     fingerprint : str
         Says which training this is.
     state : dict or None
-        What `read_state` has found: the training goes on from there.
+        The state from `read_state`, from which the training continues.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
     autocast : torch.dtype or None
         Precision of the products in training.
     first_step : int, default=None
-        The step at which a training that was broken off goes on; None where none can be.
+        The step at which an interrupted training continues; None if it cannot.
     n_classes : int, default=None
         None where the module answers with something other than classes.
     **kwargs

@@ -102,7 +102,7 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
             return iterator
 
         def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
-            # Other rows, other dropout; who is mixed with whom hangs on `seed` alone.
+            # Other rows, other dropout; the mixtures only depend on `seed`.
             torch.manual_seed(self.seed + self.accelerator.process_index)
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
 

@@ -66,7 +66,7 @@ def ask_teacher(
         The teacher's, which cuts texts off where it does.
     texts : sequence of str
     with_tokens : bool
-        Whether to keep what it says of each token, too.
+        Whether to keep its vector of each token as well.
     cache : str or path, default=None
         A folder that keeps the answers. Those that it has, to the same texts and of the same
         teacher, are read from the disk as they are needed. None keeps them in memory.
