@@ -13,15 +13,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
-from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built
+from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, flatten
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
-from muxlearn.estimators import MuxTextEstimator, flatten, make_trainer, unflatten
+from muxlearn.estimators import MuxTextEstimator, make_trainer
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import start_from_components
-from muxlearn.persistence import decode_params, encode_params
+from muxlearn.persistence import encode_params
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, take_up
@@ -480,10 +480,3 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     def _module_config(self) -> dict[str, Any]:
         return {**super()._module_config(), "vector_size": self.module_.vector_size}
-
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        module = super()._rebuild(config, config["vector_size"])
-        params = unflatten(decode_params(config["params"]))
-        if not Distillation.of(params.get("objective", self.objective)).retrieval_weight:
-            cast(MuxSequenceEmbedder, module).retrieval = None
-        return module

@@ -4,19 +4,21 @@ The parameter `architecture` of the estimators takes one of these objects, or th
 for its defaults. They are cloned and searched with the estimator: ``architecture__grid``.
 """
 
-from __future__ import annotations
-
-from typing import Any
-
-from torch import nn
-
-from muxlearn._params import Choice
 from muxlearn.architectures._base import Architecture, Built, Setting, WarmUp
 from muxlearn.architectures._base import ParamGroups as ParamGroups
 from muxlearn.architectures._checkpoints import load_published as load_published
 from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.architectures._mimoconv import MIMOConv
 from muxlearn.architectures._mimoformer import MIMOFormer
+from muxlearn.architectures._nested import as_object as as_object
+from muxlearn.architectures._nested import flatten as flatten
+from muxlearn.architectures._nested import unflatten as unflatten
+from muxlearn.architectures._registry import (
+    IMAGE_ARCHITECTURES,
+    TEXT_ARCHITECTURES,
+    make_image_architecture,
+    make_text_architecture,
+)
 from muxlearn.architectures._revmux import RevMUX
 from muxlearn.architectures._tmux import OWN_SIZE as OWN_SIZE
 from muxlearn.architectures._tmux import TMUX
@@ -41,69 +43,3 @@ __all__ = [
     "make_image_architecture",
     "make_text_architecture",
 ]
-
-#: The architectures of text estimators, by the strings that stand for their defaults.
-TEXT_ARCHITECTURES: dict[str, type[Architecture]] = {
-    architecture.name: architecture for architecture in (TMUX, MIMOFormer, RevMUX)
-}
-
-#: Likewise those of the image classifier; other strings are names of torchvision's classifiers.
-IMAGE_ARCHITECTURES: dict[str, type[ImageArchitecture]] = {
-    architecture.name: architecture for architecture in (MIMOConv, MLP, CNN)
-}
-
-
-def make_text_architecture(value: Any) -> Architecture:
-    """Return the architecture that a text estimator's parameter stands for.
-
-    Parameters
-    ----------
-    value : str or Architecture
-
-    Returns
-    -------
-    Architecture
-
-    Raises
-    ------
-    TypeError, ValueError
-        There is no such architecture.
-    """
-    if isinstance(value, Architecture) and not isinstance(value, ImageArchitecture):
-        return value
-    names = Choice(*TEXT_ARCHITECTURES)
-    if not names.accepts(value):
-        raise names.complain("architecture", value)
-    return TEXT_ARCHITECTURES[value]()
-
-
-def make_image_architecture(value: Any) -> ImageArchitecture:
-    """Return the architecture that an image estimator's parameter stands for.
-
-    Parameters
-    ----------
-    value : str, ImageArchitecture or torch.nn.Module
-        Other strings than those of `IMAGE_ARCHITECTURES` are names of torchvision's classifiers;
-        these and modules stand for `Trunk`.
-
-    Returns
-    -------
-    ImageArchitecture
-
-    Raises
-    ------
-    TypeError, ValueError
-        There is no such architecture.
-    """
-    if isinstance(value, ImageArchitecture):
-        return value
-    if isinstance(value, nn.Module):
-        return Trunk(value)
-    if isinstance(value, str) and value in IMAGE_ARCHITECTURES:
-        return IMAGE_ARCHITECTURES[value]()
-    from muxlearn.nn.trunks import list_trunks  # imports torchvision
-
-    names = Choice(*IMAGE_ARCHITECTURES, *list_trunks())
-    if not names.accepts(value):
-        raise names.complain("architecture", value)
-    return Trunk(value)

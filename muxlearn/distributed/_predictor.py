@@ -17,13 +17,19 @@ from typing import TYPE_CHECKING, Any
 import muxlearn
 from muxlearn._params import Choice
 from muxlearn.persistence import CONFIG, FormatError
-from muxlearn.prediction import arrow_column, choose_columns, result_name, result_type, window_rows
+from muxlearn.prediction import (
+    arrow_column,
+    choose_columns,
+    load_predictor,
+    result_name,
+    result_type,
+    window_rows,
+)
 from muxlearn.rows import check_column
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from muxlearn.estimators import MuxEstimator
     from muxlearn.prediction import Predictor
 
 __all__ = ["FolderPredictor", "open_folder", "require"]
@@ -87,7 +93,7 @@ class FolderPredictor:
     def load(self) -> Predictor:
         """Return the model, loaded once in a process."""
         with _lock:
-            return _load(self.folder, self.digest).predictor_
+            return _load(self.folder, self.digest)
 
     def __call__(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Predict the rows of a frame in one plan, as `predict` does.
@@ -176,8 +182,7 @@ def open_folder(
         raise FileNotFoundError(f"there is no saved model in {str(path)!r}")
     digest = _digest(path)
     with _lock:
-        model = _load(str(path), digest)
-    predictor = model.predictor_
+        predictor = _load(str(path), digest)
     point = predictor.resolve_point(n_mux)
     predictor.check("predict", n_passes)
     columns = choose_columns(schema, column, predictor.reader.column_kind)
@@ -193,7 +198,7 @@ def _digest(folder: Path) -> str:
 
 
 @lru_cache(maxsize=1)
-def _load(folder: str, digest: str) -> MuxEstimator:
+def _load(folder: str, digest: str) -> Predictor:
     path = Path(folder)
     where = f"the worker {os.getpid()} on {platform.node()!r}"
     if not (path / CONFIG).is_file():
@@ -212,4 +217,4 @@ def _load(folder: str, digest: str) -> MuxEstimator:
         name = None
     if name not in muxlearn.__all__:
         raise FormatError(f"{folder!r} is not a model that this muxlearn has saved")
-    return getattr(muxlearn, name).load(path)
+    return load_predictor(path)

@@ -4,7 +4,6 @@ from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import make_trainer
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._model_card import model_card
-from muxlearn.estimators._nested import as_object, flatten, unflatten
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
 from muxlearn.estimators._text import MuxTextClassifier
@@ -16,10 +15,7 @@ __all__ = [
     "MuxTextClassifier",
     "MuxTextEstimator",
     "MuxTokenTagger",
-    "as_object",
-    "flatten",
     "make_trainer",
     "model_card",
     "saved_config",
-    "unflatten",
 ]

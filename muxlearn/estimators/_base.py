@@ -23,10 +23,9 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
-from muxlearn.architectures import Architecture, Built, ParamGroups, Setting
+from muxlearn.architectures import Architecture, Built, ParamGroups, Setting, as_object
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import make_trainer
-from muxlearn.estimators._nested import as_object
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader, RowTable
@@ -253,12 +252,8 @@ class MuxEstimator(BaseEstimator):
         return {**params, "architecture": architecture.name, **nested}
 
     def _module_config(self) -> dict[str, Any]:
-        """Return what `_rebuild` needs of `config.json`."""
+        """Return what rebuilding the module needs of `config.json`."""
         return self._architecture_of(self.module_).config(self.module_)
-
-    def _rebuild(self, config: dict[str, Any], n_classes: int) -> MuxModule:
-        """Build the module that `config` describes; its weights come later."""
-        return self._make_architecture().rebuild(self._setting(), config, n_classes)
 
     def _complete_loaded(self) -> None:
         """Set what a loaded estimator takes from its reader."""

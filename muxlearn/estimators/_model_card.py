@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from muxlearn._params import Instance, Integer, Number
 from muxlearn._version import __version__
+from muxlearn.architectures import flatten, unflatten
 from muxlearn.backbones import SCRATCH
-from muxlearn.estimators._nested import flatten, unflatten
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params

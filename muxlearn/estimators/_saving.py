@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from itertools import chain
 from typing import Any
 
 import torch
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._version import __version__
-from muxlearn.estimators._nested import flatten, unflatten
-from muxlearn.nn.module import MuxModule
+from muxlearn.architectures import flatten, unflatten
 from muxlearn.persistence import (
     FormatError,
     decode_params,
@@ -20,14 +18,17 @@ from muxlearn.persistence import (
     read_folder,
     write_folder,
 )
-from muxlearn.prediction import TorchRunner, predictor_config, restore_predictor
-from muxlearn.training.devices import seeded
+from muxlearn.prediction import (
+    ARRAY,
+    TorchRunner,
+    complete_config,
+    own_names,
+    predictor_config,
+    restore_module,
+    restore_predictor,
+)
 
 __all__ = ["load", "save", "saved_config"]
-
-
-#: What the names of arrays that do not belong to the module start with in a saved file.
-_ARRAY = "estimator."
 
 
 def save(estimator: Any, folder: str | os.PathLike) -> None:
@@ -51,14 +52,14 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     check_is_fitted(estimator)
     config = saved_config(estimator)
     module = estimator.module_
-    once = _names(module)
+    once = own_names(module)
     tensors = {
         name: tensor.detach().cpu().contiguous()
         for name, tensor in module.state_dict().items()
         if name in once
     }
     tensors |= {
-        _ARRAY + name: torch.tensor(array) for name, array in estimator._task.arrays().items()
+        ARRAY + name: torch.tensor(array) for name, array in estimator._task.arrays().items()
     }
     write_folder(folder, config, tensors, estimator._reader.files())
 
@@ -148,17 +149,8 @@ def _restore(
     as_built = cls(**unflatten(structure))
     # A folder of an earlier version lacks parameters that have come since.
     structure = {**as_built._structure_params(), **structure}
-    n_classes = 0 if config["labels"] is None else len(config["labels"]["values"])
-    with seeded(0, torch.device("cpu")):
-        module = as_built._rebuild(config, n_classes)
-    arrays = {
-        name.removeprefix(_ARRAY): tensors.pop(name).numpy()
-        for name in list(tensors)
-        if name.startswith(_ARRAY)
-    }
-    lost, unknown = module.load_state_dict(tensors, strict=False)
-    if odd := sorted({*lost} & _names(module)) + unknown:
-        raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
+    config = complete_config(config, files)
+    module, arrays = restore_module(as_built.get_params(deep=False), config, tensors)
     predictor = restore_predictor(TorchRunner(module), config, files, arrays)
     net = estimator._idle_net(module, predictor.task.classes)
     net.history = History(config["history"])
@@ -175,12 +167,6 @@ def _restore(
     estimator._measured = _read_points(config.get("measured_points"))
     estimator._complete_loaded()
     return estimator
-
-
-def _names(module: MuxModule) -> set[str]:
-    """Name each tensor of a module that is its own once, though parts may share it."""
-    names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
-    return {name for name in names if not name.startswith(module.kept_elsewhere)}
 
 
 def _read_points(

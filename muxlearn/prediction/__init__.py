@@ -8,14 +8,16 @@ from muxlearn.prediction._datasets import (
     result_type,
     window_rows,
 )
+from muxlearn.prediction._loading import ARRAY, load_predictor, own_names, restore_module
 from muxlearn.prediction._onnx import OnnxRunner, make_session
 from muxlearn.prediction._planner import Planner
 from muxlearn.prediction._points import choose_points, fastest_point, measure_points
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Copies, Run, Runner, TorchRunner
-from muxlearn.prediction._saved import predictor_config, restore_predictor
+from muxlearn.prediction._saved import complete_config, predictor_config, restore_predictor
 
 __all__ = [
+    "ARRAY",
     "Copies",
     "OnnxRunner",
     "Planner",
@@ -26,11 +28,15 @@ __all__ = [
     "arrow_column",
     "choose_columns",
     "choose_points",
+    "complete_config",
     "fastest_point",
+    "load_predictor",
     "make_session",
     "measure_points",
+    "own_names",
     "predict_dataset",
     "predictor_config",
+    "restore_module",
     "restore_predictor",
     "result_name",
     "result_type",

@@ -15,7 +15,7 @@ from muxlearn.prediction._runner import Runner
 from muxlearn.rows import load_reader
 from muxlearn.tasks import TASKS
 
-__all__ = ["predictor_config", "restore_predictor"]
+__all__ = ["complete_config", "predictor_config", "restore_predictor"]
 
 
 def predictor_config(predictor: Predictor) -> dict[str, Any]:
@@ -63,14 +63,11 @@ def restore_predictor(
     -------
     Predictor
     """
-    config = {**_of_earlier_version(config, files), **config}
-    reader = config["reader"]
-    if "kind" not in reader:  # of an earlier version; only images had an entry of that name
-        reader = {"kind": "images", **reader}
+    config = complete_config(config, files)
     labels, task = config["labels"], config["task"]
     return Predictor(
         runner,
-        load_reader(reader, files),
+        load_reader(config["reader"], files),
         TASKS[task["name"]].from_saved(
             task, None if labels is None else decode_labels(labels), arrays
         ),
@@ -78,6 +75,25 @@ def restore_predictor(
         batch_size=config["params"]["batch_size"],
         verbose=bool(config["params"].get("verbose")),
     )
+
+
+def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:
+    """Return a configuration with all entries of today, though the folder be of an earlier version.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+    files : mapping of str to str
+        Of the reader, by name.
+
+    Returns
+    -------
+    dict
+    """
+    config = {**_of_earlier_version(config, files), **config}
+    if "kind" not in config["reader"]:  # only images had an entry of that name
+        config["reader"] = {"kind": "images", **config["reader"]}
+    return config
 
 
 def _of_earlier_version(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:

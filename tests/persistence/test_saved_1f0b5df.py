@@ -8,6 +8,8 @@ import pytest
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger
+from muxlearn.persistence import FormatError
+from muxlearn.prediction import load_predictor
 from muxlearn.pretraining import MuxTextPretrainer
 
 SAVED = Path(__file__).parent / "saved_1f0b5df"
@@ -90,3 +92,22 @@ def test_a_saved_encoder_is_the_start_of_a_classifier():
         n_mux=2, backbone=SAVED / "pretrainer", max_length=16, max_epochs=1, random_state=0
     )
     assert clf.fit(texts, [0, 1, 0, 1] * 4).predict_proba(texts).shape == (16, 2)
+
+
+@pytest.mark.parametrize("name", sorted({*MODELS} - {*EXPORTED}))
+def test_a_predictor_needs_no_estimator(name):
+    answers = json.loads((SAVED / name / "answers.json").read_text())
+    moved = {"backbone": SAVED / "bert"} if name == "revmux" else {}
+    predictor = load_predictor(SAVED / name, device="cpu", **moved)
+    for case in answers["cases"]:
+        method = "transform" if "vectors" in case else "predict_proba"
+        given = predictor.predict(answers["X"], method=method, **case["options"])
+        wanted = case["vectors"] if "vectors" in case else case["proba"]
+        for row, expected in zip(given, wanted, strict=True):
+            np.testing.assert_allclose(row, np.reshape(expected, row.shape), atol=TOLERANCE)
+
+
+def test_a_predictor_of_something_else_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(FormatError):
+        load_predictor(tmp_path)

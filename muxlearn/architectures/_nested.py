@@ -6,13 +6,13 @@ from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
-from muxlearn.architectures import (
+from muxlearn.architectures._registry import (
     IMAGE_ARCHITECTURES,
     TEXT_ARCHITECTURES,
-    Trunk,
     make_image_architecture,
     make_text_architecture,
 )
+from muxlearn.architectures._trunk import Trunk
 from muxlearn.backbones import SCRATCH, Published, Scratch
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer

@@ -1,0 +1,150 @@
+"""A predictor from a folder, without an estimator."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from muxlearn.architectures import (
+    Setting,
+    make_image_architecture,
+    make_text_architecture,
+    unflatten,
+)
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.text import MuxTextModule
+from muxlearn.persistence import FormatError, decode_params, parse_config, read_folder
+from muxlearn.prediction._predictor import Predictor
+from muxlearn.prediction._runner import TorchRunner
+from muxlearn.prediction._saved import complete_config, restore_predictor
+from muxlearn.training.devices import choose_device, choose_dtype, seeded
+
+__all__ = ["ARRAY", "load_predictor", "own_names", "restore_module"]
+
+#: What the names of arrays that do not belong to the module start with in a saved file.
+ARRAY = "estimator."
+
+#: What an architecture calls the tasks; rows that are images make it another one.
+_TASKS = {"classes": "sequence", "tags": "token", "vectors": "vector"}
+
+
+def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: Any) -> Predictor:
+    """Load what predicts out of a folder that an estimator was saved to.
+
+    Parameters
+    ----------
+    folder : str or path
+    device : str or torch.device, default=None
+        None takes the device that the estimator was saved with, or "auto" where that is not here.
+    **moved
+        Parameters that name another place now, such as the `backbone` of "revmux".
+
+    Returns
+    -------
+    Predictor
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such folder.
+    muxlearn.persistence.FormatError
+        The folder holds something else, a newer format, or damaged files.
+    """
+    name = parse_config(Path(folder))["estimator"]
+    config, tensors, files = read_folder(folder, name)
+    try:
+        config = complete_config(config, files)
+        params = unflatten({**decode_params(config["params"]), **moved})
+        structure = unflatten({**decode_params(config["structure"]), **moved})
+        module, arrays = restore_module({**params, **structure}, config, tensors)
+        place = _device(params["device"] if device is None else device, saved=device is None)
+        dtype = params["dtype"]
+        if dtype == "float16" and place.type == "cpu":
+            dtype = "auto"
+        runner = TorchRunner(
+            module,
+            dtype=choose_dtype(dtype, place),
+            device=place,
+            compile=bool(params["compile"]),
+        )
+        return restore_predictor(runner, config, files, arrays)
+    except FormatError:
+        raise
+    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: {error})"
+        ) from error
+
+
+def _device(device: Any, *, saved: bool) -> torch.device:
+    try:
+        return choose_device(device)
+    except ValueError:
+        if not saved:
+            raise
+        return choose_device("auto")
+
+
+def restore_module(
+    params: Mapping[str, Any], config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]
+) -> tuple[MuxModule, dict[str, NDArray]]:
+    """Build the module that a folder keeps, with its weights.
+
+    Parameters
+    ----------
+    params : mapping of str to object
+        The estimator's parameters, with those at `fit` for what decides on the module.
+    config : mapping of str to object
+        From `complete_config`.
+    tensors : mapping of str to Tensor
+
+    Returns
+    -------
+    module : MuxModule
+    arrays : dict of str to ndarray
+        Those of the task.
+
+    Raises
+    ------
+    ValueError
+        Tensors are missing or too many.
+    """
+    task = config["task"]["name"]
+    of_images = config["reader"]["kind"] == "images"
+    make = make_image_architecture if of_images else make_text_architecture
+    n_mux = int(params["n_mux"])
+    setting = Setting(
+        task="image" if of_images else _TASKS[task],
+        n_mux=n_mux,
+        operating_points=tuple(map(int, params["operating_points"] or (n_mux,))),
+        params=params,
+        defaults={},
+    )
+    labels = config["labels"]
+    n_outputs = config["vector_size"] if labels is None else len(labels["values"])
+    with seeded(0, torch.device("cpu")):
+        module = make(params["architecture"]).rebuild(setting, config, n_outputs)
+    arrays, weights = {}, {}
+    for name, tensor in tensors.items():
+        if name.startswith(ARRAY):
+            arrays[name.removeprefix(ARRAY)] = tensor.numpy()
+        else:
+            weights[name] = tensor
+    if isinstance(module, MuxTextModule) and not any(n.startswith("retrieval.") for n in weights):
+        module.retrieval = None
+    lost, unknown = module.load_state_dict(weights, strict=False)
+    if odd := sorted({*lost} & own_names(module)) + unknown:
+        raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
+    return module, arrays
+
+
+def own_names(module: MuxModule) -> set[str]:
+    """Name each tensor of a module that is its own once, though parts may share it."""
+    names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
+    return {name for name in names if not name.startswith(module.kept_elsewhere)}
