@@ -14,8 +14,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 
 from muxlearn import MuxImageClassifier
-from muxlearn.architectures import MIMOConv
-from muxlearn.estimators import flatten
+from muxlearn.architectures import MIMOConv, flatten
 from muxlearn.parallel import train_with
 
 ROOT = Path(__file__).parents[1]
