@@ -30,7 +30,7 @@ SCRIPT = """
 import json, sys
 from accelerate import Accelerator
 from muxlearn import MuxTextClassifier
-from muxlearn.estimators import unflatten
+from muxlearn.architectures import unflatten
 from muxlearn.parallel import train_with
 
 job = json.load(open(sys.argv[1]))
