@@ -27,7 +27,7 @@ from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import FitTime, fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
-from muxlearn.benchmark.pipeline import packaged_minilm
+from muxlearn.box import packaged_minilm
 
 _TFIDF = "TF-IDF"
 _SCRATCH = "n_mux=1, from scratch"

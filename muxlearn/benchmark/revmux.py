@@ -21,7 +21,7 @@ from muxlearn.architectures import TMUX, RevMUX
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.accuracy import bbc_news
-from muxlearn.benchmark.pipeline import packaged_minilm
+from muxlearn.box import packaged_minilm
 from muxlearn.nn.revmux import RevMuxClassifier
 
 

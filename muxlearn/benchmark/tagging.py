@@ -24,7 +24,7 @@ from muxlearn import MuxTokenTagger
 from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
-from muxlearn.benchmark.pipeline import packaged_minilm
+from muxlearn.box import packaged_minilm
 from muxlearn.metrics import token_accuracy_score
 
 Split = tuple[list[list[str]], list[list[str]], list[list[str]], list[list[str]]]

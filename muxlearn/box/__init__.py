@@ -7,9 +7,9 @@ mixtures of 1 to 20 texts. MODEL_CARD.md, in this folder, says what it is and ho
 
 from typing import Any
 
-from muxlearn.box._files import pack, read_box
+from muxlearn.box._files import pack, packaged_minilm, read_box
 
-__all__ = ["pack", "read_box"]
+__all__ = ["pack", "packaged_minilm", "read_box"]
 
 
 def __getattr__(name: str) -> Any:

