@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CompactEncoder", "EncoderLayer", "PretrainedEncoder"]
 
-#: cuDNN plans anew for every shape, for tens of milliseconds; texts come in many lengths.
+#: Of a GPU's kernels all but cuDNN's, which plan anew for every shape: texts come in many lengths.
 _ATTENTION = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
 
@@ -114,7 +115,8 @@ class CompactEncoder(nn.Module):
         x = self.embedding_norm(x + self.position_embedding.weight[: x.shape[1]])
         x = self.dropout(x)
         attended = None if mask is None else mask[:, None, None]
-        with sdpa_kernel(_ATTENTION):
+        # On a CPU the caller may have chosen a kernel, and there is no cuDNN.
+        with sdpa_kernel(_ATTENTION) if x.is_cuda else nullcontext():
             for layer in self.layers:
                 x = layer(x, attended)
         return self.norm(x)

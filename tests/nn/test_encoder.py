@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import BertConfig, BertModel
 
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
@@ -90,3 +91,15 @@ def test_a_pretrained_encoder_computes_what_its_model_does():
         encoder(encoder.embedding(ids), mask),
         encoder.model(input_ids=ids, attention_mask=mask.long()).last_hidden_state,
     )
+
+
+def test_on_a_cpu_the_choice_of_attention_is_the_callers():
+    encoder, seen = CompactEncoder(30, 8, 1, 2, 16, 12).eval(), []
+    encoder.layers[0].register_forward_hook(
+        lambda *_: seen.append(torch.backends.cuda.flash_sdp_enabled())
+    )
+    x, mask = torch.randn(2, 5, 8), torch.ones(2, 5, dtype=torch.bool)
+    with sdpa_kernel(SDPBackend.MATH):
+        encoder(x, mask)
+    encoder(x, mask)
+    assert seen == [False, True]
