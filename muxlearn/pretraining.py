@@ -23,7 +23,7 @@ from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import start_from_components
 from muxlearn.persistence import encode_params
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
-from muxlearn.tasks import VectorsTask
+from muxlearn.tasks import Task, VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, take_up
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
@@ -460,7 +460,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         samples = self._make_architecture().get_params()["retrieval_samples"]
         return DistillationObjective(Distillation.of(self.objective), answers, samples)
 
-    def _idle_net(self, module: MuxModule, classes: NDArray | None) -> MuxNet:
+    def _idle_net(self, module: MuxModule, task: Task) -> MuxNet:
         trainer = make_trainer(self, self._make_architecture(), module, classes=None)
         return trainer.compose(module, self._objective(None), max_epochs=0)
 

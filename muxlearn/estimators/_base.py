@@ -25,7 +25,7 @@ from muxlearn._params import (
 )
 from muxlearn.architectures import Architecture, Built, ParamGroups, Setting, as_object
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
-from muxlearn.estimators._fitting import make_trainer
+from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader, RowTable
@@ -191,13 +191,11 @@ class MuxEstimator(BaseEstimator):
         """Return learning rate and decay by parameter name; the first pattern that fits counts."""
         return architecture.param_groups(self._setting(), module, lr)
 
-    def _idle_net(self, module: MuxModule, classes: NDArray | None) -> Any:
+    def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""
         architecture = self._architecture_of(module)
-        trainer = make_trainer(self, architecture, module, classes=classes)
-        objective = architecture.objective(self._setting(), module)
-        if (task := getattr(self, "_task", None)) is not None:
-            objective.task_loss = task.loss
+        trainer = make_trainer(self, architecture, module, classes=task.classes)
+        objective = for_task(architecture.objective(self._setting(), module), task)
         return trainer.compose(module, objective, max_epochs=0)
 
     # Fitted state

@@ -18,13 +18,14 @@ from muxlearn.nn.module import MuxModule
 from muxlearn.rows import ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
 from muxlearn.training.devices import seeded
+from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import make_optimizer
 from muxlearn.training.processes import agree_on
 
 if TYPE_CHECKING:
     from muxlearn.training.trainer import Trainer
 
-__all__ = ["fit", "make_trainer"]
+__all__ = ["fit", "for_task", "make_trainer"]
 
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
@@ -85,10 +86,9 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
         elif warm_up is not None:
             if warm_up.on_task:
                 training_data = data(train)
-                warm_up.objective.task_loss = task.loss
             net = trainer.train(
                 module,
-                warm_up.objective,
+                for_task(warm_up.objective, task),
                 training_data or MixtureData(reader.table(extra)),
                 seed=seed,
                 description="warm-up",
@@ -97,11 +97,9 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
             )
             warm_up_history, interrupted = net.history, net.interrupted_
         training_data = training_data or data(train)
-        objective = architecture.objective(setting, module)
-        objective.task_loss = task.loss
         net = trainer.train(
             module,
-            objective,
+            for_task(architecture.objective(setting, module), task),
             training_data,
             None if valid is None else data(valid),
             seed=seed + 1,
@@ -124,6 +122,12 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
         structure=estimator._structure if continued else estimator._structure_params(),
     )
     return None if interrupted or getattr(net, "interrupted_", False) else valid
+
+
+def for_task(objective: Objective, task: Task) -> Objective:
+    """Return an objective whose loss of the answers is that of a task."""
+    objective.task_loss = task.loss
+    return objective
 
 
 def make_trainer(

@@ -152,7 +152,7 @@ def _restore(
     config = complete_config(config, files)
     module, arrays = restore_module(as_built.get_params(deep=False), config, tensors)
     predictor = restore_predictor(TorchRunner(module), config, files, arrays)
-    net = estimator._idle_net(module, predictor.task.classes)
+    net = estimator._idle_net(module, predictor.task)
     net.history = History(config["history"])
     warm_up = config["warm_up_history"]
     estimator._set_fitted(

@@ -192,10 +192,11 @@ class MuxTextEstimator(MuxEstimator):
         described |= {"architecture": network, "backbone": Scratch(**described["backbone"])}
         estimator.set_params(**described)
         estimator._check_parameters()
-        net = estimator._idle_net(published.module, published.classes)
+        task = estimator._reference_task_of(published.classes)
+        net = estimator._idle_net(published.module, task)
         estimator._set_fitted(
             reader=estimator._wrap(published.tokenizer, published.module),
-            task=estimator._reference_task_of(published.classes),
+            task=task,
             net=net,
             history=net.history,
             warm_up_history=None,

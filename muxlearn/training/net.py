@@ -91,7 +91,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
-        names = ["valid_acc", *self.objective.scores]
+        accuracy = [] if self.n_classes is None else ["valid_acc"]
+        names = [*accuracy, *self.objective.scores]
         scores = [
             (name, PassthroughScoring(name, lower_is_better=False, on_train=name != "valid_acc"))
             for name in names
@@ -187,8 +188,9 @@ class MuxNet(ClassifierMixin, NeuralNet):
         """Return what is minimised, and keep what the objective reports."""
         targets, weights = y_true.parts(self._place)
         if not training:
-            hits = (y_pred.argmax(-1) == targets)[weights > 0]
-            self.history.record_batch("valid_acc", hits.float().mean().item())
+            if self.n_classes is not None:
+                hits = (y_pred.argmax(-1) == targets)[weights > 0]
+                self.history.record_batch("valid_acc", hits.float().mean().item())
             return self.objective.task_loss(y_pred, targets, weights)
         loss, reported = self.objective.loss(self._bare_module, y_pred, targets, weights)
         for name, value in reported.items():

@@ -131,8 +131,17 @@ def test_a_task_of_its_own_is_trained_by_its_own_loss():
     amounts = [text.count("b") for text in texts]
     backbone = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=270)
     clf = AmountRegressor(
-        n_mux=2, backbone=backbone, max_epochs=60, lr=1e-2, dropout=0, warm_up=None, random_state=0
+        n_mux=2,
+        backbone=backbone,
+        max_epochs=60,
+        lr=1e-2,
+        dropout=0,
+        warm_up=None,
+        random_state=0,
+        early_stopping=60,
     ).fit(texts, amounts)
     predicted = clf.predictor_.predict(texts)
     assert predicted.dtype == np.float64
+    assert "valid_loss" in clf.history_[-1]
+    assert "valid_acc" not in clf.history_[-1]  # numbers have none
     assert r2_score(amounts, predicted) > 0.8
