@@ -14,9 +14,11 @@ __all__ = ["Batch", "BatchSampler"]
 #: Kinds of rows and how often a batch is of each: a sentence, running text, two texts.
 _KINDS = ("sentence", "running", "pair")
 _SHARES = (0.45, 0.2, 0.35)
-#: A sentence that begins a batch has so many tokens, one of a pair at most so many.
-_SHORTEST, _LONGEST, _LONGEST_OF_PAIR = 3, 126, 62
-_LONGEST_RUNNING = 222
+#: The lengths that texts are cut to, and those of a pair. A GPU prepares for every new shape of its
+#: inputs (kernels that are loaded, plans, blocks of memory), so that there are not many.
+_LENGTHS = (*range(3, 17), *range(18, 33, 2), *range(36, 65, 4), *range(72, 127, 8))
+_RUNNING_LENGTHS = (14, 22, 30, 46, 62, 94, 126, 158, 222)
+_PAIR_LENGTHS = (4, 6, 9, 12, 16, 20, 28, 40)
 
 
 class Batch(NamedTuple):
@@ -68,7 +70,7 @@ class BatchSampler:
         last_id: int = 102,
         seed: int = 0,
     ) -> None:
-        lengths = np.diff(starts)
+        lengths = _cut(np.diff(starts), _LENGTHS)
         order = np.argsort(lengths, kind="stable")
         self.bounds = np.searchsorted(lengths[order], np.arange(lengths.max() + 2))
         self.tokens = torch.from_numpy(tokens.astype(np.int32)).to(device)
@@ -79,15 +81,14 @@ class BatchSampler:
         self.rng = np.random.default_rng(seed)
         self.generator = torch.Generator(device).manual_seed(seed)
         counts = np.diff(self.bounds)
-        weights = counts * np.arange(len(counts))
-        self.sentence_odds = self._odds(weights, _LONGEST)
-        self.pair_odds = self._odds(weights, _LONGEST_OF_PAIR)
+        #: Sentences of a length are drawn in proportion to the tokens that they have together.
+        self.weights = counts * np.arange(len(counts))
 
-    @staticmethod
-    def _odds(weights: NDArray, longest: int) -> NDArray[np.float64]:
-        lengths = np.arange(len(weights))
-        odds = np.where((lengths >= _SHORTEST) & (lengths <= longest), weights, 0).astype(float)
-        return odds / odds.sum()
+    def _length(self, among: tuple[int, ...]) -> int:
+        """Draw a length."""
+        present = [length for length in among if length < len(self.weights)]
+        odds = self.weights[present]
+        return int(self.rng.choice(present, p=odds / odds.sum()))
 
     def draw(self) -> Batch:
         """Draw a batch of a random kind."""
@@ -95,24 +96,23 @@ class BatchSampler:
         if kind == "pair":
             return self._pairs()
         if kind == "sentence":
-            length = int(self.rng.choice(len(self.sentence_odds), p=self.sentence_odds))
+            length = self._length(_LENGTHS)
             texts = self._at(self._sentences(length, self._n_rows(length + 2)), length)
         else:
-            longest = min(_LONGEST_RUNNING, len(self.tokens) // 4)
-            length = int(np.exp(self.rng.uniform(np.log(12), np.log(longest))))
+            longest = len(self.tokens) // 4
+            length = int(self.rng.choice([n for n in _RUNNING_LENGTHS if n <= longest]))
             n_rows = self._n_rows(length + 2)
             texts = self._at(self.starts[self._integers(len(self.starts), n_rows)], length)
         return Batch(self._framed(texts), length + 2)
 
     def _pairs(self) -> Batch:
         """Draw a text and what follows it, another, or the same with some tokens changed."""
-        first, second = self.rng.choice(len(self.pair_odds), 2, p=self.pair_odds)
-        if self.rng.random() < 0.6:
-            second = first
+        first = self._length(_PAIR_LENGTHS)
+        second = first if self.rng.random() < 0.6 else self._length(_PAIR_LENGTHS)
         n_rows = self._n_rows(first + second + 3)
-        begins = self._sentences(int(first), n_rows)
-        texts, following = self._at(begins, int(first)), self._at(begins + first, int(second))
-        others = self._at(self._sentences(int(second), n_rows), int(second))
+        begins = self._sentences(first, n_rows)
+        texts, following = self._at(begins, first), self._at(begins + first, second)
+        others = self._at(self._sentences(second, n_rows), second)
         n_rows = min(len(texts), len(others))
         texts, following, others = texts[:n_rows], following[:n_rows], others[:n_rows]
         which = self._uniform(n_rows, 1)
@@ -121,7 +121,7 @@ class BatchSampler:
             seconds = torch.where(which < 0.6, self._changed(texts, others), seconds)
         last = torch.full((n_rows, 1), self.last_id, device=self.device)
         ids = torch.cat([self._framed(texts), seconds, last], 1)
-        return Batch(ids, int(first) + 2)
+        return Batch(ids, first + 2)
 
     def _changed(self, texts: Tensor, others: Tensor) -> Tensor:
         """Exchange some tokens for those of other texts, or the two halves of a text."""
@@ -157,3 +157,9 @@ class BatchSampler:
 
     def _uniform(self, *shape: int) -> Tensor:
         return torch.rand(shape, generator=self.generator, device=self.device)
+
+
+def _cut(lengths: NDArray[np.int64], to: tuple[int, ...]) -> NDArray[np.int64]:
+    """Return the largest of some lengths that each is not below; 0 where there is none."""
+    known = np.array([0, *to])
+    return known[np.searchsorted(known, lengths, side="right") - 1]

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.profiler import ProfilerActivity, profile
 
 from muxlearn.box._batches import BatchSampler
 from muxlearn.box._corpus import Corpus, read_corpus
@@ -52,6 +55,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--token-samples", type=int, default=defaults.token_samples)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
+        "--profile",
+        action="store_true",
+        help="print what takes the time; give few --minutes, since all of it is kept",
+    )
+    parser.add_argument(
         "--points", nargs="+", default=None, help="n_mux,patch_size,share of the steps"
     )
     args = parser.parse_args(argv)
@@ -77,17 +85,18 @@ def main(argv: list[str] | None = None) -> int:
     n_tokens, n_sentences = len(training[0]), len(training[1]) - 1
     print(f"{n_tokens} tokens, {n_sentences} sentences, on {device}", flush=True)
     try:
-        train(
-            teacher,
-            second_text,
-            BatchSampler(*training, device, args.batch_tokens, seed=args.seed),
-            BatchSampler(*held_out, device, min(args.batch_tokens, 8192), seed=1),
-            args.output or args.folder / "out",
-            recipe,
-            device=device,
-            dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
-            log=lambda line: print(line, flush=True),
-        )
+        with _profiling(args.profile, device):
+            train(
+                teacher,
+                second_text,
+                BatchSampler(*training, device, args.batch_tokens, seed=args.seed),
+                BatchSampler(*held_out, device, min(args.batch_tokens, 8192), seed=1),
+                args.output or args.folder / "out",
+                recipe,
+                device=device,
+                dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+                log=lambda line: print(line, flush=True),
+            )
     except torch.OutOfMemoryError:
         print(
             f"out of memory on {device}: give a smaller --batch-tokens than {args.batch_tokens}; "
@@ -96,6 +105,23 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     return 0
+
+
+@contextmanager
+def _profiling(wanted: bool, device: torch.device) -> Iterator[None]:
+    """Print the operations that take most of the time, where that is wanted."""
+    if not wanted:
+        yield
+        return
+    activities = [ProfilerActivity.CPU]
+    orders = ["self_cpu_time_total"]
+    if device.type == "cuda":
+        activities.append(ProfilerActivity.CUDA)
+        orders.append("self_cuda_time_total")
+    with profile(activities=activities) as profiled:
+        yield
+    for order in orders:
+        print(profiled.key_averages().table(sort_by=order, row_limit=20), flush=True)
 
 
 def _points(texts: list[str]) -> dict[Point, float]:

@@ -58,6 +58,18 @@ def test_sentences_are_drawn_whole(sentences):
     assert {tuple(row) for text in texts for row in text.tolist()} <= known
 
 
+def test_a_gpu_sees_few_shapes(sentences):
+    drawn = sampler(sentences, batch_tokens=60)
+    shapes = {(batch.ids.shape[1], batch.cut) for batch in (drawn.draw() for _ in range(1500))}
+    assert 20 < len(shapes) < 120
+
+
+def test_a_sentence_is_cut_to_the_next_length_below():
+    drawn = sampler([list(range(200, 219)), list(range(300, 318)), list(range(400, 440))] * 9)
+    texts = drawn._at(drawn._sentences(18, 100), 18)
+    assert {tuple(row) for row in texts.tolist()} == {tuple(range(s, s + 18)) for s in (200, 300)}
+
+
 def test_the_same_seed_draws_the_same_batches(sentences):
     one, other = sampler(sentences, 3), sampler(sentences, 3)
     for _ in range(20):
@@ -118,6 +130,8 @@ def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, cap
     options = ["--device", "cpu", "--minutes", "0.02", "--batch-tokens", "300"]
     assert command.main([str(tmp_path), *options, "--points", "1,1,0.5", "1,3,1"]) == 0
     assert "held_out" in capsys.readouterr().out
+    assert command.main([str(tmp_path), *options, "--points", "1,2,1", "--profile"]) == 0
+    assert "Self CPU time total" in capsys.readouterr().out
     assert (tmp_path / "out" / "encoder.safetensors.00").exists()
 
 
