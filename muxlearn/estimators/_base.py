@@ -23,7 +23,7 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
-from muxlearn.architectures import Architecture, Built, ParamGroups, Setting, as_object
+from muxlearn.architectures import Architecture, Built, Setting, as_object
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
@@ -184,12 +184,6 @@ class MuxEstimator(BaseEstimator):
             params=params,
             defaults={name: p.default for name, p in signature(type(self)).parameters.items()},
         )
-
-    def _param_groups(
-        self, architecture: Architecture, module: MuxModule, lr: float
-    ) -> ParamGroups:
-        """Return learning rate and decay by parameter name; the first pattern that fits counts."""
-        return architecture.param_groups(self._setting(), module, lr)
 
     def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""

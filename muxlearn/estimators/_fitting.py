@@ -149,7 +149,7 @@ def make_trainer(
             "batch_size": estimator.batch_size,
             "operating_points": setting.operating_points,
             "lr": float(lr),
-            "param_groups": estimator._param_groups(architecture, module, float(lr)),
+            "param_groups": architecture.param_groups(setting, module, float(lr)),
             "optimizer": make_optimizer(estimator.optimizer),
             "patience": _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
             "verbose": estimator.verbose,

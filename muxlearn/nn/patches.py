@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -33,11 +33,6 @@ class Point(NamedTuple):
     def factor(self) -> int:
         """How many tokens share a position, ``N * P``."""
         return self.n_mux * self.patch_size
-
-    @classmethod
-    def of(cls, value: int | Sequence[int]) -> Point:
-        """Return the point that an integer N, ``(N, 1)``, or a pair stands for."""
-        return cls(value, 1) if isinstance(value, int) else cls(*value)
 
 
 def split_into_patches(x: Tensor, patch_size: int, dim: int) -> Tensor:

@@ -18,12 +18,9 @@ def _seed():
     torch.manual_seed(0)
 
 
-@pytest.mark.parametrize(
-    ("value", "point"), [(3, (3, 1)), ((2, 5), (2, 5)), ([1, 4], (1, 4)), (Point(7, 2), (7, 2))]
-)
-def test_a_point_is_an_integer_or_a_pair(value, point):
-    assert Point.of(value) == point
-    assert Point.of(value).factor == point[0] * point[1]
+def test_the_factor_of_a_point_counts_the_tokens_in_a_position():
+    assert Point().factor == 1
+    assert Point(3, 5).factor == 15
 
 
 @pytest.mark.parametrize(("length", "size"), [(6, 3), (7, 3), (2, 5), (4, 1)])
