@@ -21,11 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
-from muxlearn.nn.mux_encoder import MuxEncoder
+from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
 from muxlearn.nn.patches import Point
 
 _SIZES = {"6 x 384": (6, 384, 12), "12 x 768": (12, 768, 12)}
@@ -142,23 +143,28 @@ def _text(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
 class _Forward(nn.Module):
     """Rows to vectors at one operating point."""
 
-    def __init__(self, model: MuxEncoder, point: Point) -> None:
+    def __init__(self, model: MuxSequenceEmbedder, point: Point) -> None:
         super().__init__()
         self.model, self.point = model, point
 
     def forward(self, ids: Tensor) -> Tensor:
-        mask = torch.ones_like(ids, dtype=torch.bool)
-        encoded = self.model.encode(self.model.embed(ids), mask, self.point, dense=True)
-        return self.model.read_rows(encoded)
+        return self.model(ids, n_mux=self.point.n_mux, patch_size=self.point.patch_size)
 
 
-def _mux_encoder(name: str, points: Iterable[Point], length: int) -> MuxEncoder:
+def _mux_encoder(name: str, points: Iterable[Point], length: int) -> MuxSequenceEmbedder:
     layers, width, heads = _SIZES[name]
     encoder = CompactEncoder(
         30_522, width, layers, heads, 4 * width, length, dropout=0.0, norm_first=False
     )
     n_mux = max(point.n_mux for point in points)
-    model = MuxEncoder(encoder, n_mux, {point.patch_size for point in points})
+    model = MuxSequenceEmbedder(
+        encoder,
+        NestedMultiplexer(n_mux, width),
+        NestedDemultiplexer(n_mux, width),
+        width,
+        lexical_path=False,
+        patch_sizes=sorted({1, *(point.patch_size for point in points)}),
+    )
     return model.eval().requires_grad_(False)
 
 

@@ -28,7 +28,7 @@ _SCALE = ".scale"
 _AS_BYTES = ("embedding.weight",)
 
 
-def read_bert(folder: str | os.PathLike) -> tuple[CompactEncoder, Tensor]:
+def read_bert(folder: str | os.PathLike) -> CompactEncoder:
     """Read an encoder with BERT's tensors.
 
     Parameters
@@ -38,10 +38,9 @@ def read_bert(folder: str | os.PathLike) -> tuple[CompactEncoder, Tensor]:
 
     Returns
     -------
-    encoder : CompactEncoder
-        Computes what the original does, without a pooler.
-    second_text : Tensor of shape (hidden_size,)
-        What the token type of a second text adds to a token vector.
+    CompactEncoder
+        Computes what the original does without a pooler and where all tokens are of the first
+        type: the texts of a pair are told apart by the token between them.
 
     Raises
     ------
@@ -91,7 +90,7 @@ def read_bert(folder: str | os.PathLike) -> tuple[CompactEncoder, Tensor]:
         for kind in ("weight", "bias"):
             tensors[f"{ours}.{kind}"] = given[f"{theirs}.{kind}"]
     encoder.load_state_dict(tensors)
-    return encoder, types[1] - types[0]
+    return encoder
 
 
 def compress(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -167,12 +166,15 @@ def write_teacher(folder: str | os.PathLike, path: str | os.PathLike) -> None:
     path : str or path
         The file to write; 33 MB for MiniLM.
     """
-    encoder, second_text = read_bert(folder)
-    tensors = compress({**encoder.state_dict(), "second_text": second_text})
-    save_file(tensors, path, metadata={"sizes": json.dumps(encoder_arguments(encoder))})
+    encoder = read_bert(folder)
+    save_file(
+        compress(encoder.state_dict()),
+        path,
+        metadata={"sizes": json.dumps(encoder_arguments(encoder))},
+    )
 
 
-def load_teacher(path: str | os.PathLike) -> tuple[CompactEncoder, Tensor]:
+def load_teacher(path: str | os.PathLike) -> CompactEncoder:
     """Read what `write_teacher` wrote.
 
     Parameters
@@ -181,13 +183,11 @@ def load_teacher(path: str | os.PathLike) -> tuple[CompactEncoder, Tensor]:
 
     Returns
     -------
-    encoder, second_text
-        As of `read_bert`.
+    CompactEncoder
     """
     with safe_open(path, "pt") as file:
         sizes = json.loads(file.metadata()["sizes"])
     tensors = expand(load_file(path))
-    second_text = tensors.pop("second_text")
     encoder = CompactEncoder(**sizes)
     encoder.load_state_dict(tensors)
-    return encoder, second_text
+    return encoder

@@ -6,24 +6,34 @@ import copy
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from muxlearn.box._batches import Batch, BatchSampler
-from muxlearn.box._teacher import compress, encoder_arguments
+from muxlearn.box._teacher import compress, encoder_arguments, expand
+from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.mux_encoder import MuxEncoder
-from muxlearn.nn.patches import Point
+from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
+from muxlearn.nn.patches import WORDS, Point
 
-__all__ = ["POINTS", "Recipe", "Student", "train", "write_parts"]
+__all__ = [
+    "POINTS",
+    "Recipe",
+    "compare",
+    "lay_out",
+    "make_student",
+    "read_parts",
+    "train",
+    "write_parts",
+]
 
 #: The operating points, and the share of the steps that train each. Tokens come first; the cheap
 #: points can be trained at every step.
@@ -44,6 +54,8 @@ POINTS: dict[Point, float] = {
     Point(4, 5): 0.25,
 }
 _ROWS_WEIGHT = 0.5
+#: How long the words' vector is at the start, beside that of the encoder.
+_WORDS_SHARE = 0.3
 
 
 @dataclass
@@ -63,7 +75,7 @@ class Recipe:
         That of the token table.
     points : dict of Point to float
     token_samples : int
-        Tokens of a batch that are unfolded at each point.
+        Tokens of a row that are unfolded at each point.
     checkpoint_seconds : float
         Time between two checkpoints.
     seed : int
@@ -75,122 +87,102 @@ class Recipe:
     new_lr: float = 1e-3
     table_lr: float = 2e-4
     points: dict[Point, float] = field(default_factory=lambda: dict(POINTS))
-    token_samples: int = 16_384
+    token_samples: int = 8
     checkpoint_seconds: float = 60.0
     seed: int = 0
 
 
-class Student(nn.Module):
-    """A `MuxEncoder` and the losses that train it.
-
-    Parameters
-    ----------
-    model : MuxEncoder
-    points : sequence of Point
-    """
-
-    def __init__(self, model: MuxEncoder, points: Sequence[Point]) -> None:
-        super().__init__()
-        self.model = model
-        #: How much of the words' answer is added to that of the encoder.
-        self.word_shares = nn.ParameterDict(
-            {
-                f"{p.n_mux}x{p.patch_size}": nn.Parameter(torch.full((), 0.3))
-                for p in points
-                if p.factor > 1
-            }
-        )
-
-    def forward(
-        self,
-        batch: Batch,
-        rows: Tensor,
-        tokens: Tensor,
-        points: Sequence[Point],
-        samples: tuple[Tensor, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Compare with the teacher.
-
-        Parameters
-        ----------
-        batch : Batch
-        rows : Tensor of shape (n_rows, width)
-            The teacher's answers.
-        tokens : Tensor of shape (n_rows, length, width)
-            The teacher's last hidden states.
-        points : sequence of Point
-        samples : (Tensor, Tensor)
-            Rows and places of the tokens that are compared.
-
-        Returns
-        -------
-        loss : Tensor
-        measures : dict of str to Tensor
-            The cosines of rows, and the squared errors of tokens relative to their squares.
-        """
-        model, ids = self.model, batch.ids
-        length = ids.shape[1]
-        second = torch.arange(length, device=ids.device) >= batch.cut
-        vectors = model.embed(ids, second if batch.cut < length else None)
-        words = model.read_words(ids, torch.ones_like(ids, dtype=torch.bool))
-        of_words = _cosine(words, rows)
-        loss, measures = 2 * (1 - of_words), {"words": of_words}
-        for point in points:
-            n_rows = len(ids) - len(ids) % point.n_mux
-            if not n_rows:
-                continue
-            name = f"{point.n_mux}x{point.patch_size}"
-            laid, mask, place = lay_out(vectors[:n_rows], batch.cut, point.patch_size)
-            encoded = model.encode(laid, mask.expand(n_rows, -1), point, dense=True)
-            read = model.read_rows(encoded)
-            target = rows[:n_rows]
-            of_rows = _cosine(read, target)
-            of_point = 2 * (1 - of_rows)
-            answer = read
-            if point.factor > 1:
-                answer = read + self.word_shares[name].to(read.dtype) * words[:n_rows]
-                of_answer = _cosine(answer, target)
-                of_point = of_point + 2 * (1 - of_answer)
-                measures[f"{name} with words"] = of_answer
-            of_point = of_point + 0.3 * _contrast(answer, target)
-            in_rows, at = samples
-            kept = in_rows < n_rows if n_rows < len(ids) else slice(None)
-            in_rows, at = in_rows[kept], at[kept]
-            unfolded = model.read_tokens(encoded, laid, in_rows, place[at])
-            wanted = tokens[in_rows, at].float()
-            error = (unfolded.float() - wanted).square().sum(1) / wanted.square().sum(1)
-            of_point = of_point + error.mean()
-            loss = loss + (1.0 if point.n_mux == 1 else _ROWS_WEIGHT) * of_point
-            measures[name], measures[f"{name} tokens"] = of_rows, error.mean()
-        return loss, {name: value.detach() for name, value in measures.items()}
-
-
-def lay_out(vectors: Tensor, cut: int, patch_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def lay_out(ids: Tensor, cut: int, patch_size: int) -> tuple[Tensor, Tensor | None, int]:
     """Let the second text of rows begin a patch of its own.
 
     Parameters
     ----------
-    vectors : Tensor of shape (n_rows, length, width)
+    ids : Tensor of int, shape (n_rows, length)
     cut : int
     patch_size : int
 
     Returns
     -------
-    vectors : Tensor of shape (n_rows, new_length, width)
-    mask : Tensor of bool, shape (new_length,)
-    place : Tensor of int, shape (length,)
-        Where each token went.
+    ids : Tensor of int, shape (n_rows, length + gap)
+    mask : Tensor of bool of the same shape, or None
+        False in the gap; None if there is none.
+    gap : int
+        Places of padding between the two texts.
     """
-    length = vectors.shape[1]
+    length = ids.shape[1]
     gap = -cut % patch_size if cut < length else 0
-    place = torch.arange(length, device=vectors.device)
     if not gap:
-        return vectors, torch.ones_like(place, dtype=torch.bool), place
-    first, second = vectors[:, :cut], vectors[:, cut:]
-    vectors = torch.cat([F.pad(first, (0, 0, 0, gap)), second], 1)
-    mask = torch.ones(length + gap, dtype=torch.bool, device=vectors.device)
-    mask[cut : cut + gap] = False
-    return vectors, mask, place + gap * (place >= cut)
+        return ids, None, 0
+    ids = torch.cat([F.pad(ids[:, :cut], (0, gap)), ids[:, cut:]], 1)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    mask[:, cut : cut + gap] = False
+    return ids, mask, gap
+
+
+class Wanted(NamedTuple):
+    """The teacher's answers to a batch.
+
+    Attributes
+    ----------
+    rows : Tensor of shape (n_rows, width)
+    tokens : Tensor of shape (n_rows, length, width)
+        The last hidden states.
+    """
+
+    rows: Tensor
+    tokens: Tensor
+
+
+def compare(
+    student: Callable[..., EmbeddingTrainingOutput],
+    batch: Batch,
+    wanted: Wanted,
+    points: Sequence[Point],
+    token_samples: int,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Compare a student with its teacher.
+
+    Parameters
+    ----------
+    student : callable
+        Runs a `MuxSequenceEmbedder` in parts.
+    batch : Batch
+    wanted : Wanted
+    points : sequence of Point
+        The words alone are always compared.
+    token_samples : int
+        Tokens of a row that are compared.
+
+    Returns
+    -------
+    loss : Tensor
+    measures : dict of str to Tensor
+        The cosines of rows, and the squared errors of tokens relative to their squares.
+    """
+    of_words = _cosine(student(batch.ids, patch_size=WORDS.patch_size).rows, wanted.rows)
+    loss, measures = 2 * (1 - of_words), {"words": of_words}
+    for point in points:
+        n_rows = len(batch.ids) - len(batch.ids) % point.n_mux
+        if not n_rows:
+            continue
+        ids, mask, gap = lay_out(batch.ids[:n_rows], batch.cut, point.patch_size)
+        output = student(ids, mask, *point, token_samples=token_samples * point.n_mux)
+        assert output.tokens is not None
+        targets = wanted.rows[:n_rows]
+        of_rows, of_mixed = _cosine(output.rows, targets), _cosine(output.mixed_rows, targets)
+        unfolded, positions = output.tokens
+        positions = positions - gap * (positions >= batch.cut + gap)
+        numbers = torch.arange(n_rows, device=ids.device).view(-1, point.n_mux, 1)
+        tokens = wanted.tokens[numbers, positions].float()
+        error = (unfolded.float() - tokens).square().sum(-1) / tokens.square().sum(-1)
+        of_point = 2 * (1 - of_rows) + error.mean() + 0.3 * _contrast(output.rows, targets)
+        name = f"{point.n_mux}x{point.patch_size}"
+        if point.factor > 1:
+            of_point = of_point + 2 * (1 - of_mixed)
+            measures[f"{name} with words"] = of_rows
+        measures[name], measures[f"{name} tokens"] = of_mixed, error.mean()
+        loss = loss + (1.0 if point.n_mux == 1 else _ROWS_WEIGHT) * of_point
+    return loss, {name: value.detach() for name, value in measures.items()}
 
 
 def _cosine(answers: Tensor, targets: Tensor) -> Tensor:
@@ -205,7 +197,6 @@ def _contrast(answers: Tensor, targets: Tensor, most: int = 1024) -> Tensor:
 
 def train(
     teacher: CompactEncoder,
-    second_text: Tensor,
     sampler: BatchSampler,
     held_out: BatchSampler,
     folder: Path,
@@ -213,15 +204,14 @@ def train(
     *,
     device: torch.device,
     dtype: torch.dtype,
+    start: MuxSequenceEmbedder | None = None,
     log: Callable[[str], None] = print,
-) -> Student:
+) -> MuxSequenceEmbedder:
     """Train, and leave a checkpoint every minute.
 
     Parameters
     ----------
     teacher : CompactEncoder
-    second_text : Tensor of shape (width,)
-        As of `read_bert`.
     sampler, held_out : BatchSampler
         Texts to train with, and texts to judge by.
     folder : Path
@@ -230,17 +220,18 @@ def train(
     device : torch.device
     dtype : torch.dtype
         What the passes compute in; weights and optimizer are float32.
+    start : MuxSequenceEmbedder, default=None
+        What an earlier training has left; None starts from the teacher's own layers.
     log : callable, default=print
         Takes lines about the progress.
 
     Returns
     -------
-    Student
+    MuxSequenceEmbedder
     """
     torch.manual_seed(recipe.seed)
-    student = make_student(teacher, second_text, recipe).to(device).train()
+    student = (make_student(teacher, recipe.points) if start is None else start).to(device).train()
     teacher = teacher.to(device, dtype).eval().requires_grad_(False)
-    second_text = second_text.to(device, dtype)
     optimizer = torch.optim.AdamW(
         _groups(student, recipe), betas=(0.9, 0.98), weight_decay=0.01, fused=device.type == "cuda"
     )
@@ -255,16 +246,17 @@ def train(
         for group, peak in zip(optimizer.param_groups, peaks, strict=True):
             group["lr"] = peak * factor
         batch = sampler.draw()
-        rows, tokens = _ask(teacher, second_text, batch)
         draws = torch.rand(len(recipe.points), generator=generator).tolist()
         shares = zip(recipe.points.items(), draws, strict=True)
         points = [point for (point, share), drawn in shares if drawn < share]
-        loss, measures = _compare(student, batch, rows, tokens, points, recipe, dtype)
+        run = _casting(student, dtype)
+        loss, measures = compare(run, batch, _ask(teacher, batch), points, recipe.token_samples)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
-        step, n_rows, n_tokens = step + 1, n_rows + len(rows), n_tokens + batch.ids.numel()
+        step, n_rows = step + 1, n_rows + len(batch.ids)
+        n_tokens += batch.ids.numel()
         for name, value in measures.items():
             sums.setdefault(name, []).append(value)
         if step % 20 == 0 and device.type == "cuda":
@@ -278,32 +270,52 @@ def train(
             write_parts(student, folder, recipe, step)
             saved = time.monotonic()
     write_parts(student, folder, recipe, step)
-    scores = evaluate(student, teacher, second_text, held_out, recipe, dtype)
+    scores = evaluate(student, teacher, held_out, recipe, dtype)
     _append(folder, {"step": step, "rows": n_rows, "tokens": n_tokens, "held_out": scores}, log)
     return student
 
 
-def make_student(teacher: CompactEncoder, second_text: Tensor, recipe: Recipe) -> Student:
-    """Start a student from its teacher's own layers."""
-    points = list(recipe.points)
-    model = MuxEncoder(
+def make_student(teacher: CompactEncoder, points: Iterable[Point]) -> MuxSequenceEmbedder:
+    """Start a student from its teacher's own layers.
+
+    Parameters
+    ----------
+    teacher : CompactEncoder
+    points : iterable of Point
+        What it is trained for.
+
+    Returns
+    -------
+    MuxSequenceEmbedder
+        At ``(1, 1)`` it says what the teacher says.
+    """
+    points, width = list(points), teacher.hidden_size
+    n_mux = max(point.n_mux for point in points)
+    student = MuxSequenceEmbedder(
         copy.deepcopy(teacher),
-        max(point.n_mux for point in points),
-        {point.patch_size for point in points},
+        NestedMultiplexer(n_mux, width),
+        NestedDemultiplexer(n_mux, width),
+        width,
+        patch_sizes=sorted({1, *(point.patch_size for point in points)}),
     )
+    student.retrieval = None
+    lexical = student.lexical_mean
+    assert lexical is not None
     with torch.no_grad():
-        model.second_text.copy_(second_text)
-        model.lexical_mean.norm.load_state_dict(teacher.embedding_norm.state_dict())
-        nn.init.eye_(model.lexical_mean.out.weight)
-    return Student(model, points)
+        lexical.norm.load_state_dict(teacher.embedding_norm.state_dict())
+        nn.init.eye_(lexical.out.weight).mul_(_WORDS_SHARE)
+        for head in (cast(nn.Linear, student.head), student.token_head):
+            nn.init.eye_(head.weight)
+            nn.init.zeros_(head.bias)
+    return student
 
 
-def _groups(student: Student, recipe: Recipe) -> list[dict[str, Any]]:
+def _groups(student: MuxSequenceEmbedder, recipe: Recipe) -> list[dict[str, Any]]:
     table, new, layers = [], [], []
     for name, parameter in student.named_parameters():
-        if name.endswith("encoder.embedding.weight"):
+        if name == "encoder.embedding.weight":
             table.append(parameter)
-        elif name.startswith("model.encoder.") or name.endswith("second_text"):
+        elif name.startswith(("encoder.", "head.", "token_head.")):
             layers.append(parameter)
         else:
             new.append(parameter)
@@ -315,39 +327,34 @@ def _groups(student: Student, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 @torch.no_grad()
-def _ask(teacher: CompactEncoder, second_text: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Return the teacher's answers for rows and tokens."""
-    vectors = teacher.embedding(batch.ids)
-    if batch.cut < batch.ids.shape[1]:
-        second = torch.arange(batch.ids.shape[1], device=vectors.device) >= batch.cut
-        vectors = vectors + second[:, None] * second_text
-    tokens = teacher(vectors, None)
-    return tokens.float().mean(1), tokens
+def _ask(teacher: CompactEncoder, batch: Batch) -> Wanted:
+    tokens = teacher(teacher.embedding(batch.ids), None)
+    return Wanted(tokens.float().mean(1), tokens)
 
 
-def _compare(
-    student: Student,
-    batch: Batch,
-    rows: Tensor,
-    tokens: Tensor,
-    points: Sequence[Point],
-    recipe: Recipe,
-    dtype: torch.dtype,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    n = min(recipe.token_samples, batch.ids.numel())
-    drawn = torch.randint(batch.ids.numel(), (n,), device=rows.device)
-    length = batch.ids.shape[1]
-    samples = drawn // length, drawn % length
-    # One cast a step serves all operating points.
+def _casting(
+    student: MuxSequenceEmbedder, dtype: torch.dtype
+) -> Callable[..., EmbeddingTrainingOutput]:
+    """Return what runs a student in parts; one cast serves all operating points of a step."""
     weights = {name: p.to(dtype) for name, p in student.named_parameters()}
-    return functional_call(student, weights, (batch, rows, tokens, points, samples))
+
+    def run(
+        ids: Tensor,
+        mask: Tensor | None = None,
+        n_mux: int = 1,
+        patch_size: int = 1,
+        token_samples: int = 0,
+    ) -> EmbeddingTrainingOutput:
+        options = {"in_parts": True, "token_samples": token_samples, "patch_size": patch_size}
+        return functional_call(student, weights, (ids, mask, n_mux), options)
+
+    return run
 
 
 @torch.no_grad()
 def evaluate(
-    student: Student,
+    student: MuxSequenceEmbedder,
     teacher: CompactEncoder,
-    second_text: Tensor,
     sampler: BatchSampler,
     recipe: Recipe,
     dtype: torch.dtype,
@@ -355,30 +362,36 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the mean measures over some batches, for all operating points."""
     sums: dict[str, list[float]] = {}
+    run, points = _casting(student, dtype), list(recipe.points)
     for _ in range(n_batches):
         batch = sampler.draw()
-        rows, tokens = _ask(teacher, second_text, batch)
-        _, measures = _compare(student, batch, rows, tokens, list(recipe.points), recipe, dtype)
+        wanted = _ask(teacher, batch)
+        _, measures = compare(run, batch, wanted, points, recipe.token_samples)
         for name, value in measures.items():
             sums.setdefault(name, []).append(value.item())
     return {name: round(math.fsum(values) / len(values), 4) for name, values in sums.items()}
 
 
 def write_parts(
-    student: Student, folder: Path, recipe: Recipe, step: int, most_bytes: int = 15_000_000
+    student: MuxSequenceEmbedder,
+    folder: Path,
+    recipe: Recipe,
+    step: int,
+    most_bytes: int = 15_000_000,
 ) -> None:
     """Write a checkpoint in files of a limited size; joined in order, they are one.
 
     Parameters
     ----------
-    student : Student
+    student : MuxSequenceEmbedder
     folder : Path
     recipe : Recipe
     step : int
     most_bytes : int, default=15,000,000
         Size of a part.
     """
-    encoder = student.model.encoder
+    encoder = student.encoder
+    assert isinstance(encoder, CompactEncoder)
     metadata = {
         "step": str(step),
         "points": json.dumps(list(recipe.points)),
@@ -391,6 +404,27 @@ def write_parts(
         temporary = part.with_suffix(".tmp")
         temporary.write_bytes(content[start : start + most_bytes])
         temporary.replace(part)
+
+
+def read_parts(folder: Path) -> MuxSequenceEmbedder:
+    """Read what `write_parts` has left.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    MuxSequenceEmbedder
+    """
+    parts = sorted(folder.glob("encoder.safetensors.[0-9]*"))
+    content = b"".join(part.read_bytes() for part in parts)
+    size = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + size])["__metadata__"]
+    points = [Point(*point) for point in json.loads(metadata["points"])]
+    student = make_student(CompactEncoder(**json.loads(metadata["sizes"])), points)
+    student.load_state_dict(expand(load(content)))
+    return student
 
 
 def _append(folder: Path, line: dict[str, Any], log: Callable[[str], None]) -> None:

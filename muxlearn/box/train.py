@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from muxlearn.box._batches import BatchSampler
 from muxlearn.box._corpus import Corpus, read_corpus
 from muxlearn.box._teacher import load_teacher
-from muxlearn.box._training import POINTS, Recipe, train
+from muxlearn.box._training import POINTS, Recipe, read_parts, train
 from muxlearn.nn.patches import Point
 
 #: Sentences that stay together when texts are held out, and one of how many such blocks is.
@@ -47,6 +47,10 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--corpus", default="corpus.xz", help="name of the file of texts")
     parser.add_argument("--output", type=Path, default=None, help="default FOLDER/out")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--dtype", choices=("bfloat16", "float32"), help="of the passes")
+    parser.add_argument(
+        "--start", type=Path, default=None, help="output folder of a training to go on with"
+    )
     parser.add_argument("--minutes", type=float, default=defaults.minutes)
     parser.add_argument("--batch-tokens", type=int, default=defaults.batch_tokens)
     parser.add_argument("--lr", type=float, default=defaults.lr)
@@ -64,7 +68,8 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
     device = torch.device(args.device)
-    if device.type == "cuda" and not torch.cuda.is_available():
+    on_gpu = device.type == "cuda"
+    if on_gpu and not torch.cuda.is_available():
         parser.error("no CUDA device: PyTorch sees none; give --device cpu")
     for name in ("teacher.safetensors", args.corpus):
         if not (args.folder / name).is_file():
@@ -79,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         token_samples=args.token_samples,
         seed=args.seed,
     )
-    teacher, second_text = load_teacher(args.folder / "teacher.safetensors")
+    teacher = load_teacher(args.folder / "teacher.safetensors")
     corpus = read_corpus(args.folder / args.corpus)
     training, held_out = split_corpus(corpus)
     n_tokens, n_sentences = len(training[0]), len(training[1]) - 1
@@ -88,13 +93,13 @@ def main(argv: list[str] | None = None) -> int:
         with _profiling(args.profile, device):
             train(
                 teacher,
-                second_text,
                 BatchSampler(*training, device, args.batch_tokens, seed=args.seed),
                 BatchSampler(*held_out, device, min(args.batch_tokens, 8192), seed=1),
                 args.output or args.folder / "out",
                 recipe,
                 device=device,
-                dtype=torch.bfloat16 if device.type == "cuda" else torch.float32,
+                dtype=getattr(torch, args.dtype or ("bfloat16" if on_gpu else "float32")),
+                start=None if args.start is None else read_parts(args.start),
                 log=lambda line: print(line, flush=True),
             )
     except torch.OutOfMemoryError:

@@ -36,6 +36,8 @@ class Demultiplexer(nn.Module):
     uses_prefix = False
     #: Whether a row that fills several slots is read once, from all of them together.
     by_place = False
+    #: Whether a row alone in its mixture is passed on unchanged.
+    passes_alone = False
 
     def __init__(self, n_mux: int, hidden_size: int) -> None:
         super().__init__()

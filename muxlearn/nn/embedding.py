@@ -12,6 +12,7 @@ from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.multiplex import Multiplexer, mean_over_slots
+from muxlearn.nn.patches import WORDS
 from muxlearn.nn.text import MuxTextModule
 
 __all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
@@ -105,7 +106,8 @@ class MuxSequenceEmbedder(MuxTextModule):
             For training: how many tokens of each mixture are embedded, and recovered, at least
             one for each row if not 0.
         patch_size : int, default=None
-            Tokens of a row in a position; None stands for the first of `patch_sizes`.
+            Tokens of a row in a position; None stands for the first of `patch_sizes`. 0: the row's
+            words alone answer, with no pass of the encoder.
 
         Returns
         -------
@@ -113,10 +115,15 @@ class MuxSequenceEmbedder(MuxTextModule):
             The rows' vectors, of length 1, or `in_parts` what a loss needs.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        if patch_size == WORDS.patch_size:
+            rows = self.head(self._read_words(ids, mask)).flatten(0, 1)
+            if in_parts:
+                return EmbeddingTrainingOutput(rows, rows, None, None)
+            return F.normalize(rows.float(), dim=-1)
         patch_size = self._patch_size(patch_size)
-        hidden, prefix = self.encode(ids, mask, patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixed = self._read_rows(hidden, prefix, mask, patch_size)
-        rows = self.head(self._add_lexical(mixed, ids, mask))
+        rows = self.head(self._add_lexical(mixed, ids, mask, patch_size))
         rows = mean_over_slots(rows, ids.shape[1], dim=1).flatten(0, 1)
         if not in_parts:
             return F.normalize(rows.float(), dim=-1)

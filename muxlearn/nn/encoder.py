@@ -152,9 +152,10 @@ class PretrainedEncoder(nn.Module):
         """Free the token table, for a model that has folded it into others."""
         self.model.set_input_embeddings(nn.Embedding(0, self.embedding_size))
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """Encode; as `CompactEncoder.forward`."""
-        return self.model(inputs_embeds=x, attention_mask=mask.long()).last_hidden_state
+        attended = None if mask is None else mask.long()
+        return self.model(inputs_embeds=x, attention_mask=attended).last_hidden_state
 
 
 class EncoderLayer(nn.Module):

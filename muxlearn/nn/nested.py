@@ -62,6 +62,7 @@ class NestedDemultiplexer(Demultiplexer):
     """
 
     by_place = True
+    passes_alone = True
 
     def __init__(self, n_mux: int, hidden_size: int) -> None:
         super().__init__(n_mux, hidden_size)

@@ -12,7 +12,14 @@ from torch.nn import functional as F
 
 from muxlearn.nn.nested import recognisable_maps
 
-__all__ = ["PatchMultiplexer", "PatchReader", "Point", "pool_rows", "split_into_patches"]
+__all__ = [
+    "WORDS",
+    "PatchMultiplexer",
+    "PatchReader",
+    "Point",
+    "pool_rows",
+    "split_into_patches",
+]
 
 
 class Point(NamedTuple):
@@ -23,7 +30,8 @@ class Point(NamedTuple):
     n_mux : int
         Rows in a mixture, N.
     patch_size : int
-        Neighbouring tokens of a row in one position, P.
+        Neighbouring tokens of a row in one position, P. 0: the encoder does not run, and the row's
+        own words alone answer.
     """
 
     n_mux: int = 1
@@ -33,6 +41,10 @@ class Point(NamedTuple):
     def factor(self) -> int:
         """How many tokens share a position, ``N * P``."""
         return self.n_mux * self.patch_size
+
+
+#: The words alone.
+WORDS = Point(1, 0)
 
 
 def split_into_patches(x: Tensor, patch_size: int, dim: int) -> Tensor:

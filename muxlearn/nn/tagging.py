@@ -135,7 +135,7 @@ class MuxTokenClassifier(MuxTextModule):
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         wanted = mask if tagged is None else tagged.view_as(ids).bool()
         patch_size = self._patch_size(patch_size)
-        hidden, prefix = self.encode(ids, mask, patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixtures, places, steps = wanted.nonzero(as_tuple=True)
         extra = None
         if self.lexical is not None:

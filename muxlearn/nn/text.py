@@ -175,7 +175,7 @@ class MuxTextModule(MuxModule):
         return patch_size
 
     def encode(
-        self, ids: Tensor, mask: Tensor, patch_size: int = 1
+        self, ids: Tensor, mask: Tensor, patch_size: int = 1, dense: bool = False
     ) -> tuple[Tensor, Tensor | None]:
         """Mix and encode.
 
@@ -184,6 +184,8 @@ class MuxTextModule(MuxModule):
         ids, mask : Tensor of shape (n_mixtures, n_places, length)
         patch_size : int, default=1
             Neighbouring tokens of a row in one position.
+        dense : bool, default=False
+            Whether nothing is padding, so that attention needs no mask, which is faster.
 
         Returns
         -------
@@ -198,11 +200,12 @@ class MuxTextModule(MuxModule):
             mixed = self.folded(ids, mask)
         else:
             mixed = embed_and_multiplex(self.encoder.embedding, self.multiplexer, ids, mask)
-        mixture_mask = mask.any(1)
+        mixture_mask = None if dense else mask.any(1)
         if not self.demultiplexer.uses_prefix:
             return self.encoder(mixed, mixture_mask), None
         mixed = torch.cat([self._mixed_prefix().to(mixed).expand(mixed.shape[0], -1, -1), mixed], 1)
-        mixture_mask = F.pad(mixture_mask, (self.n_mux, 0), value=True)
+        if mixture_mask is not None:
+            mixture_mask = F.pad(mixture_mask, (self.n_mux, 0), value=True)
         hidden = self.encoder(mixed, mixture_mask)
         return hidden[:, self.n_mux :], hidden[:, : self.n_mux]
 
@@ -280,14 +283,21 @@ class MuxTextModule(MuxModule):
         pooled = pooled[:, self._place_of_read(mask)]
         return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
-    def _add_lexical(self, rows: Tensor, ids: Tensor, mask: Tensor) -> Tensor:
-        """Add what the rows' own words say to vectors of shape (n_mixtures, n_reads, hidden)."""
+    def _read_words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Say what rows mean by their words alone: (n_mixtures, n_places, hidden_size)."""
         if self.lexical_mean is None:
-            return rows
+            raise ValueError("a model without a lexical path cannot answer by the words alone")
         table = self.encoder.embedding.weight
         own = self.lexical_mean(ids.flatten(0, 1), mask.flatten(0, 1), table)
-        own = own.unflatten(0, ids.shape[:2])
-        return rows + own[:, self._place_of_read(mask)]
+        return own.unflatten(0, ids.shape[:2])
+
+    def _add_lexical(self, rows: Tensor, ids: Tensor, mask: Tensor, patch_size: int = 1) -> Tensor:
+        """Add what the rows' own words say to vectors of shape (n_mixtures, n_reads, hidden)."""
+        alone = self.demultiplexer.passes_alone and ids.shape[1] == patch_size == 1
+        # What an encoder says of a row that shares nothing needs no help, and shall not change.
+        if self.lexical_mean is None or alone:
+            return rows
+        return rows + self._read_words(ids, mask)[:, self._place_of_read(mask)]
 
     def retrieve(
         self,
@@ -432,9 +442,10 @@ class MuxSequenceClassifier(MuxTextModule):
         all_ids, all_mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         ids, mask = all_ids[..., : self.max_length], all_mask[..., : self.max_length]
         patch_size = self._patch_size(patch_size)
-        hidden, prefix = self.encode(ids, mask, patch_size)  # (n_mixtures, n_patches, hidden)
+        # (n_mixtures, n_patches, hidden)
+        hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         rows = self._read_rows(hidden, prefix, mask, patch_size)
-        rows = self._add_lexical(rows, all_ids, all_mask)
+        rows = self._add_lexical(rows, all_ids, all_mask, patch_size)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
         logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
         if not retrieval_samples:

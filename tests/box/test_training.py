@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load
 
 from muxlearn.box import train as command
-from muxlearn.box._batches import BatchSampler
+from muxlearn.box._batches import Batch, BatchSampler
 from muxlearn.box._corpus import Corpus, write_corpus
 from muxlearn.box._teacher import encoder_arguments, expand
-from muxlearn.box._training import Recipe, lay_out, make_student, train
+from muxlearn.box._training import Recipe, Wanted, compare, lay_out, make_student, read_parts, train
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.patches import Point
 
@@ -32,8 +32,7 @@ def sampler(sentences, seed=0, batch_tokens=400):
 @pytest.fixture
 def teacher():
     torch.manual_seed(0)
-    encoder = CompactEncoder(400, 16, 2, 2, 32, 300, dropout=0.0, norm_first=False)
-    return encoder, torch.randn(16) / 10
+    return CompactEncoder(400, 16, 2, 2, 32, 300, dropout=0.0, norm_first=False)
 
 
 def test_all_rows_of_a_batch_have_the_layout_of_berts_texts(sentences):
@@ -78,28 +77,58 @@ def test_the_same_seed_draws_the_same_batches(sentences):
 
 @pytest.mark.parametrize(("cut", "size"), [(5, 3), (6, 3), (4, 5), (10, 3)])
 def test_a_patch_never_spans_two_texts(cut, size):
-    vectors = torch.arange(10.0).expand(2, 10)[..., None] + 1
-    laid, mask, place = lay_out(vectors, cut, size)
-    torch.testing.assert_close(laid[:, place], vectors)
-    assert mask[place].all()
-    assert mask.sum() == 10
-    patches = place // size
-    assert set(patches[:cut].tolist()).isdisjoint(patches[cut:].tolist())
+    ids = torch.arange(1, 11).expand(2, 10)
+    laid, mask, gap = lay_out(ids, cut, size)
+    mask = torch.ones_like(laid, dtype=torch.bool) if mask is None else mask
+    assert torch.equal(laid[mask].view(2, 10), ids)
+    assert laid.shape[1] == 10 + gap
+    patches = torch.arange(laid.shape[1]) // size
+    first, second = (
+        set(patches[(laid[0] > 0) & side].tolist()) for side in (laid[0] <= cut, laid[0] > cut)
+    )
+    assert first.isdisjoint(second)
 
 
 def test_a_student_starts_as_its_teacher(teacher):
-    student = make_student(*teacher, Recipe(points={Point(1, 1): 1.0, Point(2, 3): 1.0}))
-    ids, mask = torch.randint(103, 400, (4, 7)), torch.ones(4, 7, dtype=torch.bool)
-    encoded = student.model.encode(student.model.embed(ids), mask, Point(1, 1))
-    torch.testing.assert_close(encoded.hidden, teacher[0](teacher[0].embedding(ids), None))
+    student = make_student(teacher, [Point(1, 1), Point(2, 3)]).eval()
+    ids = torch.randint(103, 400, (4, 7))
+    output = student(ids, n_mux=1, patch_size=1, in_parts=True, token_samples=5)
+    hidden = teacher(teacher.embedding(ids), None)
+    torch.testing.assert_close(output.rows, hidden.mean(1))
+    vectors, positions = output.tokens
+    torch.testing.assert_close(vectors, hidden[torch.arange(4).view(4, 1, 1), positions])
+
+
+def test_tokens_are_compared_with_their_own(teacher):
+    """At (1, 1) the student is its teacher, wherever a gap has moved the tokens to."""
+    torch.manual_seed(0)
+    student = make_student(teacher, [Point(1, 1), Point(1, 4)]).eval()
+    batch = Batch(torch.randint(103, 400, (6, 11)), 5)
+    seen = []
+
+    def run(ids, mask=None, n_mux=1, patch_size=1, token_samples=0):
+        options = {"in_parts": True, "token_samples": token_samples}
+        output = student(ids, mask, n_mux, patch_size=patch_size, **options)
+        if output.tokens is None:
+            return output
+        # The ids themselves, in the place of vectors.
+        positions = output.tokens[1]
+        rows = torch.arange(len(ids) // n_mux).view(-1, 1, 1)
+        seen.append(ids[rows, positions])
+        return output._replace(tokens=(ids[rows, positions][..., None].float(), positions))
+
+    wanted = Wanted(torch.randn(6, 16), batch.ids[..., None].float())
+    measures = compare(run, batch, wanted, [Point(1, 4)], 20)[1]
+    assert measures["1x4 tokens"] == 0
+    assert (seen[0] > 0).all()
 
 
 def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, sentences, tmp_path):
     points = {Point(1, 1): 0.5, Point(1, 2): 1.0, Point(2, 2): 0.5}
-    recipe = Recipe(minutes=0.15, batch_tokens=400, token_samples=100, lr=1e-3, points=points)
+    recipe = Recipe(minutes=0.15, batch_tokens=400, token_samples=5, lr=1e-3, points=points)
     lines = []
     student = train(
-        *teacher,
+        teacher,
         sampler(sentences),
         sampler(sentences, 1),
         tmp_path,
@@ -114,6 +143,7 @@ def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, s
     assert last["1x1"] > 0.9
     content = b"".join(p.read_bytes() for p in sorted(tmp_path.glob("encoder.safetensors.*")))
     kept = expand(load(content))
+    assert torch.equal(read_parts(tmp_path).head.weight, kept["head.weight"])
     assert set(kept) == set(student.state_dict())
     for name, tensor in student.state_dict().items():
         torch.testing.assert_close(kept[name], tensor, atol=2e-2, rtol=1e-2)
@@ -122,15 +152,18 @@ def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, s
 def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, capsys):
     from safetensors.torch import save_file
 
-    encoder, second_text = teacher
-    tensors = {**encoder.state_dict(), "second_text": second_text}
-    sizes = json.dumps(encoder_arguments(encoder))
-    save_file(tensors, tmp_path / "teacher.safetensors", metadata={"sizes": sizes})
+    sizes = json.dumps(encoder_arguments(teacher))
+    save_file(teacher.state_dict(), tmp_path / "teacher.safetensors", metadata={"sizes": sizes})
     write_corpus(tmp_path / "corpus.xz", [sentences[i : i + 5] for i in range(0, 600, 5)])
     options = ["--device", "cpu", "--minutes", "0.02", "--batch-tokens", "300"]
     assert command.main([str(tmp_path), *options, "--points", "1,1,0.5", "1,3,1"]) == 0
     assert "held_out" in capsys.readouterr().out
-    assert command.main([str(tmp_path), *options, "--points", "1,2,1", "--profile"]) == 0
+    assert (
+        command.main(
+            [str(tmp_path), *options, "--points", "1,2,1", "--profile", "--dtype", "bfloat16"]
+        )
+        == 0
+    )
     assert "Self CPU time total" in capsys.readouterr().out
     assert (tmp_path / "out" / "encoder.safetensors.00").exists()
 

@@ -5,6 +5,8 @@ from muxlearn.nn.demultiplex import DEMULTIPLEXERS, RSADemultiplexer
 from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.multiplex import MULTIPLEXERS, SubspaceMultiplexer
+from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
+from muxlearn.nn.patches import Point
 
 N_MUX, HIDDEN, VOCAB, TEACHER, LENGTH = 4, 16, 30, 12, 6
 
@@ -66,3 +68,39 @@ def test_training_gets_rows_with_and_without_the_lexical_path_and_tokens(model, 
     lengths = rows[1].sum(1).view(6, 2, 1)
     assert (positions < lengths).all()
     assert output.retrieval is None
+
+
+class TestNested:
+    """The model that the packaged encoder's training runs."""
+
+    @pytest.fixture
+    def model(self):
+        torch.manual_seed(0)
+        encoder = CompactEncoder(50, 16, 2, 2, 32, 12, dropout=0.0, norm_first=False)
+        multiplexer, demultiplexer = NestedMultiplexer(3, 16), NestedDemultiplexer(3, 16)
+        return MuxSequenceEmbedder(
+            encoder, multiplexer, demultiplexer, 16, patch_sizes=[1, 2, 4]
+        ).eval()
+
+    def test_at_one_and_one_it_is_the_encoder_alone(self, model):
+        ids = torch.randint(1, 50, (6, 8))
+        hidden = model.encoder(model.encoder.embedding(ids), None)
+        rows = model(ids, n_mux=1, patch_size=1, in_parts=True).rows
+        torch.testing.assert_close(rows, model.head(hidden.mean(1)))
+
+    @pytest.mark.parametrize("point", [Point(1, 2), Point(3, 1), Point(3, 4)])
+    def test_dense_rows_need_no_mask(self, model, point):
+        ids = torch.randint(1, 50, (6, 8))
+        masked = model(ids, torch.ones_like(ids), *point[:1], patch_size=point.patch_size)
+        torch.testing.assert_close(
+            model(ids, None, point.n_mux, patch_size=point.patch_size), masked
+        )
+
+    def test_the_words_alone_know_no_order(self, model):
+        ids = torch.randint(1, 50, (4, 8))
+        forwards, backwards = (model(x, n_mux=1, patch_size=0) for x in (ids, ids.flip(1)))
+        torch.testing.assert_close(forwards, backwards)
+
+    def test_the_words_alone_do_not_run_the_encoder(self, model):
+        model.encoder.forward = None
+        assert model(torch.randint(1, 50, (4, 8)), n_mux=1, patch_size=0).shape == (4, 16)
