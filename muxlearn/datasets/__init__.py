@@ -1,5 +1,6 @@
-"""The data sets of the Long Range Arena: two that are generated and three that are read."""
+"""Data sets: those of the Long Range Arena, and files of labelled rows."""
 
+from muxlearn.datasets._labelled import load_conll, load_labelled, load_pairs
 from muxlearn.datasets._listops import make_listops
 from muxlearn.datasets._lra import fetch_lra_image, fetch_lra_retrieval, fetch_lra_text
 from muxlearn.datasets._pathfinder import make_pathfinder
@@ -8,6 +9,9 @@ __all__ = [
     "fetch_lra_image",
     "fetch_lra_retrieval",
     "fetch_lra_text",
+    "load_conll",
+    "load_labelled",
+    "load_pairs",
     "make_listops",
     "make_pathfinder",
 ]

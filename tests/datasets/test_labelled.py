@@ -1,0 +1,85 @@
+import gzip
+
+import numpy as np
+import pytest
+
+from muxlearn.datasets import load_conll, load_labelled, load_pairs
+
+TEXTS = "pos\ta charming film\nneg\tbleak\x85 and desperate\n\npos\t\n"
+PAIRS = "yes\tone\ttwo\r\nno\tthree\tfour\r\n"
+TAGGED = "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\nJAPAN NNP B-LOC"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="file.tsv"):
+        path = tmp_path / name
+        data = content if isinstance(content, bytes) else content.encode()
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["plain.tsv", "zipped.tsv.gz"])
+def test_texts_and_their_labels(write, name):
+    bunch = load_labelled(write(TEXTS, name))
+    assert bunch.data == ["a charming film", "bleak\x85 and desperate", ""]
+    assert bunch.target.tolist() == ["pos", "neg", "pos"]
+    assert bunch.target_names == ["neg", "pos"]
+
+
+def test_pairs_and_their_labels(write):
+    X, y = load_pairs(str(write(PAIRS)), return_X_y=True)
+    assert X == [("one", "two"), ("three", "four")]
+    assert y.tolist() == ["yes", "no"]
+
+
+def test_numbers_as_targets(write):
+    bunch = load_pairs(write("3.5\ta\tb\n1\tc\td\n"), target="number")
+    np.testing.assert_array_equal(bunch.target, [3.5, 1.0])
+    assert bunch.target.dtype == np.float64
+    assert bunch.target_names == []
+
+
+def test_sentences_and_their_tags(write):
+    bunch = load_conll(write(TAGGED))
+    assert bunch.data == [["EU", "rejects"], ["JAPAN"]]
+    assert bunch.target == [["B-ORG", "O"], ["B-LOC"]]
+    assert bunch.target_names == ["B-LOC", "B-ORG", "O"]
+
+
+def test_columns_of_tags_may_be_separated_by_tabs(write):
+    X, y = load_conll(write("New York\tB-LOC\nis\tO\n"), return_X_y=True)
+    assert X == [["New York", "is"]]
+    assert y == [["B-LOC", "O"]]
+
+
+@pytest.mark.parametrize(
+    ("load", "content", "message"),
+    [
+        (load_labelled, PAIRS, r"line 1 .* has 3 columns.* has 2; .*load_pairs"),
+        (load_pairs, TEXTS, r"line 1 .* has 2 columns.* has 3; .*load_labelled"),
+        (load_labelled, "a\tb\nonly\n", r"line 2 .* has 1 columns"),
+        (load_labelled, "\n", "holds no rows"),
+        (load_conll, "\n\n", "holds no sentences"),
+        (load_conll, "EU B-ORG\nrejects\n", "line 2 .* has one column"),
+        (load_labelled, b"pos\tcaf\xe9\n", "line 1 .* not in UTF-8"),
+    ],
+)
+def test_a_line_of_another_form_is_named(write, load, content, message):
+    with pytest.raises(ValueError, match=message):
+        load(write(content))
+
+
+def test_a_label_that_is_no_number(write):
+    with pytest.raises(ValueError, match=r"line 1 .* 'pos', which is not a number"):
+        load_labelled(write(TEXTS), target="number")
+
+
+@pytest.mark.parametrize("load", [load_labelled, load_pairs, load_conll])
+def test_bad_arguments(tmp_path, load):
+    with pytest.raises(FileNotFoundError, match="no file"):
+        load(tmp_path / "missing.tsv")
+    with pytest.raises(TypeError, match="`return_X_y`"):
+        load(tmp_path, return_X_y="yes")
