@@ -12,6 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
 from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, flatten
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
@@ -46,6 +47,7 @@ _FREE = (
 )
 
 
+@fill_docs(row="text", rows="texts")
 class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
     """Warm up a multiplexed text encoder on texts without labels.
 
@@ -56,8 +58,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     Parameters
     ----------
-    n_mux : int, default=10
-        Number of texts in a mixture, which is the encoder's number of slots, its capacity.
+    {n_mux}
 
     objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
         The training task.
@@ -88,9 +89,12 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     architecture : {"tmux"} or TMUX, default="tmux"
         The network around the encoder, see `muxlearn.architectures.TMUX`.
 
-    multiplexer, demultiplexer
-        As in `MuxTextClassifier`. With "subspace" and "rsa", a row that fills several slots is read
-        from all of them at once: the fewer rows there are, the more of the mixture each one uses.
+    {multiplexer}
+
+    {demultiplexer}
+
+        With "subspace" and "rsa", a row that fills several slots is read from all of them at once:
+        the fewer rows there are, the more of the mixture each one uses.
 
     max_length : int, default=128
         Maximum number of tokens of a text. The rest is cut off.
@@ -98,16 +102,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     dropout : float, default=0.0
         Dropout of the encoder's hidden vectors.
 
-    operating_points : tuple of int, default=None
-        Values of `n_mux` that the encoder is trained for, each in an equal share of the steps.
-        None trains at `n_mux` only.
+    {operating_points}
 
     max_epochs : int, default=10
         Epochs of ``n_samples / batch_size`` steps each. With a `checkpoint`, a later `fit` with
         more epochs continues where it ends.
 
-    batch_size : int, default=64
-        Mixtures in a batch.
+    {batch_size}
 
     lr : float or "auto", default="auto"
         Peak learning rate. It is reached after 200 steps and falls linearly to 0 over the last
@@ -124,20 +125,29 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     checkpoint_minutes : float, default=10
         Minutes between two saved states.
 
-    optimizer, dtype, device, compile, callbacks, random_state, verbose
-        As in `MuxTextClassifier`.
+    {optimizer}
+
+    {dtype}
+
+    {device}
+
+    {compile}
+
+    {callbacks}
+
+    {random_state}
+
+    {verbose}
 
     Attributes
     ----------
-    net_ : skorch.NeuralNet
-        The skorch net that was trained.
+    {net_}
 
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
         returns their vectors in the same order.
 
-    tokenizer_ : tokenizers.Tokenizer
-        The tokenizer.
+    {tokenizer_}
 
     history_ : skorch.history.History
         For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
@@ -145,13 +155,14 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         own vector is the nearest of its batch (`chosen_acc`); the share of tokens that were
         recovered (`retrieval_acc`).
 
-    n_iter_ : int
-        Number of epochs of the training.
+    {n_iter_}
 
     References
     ----------
     .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
        Neural Networks", NeurIPS 2022.
+    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
+       Findings of EMNLP 2023.
 
     Examples
     --------
@@ -255,8 +266,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
         Returns
         -------
-        MuxTextPretrainer
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+        {fit.returns}
 
         Raises
         ------
@@ -299,8 +309,14 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Parameters
         ----------
         X : sequence of str, length n_samples
-        n_mux, groups, n_passes
-            As in `MuxTextClassifier.predict`.
+            The texts.
+
+        {transform.n_mux}
+
+        {predict.groups}
+
+        n_passes : int, default=1
+            Number of passes, each in other mixtures. Their vectors are averaged.
 
         Returns
         -------
@@ -321,8 +337,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         y : Ignored
             For searches and pipelines.
 
-        n_mux : int, default=None
-            Texts in a mixture, from 1 to the capacity, which None stands for.
+        {transform.n_mux}
 
         Returns
         -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from muxlearn._docs import fill_docs
 from muxlearn.distributed._predictor import open_folder, require
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["predict_dask"]
 
 
+@fill_docs()
 def predict_dask(
     dataset: dd.DataFrame,
     folder: str | os.PathLike,
@@ -31,21 +33,19 @@ def predict_dask(
     Parameters
     ----------
     dataset : dask.dataframe.DataFrame
+        The rows to predict, in one or two columns.
 
-    folder : str or path
-        The folder of a saved model, at the same path on all machines.
+    {engine.folder}
 
-    column : str or (str, str), default=None
-        The column of the rows, or two for pairs of texts. None takes the only column, or "text".
+    {dataset.column}
 
-    groups : str, default=None
-        The column of the groups; rows of different groups never share a mixture.
+    {dataset.groups}
 
-    n_mux, n_passes
-        Rows in a mixture and number of passes, as in `predict`.
+    {engine.n_mux}
 
-    method : {"predict", "predict_proba"}, default="predict"
-        Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.
+    {predict.n_passes}
+
+    {engine.method}
 
     Returns
     -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Integer
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["predict_ray"]
 
 
+@fill_docs()
 def predict_ray(
     dataset: ray.data.Dataset,
     folder: str | os.PathLike,
@@ -37,12 +39,19 @@ def predict_ray(
     Parameters
     ----------
     dataset : ray.data.Dataset
+        The rows to predict, in one or two columns.
 
-    folder : str or path
-        The folder of a saved model, at the same path on all machines.
+    {engine.folder}
 
-    column, groups, n_mux, n_passes, method
-        As in `predict_dask`.
+    {dataset.column}
+
+    {dataset.groups}
+
+    {engine.n_mux}
+
+    {predict.n_passes}
+
+    {engine.method}
 
     batch_size : int, default=8192
         Rows of a batch.

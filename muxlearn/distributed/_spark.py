@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from muxlearn._docs import fill_docs
 from muxlearn.distributed._predictor import open_folder, require
 from muxlearn.prediction import result_name
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["predict_spark"]
 
 
+@fill_docs()
 def predict_spark(
     dataset: DataFrame,
     folder: str | os.PathLike,
@@ -35,12 +37,19 @@ def predict_spark(
     Parameters
     ----------
     dataset : pyspark.sql.DataFrame
+        The rows to predict, in one or two columns.
 
-    folder : str or path
-        The folder of a saved model, at the same path on all machines.
+    {engine.folder}
 
-    column, groups, n_mux, n_passes, method
-        As in `predict_dask`.
+    {dataset.column}
+
+    {dataset.groups}
+
+    {engine.n_mux}
+
+    {predict.n_passes}
+
+    {engine.method}
 
     Returns
     -------

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._points import measure_set_aside
@@ -40,6 +41,7 @@ def fit_labels(
         measure_set_aside(estimator, targets, part)
 
 
+@fill_docs()
 def predict(
     estimator: Any,
     X: Iterable[Any],
@@ -51,19 +53,13 @@ def predict(
 
     Parameters
     ----------
-    X : sequence of length n_samples
-        Rows as in `fit`; a single one is enough.
+    {predict.X}
 
-    n_mux : int, default=None
-        Rows in a mixture, from 1 to the model's capacity, the default. With
-        fewer, a row fills several slots and their predictions are averaged, which is slower and
-        more accurate. `fastest_point` returns the fastest `n_mux` that is accurate enough.
+    {predict.n_mux}
 
-    groups : array-like of shape (n_samples,), default=None
-        Rows of different groups (tenants, say) never share a mixture.
+    {predict.groups}
 
-    n_passes : int, default=1
-        Number of predictions, each in other mixtures. Their probabilities are averaged.
+    {predict.n_passes}
 
     Returns
     -------
@@ -73,6 +69,7 @@ def predict(
     return estimator._predict("predict", X, n_mux, groups, n_passes)
 
 
+@fill_docs()
 def predict_proba(
     estimator: Any,
     X: Iterable[Any],
@@ -84,8 +81,13 @@ def predict_proba(
 
     Parameters
     ----------
-    X, n_mux, groups, n_passes
-        As in `predict`.
+    {predict.X}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
 
     Returns
     -------
@@ -95,6 +97,7 @@ def predict_proba(
     return estimator._predict("predict_proba", X, n_mux, groups, n_passes)
 
 
+@fill_docs()
 def decision_function(
     estimator: Any,
     X: Iterable[Any],
@@ -106,8 +109,13 @@ def decision_function(
 
     Parameters
     ----------
-    X, n_mux, groups, n_passes
-        As in `predict`.
+    {predict.X}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
 
     Returns
     -------
@@ -116,6 +124,7 @@ def decision_function(
     return estimator._predict("decision_function", X, n_mux, groups, n_passes)
 
 
+@fill_docs()
 def score(
     estimator: Any,
     X: Iterable[Any],
@@ -129,14 +138,18 @@ def score(
 
     Parameters
     ----------
-    X, n_mux, groups, n_passes
-        As in `predict`.
+    {predict.X}
 
     y : array-like of shape (n_samples,)
         The true labels.
 
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows in the score.
+    {score.sample_weight}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
 
     Returns
     -------

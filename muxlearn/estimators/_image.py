@@ -13,6 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 from torch import nn
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures import Built, ImageArchitecture, make_image_architecture
 from muxlearn.estimators import _classifying
@@ -27,6 +28,7 @@ from muxlearn.rows import (
 __all__ = ["MuxImageClassifier"]
 
 
+@fill_docs(row="image", rows="images")
 class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     """Classify images, `n_mux` of them in one pass of the network.
 
@@ -39,9 +41,8 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
     Parameters
     ----------
-    n_mux : int, default=4
-        Number of images in a mixture, which is the model's number of slots, its capacity. 1 is
-        the plain network without multiplexer and demultiplexer.
+    {n_mux}
+        1 is the plain network without multiplexer and demultiplexer.
 
     architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \
             default="mimoconv"
@@ -69,9 +70,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         For "mlp" and "cnn": one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`. "auto" is
         "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
 
-    operating_points : tuple of int, default=None
-        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
-        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
+    {operating_points}
 
     image_shape : tuple of int, default=None
         Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as a
@@ -85,23 +84,16 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     channels : {"first", "last"}, default=None
         Which axis of an image holds the channels. None takes the axis of length 1, 3 or 4.
 
-    max_epochs : int, default=20
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
-        that the model sees each image `n_mux` times an epoch, each time among other images. With
-        0, `fit` only builds and initialises the model.
+    {max_epochs}
+        With 0, `fit` only builds and initialises the model.
 
-    batch_size : int, default=32
-        Mixtures in a batch, in training and prediction.
+    {batch_size}
 
-    lr : float or "auto", default="auto"
-        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+    {lr}
         "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
         3e-4 for other networks with pre-trained weights and 1e-3 for those without.
 
-    optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
-        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
-        a decay of 0.01 on kernels and matrices.
+    {optimizer}
 
     augment : {"none", "crop", "crop-flip"} or callable, default="none"
         How each training image is varied. "crop" shifts an image by up to an eighth of its size.
@@ -113,50 +105,31 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         Both parameters of the beta distribution from which the shares are drawn in which training
         images and their labels are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
 
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" gives every class the same total weight.
+    {class_weight}
 
-    early_stopping : bool or int, default=False
-        Whether to set aside a part of the training images and stop when the loss on it has not
-        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
-        also measures the operating points on that part, in the time of a few predictions of it
-        (see `measured_points_`).
+    {early_stopping}
 
-    validation_fraction : float, default=0.1
-        The fraction of the training images to set aside with `early_stopping`.
+    {validation_fraction}
 
-    warm_start : bool, default=False
-        Whether `fit` continues from the last `fit`, with the same weights, classes and pixel
-        statistics.
+    {warm_start}
 
-    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
-        float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
+    {dtype}
 
-    device : str or torch.device, default="auto"
-        The device to compute on. "auto" uses a GPU if there is one.
+    {device}
 
-    compile : bool, default=False
-        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
-        pays off in long runs.
+    {compile}
 
-    callbacks : list of skorch callbacks, default=None
-        Additional callbacks of the training. Copies are used. An `LRScheduler` replaces the
-        schedule that `lr` describes. Scoring callbacks see each validation image once.
+    {callbacks}
 
-    random_state : int, RandomState instance or None, default=None
-        Seeds the initial weights, the composition of mixtures and the augmentation.
+    {random_state}
 
-    verbose : int, default=0
-        1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+    {verbose}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+    {classes_}
 
-    net_ : skorch.NeuralNet
-        The skorch net that was trained.
+    {net_}
 
     module_ : torch.nn.Module
         The fitted module: takes `images` of shape (k * n_mux, channels, height, width), normalised,
@@ -168,17 +141,11 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     mean_, std_ : ndarray of shape (channels,)
         Mean and standard deviation of the training images' pixels, which normalise images.
 
-    history_ : skorch.history.History
-        Losses of the training, epoch by epoch.
+    {history_}
 
-    measured_points_ : dict of int to dict of str to float
-        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
-        They are measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; without either, there is no such attribute. The speed depends
-        on the machine, `device` and `dtype` of the measurement.
+    {measured_points_}
 
-    n_iter_ : int
-        Number of epochs of the training.
+    {n_iter_}
 
     n_features_in_ : int
         Number of pixels; only where `fit` was given flat images.
@@ -188,8 +155,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
     Notes
     -----
-    Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction depends
-    on the rows in its mixture: invariance to the order of the samples and to the batch size.
+    {notes.invariance}
 
     Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
     statistics of the network again from training images, for the operating points and for half, a
@@ -299,14 +265,11 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         y : array-like of shape (n_samples,), default=None
             The labels, of any type. None takes those of the dataset.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the images. An image of weight 2 counts as two copies of it, one of weight 0
-            is left out. Weights that are not integers, or above 10 on average, weight the loss.
+        {fit.sample_weight}
 
         Returns
         -------
-        MuxImageClassifier
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+        {fit.returns}
 
         Raises
         ------

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from muxlearn import prediction
+from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number, check_parameters
 from muxlearn.prediction import choose_points, measure_points
 from muxlearn.rows import take_rows
@@ -28,6 +29,7 @@ HOW_TO_MEASURE = (
 )
 
 
+@fill_docs()
 def measure_operating_points(
     estimator: Any,
     X: Any,
@@ -48,11 +50,9 @@ def measure_operating_points(
     X : sequence of length n_samples
         Rows as `predict` takes them.
 
-    y : sequence of length n_samples
-        The true labels, or the tags of each sentence.
+    {score.y}
 
-    sample_weight : array-like of shape (n_samples,), default=None
-        Weights of the rows in the score.
+    {score.sample_weight}
 
     n_mux : int or tuple of int, default=None
         The operating points to measure. None stands for those that the estimator was trained at,

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from muxlearn import prediction
+from muxlearn._docs import fill_docs
 
 __all__ = ["predict_dataset", "predict_iter"]
 
 
+@fill_docs()
 def predict_iter(
     estimator: Any,
     X: Iterable[Any],
@@ -28,16 +30,13 @@ def predict_iter(
         Rows as in `fit`. They are read as results are requested, up to two windows of some
         thousand rows ahead. Mixtures are planned within a window.
 
-    n_mux, n_passes
-        As in `predict`.
+    {predict.n_mux}
 
-    groups : iterable, default=None
-        One group label for each row. Rows of different groups never share a mixture. Windows
-        depend on the order of the stream, so that rows of other groups may change which rows of
-        its own group a row shares a mixture with.
+    {stream.groups}
 
-    method : {"predict", "predict_proba"}, default="predict"
-        What to yield.
+    {predict.n_passes}
+
+    {stream.method}
 
     Yields
     ------
@@ -47,6 +46,7 @@ def predict_iter(
     return estimator.predictor_.predict_iter(X, n_mux, groups, n_passes, method)
 
 
+@fill_docs()
 def predict_dataset(
     estimator: Any,
     dataset: Any,
@@ -74,18 +74,18 @@ def predict_dataset(
         so on, in the order of the rows, with the columns `keep` and "prediction" or
         "probabilities". ``pandas.read_parquet(output)`` reads it back.
 
-    column : str or (str, str), default=None
-        The column of the rows, or two for pairs of texts. None takes the only column, or "text".
+    {dataset.column}
 
-    groups : str, default=None
-        The column of the groups; rows of different groups never share a mixture.
+    {dataset.groups}
 
     keep : sequence of str, default=()
         Columns to copy to the output, such as the key of a row.
 
-    n_mux, n_passes
-        As in `predict`. Operating points that are measured anew may choose another `n_mux`,
-        with which the parts in `output` were not made.
+    {predict.n_mux}
+        Operating points that are measured anew may choose another `n_mux`, with which the parts in
+        `output` were not made.
+
+    {predict.n_passes}
 
     method : {"predict", "predict_proba"}, default="predict"
         What to write. Probabilities are lists in the order of `classes_`; a tagger writes a list

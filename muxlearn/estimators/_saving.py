@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from sklearn.utils.validation import check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._version import __version__
 from muxlearn.architectures import flatten, unflatten
 from muxlearn.persistence import (
@@ -86,16 +87,16 @@ def saved_config(estimator: Any) -> dict[str, Any]:
     }
 
 
+@fill_docs()
 def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     """Load an estimator that `save` has written; nothing is unpickled.
 
     Parameters
     ----------
     folder : str or path
+        The folder that `save` or `save_pretrained` has written.
 
-    **moved
-        `backbone` for a `MuxTextClassifier` with architecture="revmux": the folder or name of
-        the encoder, if it is no longer that of `fit`.
+    {load.moved}
 
     Returns
     -------

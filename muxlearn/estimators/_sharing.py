@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._version import __version__
 from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_card
 from muxlearn.persistence import CONFIG, FILES, FormatError, find_folder, read_config
@@ -72,6 +73,7 @@ def save_pretrained(
     _write_card(card, Path(folder))
 
 
+@fill_docs()
 def from_pretrained(
     cls: Any,
     name_or_folder: str | os.PathLike,
@@ -90,20 +92,16 @@ def from_pretrained(
         A folder that `save` or `save_pretrained` has written, or the name of a repository on
         the hub, such as ``"user/name"``, that `push_to_hub` has uploaded to.
 
-    revision : str, default=None
-        Branch, tag or commit on the hub.
+    {hub.revision}
 
-    cache_dir : str or path, default=None
-        The hub's cache; None leaves it to HF_HOME.
+    {hub.cache_dir}
 
-    local_files_only : bool, default=False
-        Whether to look into the cache only.
+    {hub.local_files_only}
 
     token : str or bool, default=None
         A token for a private repository. None takes the one of ``hf auth login``.
 
-    **moved
-        As in `load`.
+    {load.moved}
 
     Returns
     -------

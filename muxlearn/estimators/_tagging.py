@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures import Architecture
 from muxlearn.estimators._fitting import fit
@@ -23,6 +24,7 @@ from muxlearn.tasks import TagsTask
 __all__ = ["MuxTokenTagger"]
 
 
+@fill_docs(row="sentence", rows="sentences", n_rows="n_sentences", labels="tags")
 class MuxTokenTagger(MuxTextEstimator):
     """Tag the tokens of sentences, `n_mux` sentences in one pass of the encoder.
 
@@ -34,36 +36,16 @@ class MuxTokenTagger(MuxTextEstimator):
 
     Parameters
     ----------
-    n_mux : int, default=10
-        Number of sentences in a mixture, which is the model's number of slots, its capacity. 1 is
-        the plain encoder without multiplexer and demultiplexer.
+    {n_mux}
+        1 is the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
         less common parameters, searched as ``architecture__lexical_size``.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
-            default="subspace"
-        How the sentences of a mixture are marked before they are added up.
+    {multiplexer}
 
-        - "subspace": every slot writes into its own dimensions through a learned projection. It
-          costs nothing at prediction.
-        - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
-        - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
-        - "binary": every slot keeps its own stretch of the dimensions ([1]_).
-        - "identity": no mark at all, for ablations.
-        - "contextual": attention over the tokens of each sentence, a Gaussian key, and attention
-          over the slots at each position ([2]_, section 3). Both layers run on every slot
-          instead of once for the mixture. The speed-up therefore stays below half the number of
-          the encoder's layers at any `n_mux`.
-
-    demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
-        How a slot's vector is recovered.
-
-        - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
-        - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
-          section 3.3). It is slower, since sequences grow by `n_mux`.
-        - "mlp": each slot has its own layer ([1]_, section 3.3).
+    {demultiplexer}
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
@@ -108,98 +90,62 @@ class MuxTokenTagger(MuxTextEstimator):
         pieces of single sentences from the mixture ([1]_, eq. 3). "auto" is 5, or 0 if `backbone`
         is warmed up already. None is the same as 0. ``n_mux=1`` has no warm-up.
 
-    operating_points : tuple of int, default=None
-        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
-        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
+    {operating_points}
 
-    max_epochs : int, default=10
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
-        that the model sees each sentence `n_mux` times an epoch, each time among others. With 0
-        the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds and
-        initialises the model.
+    {max_epochs}
+        With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
+        and initialises the model.
 
-    batch_size : int, default=32
-        Mixtures in a batch, in training and prediction.
+    {batch_size}
 
-    lr : float or "auto", default="auto"
-        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+    {lr}
         "auto" is 5e-4 for an encoder from scratch or the packaged one, and 1e-4 for others. New
         layers around an encoder that is not from scratch learn at five times its rate.
 
-    optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
-        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
-        a decay of 0.01 on weight matrices.
+    {optimizer}
 
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the tags in the loss; "balanced" gives every tag the same total weight.
+    {class_weight}
 
-    early_stopping : bool or int, default=False
-        Whether to set aside a part of the sentences and stop when the loss on it has not
-        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
-        also measures the operating points on that part, in the time of a few predictions of it
-        (see `measured_points_`).
+    {early_stopping}
 
-    validation_fraction : float, default=0.1
-        The fraction of the sentences to set aside with `early_stopping`.
+    {validation_fraction}
 
-    warm_start : bool, default=False
-        Whether `fit` continues from the last `fit`, with the same tokenizer, weights and classes
-        and without a second warm-up.
+    {warm_start}
 
-    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
-        float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
+    {dtype}
 
-    device : str or torch.device, default="auto"
-        The device to compute on. "auto" uses a GPU if there is one.
+    {device}
 
-    compile : bool, default=False
-        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
-        pays off in long runs.
+    {compile}
 
-    callbacks : list of skorch callbacks, default=None
-        Callbacks of the training, not of the warm-up. Copies are used. An `LRScheduler` replaces
-        the schedule that `lr` describes. Scoring callbacks see each validation token once.
+    {callbacks}
 
-    random_state : int, RandomState instance or None, default=None
-        Seeds the initial weights, the composition of mixtures and dropout.
+    {random_state}
 
-    verbose : int, default=0
-        1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+    {verbose}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_tags,)
-        The tags, sorted.
+    {classes_}
 
     scheme_ : {"IOB2", "IOBES"} or None
         The form of the tags where they mark entities.
 
-    net_ : skorch.NeuralNet
-        The skorch net that was trained.
+    {net_}
 
     module_ : torch.nn.Module
         The fitted module: takes `input_ids`, `attention_mask` and `tagged` of ``k * n_mux`` rows
         and returns the logits of the tagged pieces in the same order.
 
-    tokenizer_ : tokenizers.Tokenizer
-        The tokenizer.
+    {tokenizer_}
 
-    history_ : skorch.history.History
-        Losses of the training, epoch by epoch.
+    {history_}
 
-    warm_up_history_ : skorch.history.History or None
-        Losses and retrieval accuracy of the warm-up.
+    {warm_up_history_}
 
-    measured_points_ : dict of int to dict of str to float
-        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
-        They are measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; without either, there is no such attribute. The speed depends
-        on the machine, `device` and `dtype` of the measurement.
+    {measured_points_}
 
-    n_iter_ : int
-        Number of epochs of the training, without the warm-up.
+    {n_iter_}
 
     See Also
     --------
@@ -215,17 +161,9 @@ class MuxTokenTagger(MuxTextEstimator):
     `from_reference` loads a tagger that the authors of [1]_ or [2]_ have published. If the names of
     its tags mark entities, they are assumed to follow each other legally.
 
-    A `backbone` that they have published gives the initial weights of the encoder, the multiplexer
-    and the demultiplexer, which keep their authors' arithmetic (see `from_reference`). The last
-    layer is new. `n_mux` must be that of the weights, which also set `multiplexer`,
-    `demultiplexer` and all sizes. There is no lexical path, and `warm_up` "auto" is 0. Every
-    sentence is padded to `max_length`: lower it for short ones. `lr` "auto" is the authors' 5e-5,
-    and five times that for the last layer.
+    {notes.published}
 
-    Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a sentence into every slot of
-    its own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those of
-    `k` passes in full mixtures, each time among other sentences and in another slot. The code of
-    [2]_ does the same with `k` copies of each sentence in a batch.
+    {notes.ensembling}
 
     References
     ----------
@@ -337,10 +275,7 @@ class MuxTokenTagger(MuxTextEstimator):
         y : sequence of sequences of tags, length n_sentences
             One tag for each token: strings, numbers or bools.
 
-        sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences. A sentence of weight 2 counts as two copies of it, one of
-            weight 0 is left out. Weights that are not integers, or above 10 on average, weight
-            the loss of their tokens.
+        {fit.sample_weight}
 
         unlabeled : sequence of sequences of str, default=None
             Sentences for the warm-up, and for the tokenizer if one is trained; None stands for
@@ -348,8 +283,7 @@ class MuxTokenTagger(MuxTextEstimator):
 
         Returns
         -------
-        MuxTokenTagger
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+        {fit.returns}
 
         Raises
         ------
@@ -391,19 +325,13 @@ class MuxTokenTagger(MuxTextEstimator):
 
         Parameters
         ----------
-        X : sequence of sequences of str, length n_sentences
-            As in `fit`; a single sentence is enough.
+        {predict.X}
 
-        n_mux : int, default=None
-            Sentences in a mixture, from 1 to the model's capacity, the default. With
-            fewer, a sentence fills several slots and their predictions are averaged, which is
-            slower and more accurate. `fastest_point` returns the fastest that is accurate enough.
+        {predict.n_mux}
 
-        groups : array-like of shape (n_sentences,), default=None
-            Sentences of different groups (tenants, say) never share a mixture.
+        {predict.groups}
 
-        n_passes : int, default=1
-            Number of predictions, each in other mixtures. Their probabilities are averaged.
+        {predict.n_passes}
 
         Returns
         -------
@@ -423,8 +351,13 @@ class MuxTokenTagger(MuxTextEstimator):
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
+        {predict.X}
+
+        {predict.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
 
         Returns
         -------
@@ -447,15 +380,19 @@ class MuxTokenTagger(MuxTextEstimator):
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
+        {predict.X}
 
         y : sequence of sequences of tags
             The true tags. A tag that was not in the training is never predicted, which a warning
             says.
 
-        sample_weight : array-like of shape (n_sentences,), default=None
-            Weights of the sentences.
+        {score.sample_weight}
+
+        {predict.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
 
         Returns
         -------

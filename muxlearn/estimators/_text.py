@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
 from muxlearn.backbones import Scratch
@@ -29,6 +30,7 @@ from muxlearn.rows import (
 __all__ = ["MuxTextClassifier"]
 
 
+@fill_docs(row="text", rows="texts")
 class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
@@ -41,9 +43,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     Parameters
     ----------
-    n_mux : int, default=10
-        Number of texts in a mixture, which is the model's number of slots, its capacity. 1 is
-        the plain encoder without multiplexer and demultiplexer.
+    {n_mux}
+        1 is the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         The network: an object of `muxlearn.architectures`, or the string that stands for its
@@ -62,28 +63,9 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         estimator that the network does not use, such as `multiplexer` with "mimoformer", raises
         an error.
 
-    multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
-            default="subspace"
-        How the texts of a mixture are marked before they are added up by "tmux".
+    {multiplexer}
 
-        - "subspace": every slot writes into its own dimensions through a learned projection. It
-          costs nothing at prediction.
-        - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
-        - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
-        - "binary": every slot keeps its own stretch of the dimensions ([1]_).
-        - "identity": no mark at all, for ablations.
-        - "contextual": attention over the tokens of each text, a Gaussian key, and attention over
-          the slots at each position ([2]_, section 3). Both layers run on every slot instead of
-          once for the mixture. The speed-up therefore stays below half the number of the
-          encoder's layers at any `n_mux`.
-
-    demultiplexer : {"rsa", "index", "mlp"}, default="rsa"
-        How "tmux" recovers a slot's vector.
-
-        - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
-        - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
-          section 3.3). It is slower, since sequences grow by `n_mux`.
-        - "mlp": each slot has its own layer ([1]_, section 3.3).
+    {demultiplexer}
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
@@ -124,99 +106,65 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         "revmux" has no warm-up. "auto" is 5, or 0 if `backbone` is warmed up already. None is the
         same as 0. ``n_mux=1`` needs no warm-up and has none.
 
-    operating_points : tuple of int, default=None
-        Values of `n_mux` that one model is trained for, each in an equal share of the steps. None
-        trains at `n_mux` only. `predict` accepts any value up to `n_mux` in both cases.
+    {operating_points}
+
         "mimoformer" runs on parts of its grid that divide it: (4, 4) has 1, 2, 4, 8 and 16.
         "revmux" has the powers of two. For any other value, `predict` uses the next lower one.
         With "revmux", the layers below `mux_layer` read a text in several slots only once.
 
-    max_epochs : int, default=10
-        Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
-        that the model sees each text `n_mux` times an epoch, each time among other texts. With 0
-        the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds and
-        initialises the model.
+    {max_epochs}
+        With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
+        and initialises the model.
 
-    batch_size : int, default=32
-        Mixtures in a batch, in training and prediction.
+    {batch_size}
 
-    lr : float or "auto", default="auto"
-        Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+    {lr}
         "auto" is 5e-4 for an encoder from scratch or the packaged one, 1e-4 for other encoders,
         and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
         that is trained already, the packaged one included, learn at five times its rate.
 
-    optimizer : Optimizer, str or class, default=None
-        The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`, which
-        sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with
-        a decay of 0.01 on weight matrices.
+    {optimizer}
 
-    class_weight : dict, "balanced" or None, default=None
-        Weights of the classes in the loss; "balanced" gives every class the same total weight.
+    {class_weight}
 
-    early_stopping : bool or int, default=False
-        Whether to set aside a part of the training texts and stop when the loss on it has not
-        improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit` then
-        also measures the operating points on that part, in the time of a few predictions of it
-        (see `measured_points_`).
+    {early_stopping}
 
-    validation_fraction : float, default=0.1
-        The fraction of the training texts to set aside with `early_stopping`.
+    {validation_fraction}
 
-    warm_start : bool, default=False
-        Whether `fit` continues from the last `fit`, with the same tokenizer, weights and classes
-        and without a second warm-up.
+    {warm_start}
 
-    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
-        Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU and
-        float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
+    {dtype}
 
-    device : str or torch.device, default="auto"
-        The device to compute on. "auto" uses a GPU if there is one.
+    {device}
 
-    compile : bool, default=False
-        Whether prediction runs through `torch.compile`. It needs a C++ compiler and only
-        pays off in long runs.
+    {compile}
 
-    callbacks : list of skorch callbacks, default=None
-        Callbacks of the training, not of the warm-up. Copies are used. An `LRScheduler` replaces
-        the schedule that `lr` describes. Scoring callbacks see each validation row once.
+    {callbacks}
 
-    random_state : int, RandomState instance or None, default=None
-        Seeds the initial weights, the composition of mixtures and dropout.
+    {random_state}
 
-    verbose : int, default=0
-        1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+    {verbose}
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+    {classes_}
 
-    net_ : skorch.NeuralNet
-        The skorch net that was trained.
+    {net_}
 
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
         returns their logits in the same order.
 
-    tokenizer_ : tokenizers.Tokenizer
-        The tokenizer, or the reader that replaces it for sequences of integers.
+    {tokenizer_}
+        For sequences of integers, the reader that takes its place.
 
-    history_ : skorch.history.History
-        Losses of the training, epoch by epoch.
+    {history_}
 
-    warm_up_history_ : skorch.history.History or None
-        Losses of the warm-up, and its retrieval accuracy.
+    {warm_up_history_}
 
-    measured_points_ : dict of int to dict of str to float
-        "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending order.
-        They are measured on the validation rows of `early_stopping` or by
-        `measure_operating_points`; without either, there is no such attribute. The speed depends
-        on the machine, `device` and `dtype` of the measurement.
+    {measured_points_}
 
-    n_iter_ : int
-        Number of epochs of the training, without the warm-up.
+    {n_iter_}
 
     See Also
     --------
@@ -226,20 +174,11 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     -----
     `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
 
-    A `backbone` that they have published gives the initial weights of the encoder, the multiplexer
-    and the demultiplexer, which keep their authors' arithmetic (see `from_reference`). The head
-    is new. `n_mux` must be that of the weights, which also set `multiplexer`, `demultiplexer` and
-    all sizes. There is no lexical path, and `warm_up` "auto" is 0. Every text is padded to
-    `max_length`: lower it for short ones. `lr` "auto" is the authors' 5e-5, and five times that
-    for the head.
+    {notes.published}
 
-    Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a text into every slot of its
-    own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those of `k`
-    passes in full mixtures, each time among other texts and in another slot. The code of [2]_ does
-    the same with `k` copies of each text in a batch.
+    {notes.ensembling}
 
-    Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction depends
-    on the rows in its mixture: invariance to the order of the samples and to the batch size.
+    {notes.invariance}
 
     References
     ----------
@@ -340,9 +279,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         y : array-like of shape (n_samples,)
             The labels, of any type.
 
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the texts. A text of weight 2 counts as two copies of it, one of weight 0 is
-            left out. Weights that are not integers, or above 10 on average, weight the loss.
+        {fit.sample_weight}
 
         unlabeled : sequence of str or of sequences of int, default=None
             Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
@@ -350,8 +287,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
         Returns
         -------
-        MuxTextClassifier
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+        {fit.returns}
 
         Raises
         ------

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
 from muxlearn.architectures import TMUX, Architecture, Built, load_published, make_text_architecture
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
@@ -28,6 +29,7 @@ __all__ = ["MuxTextEstimator"]
 Self = TypeVar("Self", bound="MuxTextEstimator")
 
 
+@fill_docs()
 class MuxTextEstimator(MuxEstimator):
     """Base class of the estimators that read texts."""
 
@@ -132,14 +134,11 @@ class MuxTextEstimator(MuxEstimator):
             The labels, in the order of the model's outputs. None takes those of the
             configuration, or ``0, 1, …`` if it has none.
 
-        revision : str, default=None
-            Branch, tag or commit on the hub.
+        {hub.revision}
 
-        cache_dir : str or path, default=None
-            The hub's cache; None leaves it to HF_HOME.
+        {hub.cache_dir}
 
-        local_files_only : bool, default=False
-            Whether to look into the cache only.
+        {hub.local_files_only}
 
         device, dtype, **params
             Parameters of the estimator. Those that describe the model are read from it; a given

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Integer
 from muxlearn.estimators import MuxEstimator
 from muxlearn.persistence import (
@@ -51,6 +52,7 @@ def require(*packages: str) -> None:
             ) from error
 
 
+@fill_docs()
 class OnnxModel:
     """Base class of exported models: a predictor without a torch module."""
 
@@ -69,6 +71,7 @@ class OnnxModel:
         Parameters
         ----------
         folder : str or path
+            The folder that `export_onnx` has written.
 
         n_threads : int, default=None
             Threads of a product; None takes all cores.
@@ -166,17 +169,13 @@ class OnnxModel:
 
         Parameters
         ----------
-        X : sequence of length n_samples
-            Rows as the estimator takes them.
+        {exported.X}
 
-        n_mux : int, default=None
-            Rows in a mixture, one of `operating_points`; None stands for the largest.
+        {exported.n_mux}
 
-        groups : array-like of shape (n_samples,), default=None
-            Rows of different groups (tenants, say) never share a mixture.
+        {predict.groups}
 
-        n_passes : int, default=1
-            Number of predictions, each in other mixtures. Their probabilities are averaged.
+        {predict.n_passes}
 
         Returns
         -------
@@ -195,8 +194,13 @@ class OnnxModel:
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
+        {exported.X}
+
+        {exported.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
 
         Returns
         -------
@@ -216,8 +220,17 @@ class OnnxModel:
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes, method
-            As in `MuxTextClassifier.predict_iter`.
+        X : iterable
+            Rows as the estimator takes them. They are read as results are requested, up to two
+            windows of some thousand rows ahead. Mixtures are planned within a window.
+
+        {exported.n_mux}
+
+        {stream.groups}
+
+        {predict.n_passes}
+
+        {stream.method}
 
         Returns
         -------
@@ -239,16 +252,21 @@ class OnnxModel:
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
+        {exported.X}
 
-        y : sequence of length n_samples
-            The true labels, or the tags of each sentence.
+        {score.y}
 
-        sample_weight : array-like of shape (n_samples,), default=None
+        {score.sample_weight}
+
+        {exported.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
 
         Returns
         -------
         float
+            The accuracy of a classifier; the measure of `MuxTokenTagger.score` for a tagger.
         """
         return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)

@@ -7,12 +7,14 @@ from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
+from muxlearn._docs import fill_docs
 from muxlearn.estimators import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.export._model import OnnxModel
 
 __all__ = ["OnnxMuxClassifier", "OnnxMuxTagger"]
 
 
+@fill_docs()
 class OnnxMuxClassifier(OnnxModel):
     """A `MuxTextClassifier` or `MuxImageClassifier` that predicts by onnxruntime.
 
@@ -22,17 +24,13 @@ class OnnxMuxClassifier(OnnxModel):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+    {classes_}
 
-    operating_points : tuple of int
-        The `n_mux` that were exported, descending.
+    {exported.operating_points}
 
-    n_mux : int
-        The largest of them.
+    {exported.n_mux_attribute}
 
-    dtype : {"float32", "int8"}
-        Of the weights.
+    {exported.dtype}
 
     Examples
     --------
@@ -54,8 +52,13 @@ class OnnxMuxClassifier(OnnxModel):
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
-            As in `predict`.
+        {exported.X}
+
+        {exported.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
 
         Returns
         -------
@@ -64,6 +67,7 @@ class OnnxMuxClassifier(OnnxModel):
         return self.predictor_.predict(X, n_mux, groups, n_passes, "decision_function")
 
 
+@fill_docs(labels="tags")
 class OnnxMuxTagger(OnnxModel):
     """A `MuxTokenTagger` that predicts by onnxruntime.
 
@@ -72,17 +76,13 @@ class OnnxMuxTagger(OnnxModel):
 
     Attributes
     ----------
-    classes_ : ndarray of shape (n_tags,)
-        The tags, sorted.
+    {classes_}
 
-    operating_points : tuple of int
-        The `n_mux` that were exported, descending.
+    {exported.operating_points}
 
-    n_mux : int
-        The largest of them.
+    {exported.n_mux_attribute}
 
-    dtype : {"float32", "int8"}
-        Of the weights.
+    {exported.dtype}
     """
 
     _estimators = (MuxTokenTagger,)

@@ -1,0 +1,353 @@
+"""Docstring entries that several classes or functions share, each written once.
+
+A docstring names an entry in braces, alone on a line, where the entry shall stand::
+
+    @fill_docs(row="text", rows="texts")
+    class MuxTextClassifier:
+        '''Classify texts.
+
+        {batch_size}
+
+        {lr}
+            "auto" is 5e-4 for an encoder from scratch.
+        '''
+
+Lines that follow with a deeper indentation, like the last one, continue the entry.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from string import Template
+from typing import Any, TypeVar
+
+__all__ = ["ENTRIES", "WORDS", "fill_docs"]
+
+Documented = TypeVar("Documented", bound=Callable[..., Any])
+
+#: What entries call the rows and their labels where `fill_docs` is given no other words. An entry
+#: may also hold `$default`, which is the parameter's default in the signature.
+WORDS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes"}
+
+ENTRIES = {
+    # Parameters of estimators
+    "n_mux": """
+        n_mux : int, default=$default
+            Number of $rows in a mixture, which is the model's number of slots, its capacity.
+        """,
+    "multiplexer": """
+        multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
+                default=$default
+            How the $rows of a mixture are marked before "tmux" adds them up.
+
+            - "subspace": every slot writes into its own dimensions through a learned projection. It
+              costs nothing at prediction.
+            - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
+            - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
+            - "binary": every slot keeps its own stretch of the dimensions ([1]_).
+            - "identity": no mark at all, for ablations.
+            - "contextual": attention over the tokens of each $row, a Gaussian key, and attention
+              over the slots at each position ([2]_, section 3). Both layers run on every slot
+              instead of once for the mixture. The speed-up therefore stays below half the number
+              of the encoder's layers at any `n_mux`.
+        """,
+    "demultiplexer": """
+        demultiplexer : {"rsa", "index", "mlp"}, default=$default
+            How "tmux" recovers a slot's vector.
+
+            - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
+            - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
+              section 3.3). It is slower, since sequences grow by `n_mux`.
+            - "mlp": each slot has its own layer ([1]_, section 3.3).
+        """,
+    "operating_points": """
+        operating_points : tuple of int, default=$default
+            Values of `n_mux` that one model is trained for, each in an equal share of the steps.
+            None trains at `n_mux` only. A prediction takes any value up to `n_mux` in both cases.
+        """,
+    "max_epochs": """
+        max_epochs : int, default=$default
+            Epochs of the training. An epoch has ``n_samples / batch_size`` steps at any `n_mux`, so
+            that the model sees each $row `n_mux` times an epoch, each time among other $rows.
+        """,
+    "batch_size": """
+        batch_size : int, default=$default
+            Mixtures in a batch, in training and prediction.
+        """,
+    "lr": """
+        lr : float or "auto", default=$default
+            Peak learning rate. It is reached after a tenth of the steps and falls linearly to 0.
+        """,
+    "optimizer": """
+        optimizer : Optimizer, str or class, default=$default
+            The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`,
+            which sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with a
+            decay of 0.01 on weight matrices and kernels.
+        """,
+    "class_weight": """
+        class_weight : dict, "balanced" or None, default=$default
+            Weights of the $labels in the loss; "balanced" gives all of them the same total weight.
+        """,
+    "early_stopping": """
+        early_stopping : bool or int, default=$default
+            Whether to set aside a part of the training $rows and stop when the loss on it has not
+            improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit`
+            then also measures the operating points on that part, in the time of a few predictions
+            of it (see `measured_points_`).
+        """,
+    "validation_fraction": """
+        validation_fraction : float, default=$default
+            The fraction of the training $rows to set aside with `early_stopping`.
+        """,
+    "warm_start": """
+        warm_start : bool, default=$default
+            Whether `fit` continues from the last `fit`, with the same weights, classes and
+            tokenizer or pixel statistics, and without a second warm-up.
+        """,
+    "dtype": """
+        dtype : {"auto", "float32", "bfloat16", "float16"}, default=$default
+            Precision of prediction, and of the products in training. "auto" is bfloat16 on a GPU
+            and float32 elsewhere. "float16" needs a GPU and trains in bfloat16.
+        """,
+    "device": """
+        device : str or torch.device, default=$default
+            The device to compute on. "auto" uses a GPU if there is one.
+        """,
+    "compile": """
+        compile : bool, default=$default
+            Whether prediction runs through `torch.compile`. It needs a C++ compiler and only pays
+            off in long runs.
+        """,
+    "callbacks": """
+        callbacks : list of skorch callbacks, default=$default
+            Callbacks of the training, not of a warm-up. Copies are used. An `LRScheduler` replaces
+            the schedule that `lr` describes. Scoring callbacks see each target of the validation
+            rows once.
+        """,
+    "random_state": """
+        random_state : int, RandomState instance or None, default=$default
+            Seeds all that is random: initial weights, the composition of mixtures, dropout and
+            augmentation.
+        """,
+    "verbose": """
+        verbose : int, default=$default
+            1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+        """,
+    # Attributes of estimators
+    "classes_": """
+        classes_ : ndarray of shape (n_$labels,)
+            The $labels, sorted.
+        """,
+    "net_": """
+        net_ : skorch.NeuralNet
+            The skorch net that was trained.
+        """,
+    "tokenizer_": """
+        tokenizer_ : tokenizers.Tokenizer
+            The tokenizer.
+        """,
+    "history_": """
+        history_ : skorch.history.History
+            Losses of the training, epoch by epoch.
+        """,
+    "warm_up_history_": """
+        warm_up_history_ : skorch.history.History or None
+            Losses of the warm-up, and its retrieval accuracy; None without a warm-up.
+        """,
+    "measured_points_": """
+        measured_points_ : dict of int to dict of str to float
+            "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending
+            order. They are measured on the validation rows of `early_stopping` or by
+            `measure_operating_points`; without either, there is no such attribute. The speed
+            depends on the machine, `device` and `dtype` of the measurement.
+        """,
+    "n_iter_": """
+        n_iter_ : int
+            Number of epochs of the training; those of a warm-up do not count.
+        """,
+    # Notes of estimators
+    "notes.published": """
+        A `backbone` that they have published gives the initial weights of the encoder, the
+        multiplexer and the demultiplexer, which keep their authors' arithmetic (see
+        `from_reference`). The last layer is new. `n_mux` must be that of the weights, which also
+        set `multiplexer`, `demultiplexer` and all sizes. There is no lexical path, and `warm_up`
+        "auto" is 0. Every $row is padded to `max_length`: lower it for short ones. `lr` "auto" is
+        the authors' 5e-5, and five times that for the last layer.
+        """,
+    "notes.ensembling": """
+        Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a $row into every slot of
+        its own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those
+        of `k` passes in full mixtures, each time among other $rows and in another slot. The code of
+        [2]_ does the same with `k` copies of each $row in a batch.
+        """,
+    "notes.invariance": """
+        Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction
+        depends on the rows in its mixture: invariance to the order of the samples and to the batch
+        size.
+        """,
+    # Training
+    "fit.sample_weight": """
+        sample_weight : array-like of shape ($n_rows,), default=None
+            Weights of the $rows. One of weight 2 counts as two copies of it, one of weight 0 is
+            left out. Weights that are not integers, or above 10 on average, weight the loss.
+        """,
+    "fit.returns": """
+        estimator
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+        """,
+    # Saved and published models
+    "load.moved": """
+        **moved
+            `backbone` for a `MuxTextClassifier` with architecture="revmux": the folder or name of
+            the encoder, if it is no longer that of `fit`.
+        """,
+    "hub.revision": """
+        revision : str, default=None
+            Branch, tag or commit on the hub.
+        """,
+    "hub.cache_dir": """
+        cache_dir : str or path, default=None
+            The hub's cache; None leaves it to HF_HOME.
+        """,
+    "hub.local_files_only": """
+        local_files_only : bool, default=False
+            Whether to look into the cache only.
+        """,
+    # Prediction
+    "predict.X": """
+        X : sequence of length $n_rows
+            The $rows, as in `fit`; a single one is enough.
+        """,
+    "predict.n_mux": """
+        n_mux : int, default=None
+            Number of $rows in a mixture, from 1 to the model's capacity, the default. With fewer, a
+            $row fills several slots and their predictions are averaged, which is slower and more
+            accurate. `fastest_point` returns the fastest `n_mux` that is accurate enough.
+        """,
+    "transform.n_mux": """
+        n_mux : int, default=None
+            Number of $rows in a mixture, from 1 to the capacity, the default. With fewer, a $row
+            fills several slots, which is slower and more accurate.
+        """,
+    "exported.X": """
+        X : sequence of length n_samples
+            Rows as the estimator takes them.
+        """,
+    "exported.n_mux": """
+        n_mux : int, default=None
+            Number of rows in a mixture, one of `operating_points`; None stands for the largest.
+        """,
+    "predict.groups": """
+        groups : array-like of shape ($n_rows,), default=None
+            The group of each $row. Members of different groups (tenants, say) never share a
+            mixture.
+        """,
+    "predict.n_passes": """
+        n_passes : int, default=1
+            Number of predictions, each in other mixtures. Their probabilities are averaged.
+        """,
+    "score.y": """
+        y : sequence of length n_samples
+            The true labels, or the tags of each sentence.
+        """,
+    "score.sample_weight": """
+        sample_weight : array-like of shape ($n_rows,), default=None
+            Weights of the $rows in the score.
+        """,
+    # Prediction of streams and of data sets
+    "stream.groups": """
+        groups : iterable, default=None
+            One group label for each row. Rows of different groups never share a mixture. Windows
+            depend on the order of the stream, so that rows of other groups may change which rows of
+            its own group a row shares a mixture with.
+        """,
+    "stream.method": """
+        method : {"predict", "predict_proba"}, default="predict"
+            What to yield.
+        """,
+    "dataset.column": """
+        column : str or (str, str), default=None
+            The column of the rows, or two for pairs of texts. None takes the only column, or
+            "text".
+        """,
+    "dataset.groups": """
+        groups : str, default=None
+            The column of the groups; rows of different groups never share a mixture.
+        """,
+    # Engines, which predict with a saved model
+    "engine.folder": """
+        folder : str or path
+            The folder of a saved model, at the same path on all machines.
+        """,
+    "engine.n_mux": """
+        n_mux : int, default=None
+            Number of rows in a mixture, from 1 to the model's capacity, the default.
+        """,
+    "engine.method": """
+        method : {"predict", "predict_proba"}, default="predict"
+            Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.
+        """,
+    # Exported models
+    "exported.operating_points": """
+        operating_points : tuple of int
+            The `n_mux` that were exported, descending.
+        """,
+    "exported.n_mux_attribute": """
+        n_mux : int
+            The largest of `operating_points`.
+        """,
+    "exported.dtype": """
+        dtype : {"float32", "int8"}
+            Precision of the weights.
+        """,
+}
+
+_PLACEHOLDER = re.compile(r"^([ ]*)\{([\w.]+)\}$", re.MULTILINE)
+
+
+def fill_docs(**words: str) -> Callable[[Documented], Documented]:
+    """Decorate a function, or a class and its methods: put entries where docstrings name them.
+
+    Parameters
+    ----------
+    **words
+        Take the place of `WORDS` in the entries.
+
+    Raises
+    ------
+    KeyError
+        There is no entry of a name, or an entry needs a word that is not there.
+    """
+
+    def fill(documented: Documented) -> Documented:
+        parts = vars(documented).values() if inspect.isclass(documented) else ()
+        methods = [getattr(part, "__func__", part) for part in parts]
+        each: Any
+        for each in (documented, *filter(inspect.isfunction, methods)):
+            # There is no docstring under `python -OO`.
+            if _PLACEHOLDER.search(each.__doc__ or ""):
+                each.__doc__ = _filled(each, WORDS | words)
+        return documented
+
+    return fill
+
+
+def _filled(documented: Callable[..., Any], words: Mapping[str, str]) -> str:
+    parameters = inspect.signature(documented).parameters
+
+    def entry(found: re.Match[str]) -> str:
+        indent, name = found.groups()
+        if name not in ENTRIES:
+            raise KeyError(f"{documented.__qualname__} asks for {{{name}}}, which is no entry")
+        default = {"default": _shown(parameters[name].default)} if name in parameters else {}
+        text = Template(inspect.cleandoc(ENTRIES[name])).substitute(words, **default)
+        return "\n".join(indent + line if line else line for line in text.split("\n"))
+
+    return _PLACEHOLDER.sub(entry, documented.__doc__ or "")
+
+
+def _shown(default: object) -> str:
+    return json.dumps(default) if isinstance(default, str) else repr(default)

@@ -1,0 +1,139 @@
+"""Docstring entries that classes share stand in one place, and are complete where they are read."""
+
+import ast
+import inspect
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger, distributed, export
+from muxlearn._docs import ENTRIES, WORDS, fill_docs
+from muxlearn.pretraining import MuxTextPretrainer
+
+PACKAGE = Path(__file__).parents[1] / "muxlearn"
+#: The folders and files whose classes and functions share entries.
+SHARING = ("estimators", "export", "distributed", "pretraining.py")
+
+ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
+OTHERS = (
+    export.OnnxMuxClassifier,
+    export.OnnxMuxTagger,
+    *(getattr(distributed, name) for name in distributed.__all__),
+)
+
+PLACEHOLDER = re.compile(r"^ *\{[\w.]+\}$", re.MULTILINE)
+# A numpydoc entry: its first line, then what is indented more deeply.
+ENTRY = re.compile(r"^(\w+ : [^\n]*)\n((?:[ ]+[^\n]*\n?|\n)+)", re.MULTILINE)
+
+
+def files():
+    for name in SHARING:
+        path = PACKAGE / name
+        yield from [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def written_docstrings():
+    """Yield the docstrings as they stand in the source, with their place."""
+    for file in files():
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                docstring = ast.get_docstring(node)
+                if docstring is not None:
+                    yield f"{file.relative_to(PACKAGE)}: {node.name}", docstring
+
+
+def entries_of(docstring):
+    return {
+        first.partition(" : ")[0]: f"{first} {' '.join(rest.split())}"
+        for first, rest in ENTRY.findall(docstring + "\n")
+    }
+
+
+def read_docstrings(owner):
+    """Yield the docstrings of a class and its methods, or of a function, as `help` shows them."""
+    parts = [owner]
+    if inspect.isclass(owner):
+        parts += [part for name, part in inspect.getmembers(owner) if not name.startswith("_")]
+    for part in parts:
+        if getattr(part, "__doc__", None):
+            yield inspect.cleandoc(part.__doc__)
+
+
+def test_no_entry_is_written_twice():
+    places = defaultdict(list)
+    for place, docstring in written_docstrings():
+        for entry in entries_of(docstring).values():
+            places[entry].append(place)
+    assert {entry: found for entry, found in places.items() if len(found) > 1} == {}
+
+
+@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=lambda owner: owner.__name__)
+def test_no_placeholder_is_left(owner):
+    for docstring in read_docstrings(owner):
+        assert PLACEHOLDER.findall(docstring) == []
+        assert "$" not in docstring
+
+
+def test_every_entry_is_used_more_than_once():
+    """One that is used once belongs into its docstring."""
+    used = defaultdict(int)
+    for _, docstring in written_docstrings():
+        for found in PLACEHOLDER.findall(docstring):
+            used[found.strip(" {}")] += 1
+    assert {name for name in ENTRIES if used[name] < 2} == set()
+
+
+@pytest.mark.parametrize("name", ["optimizer", "dtype", "device", "compile", "verbose", "net_"])
+def test_a_shared_entry_reads_the_same_in_every_estimator(name):
+    shown = {entries_of(inspect.cleandoc(owner.__doc__))[name] for owner in ESTIMATORS}
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("owner", ESTIMATORS, ids=lambda owner: owner.__name__)
+def test_every_parameter_has_an_entry_with_its_default(owner):
+    entries = entries_of(inspect.cleandoc(owner.__doc__))
+    for name, parameter in inspect.signature(owner).parameters.items():
+        first = entries[name].partition("default=")[2]
+        default = repr(parameter.default).replace("'", '"')
+        assert first.startswith(default), name
+
+
+def test_an_entry_takes_the_words_of_its_class():
+    @fill_docs(row="page", rows="pages")
+    class Reader:
+        """Read.
+
+        Parameters
+        ----------
+        {max_epochs}
+            More follows.
+        """
+
+        def __init__(self, max_epochs=7):
+            self.max_epochs = max_epochs
+
+        def fit(self):
+            """Fit.
+
+            {fit.sample_weight}
+            """
+
+    entry = entries_of(inspect.cleandoc(Reader.__doc__))["max_epochs"]
+    assert entry.startswith("max_epochs : int, default=7 ")
+    assert "the model sees each page" in entry
+    assert entry.endswith("among other pages. More follows.")
+    assert f"shape ({WORDS['n_rows']},)" in Reader.fit.__doc__
+    assert "Weights of the pages" in Reader.fit.__doc__
+
+
+def test_an_unknown_entry_is_an_error():
+    def fit():
+        """Fit.
+
+        {sample_weights}
+        """
+
+    with pytest.raises(KeyError, match=r"sample_weights.*which is no entry"):
+        fill_docs()(fit)
