@@ -1,6 +1,5 @@
 """ONNX graphs beside torch: the same plan, the same answers."""
 
-import json
 import pickle
 import shutil
 import sys
@@ -15,6 +14,7 @@ from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.persistence import FormatError
 from muxlearn.rows._texts import train_tokenizer
+from tests.persistence.folders import edit_config
 
 TOLERANCE = 1e-4
 
@@ -265,8 +265,7 @@ def test_a_lost_graph_is_noticed(folder, tmp_path):
 @pytest.mark.parametrize("points", [None, [], ["../../etc"], 3])
 def test_damaged_operating_points_are_noticed(folder, tmp_path, points):
     shutil.copytree(folder, tmp_path / "copy")
-    file = tmp_path / "copy" / "config.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "operating_points": points}))
+    edit_config(tmp_path / "copy", lambda config: config.update(operating_points=points))
     with pytest.raises(FormatError, match="its `operating_points` are"):
         OnnxMuxClassifier.load(tmp_path / "copy")
 

@@ -1,4 +1,3 @@
-import json
 import pickle
 import re
 from functools import partial
@@ -20,6 +19,7 @@ from muxlearn.persistence import FormatError
 from muxlearn.prediction import Predictor, _points
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.tasks import ClassesTask
+from tests.persistence.folders import edit_config
 
 TEXTS = [f"{noun} and {other}" for noun in ("snow", "sun", "goal") for other in "abcdefghij"]
 LABELS = ["weather"] * 20 + ["sport"] * 10
@@ -237,18 +237,14 @@ def test_they_survive_save_and_load(fitted, tmp_path):
 
 def test_a_folder_without_them_loads(unmeasured, tmp_path):
     unmeasured.save(tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    del config["measured_points"]
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    edit_config(tmp_path / "model", lambda config: config.pop("measured_points"))
     assert not hasattr(MuxTextClassifier.load(tmp_path / "model"), "measured_points_")
 
 
 @pytest.mark.parametrize("damaged", [[1], {"one": {}}, {"1": {"score": 1.0}}, {"1": 0.9}], ids=str)
 def test_damaged_ones_are_no_model(fitted, tmp_path, damaged):
     fitted.save(tmp_path / "model")
-    config = json.loads((tmp_path / "model" / "config.json").read_text())
-    config["measured_points"] = damaged
-    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    edit_config(tmp_path / "model", lambda config: config.update(measured_points=damaged))
     with pytest.raises(FormatError, match="do not make up a model"):
         MuxTextClassifier.load(tmp_path / "model")
 

@@ -1,6 +1,5 @@
 import copy
 import io
-import json
 import pickle
 import shutil
 import subprocess
@@ -14,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxTextClassifier
 from muxlearn.persistence import FormatError
+from tests.persistence.folders import edit_config
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -41,13 +41,6 @@ def fitted(tiny):
 def folder(fitted, tmp_path):
     fitted.save(tmp_path / "model")
     return tmp_path / "model"
-
-
-def edit_config(folder, edit):
-    file = folder / "config.json"
-    config = json.loads(file.read_text())
-    edit(config)
-    file.write_text(json.dumps(config))
 
 
 # What comes back

@@ -1,7 +1,6 @@
 """`MuxTextClassifier(architecture="revmux")`."""
 
 import copy
-import json
 import pickle
 import re
 import shutil
@@ -23,6 +22,7 @@ from muxlearn.nn.revmux import RevMuxClassifier
 from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training import Optimizer
+from tests.persistence.folders import edit_config
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -289,9 +289,7 @@ def test_nothing_else_can_be_changed_in_loading(untrained, tmp_path):
 
 def test_a_config_without_the_fingerprint_is_damaged(untrained, tmp_path):
     untrained().save(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    del config["backbone_sha256"]
-    (tmp_path / "config.json").write_text(json.dumps(config))
+    edit_config(tmp_path, lambda config: config.pop("backbone_sha256"))
     with pytest.raises(FormatError, match="do not make up a model"):
         MuxTextClassifier.load(tmp_path)
 

@@ -23,6 +23,7 @@ from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
 from muxlearn.nn.patches import WORDS, Point
+from muxlearn.persistence import replace_files
 
 __all__ = [
     "POINTS",
@@ -398,12 +399,10 @@ def write_parts(
         "sizes": json.dumps(encoder_arguments(encoder)),
     }
     content = save(compress(student.state_dict()), metadata=metadata)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, start in enumerate(range(0, len(content), most_bytes)):
-        part = folder / f"encoder.safetensors.{number:02d}"
-        temporary = part.with_suffix(".tmp")
-        temporary.write_bytes(content[start : start + most_bytes])
-        temporary.replace(part)
+    with replace_files(folder) as staged:
+        for number, start in enumerate(range(0, len(content), most_bytes)):
+            part = staged / f"encoder.safetensors.{number:02d}"
+            part.write_bytes(content[start : start + most_bytes])
 
 
 def read_parts(folder: Path) -> MuxSequenceEmbedder:

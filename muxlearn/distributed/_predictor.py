@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import muxlearn
 from muxlearn._params import Choice
-from muxlearn.persistence import CONFIG, FormatError
+from muxlearn.persistence import CONFIG, FormatError, read_file
 from muxlearn.prediction import (
     arrow_column,
     choose_columns,
@@ -178,7 +178,7 @@ def open_folder(
     if not methods.accepts(method):
         raise methods.complain("method", method)
     path = Path(folder).resolve()
-    if not (path / CONFIG).is_file():
+    if read_file(path, CONFIG) is None:
         raise FileNotFoundError(f"there is no saved model in {str(path)!r}")
     digest = _digest(path)
     with _lock:
@@ -194,14 +194,15 @@ def open_folder(
 
 
 def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()
+    return hashlib.sha256(read_file(folder, CONFIG) or b"").hexdigest()
 
 
 @lru_cache(maxsize=1)
 def _load(folder: str, digest: str) -> Predictor:
     path = Path(folder)
     where = f"the worker {os.getpid()} on {platform.node()!r}"
-    if not (path / CONFIG).is_file():
+    config = read_file(path, CONFIG)
+    if config is None:
         raise FileNotFoundError(
             f"{where} has no model in {folder!r}; put the folder where all machines see it under "
             "that path, or copy it to each of them"
@@ -212,7 +213,7 @@ def _load(folder: str, digest: str) -> Predictor:
             "give each version a folder of its own"
         )
     try:
-        name = json.loads((path / CONFIG).read_bytes())["estimator"]
+        name = json.loads(config)["estimator"]
     except (KeyError, TypeError, ValueError):
         name = None
     if name not in muxlearn.__all__:

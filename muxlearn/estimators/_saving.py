@@ -29,7 +29,7 @@ from muxlearn.prediction import (
     restore_predictor,
 )
 
-__all__ = ["load", "save", "saved_config"]
+__all__ = ["load", "save", "saved_config", "write_estimator"]
 
 
 def save(estimator: Any, folder: str | os.PathLike) -> None:
@@ -39,8 +39,10 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     ----------
     folder : str or path
         The folder for `config.json`, `model.safetensors` and, for a text estimator,
-        `tokenizer.json`. Callbacks, transforms of images and the state of a random number
-        generator are not saved.
+        `tokenizer.json`. A model in it is replaced in one step: it can be loaded at any moment, and
+        if the process is killed or the disk is full, the former model is still there. Other files
+        stay. Callbacks, transforms of images and the state of a random number generator are not
+        saved.
 
     Raises
     ------
@@ -49,6 +51,23 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     TypeError
         A label is neither a string, a number nor a bool, or the module was given as an object,
         which is code.
+    OSError
+        The folder cannot be written, or the disk is full.
+    """
+    write_estimator(estimator, folder)
+
+
+def write_estimator(
+    estimator: Any, folder: str | os.PathLike, beside: Mapping[str, bytes] | None = None
+) -> None:
+    """Save the fitted estimator, and files beside it in the same step.
+
+    Parameters
+    ----------
+    estimator : MuxEstimator
+    folder : str or path
+    beside : mapping of str to bytes, default=None
+        By the files' names.
     """
     check_is_fitted(estimator)
     config = saved_config(estimator)
@@ -62,7 +81,7 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     tensors |= {
         ARRAY + name: torch.tensor(array) for name, array in estimator._task.arrays().items()
     }
-    write_folder(folder, config, tensors, estimator._reader.files())
+    write_folder(folder, config, tensors, estimator._reader.files(), beside)
 
 
 def saved_config(estimator: Any) -> dict[str, Any]:

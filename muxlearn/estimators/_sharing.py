@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._docs import fill_docs
 from muxlearn._version import __version__
 from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_card
+from muxlearn.estimators._saving import write_estimator
 from muxlearn.persistence import CONFIG, FILES, FormatError, find_folder, read_config
 
 if TYPE_CHECKING:
@@ -69,8 +70,7 @@ def save_pretrained(
     check_is_fitted(estimator)
     name = Path(folder).resolve().name
     card = model_card(estimator, name, scores=scores, dataset=dataset, metadata=metadata)
-    estimator.save(folder)
-    _write_card(card, Path(folder))
+    write_estimator(estimator, folder, _card_file(card, Path(folder)))
 
 
 @fill_docs()
@@ -201,7 +201,8 @@ def push_to_hub(
             # The hub completes a name without a user.
             repo_id = api.create_repo(repo_id, private=private, exist_ok=True).repo_id
             _fetch_card(api, repo_id, branch, folder)
-            _write_card(card(repo_id), Path(folder))
+            for name, data in _card_file(card(repo_id), Path(folder)).items():
+                Path(folder, name).write_bytes(data)
             # `upload_folder` may spread a model's files over several commits.
             commit = api.create_commit(
                 repo_id,
@@ -249,8 +250,8 @@ def _fetch_card(api: HfApi, repo_id: str, branch: str | None, folder: str) -> No
         api.hf_hub_download(repo_id, CARD, revision=branch, local_dir=folder)
 
 
-def _write_card(card: ModelCard, folder: Path) -> None:
-    """Write a card, unless there is one that is somebody's own."""
+def _card_file(card: ModelCard, folder: Path) -> dict[str, bytes]:
+    """Return a card by the name of its file; nothing where there is one that is somebody's own."""
     file = folder / CARD
     if file.is_file() and not is_generated(file):
         warnings.warn(
@@ -258,5 +259,5 @@ def _write_card(card: ModelCard, folder: Path) -> None:
             "it is left as it is, and what it says of the model may be out of date",
             stacklevel=3,
         )
-        return
-    card.save(file)
+        return {}
+    return {CARD: str(card).encode()}

@@ -21,6 +21,7 @@ from muxlearn.persistence import (
     existing_folder,
     parse_config,
     read_contents,
+    read_whole,
 )
 from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
 
@@ -92,11 +93,9 @@ class OnnxModel:
         if n_threads is not None and not Integer(1).accepts(n_threads):
             raise Integer(1).complain("n_threads", n_threads)
         folder = existing_folder(folder)
-        config = cls._read_config(folder)
+        config, contents = read_whole(folder, lambda: cls._read(folder))
         require("onnxruntime")
         points = config["operating_points"]
-        extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
-        contents = read_contents(folder, config, [*map(graph_name, points), *extra])
         runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
         files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
         try:
@@ -113,6 +112,13 @@ class OnnxModel:
                 f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
                 f"{error})"
             ) from error
+
+    @classmethod
+    def _read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+        config = cls._read_config(folder)
+        extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
+        graphs = map(graph_name, config["operating_points"])
+        return config, read_contents(folder, config, [*graphs, *extra])
 
     @classmethod
     def _read_config(cls, folder: Path) -> dict[str, Any]:

@@ -1,9 +1,12 @@
 """Fitted estimators as folders: data, not code.
 
-A folder holds `config.json` (parameters, labels, sizes), `model.safetensors` (the weights) and, of
-a text estimator, `tokenizer.json`. Loading one unpickles nothing.
+A folder holds `config.json` (parameters, labels, sizes, the checksums of all files), the weights in
+`model.safetensors` and, of a text estimator, `tokenizer.json`. Loading one unpickles nothing, and
+what is written replaces the former in one step.
 """
 
+from muxlearn.persistence._atomic import open_file as open_file
+from muxlearn.persistence._atomic import replace_files as replace_files
 from muxlearn.persistence._encoding import decode_labels as decode_labels
 from muxlearn.persistence._encoding import decode_params as decode_params
 from muxlearn.persistence._encoding import encode_labels as encode_labels
@@ -20,7 +23,9 @@ from muxlearn.persistence._folders import (
     parse_config,
     read_config,
     read_contents,
+    read_file,
     read_folder,
+    read_whole,
     write_contents,
     write_folder,
 )
@@ -43,7 +48,9 @@ __all__ = [
     "parse_config",
     "read_config",
     "read_contents",
+    "read_file",
     "read_folder",
+    "read_whole",
     "write_contents",
     "write_folder",
 ]

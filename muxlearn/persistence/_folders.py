@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from muxlearn.persistence._atomic import changes_of, locked, open_file, write_files
 from muxlearn.persistence._encoding import plain
 from muxlearn.persistence._version1 import upgrade
 
@@ -24,7 +25,9 @@ __all__ = [
     "parse_config",
     "read_config",
     "read_contents",
+    "read_file",
     "read_folder",
+    "read_whole",
     "write_contents",
     "write_folder",
 ]
@@ -48,6 +51,11 @@ _WEIGHTS = "model.safetensors"
 #: The names of all files that a saved model may have.
 FILES = (CONFIG, _WEIGHTS, TOKENIZER)
 
+#: How often a reader tries again where others save, before it keeps them from it.
+_N_TRIES = 8
+
+T = TypeVar("T")
+
 
 class FormatError(ValueError):
     """A folder is not a model of this library, or not a whole one."""
@@ -58,8 +66,9 @@ def write_folder(
     config: dict[str, Any],
     tensors: dict[str, Any],
     files: Mapping[str, str],
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write a model; the configuration comes last, so that a broken write is seen as one.
+    """Write a model in one step.
 
     Parameters
     ----------
@@ -71,27 +80,33 @@ def write_folder(
         The weights, on the CPU.
     files : mapping of str to str
         What else there is, by name: nothing, or `TOKENIZER`.
+    beside : mapping of str to bytes, default=None
+        As in `write_contents`.
     """
     from safetensors.torch import save
 
     contents = {_WEIGHTS: save(tensors), **{name: text.encode() for name, text in files.items()}}
-    write_contents(
-        folder, {"format": _FORMAT, "format_version": FORMAT_VERSION, **config}, contents
-    )
+    config = {"format": _FORMAT, "format_version": FORMAT_VERSION, **config}
+    write_contents(folder, config, contents, beside)
 
 
 def write_contents(
-    folder: str | os.PathLike, config: dict[str, Any], contents: Mapping[str, bytes]
+    folder: str | os.PathLike,
+    config: dict[str, Any],
+    contents: Mapping[str, bytes],
+    beside: Mapping[str, bytes] | None = None,
 ) -> None:
-    """Write files and, last, the configuration with their checksums.
+    """Write files and the configuration, with the checksums of all of them, in one step.
 
     Parameters
     ----------
     folder : str or path
-        The folder, created if needed. Files of the same names in it are replaced.
+        The folder, created if needed. Files of the same names in it are replaced, others stay.
     config : dict
     contents : mapping of str to bytes
         By the files' names.
+    beside : mapping of str to bytes, default=None
+        Files that a user may change, and that have no checksum.
 
     Raises
     ------
@@ -102,13 +117,57 @@ def write_contents(
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
-    config = {**config, "sha256": checksums}
-    contents = {**contents, CONFIG: json.dumps(config, indent=1, default=plain).encode()}
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, data in contents.items():
-        part = folder / f".{name}.part"
-        part.write_bytes(data)
-        part.replace(folder / name)
+    # As a reader sees it: some keys and values become strings.
+    config = json.loads(json.dumps({**config, "sha256": checksums}, default=plain))
+    checksums = {CONFIG: _digest(config), **checksums}
+    described = json.dumps({**config, "sha256": checksums}, indent=1)
+    write_files(folder, {**contents, CONFIG: described.encode(), **(beside or {})})
+
+
+def read_whole(folder: str | os.PathLike, read: Callable[[], T]) -> T:
+    """Read several files of a folder, from the beginning where a save has come between.
+
+    Parameters
+    ----------
+    folder : str or path
+    read : callable
+        Takes nothing and returns what it has read; raises a `FormatError` where files do not
+        belong together.
+
+    Returns
+    -------
+    object
+        As `read` has returned it.
+    """
+    folder = Path(folder)
+    for _ in range(_N_TRIES):
+        before = changes_of(folder, CONFIG)
+        try:
+            return read()
+        except FormatError:
+            if changes_of(folder, CONFIG) == before:
+                raise
+    with locked(folder):
+        return read()
+
+
+def read_file(folder: str | os.PathLike, name: str) -> bytes | None:
+    """Read a file, None where there is no such file.
+
+    Parameters
+    ----------
+    folder : str or path
+    name : str
+
+    Returns
+    -------
+    bytes or None
+    """
+    file = open_file(folder, name)
+    if file is None:
+        return None
+    with file:
+        return file.read()
 
 
 def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) -> dict[str, bytes]:
@@ -134,28 +193,28 @@ def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) ->
     """
     contents = {}
     for name in names:
-        file = folder / name
-        if not file.is_file():
+        data = read_file(folder, name)
+        if data is None:
             raise FormatError(f"{str(folder)!r} is not complete: {name} is missing")
-        contents[name] = file.read_bytes()
-        if hashlib.sha256(contents[name]).hexdigest() != config["sha256"].get(name):
+        contents[name] = data
+        if hashlib.sha256(data).hexdigest() != config["sha256"].get(name):
             raise FormatError(
-                f"{name} in {str(folder)!r} is not the file that was saved ({len(contents[name])} "
+                f"{name} in {str(folder)!r} is not the file that was saved ({len(data)} "
                 "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
             )
     return contents
 
 
 def read_folder(
-    folder: str | os.PathLike, estimator: str
+    folder: str | os.PathLike, estimator: str | None = None
 ) -> tuple[dict[str, Any], dict[str, Any], dict[str, str]]:
     """Read what `write_folder` wrote.
 
     Parameters
     ----------
     folder : str or path
-    estimator : str
-        Name of the class that asks.
+    estimator : str, default=None
+        Name of the class that asks; None takes a model of any.
 
     Returns
     -------
@@ -176,9 +235,13 @@ def read_folder(
     from safetensors.torch import load
 
     folder = existing_folder(folder)
-    config = read_config(folder, estimator)
-    names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
-    contents = read_contents(folder, config, names)
+
+    def read() -> tuple[dict[str, Any], dict[str, bytes]]:
+        config = read_config(folder, estimator)
+        names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
+        return config, read_contents(folder, config, names)
+
+    config, contents = read_whole(folder, read)
     try:
         tensors = load(contents.pop(_WEIGHTS))
     except SafetensorError as error:
@@ -202,14 +265,14 @@ def existing_folder(folder: str | os.PathLike) -> Path:
     return folder
 
 
-def read_config(folder: Path, estimator: str) -> dict[str, Any]:
+def read_config(folder: Path, estimator: str | None) -> dict[str, Any]:
     """Read what `write_folder` wrote about a model, and nothing else.
 
     Parameters
     ----------
     folder : Path
-    estimator : str
-        Name of the class that asks.
+    estimator : str or None
+        Name of the class that asks; None takes a model of any.
 
     Returns
     -------
@@ -218,17 +281,17 @@ def read_config(folder: Path, estimator: str) -> dict[str, Any]:
     Raises
     ------
     FormatError
-        The folder holds something else, a newer format, another estimator, or a damaged
-        configuration.
+        The folder holds something else, a newer format, another estimator, or a damaged or
+        changed configuration.
     """
     config = parse_config(folder)
     if config["format"] != _FORMAT:
         raise FormatError(
             f"{str(folder)!r} holds a model exported to ONNX, which cannot become a "
-            f"{estimator} again; load it with a class of muxlearn.export"
+            f"{estimator or 'model of torch'} again; load it with a class of muxlearn.export"
         )
     check_config(folder, config, FORMAT_VERSION)
-    if config["estimator"] != estimator:
+    if estimator is not None and config["estimator"] != estimator:
         raise FormatError(
             f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
             f"{config['estimator']}.load or .from_pretrained"
@@ -253,12 +316,12 @@ def parse_config(folder: Path) -> dict[str, Any]:
     FormatError
         There is none, or it is damaged or of something else.
     """
-    file = folder / CONFIG
-    if not file.is_file():
+    data = read_file(folder, CONFIG)
+    if data is None:
         raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
     try:
-        config = json.loads(file.read_bytes())
-    except ValueError as error:
+        config = json.loads(data)
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
     if not isinstance(config, dict) or config.get("format") not in FORMATS:
         raise FormatError(
@@ -282,7 +345,7 @@ def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
     Raises
     ------
     FormatError
-        It is of a newer version, or damaged.
+        It is of a newer version, damaged or changed.
     """
     version = config.get("format_version")
     if type(version) is not int or version < 1:
@@ -296,3 +359,16 @@ def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
     absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
     if absent:
         raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
+    # Folders of earlier versions have no checksum of their configuration.
+    if CONFIG in config["sha256"] and config["sha256"][CONFIG] != _digest(config):
+        raise FormatError(
+            f"{CONFIG} in {str(folder)!r} is not the file that was saved (wrong checksum): it was "
+            "changed; copy the folder anew"
+        )
+
+
+def _digest(config: Mapping[str, Any]) -> str:
+    """Return the checksum of a configuration, without its own entry, whatever its layout."""
+    others = {name: value for name, value in config["sha256"].items() if name != CONFIG}
+    text = json.dumps({**config, "sha256": others}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +18,7 @@ from muxlearn.architectures import (
 )
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import FormatError, decode_params, parse_config, read_folder
+from muxlearn.persistence import FormatError, decode_params, read_folder
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor
@@ -56,8 +55,7 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
     muxlearn.persistence.FormatError
         The folder holds something else, a newer format, or damaged files.
     """
-    name = parse_config(Path(folder))["estimator"]
-    config, tensors, files = read_folder(folder, name)
+    config, tensors, files = read_folder(folder)
     try:
         config = complete_config(config, files)
         params = unflatten({**decode_params(config["params"]), **moved})

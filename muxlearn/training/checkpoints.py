@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from skorch.callbacks import Callback
 from skorch.history import History
 from torch import nn
 
+from muxlearn.persistence import open_file, replace_files
 from muxlearn.training.net import MuxNet
 
 __all__ = ["KeepState", "fingerprint_of", "read_state", "take_up"]
@@ -75,8 +75,6 @@ class KeepState(Callback):
         self._save(net)
 
     def _save(self, net: MuxNet) -> None:
-        folder = Path(self.folder)
-        folder.mkdir(parents=True, exist_ok=True)
         epochs = [{**epoch, "batches": []} for epoch in net.history if "train_loss" in epoch]
         state = {
             "fingerprint": self.fingerprint,
@@ -86,9 +84,8 @@ class KeepState(Callback):
             "history": json.dumps(epochs, default=float),
             "rng_state": torch.get_rng_state(),
         }
-        part = folder / f".{_CHECKPOINT}.part"
-        torch.save(state, part)
-        part.replace(folder / _CHECKPOINT)
+        with replace_files(self.folder) as staged:
+            torch.save(state, staged / _CHECKPOINT)
         self.saved_ = time.monotonic()
 
 
@@ -109,9 +106,10 @@ def read_state(folder: str | os.PathLike | None, fingerprint: str) -> dict[str, 
     ValueError
         The checkpoint is of another training.
     """
-    if folder is None or not (file := Path(folder) / _CHECKPOINT).exists():
+    if folder is None or (file := open_file(folder, _CHECKPOINT)) is None:
         return None
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    with file:
+        state = torch.load(file, map_location="cpu", weights_only=True)
     if state["fingerprint"] != fingerprint:
         raise ValueError(
             f"`checkpoint` {str(folder)!r} is of a training with other texts or parameters; give "

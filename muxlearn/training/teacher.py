@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from muxlearn.nn.module import weights_digest
+from muxlearn.persistence import replace_files
 from muxlearn.rows import TokenTable, tokenize
 from muxlearn.training.progress import progress_bar
 
@@ -92,16 +93,21 @@ def ask_teacher(
     files = {"rows": (len(table), size), "tokens": (n_tokens, size)}
     if not with_tokens:
         del files["tokens"]
-    if not all((folder / f"{name}.npy").exists() for name in files):
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = {
-            name: np.lib.format.open_memmap(folder / f"{name}.part", "w+", np.float16, shape)
-            for name, shape in files.items()
-        }
-        _fill(teacher, table, starts, parts["rows"], parts.get("tokens"), device, verbose)
-        for name, part in parts.items():
-            part.flush()
-            (folder / f"{name}.part").replace(folder / f"{name}.npy")
+
+    def is_there() -> bool:
+        return all((folder / f"{name}.npy").exists() for name in files)
+
+    if not is_there():
+        # Another training may ask the same at this moment: the second one waits for its answers.
+        with replace_files(folder) as staged:
+            if not is_there():
+                parts = {
+                    name: np.lib.format.open_memmap(staged / f"{name}.npy", "w+", np.float16, shape)
+                    for name, shape in files.items()
+                }
+                _fill(teacher, table, starts, parts["rows"], parts.get("tokens"), device, verbose)
+                for part in parts.values():
+                    part.flush()
     kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in files}
     return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts)
 

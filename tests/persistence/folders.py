@@ -1,0 +1,16 @@
+"""Saved folders whose configuration is changed with its checksum."""
+
+import json
+
+from muxlearn.persistence._folders import _digest
+
+
+def edit_config(folder, edit):
+    """Change a configuration as one who also knows how to change its checksum."""
+    file = folder / "config.json"
+    config = json.loads(file.read_text())
+    edit(config)
+    checksums = config.get("sha256")
+    if isinstance(checksums, dict) and "config.json" in checksums:
+        checksums["config.json"] = _digest(config)
+    file.write_text(json.dumps(config))
