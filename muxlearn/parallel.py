@@ -36,8 +36,8 @@ def train_with(accelerator: Accelerator) -> Iterator[None]:
     TypeError
         `accelerator` is no `accelerate.Accelerator`.
     ValueError
-        Its precision is "fp16", whose scaled gradients cannot be clipped, or it accumulates
-        gradients; a larger `batch_size` does that.
+        The accelerator's precision is "fp16", whose scaled gradients cannot be clipped, or the
+        accelerator accumulates gradients; raise `batch_size` instead.
 
     Notes
     -----

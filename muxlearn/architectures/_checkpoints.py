@@ -142,7 +142,7 @@ def load_published(
     max_length : int, default=None
         Tokens that a row is cut off or padded to, 128 at most by default.
     revision, cache_dir, local_files_only
-        As for `huggingface_hub.snapshot_download`.
+        Arguments of `huggingface_hub.snapshot_download`.
 
     Returns
     -------
@@ -298,7 +298,7 @@ def _kind_of_keys(kinds: Mapping[str, Any]) -> str:
 
 
 def _contradictions(config: Mapping[str, Any], shown: Mapping[str, Any]) -> list[str]:
-    """List where the configuration says what the tensors do not show."""
+    """List the contradictions between the configuration and the tensors."""
     problems = []
     for name, value in shown.items():
         said = config.get(name)

@@ -1,4 +1,4 @@
-"""Errors for what an estimator says that an architecture has no use for, or no room."""
+"""Errors for parameters that an architecture does not use, or that leave it no room."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def as_object(name: str, value: Any, *, image: bool = False) -> Any:
     Parameters
     ----------
     name : str
-        Of the estimator's parameter.
+        The name of the estimator's parameter.
     value : object
     image : bool, default=False
         Whether the estimator is one of images.

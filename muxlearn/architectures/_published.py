@@ -50,8 +50,12 @@ class PublishedNetwork(Architecture):
 
     Parameters
     ----------
-    learn_keys, retrieval_weight, retrieval_samples
-        As for `TMUX`.
+    learn_keys : bool, default=True
+        Whether to train the multiplexer's keys if the checkpoint's were trained.
+    retrieval_weight : float or "auto", default="auto"
+        Weight of the retrieval loss beside the task's. "auto" is 0.1.
+    retrieval_samples : int, default=32
+        Tokens of each mixture that the retrieval loss uses in a step.
     """
 
     name = "published"
@@ -157,7 +161,7 @@ def start_from_published(
         What is to be classified.
     n_classes : int
     n_mux : int
-        Has to be that of the checkpoint.
+        Number of slots, which must be that of the checkpoint.
     tokenizer : tokenizers.Tokenizer or None
         None takes the folder's.
     max_length : int

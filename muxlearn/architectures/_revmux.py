@@ -36,7 +36,7 @@ class ContrastObjective(Objective):
     n_mux : int
         The number of slots; one alone has nothing to be told apart from.
     weight, temperature : float
-        Of InfoNCE.
+        Weight of InfoNCE in the loss, and its temperature.
     """
 
     losses = ("infonce_loss",)

@@ -87,7 +87,7 @@ class Backbone(Protocol):
 
     @property
     def packaged(self) -> bool:
-        """Whether it comes with this library."""
+        """Whether the encoder comes with this library."""
         ...
 
     def start(

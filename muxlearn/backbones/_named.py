@@ -34,7 +34,7 @@ class Named:
 
     @property
     def is_ours(self) -> bool:
-        """Whether it is a folder that this library has written."""
+        """Whether this is a folder that this library has written."""
         return is_ours(Path(self.name))
 
     def start(self, corpus: Corpus, *, max_length: int, dropout: float, **wanted: Any) -> Start:

@@ -49,7 +49,7 @@ class Published(ParameterObject):
         return {"checkpoint": str(self.checkpoint), "tokenizer": fingerprint(self.tokenizer)}
 
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
-        """Refuse: a checkpoint that is none cannot stand in for an encoder."""
+        """Raise ValueError: a checkpoint that is none cannot stand in for an encoder."""
         raise ValueError(
             f"{self.label} is no multiplexed checkpoint, and comes with its own tokenizer; give "
             "its name alone as `backbone`"

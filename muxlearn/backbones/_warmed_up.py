@@ -36,7 +36,7 @@ class Pretrained:
     name : str
         The name that error messages use.
     n_mux : int
-        Its capacity.
+        Number of slots, its capacity.
     n_blocks : int or None
         Blocks that rows share, so that fewer rows get more of them each; None without such.
     multiplexer, demultiplexer : str

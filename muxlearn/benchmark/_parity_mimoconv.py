@@ -37,7 +37,7 @@ def tolerance(quantity: str) -> float:
 
 
 def covers(case: dict[str, Any]) -> bool:
-    """Whether a case, read from its json file with its `name` added, is one of MIMOConv."""
+    """Return whether a case, read from its json file with its `name`, is one of MIMOConv."""
     if case["name"].startswith(("binding_micro", "onecycle_")):
         return True
     return "architecture" in case.get("config", {}) and "official_class" not in case

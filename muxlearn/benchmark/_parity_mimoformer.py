@@ -23,7 +23,7 @@ Tensors = Mapping[str, Tensor]
 
 
 def covers(case: dict[str, Any]) -> bool:
-    """Whether a case, read from its json file with its `name` added, is one of MIMOFormer."""
+    """Return whether a case, read from its json file with its `name`, is one of MIMOFormer."""
     return case["name"].startswith("attention_micro") or "attn_type" in case.get("config", {})
 
 

@@ -38,7 +38,7 @@ _GIVEN = ("output.retrieval_instance_labels", "output.retrieval_logits_ids")
 
 
 def covers(case: dict[str, Any]) -> bool:
-    """Whether a case, read from its json file, is of a class that has a counterpart."""
+    """Return whether a case, read from its json file, is of a class that has a counterpart."""
     return _official_class(case) in COUNTERPARTS
 
 

@@ -281,8 +281,8 @@ def read_split(dataset: str, folder: Path, n_train: int) -> Split:
     ----------
     dataset : {"mnist", "cifar10", "cifar100"}
     folder : Path
-        As for `read_mnist`, or what torchvision calls the root; CIFAR is downloaded where it is
-        not there.
+        The folder of MNIST's four files, or what torchvision calls the root; CIFAR is downloaded
+        if it is not there.
     n_train : int
         Largest number of training images; the first ones are taken.
 
@@ -306,7 +306,7 @@ def read_mnist(folder: Path, n_train: int | None = None) -> Split:
     Parameters
     ----------
     folder : Path
-        Of ``train-images-idx3-ubyte.gz`` and the three others.
+        The folder of ``train-images-idx3-ubyte.gz`` and the three other files.
     n_train : int, default=None
         Number of training images to take of the 60,000, the first ones; None takes all.
 

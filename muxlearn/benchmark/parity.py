@@ -59,7 +59,7 @@ def check_case(path: Path) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        Its errors, as `run` returns them.
+        The errors of the case, as `run` returns them.
     """
     case = _read(path)
     kind = _find_kind(case)

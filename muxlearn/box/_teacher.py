@@ -162,7 +162,7 @@ def write_teacher(folder: str | os.PathLike, path: str | os.PathLike) -> None:
     Parameters
     ----------
     folder : str or path
-        As for `read_bert`.
+        A folder with ``config.json`` and ``model.safetensors`` as `transformers` writes them.
     path : str or path
         The file to write; 33 MB for MiniLM.
     """

@@ -35,7 +35,7 @@ def fetch_archives(folder: Path, *, more: bool = False) -> None:
     folder : Path
         Gets the archives; those that are there already are kept.
     more : bool, default=False
-        As in `gather_texts`.
+        Whether to download what `gather_texts` takes with ``more=True`` as well.
 
     Raises
     ------

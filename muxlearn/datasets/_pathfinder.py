@@ -118,7 +118,7 @@ def make_pathfinder(
     seed_distance : float, default=None
         Distance between where the two long paths begin.
     marker_radius : float, default=None
-        Of a circle.
+        Radius of a circle that marks an end.
     continuity : float, default=None
         How straight paths are, at least 0.5: a turn between two dashes by an angle ``a`` has a
         density in proportion to ``cos(continuity * a)**2`` up to where that is 0.

@@ -69,7 +69,7 @@ class PathLaw:
         return np.interp(rng.random_sample(n), shares, angles) / self.continuity
 
     def inside(self, points: Points) -> NDArray[np.bool_]:
-        """Whether points are off the margin."""
+        """Return whether points are off the margin."""
         centre = (self.size - 1) / 2
         reach = centre - self.margin
         return np.maximum(abs(points.real - centre), abs(points.imag - centre)) <= reach
@@ -103,7 +103,7 @@ class Scenes:
         return Scenes(self.starts[rows], self.directions[rows])
 
     def there(self, slot: int) -> NDArray[np.bool_]:
-        """Whether scenes have a link in some slot."""
+        """Return whether scenes have a link in some slot."""
         return self.starts[:, slot] != _NOWHERE
 
     def erase(self, rows: Rows, slots: NDArray[np.bool_]) -> None:

@@ -471,7 +471,7 @@ def _origin(estimator: Any) -> list[str]:
 
 
 def _public(folder: str | os.PathLike) -> str:
-    """Name what may be a folder on a page for everyone: without the folders of a machine."""
+    """Return a name for a public page, without the folders of the machine that it may hold."""
     name = str(folder)
     return f"…/{Path(name).name}" if _is_local(name) else name
 

@@ -92,7 +92,7 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     Parameters
     ----------
     targets : Targets
-        Of the whole training.
+        Rows and labels of the whole training.
     part : ndarray of int64
         Numbers of the rows set aside.
     """

@@ -47,9 +47,9 @@ class Sizes(NamedTuple):
     Attributes
     ----------
     max_length, vocab_size : int
-        Of texts.
+        Number of tokens of a text, and of those that there are; 0 for images.
     image_shape : tuple of int
-        Of images.
+        Channels, height and width of an image; empty for texts.
     """
 
     max_length: int = 0

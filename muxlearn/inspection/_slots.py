@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Integer, check_parameters
-from muxlearn.estimators import MuxTokenTagger
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import multiplexed
 from muxlearn.rows import check_labels, check_sentences, check_tags
@@ -97,8 +96,8 @@ class SlotDisplay(PlotMixin):
         check_matplotlib(cls.__name__)
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(1)})
         estimator = multiplexed(estimator)
-        true = _true_labels(estimator, X, y)
         predictor = estimator.predictor_
+        true = _true_labels(X, y, nested=predictor.task.nested)
         n_mux = predictor.resolve_point(None)
         predicted, slots = predictor.predict_regrouped(X, n_mux, n_regroupings)
         return cls._count(true, predicted, slots, n_mux).plot(ax)
@@ -180,9 +179,9 @@ class SlotDisplay(PlotMixin):
         return self
 
 
-def _true_labels(estimator: Any, X: Any, y: Any) -> list[Any]:
+def _true_labels(X: Any, y: Any, *, nested: bool) -> list[Any]:
     """Check the true labels, and return them one prediction after the other."""
-    if isinstance(estimator, MuxTokenTagger):
+    if nested:
         tags = list(chain.from_iterable(check_tags(y, check_sentences(X))))
         if not tags:
             raise ValueError("`X` has no token: every sentence is empty")

@@ -109,7 +109,8 @@ class TradeoffDisplay(PlotMixin):
         others : dict of str to estimator, default=None
             Other fitted estimators for the same rows, by the name to show.
         scoring : str or callable, default=None
-            As in `sklearn.metrics.check_scoring`; None stands for each estimator's own `score`.
+            A scorer, or the name of one of scikit-learn's; None stands for each estimator's own
+            `score`.
         repeats : int, default=5
             Calls of `predict` whose median counts, after one that does not.
         ax : matplotlib.axes.Axes, default=None

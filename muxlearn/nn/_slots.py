@@ -84,7 +84,7 @@ def start_from_components(embedding: nn.Embedding, table: Tensor) -> None:
     Parameters
     ----------
     embedding : nn.Embedding
-        Its vectors get length 1 on average, by root mean square.
+        The table to fill. Its vectors get length 1 on average, by root mean square.
     table : Tensor of shape (vocab_size, width)
     """
     table = table.float()

@@ -32,7 +32,7 @@ class FrozenEncoder(nn.Module):
     Parameters
     ----------
     encoder : PretrainedEncoder
-        Its model is frozen in place.
+        The encoder to cut, whose model is frozen in place.
     mux_layer : int, default=None
         Layers of the lower part, from 0 (embeddings alone) to one less than there are. None
         stands for half of them, rounded down.

@@ -31,7 +31,7 @@ class CompactEncoder(nn.Module):
     hidden_size : int, default=256
     num_hidden_layers : int, default=4
     num_attention_heads : int, default=4
-        Has to divide `hidden_size`.
+        Number of attention heads, which must divide `hidden_size`.
     intermediate_size : int, default=1024
         Width of the feed-forward layers.
     max_length : int, default=128
@@ -165,14 +165,15 @@ class EncoderLayer(nn.Module):
     ----------
     hidden_size : int
     num_heads : int
-        Has to divide `hidden_size`.
+        Number of attention heads, which must divide `hidden_size`.
     inner : int
         Width of the feed-forward part.
     dropout : float
         On what either part adds.
     norm_first : bool, default=True
+        Whether the layer normalises what it reads (pre-norm) or what it returns, as BERT does.
     layer_norm_eps : float, default=1e-5
-        As in `CompactEncoder`.
+        Added to the variance in the normalisations.
     """
 
     def __init__(

@@ -65,9 +65,9 @@ def backward(
     share : float
         Each image's own share in the blend, from 0 to 1.
     isometry_weight : float, default=1e-4
-        Of `isometry_regularizer` over the trunk's convolutions.
+        Weight of `isometry_regularizer` over the trunk's convolutions.
     binding_weight : float, default=0.1
-        Of `binding_regularizer`.
+        Weight of `binding_regularizer`.
     max_norm : float, default=1e3
         The gradient is clipped to it, that of the isometry term alone before the others are added.
 

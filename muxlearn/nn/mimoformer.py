@@ -213,7 +213,8 @@ class MIMOFormer(MuxModule):
     def grid_at(self, n_mux: int) -> tuple[int, int]:
         """Return the part of the grid that `n_mux` rows stand on.
 
-        Of several the one most like the whole in shape, and of two such the one with more m.
+        If several parts fit, it is the one most like the whole in shape, and of two such parts the
+        one with more m.
 
         Parameters
         ----------

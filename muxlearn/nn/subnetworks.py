@@ -39,8 +39,8 @@ def separate_slots(weight: Tensor, slot_of_output: Tensor, slot_of_input: Tensor
     Parameters
     ----------
     weight : Tensor of shape (n_outputs, n_inputs, ...)
-        Of a linear layer or a convolution. Modified in place; the rest is scaled up, so that an
-        output varies as much as before.
+        Weight of a linear layer or a convolution, modified in place. The rest is scaled up, so that
+        an output varies as much as before.
     slot_of_output : Tensor of int, shape (n_outputs,)
     slot_of_input : Tensor of int, shape (n_inputs,)
     """

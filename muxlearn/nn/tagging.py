@@ -75,7 +75,8 @@ class MuxTokenClassifier(MuxTextModule):
         Width of a `LexicalPath`; 0 builds none. None is built either where a position always holds
         a single token of a single row.
     patch_sizes : sequence of int, default=(1,)
-        As in `MuxTextModule`.
+        How many neighbouring tokens of a row may share a position; a pass that is not told takes
+        the first.
     """
 
     def __init__(

@@ -386,7 +386,8 @@ class MuxSequenceClassifier(MuxTextModule):
     max_length : int, default=None
         Tokens of a row that are mixed; the lexical path reads the rest as well. None is all.
     patch_sizes : sequence of int, default=(1,)
-        As in `MuxTextModule`.
+        How many neighbouring tokens of a row may share a position; a pass that is not told takes
+        the first.
     """
 
     def __init__(

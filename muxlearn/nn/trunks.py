@@ -84,8 +84,8 @@ class MuxTrunkClassifier(OperatingPointModule):
         Number of slots, the capacity.
     binding : {"hrr", "mbat", "subspace", "identity"}, default="hrr"
     weights : str, WeightsEnum or mapping of str to Tensor, default=None
-        Of a named trunk: torchvision's name of pretrained weights, which it downloads, or the
-        tensors themselves. None starts from random weights.
+        Weights of a named trunk: torchvision's name of pretrained weights, which it downloads, or
+        the tensors themselves. None starts from random weights.
     in_channels : int, default=None
         Channels of an image; None stands for those of the trunk. If they differ, the kernels of
         the first convolution are averaged over their input channels and scaled, so that a trunk

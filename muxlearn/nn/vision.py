@@ -185,7 +185,7 @@ class MuxVisionMLP(_MuxVision):
     multiplexer : str, default="orthogonal"
         One of `IMAGE_MULTIPLEXERS`.
     hidden_sizes : sequence of int, default=(512, 256)
-        Of the layers, one at least; the heads' layers are as wide as the last.
+        Widths of the layers, one at least; the heads' layers are as wide as the last.
     learn_keys : bool, default=False
         Whether keys that the study keeps as they are drawn are trained.
 

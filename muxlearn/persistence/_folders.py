@@ -177,10 +177,10 @@ def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) ->
     ----------
     folder : Path
     config : dict
-        Of this folder.
+        The configuration of this folder.
     names : iterable of str
-        Of the files. None is to be taken from the configuration, which could name files outside of
-        the folder.
+        Names of the files. None of them may be taken from the configuration, which could name
+        files outside of the folder.
 
     Returns
     -------
@@ -309,7 +309,7 @@ def parse_config(folder: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        Its entry "format" is one of `FORMATS`; nothing else is checked.
+        The configuration, whose entry "format" is one of `FORMATS`; nothing else is checked.
 
     Raises
     ------

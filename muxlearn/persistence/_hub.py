@@ -64,7 +64,7 @@ def find_folder(
     weights : bool, default=False
         Whether to bring the weights too, in one form if there are two.
     revision, cache_dir, local_files_only, token
-        As for `huggingface_hub.snapshot_download`; not used for a folder.
+        Arguments of `huggingface_hub.snapshot_download`; not used for a folder.
 
     Returns
     -------
@@ -131,7 +131,7 @@ def read_names(folder: Path) -> set[str]:
     Parameters
     ----------
     folder : Path
-        As for `read_weights`.
+        A folder with ``model.safetensors`` or otherwise ``pytorch_model.bin``.
 
     Returns
     -------

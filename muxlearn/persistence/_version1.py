@@ -70,7 +70,7 @@ def upgrade(config: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     config : mapping
-        Of a saved or an exported model.
+        The configuration of a saved or an exported model.
 
     Returns
     -------

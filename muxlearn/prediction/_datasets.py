@@ -204,7 +204,7 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
     ----------
     schema : pyarrow.Schema
     column : str, pair of str or None
-        As in `predict_dataset`.
+        The column of the rows, or two for pairs of texts. None takes the only column, or "text".
     kind : str or None
         What the reader reads; see `check_column`.
 

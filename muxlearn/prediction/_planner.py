@@ -53,7 +53,7 @@ class Planner:
             At least one row.
         n_mux : int
         groups : ndarray of int64, default=None
-            Of what the user calls a row.
+            The group of each row, as users count rows.
         regrouping : int, default=0
             Number of the pass; each has other companions.
 

@@ -124,7 +124,7 @@ def fastest_point(measured: Mapping[int, Mapping[str, float]], min_score: float)
     Returns
     -------
     int
-        Of equally fast ones that with the higher score.
+        The point. Of equally fast ones, it is the one with the higher score.
 
     Raises
     ------

@@ -55,9 +55,9 @@ def restore_predictor(
     config : mapping of str to object
         The whole configuration of the folder, also of an earlier version.
     files : mapping of str to str
-        Of the reader, by name.
+        The reader's files by name.
     arrays : mapping of str to ndarray
-        Of the task, by name.
+        The task's arrays by name.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
     ----------
     config : mapping of str to object
     files : mapping of str to str
-        Of the reader, by name.
+        The reader's files by name.
 
     Returns
     -------

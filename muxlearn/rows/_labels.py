@@ -176,7 +176,7 @@ def split_rows(
     targets : ndarray of int64, shape (n_rows,)
         At least two rows.
     fraction : float
-        Of the rows, to set aside; at least one is.
+        The share of the rows to set aside; at least one is.
     seed : int
 
     Returns

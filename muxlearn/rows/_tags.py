@@ -358,7 +358,8 @@ def entity_spans(tags: Sequence[str], scheme: str | None = None) -> list[tuple[i
     ----------
     tags : sequence of str
     scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
-        As for `find_spans`.
+        None forgives what is ill-formed: an I or E that continues nothing begins an entity, and
+        one without its E or S is one all the same. A scheme counts complete entities only.
 
     Returns
     -------

@@ -81,7 +81,7 @@ class Task(ABC):
 
     @property
     def n_outputs(self) -> int:
-        """How many numbers a network answers with: one for each class, where there are classes."""
+        """The number of outputs of a network: one for each class, if there are classes."""
         assert self.classes is not None
         return len(self.classes)
 

@@ -40,9 +40,11 @@ def viterbi(
     Parameters
     ----------
     log_proba : array-like of shape (n_tokens, n_tags)
+        Scores of the tags, finite or minus infinity, as all scores here.
     transitions : array-like of shape (n_tags, n_tags)
+        Entry ``[i, j]``: tag j after tag i.
     start, end : array-like of shape (n_tags,)
-        As for `viterbi_many`.
+        A sentence's first and last tag.
 
     Returns
     -------
@@ -112,7 +114,7 @@ def transition_scores(
     tags : sequence of str, length n_tags
         All tags, in the order of the scores.
     smoothing : float, default=1.0
-        Is added to every count. With 0, steps that never occur score minus infinity.
+        Added to every count. With 0, steps that never occur score minus infinity.
 
     Returns
     -------

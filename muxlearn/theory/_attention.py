@@ -193,17 +193,17 @@ def multiplex_attention(
     Parameters
     ----------
     layer : SelfAttention
-        For a single sequence.
+        The layer for a single sequence.
     keys : Tensor of shape (n_mux, mixture_width, width)
-        Of the mixture at hand and of the one to be returned.
+        Keys of the mixture that the layer reads and of the one that it returns.
     readers : Tensor of shape (n_mux, mixture_width, width) or None, default=None
         Matrices that sequences are read with; None means the keys themselves.
 
     Returns
     -------
     SelfAttention
-        Of width `mixture_width`, with ``n_mux * layer.n_heads`` heads; those of slot `i` are
-        ``i * layer.n_heads`` to ``(i + 1) * layer.n_heads - 1``. Masks are each head's own, so
+        A layer of width `mixture_width`, with ``n_mux * layer.n_heads`` heads; those of slot `i`
+        are ``i * layer.n_heads`` to ``(i + 1) * layer.n_heads - 1``. Masks are each head's own, so
         that the padding of one sequence is no matter to the others.
 
     Raises
@@ -280,19 +280,21 @@ def share_attention(
     Parameters
     ----------
     layer : SelfAttention
+        The layer for a single sequence.
     keys : Tensor of shape (n_mux, mixture_width, width)
+        Keys of the mixture that the layer reads and of the one that it returns.
     readers : Tensor of shape (n_mux, mixture_width, width) or None, default=None
-        As for `multiplex_attention`.
+        Matrices that sequences are read with; None means the keys themselves.
 
     Returns
     -------
     SelfAttention
-        Of width `mixture_width`, with as many heads as `layer`, each `n_mux` times as wide.
+        A layer of width `mixture_width`, with as many heads as `layer`, each `n_mux` times as wide.
 
     Raises
     ------
     ValueError
-        As for `multiplex_attention`.
+        The keys are not as wide as the layer, or the readers are not shaped as the keys.
     """
     n_mux, _, _ = check_keys(keys)
     readers = keys if readers is None else readers

@@ -73,9 +73,9 @@ def retrieval_cosine(
     Returns
     -------
     mean : float
-        Its limit for many dimensions, :math:`\rho`.
+        The mean in the limit of many dimensions, :math:`\rho`.
     variance : float
-        To first order in ``1 / width``.
+        The variance, to first order in ``1 / width``.
 
     Raises
     ------
@@ -119,10 +119,16 @@ def retrieval_error(
 
     Parameters
     ----------
-    n_mux, width, kind, noise
-        As for `retrieval_cosine`.
+    n_mux : int
+        Number of slots.
+    width : int
+        Dimensions of a mixture.
     vocab_size : int
         Number of tokens, `V`.
+    kind : {"hadamard", "orthogonal", "hrr", "subspace"}, default="orthogonal"
+        The kind of keys, see `retrieval_cosine`.
+    noise : float, default=0.0
+        Variance of white noise on the mixture, relative to the mixture's own.
 
     Returns
     -------
@@ -192,10 +198,16 @@ def capacity(
 
     Parameters
     ----------
-    width, vocab_size, kind, noise
-        As for `retrieval_error`.
+    width : int
+        Dimensions of a mixture.
+    vocab_size : int
+        Number of tokens, `V`.
+    kind : {"hadamard", "orthogonal", "hrr", "subspace"}, default="orthogonal"
+        The kind of keys, see `retrieval_cosine`.
     max_error : float, default=0.01
-        Above 0 and below 1.
+        Largest error, above 0 and below 1.
+    noise : float, default=0.0
+        Variance of white noise on the mixture, relative to the mixture's own.
 
     Returns
     -------
@@ -233,8 +245,14 @@ def capacity_estimate(
 
     Parameters
     ----------
-    width, vocab_size, kind, noise
-        As for `retrieval_error`.
+    width : int
+        Dimensions of a mixture.
+    vocab_size : int
+        Number of tokens, `V`.
+    kind : {"hadamard", "orthogonal", "hrr", "subspace"}, default="orthogonal"
+        The kind of keys, see `retrieval_cosine`.
+    noise : float, default=0.0
+        Variance of white noise on the mixture, relative to the mixture's own.
 
     Returns
     -------
@@ -290,8 +308,16 @@ def measure_retrieval_error(
 
     Parameters
     ----------
-    n_mux, width, vocab_size, kind, noise
-        As for `retrieval_error`.
+    n_mux : int
+        Number of slots.
+    width : int
+        Dimensions of a mixture.
+    vocab_size : int
+        Number of tokens, `V`.
+    kind : {"hadamard", "orthogonal", "hrr", "subspace"}, default="orthogonal"
+        The kind of keys, see `retrieval_cosine`.
+    noise : float, default=0.0
+        Variance of white noise on the mixture, relative to the mixture's own.
     n_mixtures : int, default=64
         Mixtures of tokens drawn at random, for each draw.
     n_draws : int, default=4

@@ -175,9 +175,15 @@ def kernel_tail(
     Parameters
     ----------
     threshold : array-like of float
-        Above zero.
-    head_dim, grid, n_features, cosine
-        As for `kernel_interference`.
+        How far the kernel is off, above zero.
+    head_dim : int
+        Dimensions of a head.
+    grid : tuple of int
+        Rows and columns of the grid.
+    n_features : int
+        Number of features.
+    cosine : float, default=1.0
+        Cosine between the slot's query and key, flat unit vectors as the others are.
 
     Returns
     -------

@@ -169,8 +169,8 @@ def flat_score_interference(
     Returns
     -------
     Interference
-        Its variance is :math:`(M N - 1) / D`. By Bernstein the score is off by `t` or more with
-        probability at most :math:`2 \exp(-D t^2 / (2 (M N - 1) (1 + t / 3)))`: exponentially
+        Interference of variance :math:`(M N - 1) / D`. By Bernstein the score is off by `t` or more
+        with probability at most :math:`2 \exp(-D t^2 / (2 (M N - 1) (1 + t / 3)))`: exponentially
         rare in the dimension, and a grid takes dimensions in proportion to its slots.
 
     Raises
@@ -259,10 +259,16 @@ def simulate_scores(
 
     Parameters
     ----------
-    queries, keys, slot
-        As for `score_interference`.
+    queries : array-like of shape (M, head_dim)
+        Those that stand in the slot's column.
+    keys : array-like of shape (N, head_dim)
+        Those that stand in the slot's row.
+    slot : tuple of int, default=(0, 0)
+        Row and column on the grid.
     n_draws : int, default=1000
+        Number of draws of binding keys.
     random_state : int, RandomState or None, default=None
+        Seeds the draws.
 
     Returns
     -------
@@ -289,10 +295,16 @@ def simulate_values(
 
     Parameters
     ----------
-    values, read_out, slot
-        As for `value_interference`.
+    values : array-like of shape (M, N, head_dim)
+        The sums over positions, weighted by scores, that the accumulator adds up.
+    read_out : array-like of shape (head_dim,)
+        Direction that the layer after the attention looks in.
+    slot : tuple of int, default=(0, 0)
+        Row and column on the grid.
     n_draws : int, default=1000
+        Number of draws of binding keys.
     random_state : int, RandomState or None, default=None
+        Seeds the draws.
 
     Returns
     -------

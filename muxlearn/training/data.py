@@ -166,8 +166,12 @@ class ResumableBatches(TrainingBatches):
 
     Parameters
     ----------
-    data, points, batch_size, seed
-        As for `TrainingBatches`.
+    data : MixtureData
+    points : tuple of int
+        Rows in a mixture; each batch has one of them.
+    batch_size : int
+        Mixtures in a batch.
+    seed : int
     first_step : int
         The step to begin at; those behind it are the same however often it is interrupted.
     """

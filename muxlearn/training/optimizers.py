@@ -85,7 +85,7 @@ class Optimizer:
         Returns
         -------
         dict
-            Of `optimizer` and ``optimizer__…``.
+            The net's parameters `optimizer` and ``optimizer__…``.
 
         Raises
         ------

@@ -141,14 +141,14 @@ class Trainer:
             Rows of the training, and those on which it is stopped early.
         seed : int
         description : str
-            Of the progress bar.
+            The text of the progress bar.
         max_epochs, first_epoch : int
         schedule : callable, default=None
             From the number of a step to the factor of the learning rate.
         callbacks : sequence of skorch callbacks
             The user's.
         **options
-            For `compose`.
+            Options of `compose`.
 
         Returns
         -------

@@ -15,9 +15,9 @@ def worker_number() -> int | None:
     Returns
     -------
     int or None
-        Of a Dask worker its name, where that is a number as in a `LocalCluster`; of a process of
-        joblib's or of `multiprocessing`'s its running number. None where this is no worker. Ray
-        and dask-cuda show a process its own GPUs only, so that there is nothing to choose.
+        The name of a Dask worker if that is a number, as in a `LocalCluster`; the running number of
+        a process of joblib or `multiprocessing`. None outside of a worker, and with Ray and
+        dask-cuda, which show a process its own GPUs only.
     """
     distributed = sys.modules.get("distributed")
     if distributed is not None:

@@ -34,7 +34,7 @@ def gather_documents(
     source : Source
         The package of the document.
     document : list of str
-        Its sentences, in their order.
+        The sentences of the document, in their order.
 
     Raises
     ------

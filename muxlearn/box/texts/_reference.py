@@ -39,7 +39,7 @@ def read_wordnet(archive: Path) -> Documents:
 
 
 def read_facts(archive: Path) -> Documents:
-    """Yield what the World Factbook has to say of each country, without its lists of figures."""
+    """Yield the World Factbook's text on each country, without its lists of figures."""
     for page in read_texts(archive, r"/(?!meta)[\w-]+/\w\w\.json$"):
         yield [
             fact

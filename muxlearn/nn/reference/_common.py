@@ -210,8 +210,8 @@ class ReferenceModel(nn.Module):
         input_ids : Tensor of int, shape (n_mixtures * n_mux, n_tokens)
             Rows ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`. Not modified.
         labels : Tensor, shape (n_mixtures * n_mux,) or (n_mixtures * n_mux, n_tokens), default=None
-            Of rows or, in a token classifier, of tokens, where -100 is not counted. Ask for the
-            losses.
+            Labels of rows or, in a token classifier, of tokens, where -100 is not counted. With
+            labels, the losses are returned.
         retrieval_slots : Tensor of int, shape (n_mixtures, length), default=None
             The slot whose token is to be recovered at each position, the prefix counted. Drawn
             at random by default.
@@ -315,7 +315,7 @@ class ReferenceModel(nn.Module):
         hidden : Tensor of shape (n_mixtures, length, hidden_size)
             Output of the backbone.
         positions : slice
-            Of `length`, which counts the prefix.
+            The positions to demultiplex, of `length`, which counts the prefix.
 
         Returns
         -------
