@@ -1,4 +1,4 @@
-"""Choose between accuracy and speed by cross-validation."""
+"""The fastest of the accurate candidates of a search."""
 
 from __future__ import annotations
 
