@@ -16,6 +16,7 @@ COMMANDS = {
     "retrieval": "tokens recovered after the warm-up",
     "distillation": "nearness of a warmed-up encoder to its teacher for several n_mux",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
+    "frontier": "accuracy and rows/s on a task of yours beside honest neighbours",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",

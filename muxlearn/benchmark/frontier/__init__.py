@@ -1,0 +1,11 @@
+"""Accuracy and rows/s of multiplexed models beside honest neighbours, and which of them are beaten.
+
+One task, from files: labelled texts, pairs of texts or tagged sentences. Linear models on TF-IDF
+and on static token vectors, the words alone, plain encoders that are shallower, narrower or in
+int8, and multiplexed models learn from the same rows. All are timed from strings to labels, in
+turn with the plain encoder. A model is beaten where another one is at least as accurate and as
+fast, and better in one of them; the others are the frontier.
+"""
+
+from muxlearn.benchmark.frontier._command import add_arguments as add_arguments
+from muxlearn.benchmark.frontier._command import main as main

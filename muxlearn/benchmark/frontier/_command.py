@@ -1,0 +1,232 @@
+"""The options of the command, and its run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import traceback
+from argparse import Action, ArgumentParser, Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from muxlearn.benchmark._report import report
+from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
+from muxlearn.benchmark.frontier._estimators import (
+    Size,
+    describe,
+    parse_backbone,
+    parse_point,
+    parse_size,
+)
+from muxlearn.benchmark.frontier._job import REFERENCE, Job, Unit
+from muxlearn.benchmark.frontier._linear import linear_units
+from muxlearn.benchmark.frontier._multiplexed import alone_units, shared_units
+from muxlearn.benchmark.frontier._plain import plain_units, size_of
+from muxlearn.benchmark.frontier._plot import save_plot
+from muxlearn.benchmark.frontier._table import make_table
+from muxlearn.benchmark.frontier._tags import tag_units
+
+__all__ = ["NEIGHBOURS", "add_arguments", "main"]
+
+#: What one run may train, by the name that ``--models`` takes.
+NEIGHBOURS: dict[str, Callable[[Namespace, Task], Iterator[Unit]]] = {
+    "linear": linear_units,
+    "tags": tag_units,
+    "plain": plain_units,
+    "shared": shared_units,
+    "alone": alone_units,
+}
+
+_POINTS = "words 1 2 5 10 20 1,2 1,5 1,10 1,20 2,5 2,10"
+
+#: Options that a second run on the same folder may change.
+_FREE = (
+    *("command", "data", "json", "main", "models", "plain", "plot", "points", "quick", "seeds"),
+    *("test", "valid", "work"),
+)
+
+#: What ``--quick`` changes.
+_QUICK: dict[str, Any] = {
+    "backbone": "scratch",
+    "scratch": Size(1, 32),
+    "plain": [Size(1, 16)],
+    "vocab_size": 500,
+    "points": [parse_point(point) for point in ("1", "2")],
+    "penalties": [1.0, 10.0],
+    "epochs": 1,
+    "seeds": [0],
+    "max_train": 200,
+    "max_test": 100,
+    "timed_rows": 64,
+    "repeats": 1,
+    "int8": False,
+}
+
+
+class _Quick(Action):
+    """Sets options that keep their defaults to small values."""
+
+    def __call__(self, parser: Any, namespace: Namespace, *_: Any) -> None:
+        for name, value in _QUICK.items():
+            if getattr(namespace, name) == parser.get_default(name):
+                setattr(namespace, name, value)
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    rows = parser.add_argument_group("the task")
+    add = rows.add_argument
+    add("--data", type=Path, required=True, help="rows to learn from; may be gzipped")
+    add("--test", type=Path, help="default: the file beside --data with 'test' for 'train'")
+    add("--valid", type=Path, help="rows to choose by; default: as --test, or a tenth of --data")
+    add("--kind", choices=KINDS, help="default: what the file looks like")
+    add("--metric", choices=METRICS, help="default: accuracy, of entities their F1")
+    add("--max-train", type=int, help="the most rows to learn from")
+    add("--max-test", type=int)
+    add = parser.add_argument_group("the models").add_argument
+    default = [name for name in NEIGHBOURS if name != "alone"]
+    add("--models", nargs="+", choices=NEIGHBOURS, default=default)
+    points = [parse_point(point) for point in _POINTS.split()]
+    help = f"N rows, or N,P for P tokens of each, or words; default {_POINTS}"
+    add("--points", nargs="+", type=parse_point, default=points, metavar="POINT", help=help)
+    help = "a folder, 'packaged', 'minilm' or 'scratch'"
+    add("--backbone", type=parse_backbone, default="packaged", help=help)
+    help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
+    add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
+    add("--scratch", type=parse_size, default=Size(4, 256), help="size of --backbone scratch")
+    add("--head-size", type=int, default=32, help="width of a head of encoders from scratch")
+    add("--vocab-size", type=int, default=8000, help="of encoders from scratch")
+    help = "encoder that teaches narrower ones before the task: a folder, or 'minilm'"
+    add("--teacher", type=parse_backbone, default=None, help=help)
+    add("--distillation-epochs", type=int, default=1)
+    add("--no-int8", dest="int8", action="store_false", help="leave out ONNX with int8")
+    add = parser.add_argument_group("the training").add_argument
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    add("--epochs", type=int, default=3)
+    add("--shared-epochs", type=int, help="of the model for all points; default as --epochs")
+    add("--warm-up-epochs", type=int, default=0)
+    add("--max-length", type=int, default=128)
+    add("--batch-size", type=int, default=32)
+    add("--lr", type=float, help="default: the estimator's")
+    add("--dtype", default="auto")
+    add("--penalties", type=float, nargs="+", default=[0.3, 3.0, 30.0, 300.0], help="C to try")
+    add("--verbose", type=int, default=0)
+    add = parser.add_argument_group("the run").add_argument
+    add("--threads", type=int, default=1)
+    add("--timed-rows", type=int, default=2048)
+    add("--repeats", type=int, default=5)
+    add("--work", type=Path, help="folder that keeps what is finished, for a run that is killed")
+    add("--plot", type=Path, help="also draw the table there")
+    add("--quick", action=_Quick, nargs=0, help="tiny sizes, to try the command out")
+
+
+def _size_or_folder(text: str) -> Size | Path:
+    return Path(text) if Path(text).is_dir() else parse_size(text)
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    torch.set_num_threads(args.threads)
+    os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # of tokenizers
+    task = read_task(
+        args.data,
+        kind=args.kind,
+        test=args.test,
+        valid=args.valid,
+        metric=args.metric,
+        max_train=args.max_train,
+        max_test=args.max_test,
+    )
+    with threadpool_limits(args.threads), _folder(args, task) as folder:
+        jobs = [Job(args, task, seed, folder / f"seed-{seed}") for seed in args.seeds]
+        if args.plain is None:
+            args.plain = smaller_sizes(size_of(jobs[0].start.module_.encoder), args.head_size)
+        results, failed = _run(jobs)
+    rows = make_table(results, REFERENCE)
+    title = (
+        f"{task.name}, {task.metric}: {len(task.train.X)} rows to learn from, "
+        f"{len(task.test.X)} to test"
+    )
+    report(title, rows, Namespace(**{**vars(args), **_shown(args)}))
+    if args.plot is not None and rows:
+        save_plot(rows, title, task.metric, args.plot)
+    if failed:
+        print(f"failed, see above: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _run(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return the results of all units, and the names of those that failed."""
+    results, failed = [], []
+    for job in jobs:
+        for name in job.args.models:
+            for unit in NEIGHBOURS[name](job.args, job.task):
+                try:
+                    results += job.run(unit)
+                except Exception:  # one model of many: a night's work goes on without it
+                    traceback.print_exc()
+                    failed.append(f"{unit.name} of seed {job.seed}")
+    return results, failed
+
+
+def _shown(args: Namespace) -> dict[str, Any]:
+    """Return the options that JSON cannot hold as they are."""
+    plain = [given.name if isinstance(given, Path) else str(given) for given in args.plain]
+    return {"points": describe(args.points), "plain": plain, "scratch": str(args.scratch)}
+
+
+def smaller_sizes(whole: Size, head_size: int) -> list[Size]:
+    """Return the sizes of plain networks that save what the operating points save.
+
+    Parameters
+    ----------
+    whole : Size
+        Of the encoder.
+    head_size : int
+        Widths are multiples of it, where they are not below it.
+
+    Returns
+    -------
+    list of Size
+        Shallower ones, which start from the encoder's own layers, narrower ones, and both.
+    """
+
+    def narrow(part: int) -> int:
+        n_heads = whole.width // part // head_size
+        return n_heads * head_size or max(1, whole.width // part)
+
+    n_layers = whole.n_layers
+    shallow = [Size(n, whole.width) for n in (n_layers // 2, 1) if 0 < n < n_layers]
+    deep = [Size(n_layers, narrow(part)) for part in (2, 3, 4)]
+    both = [Size(1, narrow(part)) for part in (2, 4)]
+    return list(dict.fromkeys([*shallow, *deep, *both]))
+
+
+@contextlib.contextmanager
+def _folder(args: Namespace, task: Task) -> Iterator[Path]:
+    """Give the folder of the run, once it is sure that it holds results of the same options."""
+    if args.work is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    options = {name: str(value) for name, value in vars(args).items() if name not in _FREE}
+    options["rows"] = task.fingerprint
+    args.work.mkdir(parents=True, exist_ok=True)
+    record = args.work / "options.json"
+    if record.exists():
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        if others := [name for name in options if kept.get(name) != options[name]]:
+            raise ValueError(
+                f"--work {str(args.work)!r} holds results of other options ("
+                + ", ".join(f"{name}: {kept.get(name)}, now {options[name]}" for name in others)
+                + "); give another folder"
+            )
+    record.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+    yield args.work

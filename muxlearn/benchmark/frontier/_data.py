@@ -1,0 +1,196 @@
+"""One task: rows to learn from, to choose by and to test with, and its measure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import accuracy_score, matthews_corrcoef
+from sklearn.model_selection import train_test_split
+
+from muxlearn.datasets import load_conll, load_labelled, load_pairs
+from muxlearn.metrics import entity_f1_score, token_accuracy_score
+
+__all__ = ["KINDS", "METRICS", "Part", "Task", "read_task"]
+
+#: What reads a file, by the kind of its rows.
+_LOADERS: dict[str, Callable[..., Any]] = {
+    "texts": load_labelled,
+    "pairs": load_pairs,
+    "sentences": load_conll,
+}
+KINDS = tuple(_LOADERS)
+
+#: Measures of answers, by name.
+METRICS: dict[str, Callable[[Any, Any], Any]] = {
+    "accuracy": accuracy_score,
+    "matthews": matthews_corrcoef,
+    "entity_f1": entity_f1_score,
+    "token_accuracy": token_accuracy_score,
+}
+_FOR_SENTENCES = ("entity_f1", "token_accuracy")
+
+#: Of the training rows, the part to choose by where there is no file for it, and its limit.
+_VALID_SIZE, _MOST_VALID = 0.1, 2000
+_TEST_SIZE = 0.2
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows and their targets.
+
+    Attributes
+    ----------
+    X, y : sequence of length n_rows
+    """
+
+    X: Sequence[Any]
+    y: Sequence[Any]
+
+    def head(self, n_rows: int | None) -> Part:
+        """Return the first rows; None stands for all."""
+        return Part(self.X[:n_rows], self.y[:n_rows])
+
+    def split(self, size: float | int, seed: int = 0) -> tuple[Part, Part]:
+        """Return the rest and a part drawn at random."""
+        numbers = np.arange(len(self.X))
+        rest, drawn = train_test_split(numbers, test_size=size, random_state=seed)
+        return self.take(rest), self.take(drawn)
+
+    def take(self, numbers: Iterable[int]) -> Part:
+        """Return some rows, by their numbers."""
+        chosen = [int(number) for number in numbers]
+        return Part([self.X[i] for i in chosen], [self.y[i] for i in chosen])
+
+
+@dataclass(frozen=True)
+class Task:
+    """One split of one task.
+
+    Attributes
+    ----------
+    name : str
+        Of the training file, without its ending.
+    kind : {"texts", "pairs", "sentences"}
+    metric : str
+        A key of `METRICS`.
+    train, valid, test : Part
+        Every model learns from the same `train` and is judged by `test`. `valid` chooses what a
+        model does not learn, such as the strength of a penalty.
+    """
+
+    name: str
+    kind: str
+    metric: str
+    train: Part
+    valid: Part
+    test: Part
+
+    def score(self, predicted: Any, part: Part | None = None) -> float:
+        """Measure answers to the rows of a part, of the test without one."""
+        return float(METRICS[self.metric]((part or self.test).y, predicted))
+
+    @property
+    def fingerprint(self) -> str:
+        """A digest of all rows."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.valid, self.test):
+            digest.update(repr([list(part.X), list(part.y)]).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()[:16]
+
+
+def read_task(
+    data: Path,
+    *,
+    kind: str | None = None,
+    test: Path | None = None,
+    valid: Path | None = None,
+    metric: str | None = None,
+    max_train: int | None = None,
+    max_test: int | None = None,
+) -> Task:
+    """Read a task from its files.
+
+    Parameters
+    ----------
+    data : Path
+        The training rows: a file as `load_labelled`, `load_pairs` or `load_conll` reads it.
+    kind : {"texts", "pairs", "sentences"}, default=None
+        None tells it from the file.
+    test, valid : Path, default=None
+        The other rows. None stands for the file beside `data` that has "test" ("valid") for
+        "train" in its name. Without such a file they are drawn from the training rows.
+    metric : str, default=None
+        None is "accuracy", of sentences "entity_f1" where their tags mark entities, and
+        "token_accuracy" where they do not.
+    max_train, max_test : int, default=None
+        The most rows to take; None takes all.
+
+    Returns
+    -------
+    Task
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        A file is missing or of another form, or the metric is for other rows.
+    """
+    kind = kind or _kind(data)
+    train = _shuffled(_load(data, kind))
+    test = test or _beside(data, "test")
+    valid = valid or _beside(data, "valid")
+    if test is None:
+        train, tested = train.split(_TEST_SIZE)
+    else:
+        tested = _load(test, kind)
+    if valid is None:
+        train, chosen = train.split(min(_MOST_VALID, int(_VALID_SIZE * len(train.X)) or 1))
+    else:
+        chosen = _load(valid, kind).head(_MOST_VALID)
+    name = data.name.partition(".")[0].replace("-train", "")
+    task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test))
+    return replace(task, metric=_check_metric(metric, task))
+
+
+def _load(path: Path, kind: str) -> Part:
+    return Part(*_LOADERS[kind](path, return_X_y=True))
+
+
+def _shuffled(part: Part) -> Part:
+    """Return the rows in another order, always the same, so that the first ones are a sample."""
+    return part.take(np.random.default_rng(0).permutation(len(part.X)))
+
+
+def _beside(path: Path, role: str) -> Path | None:
+    other = path.with_name(path.name.replace("train", role))
+    return other if other != path and other.is_file() else None
+
+
+def _kind(path: Path) -> str:
+    """Tell what the rows of a file are: only sentences have blank lines between them."""
+    errors = []
+    for kind, load in reversed(_LOADERS.items()):
+        try:
+            bunch = load(path)
+        except ValueError as error:
+            errors.append(str(error))
+        else:
+            if kind != "sentences" or len(bunch.data) > 1:
+                return kind
+    reasons = "\n  ".join(errors)
+    raise ValueError(f"'{path}' is of no form that is known:\n  {reasons}")
+
+
+def _check_metric(metric: str | None, task: Task) -> str:
+    if task.kind != "sentences":
+        metric = metric or "accuracy"
+    elif metric is None:
+        marked = any("-" in tag for row in task.train.y for tag in row)
+        metric = _FOR_SENTENCES[0 if marked else 1]
+    if (metric in _FOR_SENTENCES) != (task.kind == "sentences"):
+        raise ValueError(f"metric {metric!r} is not for {task.kind}")
+    return metric

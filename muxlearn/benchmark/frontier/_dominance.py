@@ -1,0 +1,80 @@
+"""Which models another one beats, and which are the frontier."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+__all__ = ["Place", "beaten_by", "best_as_fast", "frontier"]
+
+
+class Place(NamedTuple):
+    """Where a model stands.
+
+    Attributes
+    ----------
+    score, rate : float
+        The higher the better.
+    """
+
+    score: float
+    rate: float
+
+    def beats(self, other: Place) -> bool:
+        """Return whether this is no worse in both, and better in one."""
+        return self != other and self.score >= other.score and self.rate >= other.rate
+
+
+def beaten_by(places: Mapping[str, Place]) -> dict[str, str | None]:
+    """Say of each model which other one beats it.
+
+    Parameters
+    ----------
+    places : mapping of str to Place
+        By the name of the model.
+
+    Returns
+    -------
+    dict of str to str or None
+        Of several that do, the one with the best score, of those the fastest. None: it is on the
+        frontier.
+    """
+    beaten: dict[str, str | None] = {}
+    for name, place in places.items():
+        winners = [other for other in places if places[other].beats(place)]
+        beaten[name] = max(winners, key=lambda other: places[other], default=None)
+    return beaten
+
+
+def frontier(places: Mapping[str, Place]) -> list[str]:
+    """Return the models that no other one beats, the slowest first.
+
+    Parameters
+    ----------
+    places : mapping of str to Place
+
+    Returns
+    -------
+    list of str
+    """
+    unbeaten = [name for name, winner in beaten_by(places).items() if winner is None]
+    return sorted(unbeaten, key=lambda name: places[name].rate)
+
+
+def best_as_fast(places: Mapping[str, Place], name: str, among: Iterable[str]) -> str | None:
+    """Return the most accurate of some models that are no slower than another one.
+
+    Parameters
+    ----------
+    places : mapping of str to Place
+    name : str
+        The model that they are compared with, which is not compared with itself.
+    among : iterable of str
+
+    Returns
+    -------
+    str or None
+        None if all are slower.
+    """
+    fast = [other for other in among if other != name and places[other].rate >= places[name].rate]
+    return max(fast, key=lambda other: places[other], default=None)

@@ -1,0 +1,143 @@
+"""Estimators of this library for a task: the operating points, and the sizes of encoders."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.backbones import Scratch
+from muxlearn.box import packaged_minilm
+from muxlearn.nn.patches import Point
+
+__all__ = [
+    "PLAIN",
+    "WORDS",
+    "Size",
+    "build",
+    "describe",
+    "kind_of",
+    "parse_backbone",
+    "parse_point",
+    "parse_size",
+    "scratch",
+]
+
+PLAIN, WORDS = Point(1, 1), Point(1, 0)
+
+
+def parse_point(text: str) -> Point:
+    """Read an operating point: ``5`` is five rows, ``2,5`` two rows of five tokens each."""
+    if text == "words":
+        return WORDS
+    try:
+        point = Point(*map(int, text.split(",")))
+    except (TypeError, ValueError):
+        point = Point(0, 0)
+    if point.factor < 1:
+        raise ArgumentTypeError(f"{text!r} is none of 5 (rows), 2,5 (rows, tokens of each), words")
+    return point
+
+
+def describe(points: Sequence[Point]) -> str:
+    """Name operating points as the table does."""
+    return " ".join("words" if p == WORDS else f"({p.n_mux}, {p.patch_size})" for p in points)
+
+
+def kind_of(point: Point) -> str:
+    """Say what shares a position."""
+    if point == WORDS:
+        return "words"
+    if point == PLAIN:
+        return "plain"
+    if point.patch_size == 1:
+        return "rows"
+    return "tokens" if point.n_mux == 1 else "both"
+
+
+class Size(NamedTuple):
+    """Size of an encoder.
+
+    Attributes
+    ----------
+    n_layers, width : int
+    """
+
+    n_layers: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.n_layers}x{self.width}"
+
+
+def parse_size(text: str) -> Size:
+    """Read the size of an encoder: ``4x256`` is four layers of width 256."""
+    try:
+        size = Size(*map(int, text.split("x")))
+    except (TypeError, ValueError):
+        size = Size(0, 0)
+    if min(size) < 1:
+        raise ArgumentTypeError(f"{text!r} is no size such as 4x256, layers by width")
+    return size
+
+
+def parse_backbone(text: str) -> str | Path:
+    """Read where the encoder comes from: a word, or a folder."""
+    return text if text in ("packaged", "scratch", "minilm") else Path(text)
+
+
+def scratch(args: Namespace, size: Size, **params: Any) -> Scratch:
+    """Return an encoder from scratch; `width` is made up of heads of one size."""
+    heads = max(1, size.width // args.head_size)
+    if size.width % heads:
+        heads = 1
+    return Scratch(
+        hidden_size=size.width,
+        num_hidden_layers=size.n_layers,
+        num_attention_heads=heads,
+        vocab_size=args.vocab_size,
+        **params,
+    )
+
+
+def _backbone(args: Namespace) -> Any:
+    if args.backbone == "packaged":
+        return None
+    if args.backbone == "scratch":
+        return scratch(args, args.scratch)
+    return packaged_minilm() if args.backbone == "minilm" else args.backbone
+
+
+def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) -> Any:
+    """Build an estimator, not fitted.
+
+    Parameters
+    ----------
+    args : Namespace
+        The options of the command.
+    kind : {"texts", "pairs", "sentences"}
+    points : sequence of Point
+        The operating points to train for.
+    **params
+        Of the estimator, in place of what the options say.
+
+    Returns
+    -------
+    MuxTextClassifier or MuxTokenTagger
+    """
+    estimator = MuxTokenTagger if kind == "sentences" else MuxTextClassifier
+    given = {
+        "backbone": _backbone(args),
+        "n_mux": max(point.n_mux for point in points),
+        "operating_points": tuple(point.n_mux for point in points),
+        "max_length": args.max_length,
+        "warm_up": args.warm_up_epochs,
+        "max_epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "lr": args.lr or "auto",
+        "dtype": args.dtype,
+        "verbose": args.verbose,
+    }
+    return estimator(**given | params)

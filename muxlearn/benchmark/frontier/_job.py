@@ -1,0 +1,160 @@
+"""The work of one seed: what to fit, what is kept of it, and how it is timed."""
+
+from __future__ import annotations
+
+import json
+import re
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from muxlearn.benchmark._models import FitTime, fit, load_or_fit
+from muxlearn.benchmark._report import paired_seconds
+from muxlearn.benchmark.frontier._data import Task
+from muxlearn.benchmark.frontier._estimators import PLAIN, build
+from muxlearn.nn.patches import Point
+
+__all__ = ["REFERENCE", "Candidate", "Job", "Unit"]
+
+Predict = Callable[[Sequence[Any]], Any]
+
+#: The name of the plain model.
+REFERENCE = "plain"
+
+#: The plain model, which everything is timed beside, predicts this part of the timed rows.
+_REFERENCE_SHARE = 1 / 8
+
+
+class Candidate(NamedTuple):
+    """A fitted model, as a row of the table.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        What it is drawn as: "linear", "plain", "words", "rows", "tokens", "both" or "cascade".
+    predict : callable
+        Takes rows, returns answers.
+    taken : FitTime
+        Of the fit, which the points of one model share.
+    """
+
+    name: str
+    kind: str
+    predict: Predict
+    taken: FitTime
+
+
+class Unit(NamedTuple):
+    """What is fitted and kept at once.
+
+    Attributes
+    ----------
+    name : str
+    make : callable
+        Takes a job, and yields the candidates.
+    """
+
+    name: str
+    make: Callable[[Job], Iterable[Candidate]]
+
+
+class Job:
+    """One seed of a run.
+
+    Parameters
+    ----------
+    args : Namespace
+        The options of the command.
+    task : Task
+    seed : int
+    folder : Path
+        Keeps results and models.
+    """
+
+    def __init__(self, args: Namespace, task: Task, seed: int, folder: Path) -> None:
+        self.args, self.task, self.seed, self.folder = args, task, seed, folder
+
+    # Models
+
+    def build(self, points: Sequence[Point], **params: Any) -> Any:
+        """Build a text classifier or a tagger for some operating points."""
+        return build(self.args, self.task.kind, points, random_state=self.seed, **params)
+
+    def fit(self, model: Any) -> tuple[Any, FitTime]:
+        """Fit a model."""
+        return fit(model, self.task.train.X, self.task.train.y)
+
+    def keep(self, name: str, model: Any) -> tuple[Any, FitTime]:
+        """Fit a model that more than one unit needs, or take it from the folder."""
+        folder = self.place("models") / as_file_name(name)
+        return load_or_fit(model, self.task.train.X, self.task.train.y, folder)
+
+    def place(self, name: str) -> Path:
+        """Return a folder in that of the job."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @cached_property
+    def reference(self) -> tuple[Any, FitTime]:
+        """The plain model: one row a mixture, one token a position."""
+        return self.keep(REFERENCE, self.build([PLAIN]))
+
+    @cached_property
+    def start(self) -> Any:
+        """The plain model as it is before any training: tokenizer and token table."""
+        return self.fit(self.build([PLAIN], max_epochs=0, warm_up=None))[0]
+
+    # Results
+
+    def run(self, unit: Unit) -> list[dict[str, Any]]:
+        """Return the results of a unit, from the folder where it is finished."""
+        record = self.place("results") / f"{as_file_name(unit.name)}.json"
+        if record.exists():
+            return json.loads(record.read_text(encoding="utf-8"))
+        results = [self._judge(candidate) for candidate in unit.make(self)]
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        part.replace(record)  # a run that is killed leaves no half of a record
+        return results
+
+    def _judge(self, candidate: Candidate) -> dict[str, Any]:
+        score = self.task.score(candidate.predict(self.task.test.X))
+        reference, _ = self.reference
+        rows = self._timed_rows(self.args.timed_rows)
+        few = self._timed_rows(max(1, round(_REFERENCE_SHARE * self.args.timed_rows)))
+        runs = {
+            "reference": partial(reference.predict, few),
+            "own": partial(candidate.predict, rows),
+        }
+        seconds = paired_seconds(runs, self.args.repeats)
+        taken = candidate.taken
+        print(
+            f"seed {self.seed}, {candidate.name}: {score:.4f} after {taken.seconds:.0f} s, "
+            f"{taken.cpu_seconds:.0f} s of CPU",
+            flush=True,
+        )
+        return {
+            "model": candidate.name,
+            "kind": candidate.kind,
+            "score": score,
+            "fit_s": taken.seconds,
+            "fit_cpu_s": taken.cpu_seconds,
+            "seconds_per_row": [s / len(rows) for s in seconds["own"]],
+            "reference_seconds_per_row": [s / len(few) for s in seconds["reference"]],
+        }
+
+    def _timed_rows(self, n_rows: int) -> list[Any]:
+        """Return rows of the test in random order, again and again where there are too few."""
+        order = np.random.default_rng(0).permutation(len(self.task.test.X))
+        return list(self.task.test.take(np.resize(order, n_rows)).X)
+
+
+def as_file_name(name: str) -> str:
+    """Return a name without what a file's name may not hold."""
+    return re.sub(r"[^\w.]+", "-", name).strip("-")

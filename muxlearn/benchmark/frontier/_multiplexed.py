@@ -1,0 +1,49 @@
+"""Multiplexed models: one for all operating points, one for each, the words alone, the cascade."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any
+
+from muxlearn.benchmark._models import FitTime
+from muxlearn.benchmark.frontier._data import Task
+from muxlearn.benchmark.frontier._estimators import PLAIN, describe, kind_of
+from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
+from muxlearn.nn.patches import Point
+
+__all__ = ["alone_units", "shared_units"]
+
+
+def shared_units(args: Namespace, task: Task) -> Iterator[Unit]:
+    """Yield one set of weights for all operating points."""
+    yield Unit(_shared_name(args), partial(_shared, args.points))
+
+
+def alone_units(args: Namespace, task: Task) -> Iterator[Unit]:
+    """Yield a model of its own for each operating point but the plain one."""
+    for point in args.points:
+        if point != PLAIN:
+            yield Unit(f"{describe([point])} alone", partial(_alone, point))
+
+
+def _shared_name(args: Namespace) -> str:
+    return f"points {describe(args.points)}"
+
+
+def _shared_model(job: Job) -> tuple[Any, FitTime]:
+    epochs = job.args.shared_epochs or job.args.epochs
+    return job.keep(_shared_name(job.args), job.build(job.args.points, max_epochs=epochs))
+
+
+def _shared(points: Sequence[Point], job: Job) -> Iterator[Candidate]:
+    model, taken = _shared_model(job)
+    for point in points:
+        predict = partial(model.predict, n_mux=point.n_mux)
+        yield Candidate(describe([point]), kind_of(point), predict, taken)
+
+
+def _alone(point: Point, job: Job) -> Iterator[Candidate]:
+    model, taken = job.fit(job.build([point]))
+    yield Candidate(f"{describe([point])} alone", kind_of(point), model.predict, taken)

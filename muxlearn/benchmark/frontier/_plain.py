@@ -1,0 +1,130 @@
+"""Plain encoders: the reference, those that are shallower or narrower, and int8 of each."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from muxlearn.benchmark._models import FitTime
+from muxlearn.benchmark.frontier._data import Task
+from muxlearn.benchmark.frontier._estimators import PLAIN, Size, scratch
+from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
+from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
+from muxlearn.nn.multiplex import start_from_components
+from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.rows import split_pairs
+
+__all__ = ["plain_units", "size_of"]
+
+_ONNX = ("onnx", "onnxruntime", "onnxscript")
+
+
+def plain_units(args: Namespace, task: Task) -> Iterator[Unit]:
+    """Yield the plain model, and the smaller ones that the options ask for."""
+    yield Unit(REFERENCE, _reference)
+    for given in args.plain:
+        yield Unit(f"plain {_label(given)}", partial(_smaller, given))
+
+
+def _label(given: Size | Path) -> str:
+    return given.name if isinstance(given, Path) else str(given)
+
+
+def _reference(job: Job) -> Iterator[Candidate]:
+    yield from _with_int8(job, REFERENCE, *job.reference)
+
+
+def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
+    name = f"plain {_label(given)}"
+    whole = size_of(job.start.module_.encoder)
+    if isinstance(given, Path):
+        model = job.build([PLAIN], backbone=given)
+    elif job.args.backbone != "scratch" and given.width == whole.width:
+        model = _shallower(job, given, whole)
+    elif job.args.teacher is not None:
+        model = job.build([PLAIN], backbone=_distilled(job, given))
+    else:
+        model = _narrower(job, given)
+    yield from _with_int8(job, name, *job.fit(model))
+
+
+def size_of(encoder: Any) -> Size:
+    """Return the size of an encoder, of this library or of `transformers`."""
+    return Size(len(_layers(encoder)), encoder.hidden_size)
+
+
+def _layers(encoder: Any) -> nn.ModuleList:
+    """Return the layers, which are the longest list of modules that an encoder has."""
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len)
+
+
+def _shallower(job: Job, size: Size, whole: Size) -> Any:
+    """Return a model that starts from some layers of the encoder, evenly spaced."""
+    if size.n_layers > whole.n_layers:
+        raise ValueError(f"plain size {size} has more layers than the encoder, which is {whole}")
+    model, _ = job.fit(job.build([PLAIN], max_epochs=0, warm_start=True))
+    encoder = model.module_.encoder
+    kept = {round(k * whole.n_layers / size.n_layers) for k in range(size.n_layers)}
+    layers = _layers(encoder)
+    for number in reversed(range(whole.n_layers)):
+        if number not in kept:
+            del layers[number]
+    if hasattr(encoder, "model"):
+        encoder.model.config.num_hidden_layers = size.n_layers
+    return model.set_params(max_epochs=job.args.epochs)
+
+
+def _narrower(job: Job, size: Size) -> Any:
+    """Return a model with a token table that starts from the components of the encoder's."""
+    start = job.start
+    params = {} if job.task.kind == "sentences" else {"tokenizer": start.tokenizer_}
+    backbone = scratch(job.args, size, **params)
+    model, _ = job.fit(job.build([PLAIN], backbone=backbone, max_epochs=0, warm_start=True))
+    if params and job.args.backbone != "scratch":
+        own, table = model.module_.encoder.embedding, start.module_.encoder.embedding.weight
+        # A table may hold rows for tokens that the tokenizer does not know.
+        start_from_components(own, table.detach()[: own.num_embeddings])
+    return model.set_params(max_epochs=job.args.epochs)
+
+
+def _distilled(job: Job, size: Size) -> Path:
+    """Warm an encoder up on the texts of the task, as the packaged one was, and save it."""
+    folder = job.place("models") / f"distilled-{size}"
+    if not (folder / "config.json").exists():
+        rows = job.task.train.X
+        texts = map(" ".join, rows) if job.task.kind == "sentences" else split_pairs(rows)
+        pretrainer = MuxTextPretrainer(
+            n_mux=2,  # at one row a mixture there would be no lexical path
+            operating_points=(1,),
+            backbone=scratch(job.args, size),
+            teacher=job.args.teacher,
+            max_length=job.args.max_length,
+            max_epochs=job.args.distillation_epochs,
+            batch_size=job.args.batch_size,
+            random_state=job.seed,
+            verbose=job.args.verbose,
+        )
+        pretrainer.fit([text for text in dict.fromkeys(texts) if text]).save(folder)
+    return folder
+
+
+def _with_int8(job: Job, name: str, model: Any, taken: FitTime) -> Iterator[Candidate]:
+    """Yield a plain model, and the same in int8."""
+    yield Candidate(name, "plain", model.predict, taken)
+    if not job.args.int8:
+        return
+    if missing := [package for package in _ONNX if find_spec(package) is None]:
+        print(f"{name}: no int8 without {', '.join(missing)}", flush=True)
+        return
+    folder = job.place("onnx") / as_file_name(name)
+    export_onnx(model, folder, n_mux=1, dtype="int8")
+    engine = OnnxMuxTagger if job.task.kind == "sentences" else OnnxMuxClassifier
+    exported = engine.load(folder, n_threads=job.args.threads)
+    yield Candidate(f"{name}, int8", "plain", exported.predict, taken)

@@ -1,0 +1,91 @@
+"""The command runs on each kind of rows, and says what it ran; figures are not judged."""
+
+import json
+
+import pytest
+
+from muxlearn.benchmark.__main__ import main
+from muxlearn.benchmark.frontier import _command
+from muxlearn.benchmark.frontier._command import smaller_sizes
+from muxlearn.benchmark.frontier._estimators import Size
+
+TEXTS = [
+    *("TF-IDF", "TF-IDF, two words", "static vectors", "static vectors, SIF", "TF-IDF + static"),
+    *("plain", "plain 1x16", "(1, 1)", "(2, 1)"),
+]
+SENTENCES = ["most frequent tag", "window, linear", "plain", "plain 1x16", "(1, 1)", "(2, 1)"]
+
+
+def run(data, out, *options):
+    assert main(["frontier", "--data", str(data), "--quick", "--json", str(out), *options]) == 0
+    return {row["model"]: row for row in json.loads(out.read_text())["rows"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "names", "metric"),
+    [
+        ("texts", TEXTS, "accuracy"),
+        ("pairs", TEXTS, "accuracy"),
+        ("sentences", SENTENCES, "entity_f1"),
+    ],
+)
+def test_all_neighbours_stand_in_one_table(write_task, tmp_path, kind, names, metric):
+    out, plot = tmp_path / "table.json", tmp_path / "plot.png"
+    rows = run(write_task(kind), out, "--plot", str(plot), "--seeds", "0")
+    assert sorted(rows) == sorted(names)
+    assert rows["plain"]["ratio"] == 1.0
+    speeds = [row["rows_per_s"] for row in rows.values()]
+    assert speeds == sorted(speeds)
+    unbeaten = [name for name, row in rows.items() if row["beaten_by"] is None]
+    assert unbeaten[-1] == list(rows)[-1]  # nobody beats the fastest
+    assert f"tiny, {metric}" in json.loads(out.read_text())["title"]
+    assert plot.stat().st_size > 1000
+
+
+def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
+    data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
+    options = ["--work", str(work), "--models", "linear", "plain"]
+    first = run(data, out, *options)
+    record = work / "seed-0" / "results" / "plain-1x16.json"
+    record.unlink()
+    monkeypatch.delitem(_command.NEIGHBOURS, "shared")
+    second = run(data, out, *options, "--seeds", "0")
+    assert record.exists()
+    assert all(second[name]["fit_cpu_s"] == first[name]["fit_cpu_s"] for name in TEXTS[:6])
+    # Another seed joins those that are there.
+    both = run(data, out, *options, "--seeds", "0", "1")
+    assert {row["n_seeds"] for row in both.values()} == {2}
+
+
+def test_results_of_other_options_are_not_mixed(write_task, tmp_path):
+    data, work = write_task("texts"), tmp_path / "work"
+    options = ["--work", str(work), "--models", "linear"]
+    run(data, tmp_path / "a.json", *options)
+    with pytest.raises(ValueError, match="max_length: 128, now 16"):
+        run(data, tmp_path / "a.json", *options, "--max-length", "16")
+
+
+def test_a_model_that_fails_leaves_the_others_alone(write_task, tmp_path, capsys):
+    options = ["--quick", "--models", "plain", "shared", "--plain", "2x7", "--points", "1"]
+    data, out = str(write_task("texts")), tmp_path / "table.json"
+    broken = ["--backbone", "scratch", "--lr", "-1"]
+    assert main(["frontier", "--data", data, *options, *broken, "--json", str(out)]) == 1
+    printed = capsys.readouterr()
+    assert "`lr`" in printed.err
+    assert "failed, see above: plain of seed 0" in printed.out
+
+
+def test_quick_keeps_what_is_given(write_task, tmp_path):
+    run(write_task("texts"), tmp_path / "a.json", "--models", "linear", "--penalties", "2")
+    options = json.loads((tmp_path / "a.json").read_text())["options"]
+    assert options["penalties"] == [2.0]
+    assert options["epochs"] == 1
+    assert options["points"] == "(1, 1) (2, 1)"
+
+
+def test_smaller_sizes_are_shallower_narrower_and_both():
+    sizes = ["3x384", "1x384", "6x192", "6x128", "6x96", "1x192", "1x96"]
+    assert list(map(str, smaller_sizes(Size(6, 384), 32))) == sizes
+    sizes = ["2x256", "1x256", "4x128", "4x64", "1x128", "1x64"]
+    assert list(map(str, smaller_sizes(Size(4, 256), 32))) == sizes
+    assert list(map(str, smaller_sizes(Size(1, 32), 32))) == ["1x16", "1x10", "1x8"]
