@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
 from muxlearn.box import packaged_minilm
-from muxlearn.nn.patches import Point
+from muxlearn.nn.patches import WORDS, Point
 
 __all__ = [
     "PLAIN",
-    "WORDS",
     "Size",
     "build",
     "describe",
@@ -25,7 +24,7 @@ __all__ = [
     "scratch",
 ]
 
-PLAIN, WORDS = Point(1, 1), Point(1, 0)
+PLAIN = Point(1, 1)
 
 
 def parse_point(text: str) -> Point:
