@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn.estimators import MuxEstimator, MuxTextEstimator
 from muxlearn.pretraining import MuxTextPretrainer
 
 ROOT = Path(__file__).parents[1]
@@ -57,6 +58,8 @@ HEAVY = {
     "torchvision": "texts need no networks on images",
     "transformers": "takes seconds, and an encoder of our own needs none of it",
 }
+
+ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
 
 N_FILES_AT_ROOT = 12
 N_LINES = 500
@@ -249,18 +252,18 @@ def test_no_file_is_long():
     assert long == {}
 
 
-@pytest.mark.parametrize(
-    "estimator",
-    [
-        MuxTextClassifier,
-        MuxTokenTagger,
-        MuxImageClassifier,
-        MuxTextPretrainer,
-    ],
-)
+@pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_few_classes_of_ours_stand_above_an_estimator(estimator):
     above = [c.__name__ for c in estimator.__mro__[1:] if c.__module__.startswith(tools.NAME)]
     assert len(above) <= N_CLASSES_ABOVE, above
+
+
+@pytest.mark.parametrize("estimator", [MuxTextEstimator, *ESTIMATORS])
+def test_the_base_class_names_the_methods_that_a_subclass_overrides(estimator):
+    own = {name for name, part in vars(estimator).items() if inspect.isfunction(part)}
+    above = {name for parent in estimator.__mro__[1:] for name in vars(parent)}
+    overridden = {name for name in own & above if is_private(name)}
+    assert {name for name in overridden if f"`{name}`" not in MuxEstimator.__doc__} == set()
 
 
 @pytest.mark.parametrize(

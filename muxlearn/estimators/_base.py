@@ -23,12 +23,19 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
-from muxlearn.architectures import Architecture, Built, Setting, as_object
+from muxlearn.architectures import (
+    Architecture,
+    Built,
+    Setting,
+    as_object,
+    make_image_architecture,
+    make_text_architecture,
+)
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
-from muxlearn.rows import Reader, RowTable
+from muxlearn.rows import Reader
 from muxlearn.tasks import Task
 from muxlearn.training.devices import choose_device, choose_dtype
 from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
@@ -43,8 +50,25 @@ class MuxEstimator(BaseEstimator):
     out a Predictor of them as `predictor_`. What needs no override stands in modules of functions:
     training in `_fitting`, folders in `_saving`, the hub in `_sharing`, measurements in `_points`,
     streams in `_predicting`.
+
+    Notes
+    -----
+    A subclass writes `fit` and the methods of prediction, sets the class values below, and answers
+    `_build`: reader and module for checked rows. It overrides others where it differs:
+
+    - `_check_parameters`: raises where parameters do not fit each other.
+    - `_fitted_reader`, `_fitted_task`: reader and task of a prediction, by parameters that may
+      change after `fit`.
+    - `_structure_params`, `_module_config`: what a folder keeps to build the module again.
+    - `_idle_net`, `_complete_loaded`: the net of a model that is not trained here, and parameters
+      that a loaded one takes from its reader.
+
+    Estimators of texts share `_build` (`MuxTextEstimator`), for which they answer `_wrap`: the
+    reader around a tokenizer. `_as_texts` says what a tokenizer is trained on, and
+    `_reference_task_of` what a published model predicts.
     """
 
+    architecture: Any
     device: str | torch.device
     dtype: str
     n_mux: int
@@ -157,17 +181,15 @@ class MuxEstimator(BaseEstimator):
 
     # What a subclass says
 
-    def _training_table(self, reader: Reader, rows: Any) -> RowTable:
-        """Make checked rows ready for the mixtures of the training."""
-        return reader.table(rows)
-
-    def _make_architecture(self) -> Architecture:
-        """Return the architecture that the parameter stands for."""
-        raise NotImplementedError
-
     def _build(self, rows: Any, extra: Any, n_classes: int) -> Built:
         """Build reader and module for checked rows, and for more of them without labels."""
         raise NotImplementedError
+
+    def _make_architecture(self) -> Architecture:
+        """Return the architecture that the parameter stands for."""
+        images = self._task_name == "image"
+        make = make_image_architecture if images else make_text_architecture
+        return make(self.architecture)
 
     def _architecture_of(self, module: MuxModule) -> Architecture:
         """Return the architecture that a module is of."""
@@ -306,7 +328,9 @@ class MuxEstimator(BaseEstimator):
 
     def _planner(self) -> Planner:
         """Return what plans the mixtures of a prediction."""
-        return Planner(self._plan_seed, window_rows=self._window_rows)
+        return Planner(
+            self._plan_seed, in_order=self.module_.in_order, window_rows=self._window_rows
+        )
 
     def _predict(self, method: str, X: Any, n_mux: Any, groups: Any, n_passes: int) -> Any:
         """Predict at the operating point that is asked for."""

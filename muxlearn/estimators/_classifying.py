@@ -32,11 +32,16 @@ CONSTRAINTS: dict[str, Constraint] = {
 
 
 def fit_labels(
-    estimator: Any, rows: Any, extra: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
+    estimator: Any,
+    rows: Any,
+    extra: Any,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    **table_options: Any,
 ) -> None:
     """Fit to checked rows, and to labels and weights that are not checked yet."""
     task, targets = ClassesTask.learn(rows, y, sample_weight, estimator.class_weight)
-    part = fit(estimator, targets, targets.rows if extra is rows else extra, task)
+    part = fit(estimator, targets, targets.rows if extra is rows else extra, task, **table_options)
     if part is not None:
         measure_set_aside(estimator, targets, part)
 

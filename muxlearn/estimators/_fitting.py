@@ -32,7 +32,13 @@ __all__ = ["fit", "for_task", "make_trainer"]
 _WARM_UP_EPOCHS, _PATIENCE = 5, 3
 
 
-def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.int64] | None:
+def fit(
+    estimator: Any,
+    targets: Targets,
+    extra: Any,
+    task: Task,
+    **table_options: Any,
+) -> NDArray[np.int64] | None:
     """Fit to checked rows: build, warm up, train, and set the fitted attributes.
 
     Parameters
@@ -42,6 +48,8 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
     extra : list or ndarray
         Rows that reader and warm-up learn from.
     task : Task
+    **table_options
+        Arguments of the reader's `table` in the training, such as how images are varied.
 
     Returns
     -------
@@ -73,7 +81,7 @@ def fit(estimator: Any, targets: Targets, extra: Any, task: Task) -> NDArray[np.
         starts = np.cumsum(targets.n_of_row) - targets.n_of_row
 
         def data(part: NDArray[np.int64]) -> MixtureData:
-            table = estimator._training_table(reader, take_rows(rows, part))
+            table = reader.table(take_rows(rows, part), **table_options)
             own = ranges(starts[part], targets.n_of_row[part])
             return MixtureData(table, targets.values[own], targets.weights[own])
 

@@ -15,12 +15,11 @@ from torch import nn
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
-from muxlearn.architectures import Built, ImageArchitecture, make_image_architecture
+from muxlearn.architectures import Built, ImageArchitecture
 from muxlearn.estimators import _classifying
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.rows import (
     ImageReader,
-    ImageTable,
     collect_images,
     learn_reader,
 )
@@ -294,7 +293,8 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
                 channels=self.channels,
                 feature_names=_get_feature_names(X),
             )
-        _classifying.fit_labels(self, rows, reader, y, sample_weight)
+        transform = self._transform(reader.shape)
+        _classifying.fit_labels(self, rows, reader, y, sample_weight, transform=transform)
         return self
 
     predict = _classifying.predict
@@ -320,6 +320,22 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         check_is_fitted(self)
         return np.array(self._reader.std)
 
+    @property
+    def n_features_in_(self) -> int:
+        """Number of pixels; only where `fit` was given flat images."""
+        check_is_fitted(self)
+        if not self._reader.flat:
+            raise AttributeError("`fit` was not given flat images, which alone have features")
+        return int(np.prod(self._reader.given_shape))
+
+    @property
+    def feature_names_in_(self) -> NDArray[np.object_]:
+        """Names of the columns; only where `fit` was given a frame."""
+        check_is_fitted(self)
+        if self._reader.feature_names is None:
+            raise AttributeError("`fit` was not given a frame, whose columns alone have names")
+        return np.array(self._reader.feature_names, object)
+
     # What the shared parts ask for
 
     def _check_parameters(self) -> None:
@@ -338,9 +354,6 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
             error = presets.complain("augment", self.augment)
             raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
 
-    def _training_table(self, reader: Any, rows: NDArray[Any]) -> ImageTable:
-        return reader.table(rows, self._transform(reader.shape))
-
     def _transform(self, shape: tuple[int, int, int]) -> Callable[..., torch.Tensor] | None:
         if callable(self.augment):
             return self.augment
@@ -356,22 +369,9 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
             return crop
         return v2.Compose([crop, v2.RandomHorizontalFlip()])
 
-    def _make_architecture(self) -> ImageArchitecture:
-        return make_image_architecture(self.architecture)
-
     def _build(self, rows: NDArray[Any], extra: ImageReader, n_classes: int) -> Built:
         reader = extra.with_statistics(rows)
         return self._make_architecture().build(self._setting(), reader, n_classes)
-
-    def _set_fitted(self, *, reader: Any, **state: Any) -> None:
-        super()._set_fitted(reader=reader, **state)
-        for name in ("n_features_in_", "feature_names_in_"):
-            if name in vars(self):
-                delattr(self, name)
-        if reader.flat:
-            self.n_features_in_ = int(np.prod(reader.given_shape))
-        if reader.feature_names is not None:
-            self.feature_names_in_ = np.array(reader.feature_names, object)
 
 
 def _are_sizes(value: object, low: int, high: int) -> bool:

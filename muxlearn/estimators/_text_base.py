@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 from numpy.typing import NDArray
@@ -13,14 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
-from muxlearn.architectures import TMUX, Architecture, Built, load_published, make_text_architecture
+from muxlearn.architectures import TMUX, Built, load_published
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import MULTIPLEXERS
-from muxlearn.nn.reference.module import ReferenceTextModule
-from muxlearn.prediction import Planner
 from muxlearn.rows import Reader
 from muxlearn.tasks import ClassesTask, Task
 
@@ -33,7 +30,6 @@ Self = TypeVar("Self", bound="MuxTextEstimator")
 class MuxTextEstimator(MuxEstimator):
     """Base class of the estimators that read texts."""
 
-    architecture: Any
     backbone: Any
 
     _memory_advice: ClassVar[str] = (
@@ -58,9 +54,6 @@ class MuxTextEstimator(MuxEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         return tags
-
-    def _make_architecture(self) -> Architecture:
-        return make_text_architecture(self.architecture)
 
     @property
     def _backbone(self) -> Any:
@@ -207,14 +200,6 @@ class MuxTextEstimator(MuxEstimator):
     def _reference_task_of(self, classes: NDArray) -> Task:
         """Return the task of a published model."""
         return ClassesTask(classes)
-
-    @property
-    def _is_reference(self) -> bool:
-        """Whether the fitted model, if there is one, is a published one."""
-        return self.__sklearn_is_fitted__() and isinstance(self.module_, ReferenceTextModule)
-
-    def _planner(self) -> Planner:
-        return replace(super()._planner(), in_order=self._is_reference)
 
     # Fitted state
 

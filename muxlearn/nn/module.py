@@ -47,6 +47,9 @@ class MuxModule(nn.Module):
     #: these were, and takes them from where they are kept.
     kept_elsewhere: ClassVar[tuple[str, ...]] = ()
 
+    #: Whether rows share mixtures in the order in which they come, not with rows of their length.
+    in_order: ClassVar[bool] = False
+
     def round_n_mux(self, n_mux: int) -> int:
         """Return the number of rows nearest below that the module can mix.
 

@@ -55,6 +55,8 @@ class ReferenceTextModule(MuxModule):
         Tokens that a row is padded to, a prefix not counted.
     """
 
+    in_order = True
+
     def __init__(
         self, model: ReferenceModel, config: Config, kinds: Mapping[str, Any], length: int
     ) -> None:
