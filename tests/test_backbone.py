@@ -8,6 +8,8 @@ from tokenizers import Tokenizer
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import load_backbone, max_positions
+from muxlearn.persistence import FormatError
+from tests.persistence.folders import edit_config as edit_saved
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -231,6 +233,36 @@ def test_a_damaged_config_is_refused(tiny, bert_copy, content):
     (bert_copy / "config.json").write_text(content)
     with pytest.raises(OSError, match=f"folder {str(bert_copy)!r} holds no model that transform"):
         tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+CODE = {
+    "AutoConfig": "own.OwnConfig",
+    "AutoModel": "own.OwnModel",
+    "AutoTokenizer": ["own.OwnTokenizer", None],
+}
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("known", [True, False])
+def test_code_of_a_folder_is_refused_and_not_run(tiny, bert_copy, file, known, monkeypatch):
+    def ask(*args):
+        raise AssertionError("the user was asked whether to run it")
+
+    monkeypatch.setattr("builtins.input", ask)
+    own = {} if known else {"model_type": "own", "tokenizer_class": "OwnTokenizer"}
+    (bert_copy / "own.py").write_text(f"open({str(bert_copy / 'was run')!r}, 'w')\n")
+    content = json.loads((bert_copy / file).read_text()) | own | {"auto_map": CODE}
+    (bert_copy / file).write_text(json.dumps(content))
+    with pytest.raises(FormatError, match=r"code of its own.*`auto_map`.*muxlearn runs no code"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
+    assert not (bert_copy / "was run").exists()
+
+
+def test_a_saved_folder_cannot_name_code_either(tiny, bert, tmp_path):
+    tiny(bert, max_epochs=0, warm_up=None).fit(TEXTS, LABELS).save(tmp_path)
+    edit_saved(tmp_path, lambda config: config["backbone"].update(auto_map=CODE))
+    with pytest.raises(FormatError, match=r"code of its own.*`auto_map`.*muxlearn runs no code"):
+        MuxTextClassifier.load(tmp_path)
 
 
 @pytest.mark.parametrize("n_bytes", [0, 100, 2000])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muxlearn.nn.encoder import PretrainedEncoder
-from muxlearn.persistence import quiet_transformers
+from muxlearn.persistence import quiet_transformers, refuse_code
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -44,17 +44,21 @@ def load_backbone(
         There is no such model, neither as a folder nor on the hub or in its cache.
     ValueError
         The model is not an encoder, or its tokenizer is missing or is not a fast one.
+    muxlearn.persistence.FormatError
+        The model or its tokenizer names code of its own.
     """
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoConfig, AutoModel, PretrainedConfig
 
     _check_path(name, parameter)
     name = os.fspath(name)
     with quiet_transformers():
-        config = _load("model", name, parameter, AutoConfig.from_pretrained)
+        described, _ = _load("model", name, parameter, PretrainedConfig.get_config_dict)
+        refuse_code(described, f"`{parameter}` {name!r}")
+        config = _load("model", name, parameter, _without_code(AutoConfig.from_pretrained))
         _check_is_encoder(name, config, parameter)
         tokenizer = _load_tokenizer(name, parameter)
         _set_dropout(config, dropout)
-        load = partial(AutoModel.from_pretrained, config=config, output_loading_info=True)
+        load = _without_code(AutoModel.from_pretrained, config=config, output_loading_info=True)
         model, info = _load("model", name, parameter, load)
     _warn_of_missing(name, info["missing_keys"], parameter)
     encoder = PretrainedEncoder(model)
@@ -74,15 +78,21 @@ def encoder_from_config(config: dict[str, Any], dropout: float | None = None) ->
     Returns
     -------
     PretrainedEncoder
+
+    Raises
+    ------
+    muxlearn.persistence.FormatError
+        The configuration names code of its own.
     """
     from transformers import AutoConfig, AutoModel
 
+    refuse_code(config, "the saved encoder")
     options = dict(config)
     with quiet_transformers():
         described = AutoConfig.for_model(options.pop("model_type"), **options)
         if dropout is not None:
             _set_dropout(described, dropout)
-        model = AutoModel.from_config(described)
+        model = AutoModel.from_config(described, trust_remote_code=False)
     return PretrainedEncoder(model)
 
 
@@ -176,6 +186,7 @@ def _set_dropout(config: Any, dropout: float) -> None:
 
 def _load_tokenizer(name: str, parameter: str) -> Tokenizer:
     from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     folder = Path(name)
     known = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
@@ -185,7 +196,10 @@ def _load_tokenizer(name: str, parameter: str) -> Tokenizer:
     )
     if folder.is_dir() and not any((folder / file).exists() for file in known):
         raise ValueError(missing)
-    tokenizer = _load("tokenizer", name, parameter, AutoTokenizer.from_pretrained)
+    described = _load("tokenizer", name, parameter, get_tokenizer_config)
+    refuse_code(described, f"the tokenizer of `{parameter}` {name!r}")
+    load = _without_code(AutoTokenizer.from_pretrained)
+    tokenizer = _load("tokenizer", name, parameter, load)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(
@@ -193,6 +207,11 @@ def _load_tokenizer(name: str, parameter: str) -> Tokenizer:
             "no fast form (tokenizer.json); muxlearn needs one"
         )
     return backend
+
+
+def _without_code(load: Any, **options: Any) -> Any:
+    """Return a function that never asks the user whether to run a model's code, nor runs it."""
+    return partial(load, trust_remote_code=False, **options)
 
 
 def _load(what: str, name: str, parameter: str, load: Any) -> Any:

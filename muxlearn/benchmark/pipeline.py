@@ -78,12 +78,12 @@ def _pipeline(backbone: str, folder: str) -> Callable[..., Any]:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=3).save_pretrained(
-        folder
-    )
-    AutoTokenizer.from_pretrained(backbone).save_pretrained(folder)
+    own = {"trust_remote_code": False}
+    model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=3, **own)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(backbone, **own).save_pretrained(folder)
     assert Path(folder, "tokenizer.json").exists()
-    return pipeline("text-classification", model=folder, device="cpu")
+    return pipeline("text-classification", model=folder, device="cpu", **own)
 
 
 def _predict(classifier: MuxTextClassifier, texts: list[str], batch_size: int) -> None:

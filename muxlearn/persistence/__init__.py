@@ -35,6 +35,7 @@ from muxlearn.persistence._hub import quiet_transformers as quiet_transformers
 from muxlearn.persistence._hub import read_names as read_names
 from muxlearn.persistence._hub import read_tokenizer as read_tokenizer
 from muxlearn.persistence._hub import read_weights as read_weights
+from muxlearn.persistence._hub import refuse_code as refuse_code
 
 __all__ = [
     "CONFIG",

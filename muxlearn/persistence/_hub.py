@@ -21,6 +21,7 @@ __all__ = [
     "read_names",
     "read_tokenizer",
     "read_weights",
+    "refuse_code",
 ]
 
 #: What a tokenizer may be kept in; a folder with none of the first three has no tokenizer.
@@ -221,10 +222,11 @@ def read_tokenizer(folder: Path) -> Any:
     Raises
     ------
     muxlearn.persistence.FormatError
-        There is one that cannot be read, or that has no fast form.
+        There is one that cannot be read, that has no fast form, or that comes with its own code.
     """
     from tokenizers import Tokenizer
     from transformers import AutoTokenizer
+    from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
     if not any((folder / name).is_file() for name in TOKENIZER_FILES[:3]):
         return None
@@ -232,14 +234,42 @@ def read_tokenizer(folder: Path) -> Any:
     try:
         if fast.is_file():
             return Tokenizer.from_file(str(fast))
+        refuse_code(get_tokenizer_config(str(folder), local_files_only=True), str(folder))
         with quiet_transformers():
-            tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            )
         return tokenizer.backend_tokenizer
+    except FormatError:
+        raise
     except Exception as error:  # tokenizers raises bare exceptions
         reason = str(error).partition("\n")[0]
         raise FormatError(
             f"the tokenizer in {str(folder)!r} cannot be read ({type(error).__name__}: {reason})"
         ) from None
+
+
+def refuse_code(config: Any, where: str) -> None:
+    """Raise where a configuration names Python code that transformers would load from its folder.
+
+    Parameters
+    ----------
+    config : dict
+        Of a model or a tokenizer.
+    where : str
+        Where it is, for the error.
+
+    Raises
+    ------
+    muxlearn.persistence.FormatError
+        It names code.
+    """
+    if isinstance(config, dict) and config.get("auto_map"):
+        raise FormatError(
+            f"{where} names Python code of its own, which would have to be run to load it "
+            f"(`auto_map`: {config['auto_map']!r}); muxlearn runs no code of a model. Take a model "
+            "whose network is part of transformers"
+        )
 
 
 @contextlib.contextmanager
