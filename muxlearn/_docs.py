@@ -166,7 +166,7 @@ ENTRIES = {
         """,
     "n_iter_": """
         n_iter_ : int
-            Number of epochs of the training; those of a warm-up do not count.
+            Number of finished epochs of the training; those of a warm-up do not count.
         """,
     # Notes of estimators
     "notes.published": """
@@ -196,7 +196,9 @@ ENTRIES = {
         """,
     "fit.returns": """
         estimator
-            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far.
+            The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far;
+            if no epoch has ended by then, a `sklearn.exceptions.ConvergenceWarning` says that
+            nothing has been learned.
         """,
     # Saved and published models
     "load.moved": """

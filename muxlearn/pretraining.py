@@ -16,7 +16,7 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
 from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, flatten
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
-from muxlearn.estimators import MuxTextEstimator, make_trainer
+from muxlearn.estimators import MuxTextEstimator, make_trainer, warn_of_interruption
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
@@ -295,6 +295,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             plan_seed=seed,
             structure=self._structure_params(),
         )
+        warn_of_interruption(self, getattr(net, "interrupted_", False))
         return self
 
     def transform(

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
@@ -198,7 +199,8 @@ def test_an_interrupted_warm_up_ends_the_fit(tiny, monkeypatch):
 
     own = Trainer._own_callbacks
     monkeypatch.setattr(Trainer, "_own_callbacks", lambda *args: [*own(*args), Stop()])
-    clf = tiny().fit(TEXTS, LABELS)
+    with pytest.warns(ConvergenceWarning):
+        clf = tiny().fit(TEXTS, LABELS)
     assert clf.n_iter_ == 0
     assert len(clf.predict(TEXTS)) == 24
 

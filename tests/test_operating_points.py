@@ -8,7 +8,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
@@ -195,7 +195,8 @@ def test_a_fit_that_fails_keeps_them(measured):
 
 
 def test_an_interrupted_training_is_not_measured(stopping):
-    clf = stopping(callbacks=[Interrupt()]).fit(TEXTS, LABELS)
+    with pytest.warns(ConvergenceWarning):
+        clf = stopping(callbacks=[Interrupt()]).fit(TEXTS, LABELS)
     assert not hasattr(clf, "measured_points_")
     assert len(clf.predict(TEXTS)) == len(TEXTS)
 

@@ -78,7 +78,7 @@ def _pipeline(backbone: str, folder: str) -> Callable[..., Any]:
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    own = {"trust_remote_code": False}
+    own: Any = {"trust_remote_code": False}
     model = AutoModelForSequenceClassification.from_pretrained(backbone, num_labels=3, **own)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(backbone, **own).save_pretrained(folder)

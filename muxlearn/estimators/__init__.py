@@ -1,7 +1,7 @@
 """The estimators, and the code that they share."""
 
 from muxlearn.estimators._base import MuxEstimator
-from muxlearn.estimators._fitting import make_trainer
+from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._model_card import model_card
 from muxlearn.estimators._saving import saved_config
@@ -18,4 +18,5 @@ __all__ = [
     "make_trainer",
     "model_card",
     "saved_config",
+    "warn_of_interruption",
 ]

@@ -245,7 +245,8 @@ class MuxEstimator(BaseEstimator):
         self.net_ = net
         self._measured = None
         self.history_ = history
-        self.n_iter_ = len(history)
+        # An interruption leaves an epoch whose loss was never summed up.
+        self.n_iter_ = sum("train_loss" in epoch for epoch in history)
         self._reader = reader
         self._warm_up_history = warm_up_history
         self._plan_seed = plan_seed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from muxlearn.architectures import Architecture, Built
@@ -25,7 +27,7 @@ from muxlearn.training.processes import agree_on
 if TYPE_CHECKING:
     from muxlearn.training.trainer import Trainer
 
-__all__ = ["fit", "for_task", "make_trainer"]
+__all__ = ["fit", "for_task", "make_trainer", "warn_of_interruption"]
 
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
@@ -129,7 +131,20 @@ def fit(
         plan_seed=seed,
         structure=estimator._structure if continued else estimator._structure_params(),
     )
-    return None if interrupted or getattr(net, "interrupted_", False) else valid
+    interrupted = interrupted or getattr(net, "interrupted_", False)
+    warn_of_interruption(estimator, interrupted)
+    return None if interrupted else valid
+
+
+def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
+    """Warn where a training ended before its first epoch did, as nothing has been learned then."""
+    if interrupted and not estimator.n_iter_:
+        warnings.warn(
+            "`fit` was interrupted before the first epoch of its training had ended: the model has "
+            "learned nothing, and its predictions are no better than chance; call `fit` again",
+            ConvergenceWarning,
+            stacklevel=4,
+        )
 
 
 def for_task(objective: Objective, task: Task) -> Objective:
