@@ -83,7 +83,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     rows = parser.add_argument_group("the task")
     add = rows.add_argument
-    add("--data", type=Path, required=True, help="rows to learn from; may be gzipped")
+    help = "rows to learn from, may be gzipped; or headlines or documents, of BBC News"
+    add("--data", type=Path, required=True, help=help)
     add("--test", type=Path, help="default: the file beside --data with 'test' for 'train'")
     add("--valid", type=Path, help="rows to choose by; default: as --test, or a tenth of --data")
     add("--kind", choices=KINDS, help="default: what the file looks like")
@@ -104,7 +105,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--head-size", type=int, default=32, help="width of a head of encoders from scratch")
     add("--vocab-size", type=int, default=8000, help="of encoders from scratch")
     help = "encoder that teaches narrower ones before the task: a folder, or 'minilm'"
-    add("--teacher", type=parse_backbone, default=None, help=help)
+    add("--teacher", type=parse_backbone, help=help)
     add("--distillation-epochs", type=int, default=1)
     add("--no-int8", dest="int8", action="store_false", help="leave out ONNX with int8")
     add = parser.add_argument_group("the training").add_argument
@@ -120,8 +121,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--verbose", type=int, default=0)
     add = parser.add_argument_group("the run").add_argument
     add("--threads", type=int, default=1)
-    add("--timed-rows", type=int, default=2048)
-    add("--repeats", type=int, default=5)
+    add("--timed-rows", type=int, default=1024)
+    add("--repeats", type=int, default=3, help="timed turns of each seed")
     add("--work", type=Path, help="folder that keeps what is finished, for a run that is killed")
     add("--plot", type=Path, help="also draw the table there")
     add("--quick", action=_Quick, nargs=0, help="tiny sizes, to try the command out")

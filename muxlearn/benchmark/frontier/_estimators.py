@@ -15,6 +15,7 @@ from muxlearn.nn.patches import WORDS, Point
 __all__ = [
     "PLAIN",
     "Size",
+    "backbone",
     "build",
     "describe",
     "kind_of",
@@ -101,12 +102,13 @@ def scratch(args: Namespace, size: Size, **params: Any) -> Scratch:
     )
 
 
-def _backbone(args: Namespace) -> Any:
-    if args.backbone == "packaged":
+def backbone(args: Namespace, given: str | Path) -> Any:
+    """Return the encoder that `parse_backbone` has read, as an estimator takes it."""
+    if given == "packaged":
         return None
-    if args.backbone == "scratch":
+    if given == "scratch":
         return scratch(args, args.scratch)
-    return packaged_minilm() if args.backbone == "minilm" else args.backbone
+    return packaged_minilm() if given == "minilm" else given
 
 
 def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) -> Any:
@@ -128,7 +130,7 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
     """
     estimator = MuxTokenTagger if kind == "sentences" else MuxTextClassifier
     given = {
-        "backbone": _backbone(args),
+        "backbone": backbone(args, args.backbone),
         "n_mux": max(point.n_mux for point in points),
         "operating_points": tuple(point.n_mux for point in points),
         "max_length": args.max_length,

@@ -25,9 +25,6 @@ Predict = Callable[[Sequence[Any]], Any]
 #: The name of the plain model.
 REFERENCE = "plain"
 
-#: The plain model, which everything is timed beside, predicts this part of the timed rows.
-_REFERENCE_SHARE = 1 / 8
-
 
 class Candidate(NamedTuple):
     """A fitted model, as a row of the table.
@@ -126,10 +123,10 @@ class Job:
     def _judge(self, candidate: Candidate) -> dict[str, Any]:
         score = self.task.score(candidate.predict(self.task.test.X))
         reference, _ = self.reference
-        rows = self._timed_rows(self.args.timed_rows)
-        few = self._timed_rows(max(1, round(_REFERENCE_SHARE * self.args.timed_rows)))
+        # The same rows for both: among more rows there are more of one length, and less padding.
+        rows = self._timed_rows()
         runs = {
-            "reference": partial(reference.predict, few),
+            "reference": partial(reference.predict, rows),
             "own": partial(candidate.predict, rows),
         }
         seconds = paired_seconds(runs, self.args.repeats)
@@ -146,13 +143,13 @@ class Job:
             "fit_s": taken.seconds,
             "fit_cpu_s": taken.cpu_seconds,
             "seconds_per_row": [s / len(rows) for s in seconds["own"]],
-            "reference_seconds_per_row": [s / len(few) for s in seconds["reference"]],
+            "reference_seconds_per_row": [s / len(rows) for s in seconds["reference"]],
         }
 
-    def _timed_rows(self, n_rows: int) -> list[Any]:
+    def _timed_rows(self) -> list[Any]:
         """Return rows of the test in random order, again and again where there are too few."""
         order = np.random.default_rng(0).permutation(len(self.task.test.X))
-        return list(self.task.test.take(np.resize(order, n_rows)).X)
+        return list(self.task.test.take(np.resize(order, self.args.timed_rows)).X)
 
 
 def as_file_name(name: str) -> str:

@@ -13,7 +13,7 @@ from torch import nn
 
 from muxlearn.benchmark._models import FitTime
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._estimators import PLAIN, Size, scratch
+from muxlearn.benchmark.frontier._estimators import PLAIN, Size, backbone, scratch
 from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.nn.multiplex import start_from_components
@@ -85,8 +85,8 @@ def _narrower(job: Job, size: Size) -> Any:
     """Return a model with a token table that starts from the components of the encoder's."""
     start = job.start
     params = {} if job.task.kind == "sentences" else {"tokenizer": start.tokenizer_}
-    backbone = scratch(job.args, size, **params)
-    model, _ = job.fit(job.build([PLAIN], backbone=backbone, max_epochs=0, warm_start=True))
+    encoder = scratch(job.args, size, **params)
+    model, _ = job.fit(job.build([PLAIN], backbone=encoder, max_epochs=0, warm_start=True))
     if params and job.args.backbone != "scratch":
         own, table = model.module_.encoder.embedding, start.module_.encoder.embedding.weight
         # A table may hold rows for tokens that the tokenizer does not know.
@@ -104,7 +104,7 @@ def _distilled(job: Job, size: Size) -> Path:
             n_mux=2,  # at one row a mixture there would be no lexical path
             operating_points=(1,),
             backbone=scratch(job.args, size),
-            teacher=job.args.teacher,
+            teacher=backbone(job.args, job.args.teacher),
             max_length=job.args.max_length,
             max_epochs=job.args.distillation_epochs,
             batch_size=job.args.batch_size,

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from muxlearn.benchmark.frontier._data import Part, read_task
@@ -52,3 +54,12 @@ def test_a_file_of_no_known_form_is_refused(tmp_path):
         read_task(data)
     with pytest.raises(FileNotFoundError):
         read_task(tmp_path / "missing.tsv")
+
+
+def test_headlines_of_bbc_news_need_no_file(monkeypatch):
+    news = [f"goal {n}\nA match." for n in range(20)], ["sport", "arts"] * 10
+    monkeypatch.setattr("muxlearn.benchmark.frontier._data.bbc_news", lambda: news)
+    task = read_task(Path("headlines"))
+    assert task.name == "headlines"
+    assert set(task.train.X) <= {f"goal {n}" for n in range(20)}
+    assert "A match." in read_task(Path("documents")).test.X[0]
