@@ -305,6 +305,37 @@ ENTRIES = {
         dtype : {"float32", "int8"}
             Precision of the weights.
         """,
+    # Measures of tags
+    "metrics.tags": """
+        y_true, y_pred : sequence of sequences of str
+            The right tags and the predicted ones, for each sentence one for each token.
+        """,
+    "metrics.scheme": """
+        scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
+            None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
+            begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1 are
+            read so, too. A scheme only counts entities that are complete by its rules.
+        """,
+    "metrics.average": """
+        average : {"micro", "macro", "weighted"} or None, default=$default
+            "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
+            how many true entities they have. None: one value for each type, in sorted order.
+        """,
+    "metrics.sample_weight": """
+        sample_weight : array-like of shape (n_sentences,), default=None
+            Weight of the entities of each sentence.
+        """,
+    "metrics.returns": """
+        float, or ndarray of shape (n_types,) if `average` is None
+            Between 0 and 1.
+        """,
+    "metrics.raises": """
+        TypeError
+            Strings stand where lists of them belong, or a tag is no string.
+        ValueError
+            Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
+            the scheme.
+        """,
 }
 
 _PLACEHOLDER = re.compile(r"^([ ]*)\{([\w.]+)\}$", re.MULTILINE)
@@ -344,7 +375,8 @@ def _filled(documented: Callable[..., Any], words: Mapping[str, str]) -> str:
         indent, name = found.groups()
         if name not in ENTRIES:
             raise KeyError(f"{documented.__qualname__} asks for {{{name}}}, which is no entry")
-        default = {"default": _shown(parameters[name].default)} if name in parameters else {}
+        parameter = parameters.get(name.rpartition(".")[2])
+        default = {} if parameter is None else {"default": _shown(parameter.default)}
         text = Template(inspect.cleandoc(ENTRIES[name])).substitute(words, **default)
         return "\n".join(indent + line if line else line for line in text.split("\n"))
 

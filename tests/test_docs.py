@@ -8,19 +8,27 @@ from pathlib import Path
 
 import pytest
 
-from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger, distributed, export
+from muxlearn import (
+    MuxImageClassifier,
+    MuxTextClassifier,
+    MuxTokenTagger,
+    distributed,
+    export,
+    metrics,
+)
 from muxlearn._docs import ENTRIES, WORDS, fill_docs
 from muxlearn.pretraining import MuxTextPretrainer
 
 PACKAGE = Path(__file__).parents[1] / "muxlearn"
 #: The folders and files whose classes and functions share entries.
-SHARING = ("estimators", "export", "distributed", "pretraining.py")
+SHARING = ("estimators", "export", "distributed", "metrics", "pretraining.py")
 
 ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
 OTHERS = (
     export.OnnxMuxClassifier,
     export.OnnxMuxTagger,
     *(getattr(distributed, name) for name in distributed.__all__),
+    *(getattr(metrics, name) for name in metrics.__all__),
 )
 
 PLACEHOLDER = re.compile(r"^ *\{[\w.]+\}$", re.MULTILINE)
@@ -69,7 +77,7 @@ def test_no_entry_is_written_twice():
     assert {entry: found for entry, found in places.items() if len(found) > 1} == {}
 
 
-@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=lambda owner: owner.__name__)
+@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=str)
 def test_no_placeholder_is_left(owner):
     for docstring in read_docstrings(owner):
         assert PLACEHOLDER.findall(docstring) == []

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
 from sklearn.utils.validation import _check_sample_weight
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Number, OneOf, check_parameters
 from muxlearn.rows import (
     SCHEME_CHOICE,
@@ -54,6 +55,7 @@ class _Counts(NamedTuple):
     true: Floats
 
 
+@fill_docs()
 def entity_f1_score(
     y_true: Any,
     y_pred: Any,
@@ -71,32 +73,20 @@ def entity_f1_score(
 
     Parameters
     ----------
-    y_true, y_pred : sequence of sequences of str
-        The right tags and the predicted ones, for each sentence one for each token.
-    scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
-        None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
-        are read so, too. A scheme counts those entities only that are complete by its rules.
-    average : {"micro", "macro", "weighted"} or None, default="micro"
-        "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
-        how many true entities they have. None: one value for each type, in sorted order.
-    sample_weight : array-like of shape (n_sentences,), default=None
-        Weight of the entities of each sentence.
+    {metrics.tags}
+    {metrics.scheme}
+    {metrics.average}
+    {metrics.sample_weight}
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where a type has neither true nor predicted entities; "warn" is 0 with a warning.
 
     Returns
     -------
-    float, or ndarray of shape (n_types,) if `average` is None
-        Between 0 and 1.
+    {metrics.returns}
 
     Raises
     ------
-    TypeError
-        Strings stand where lists of them belong, or a tag is no string.
-    ValueError
-        Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
-        the scheme.
+    {metrics.raises}
 
     Examples
     --------
@@ -111,6 +101,7 @@ def entity_f1_score(
     ).fscore
 
 
+@fill_docs()
 def entity_precision_score(
     y_true: Any,
     y_pred: Any,
@@ -126,32 +117,20 @@ def entity_precision_score(
 
     Parameters
     ----------
-    y_true, y_pred : sequence of sequences of str
-        The right tags and the predicted ones, for each sentence one for each token.
-    scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
-        None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
-        are read so, too. A scheme counts those entities only that are complete by its rules.
-    average : {"micro", "macro", "weighted"} or None, default="micro"
-        "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
-        how many true entities they have. None: one value for each type, in sorted order.
-    sample_weight : array-like of shape (n_sentences,), default=None
-        Weight of the entities of each sentence.
+    {metrics.tags}
+    {metrics.scheme}
+    {metrics.average}
+    {metrics.sample_weight}
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where no entity is predicted; "warn" is 0 with a warning.
 
     Returns
     -------
-    float, or ndarray of shape (n_types,) if `average` is None
-        Between 0 and 1.
+    {metrics.returns}
 
     Raises
     ------
-    TypeError
-        Strings stand where lists of them belong, or a tag is no string.
-    ValueError
-        Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
-        the scheme.
+    {metrics.raises}
 
     Examples
     --------
@@ -166,6 +145,7 @@ def entity_precision_score(
     ).precision
 
 
+@fill_docs()
 def entity_recall_score(
     y_true: Any,
     y_pred: Any,
@@ -181,32 +161,20 @@ def entity_recall_score(
 
     Parameters
     ----------
-    y_true, y_pred : sequence of sequences of str
-        The right tags and the predicted ones, for each sentence one for each token.
-    scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
-        None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
-        are read so, too. A scheme counts those entities only that are complete by its rules.
-    average : {"micro", "macro", "weighted"} or None, default="micro"
-        "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
-        how many true entities they have. None: one value for each type, in sorted order.
-    sample_weight : array-like of shape (n_sentences,), default=None
-        Weight of the entities of each sentence.
+    {metrics.tags}
+    {metrics.scheme}
+    {metrics.average}
+    {metrics.sample_weight}
     zero_division : "warn" or a number from 0 to 1, default=0
         The value where there is no true entity; "warn" is 0 with a warning.
 
     Returns
     -------
-    float, or ndarray of shape (n_types,) if `average` is None
-        Between 0 and 1.
+    {metrics.returns}
 
     Raises
     ------
-    TypeError
-        Strings stand where lists of them belong, or a tag is no string.
-    ValueError
-        Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
-        the scheme.
+    {metrics.raises}
 
     Examples
     --------
@@ -221,6 +189,7 @@ def entity_recall_score(
     ).recall
 
 
+@fill_docs()
 def entity_precision_recall_fscore_support(
     y_true: Any,
     y_pred: Any,
@@ -237,19 +206,12 @@ def entity_precision_recall_fscore_support(
 
     Parameters
     ----------
-    y_true, y_pred : sequence of sequences of str
-        The right tags and the predicted ones, for each sentence one for each token.
-    scheme : {"IOB2", "IOE2", "IOBES", "BILOU"} or None, default=None
-        None forgives what is ill-formed, as conlleval does: an I or E that continues nothing
-        begins an entity, and one without its E or S still counts; tags in IOB1 and IOE1
-        are read so, too. A scheme counts those entities only that are complete by its rules.
-    average : {"micro", "macro", "weighted"} or None, default=None
-        "micro" counts all entities together; "macro" is the mean over the types, "weighted" by
-        how many true entities they have. None: one value for each type, in sorted order.
+    {metrics.tags}
+    {metrics.scheme}
+    {metrics.average}
     beta : float, default=1.0
         Weight of recall in the F-score relative to precision.
-    sample_weight : array-like of shape (n_sentences,), default=None
-        Weight of the entities of each sentence.
+    {metrics.sample_weight}
     zero_division : "warn" or a number from 0 to 1, default=0
         The value of a precision without predicted entities and of a recall without true ones;
         "warn" is 0 with a warning.
@@ -263,11 +225,7 @@ def entity_precision_recall_fscore_support(
 
     Raises
     ------
-    TypeError
-        Strings stand where lists of them belong, or a tag is no string.
-    ValueError
-        Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
-        the scheme.
+    {metrics.raises}
     """
     return _measure(
         (y_true, y_pred, sample_weight),
@@ -279,6 +237,7 @@ def entity_precision_recall_fscore_support(
     )
 
 
+@fill_docs()
 def token_accuracy_score(
     y_true: Any, y_pred: Any, *, sample_weight: ArrayLike | None = None
 ) -> float:
@@ -286,8 +245,7 @@ def token_accuracy_score(
 
     Parameters
     ----------
-    y_true, y_pred : sequence of sequences of str
-        The right tags and the predicted ones, for each sentence one for each token.
+    {metrics.tags}
     sample_weight : array-like of shape (n_sentences,), default=None
         Weight of the tokens of each sentence.
 
