@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from muxlearn._params import ParameterObject
 from muxlearn.backbones import Backbone, make_backbone
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import WORDS, Point, as_points
 from muxlearn.training.objectives import Objective
 
 __all__ = ["NO_DECAY", "Architecture", "Built", "ParamGroups", "Setting", "WarmUp"]
@@ -37,9 +38,10 @@ class Setting:
     task : str
         "sequence": an answer for each row; "token": one for each of its tokens; "vector": a vector
         for each row.
-    n_mux : int
-    operating_points : tuple of int
-        The values of `n_mux` that the model is trained for; never empty.
+    n_mux, patch_size : int
+        Rows in a mixture, and tokens of a row in a position.
+    operating_points : tuple of Point
+        What the model is trained for; never empty.
     defaults : dict of str to object
         The estimator's defaults, against which a parameter that does not apply is recognised.
     params : dict of str to object
@@ -48,9 +50,33 @@ class Setting:
 
     task: str
     n_mux: int
-    operating_points: tuple[int, ...]
+    patch_size: int
+    operating_points: tuple[Point, ...]
     params: Mapping[str, Any]
     defaults: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, task: str, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> Setting:
+        """Read the settings off an estimator's parameters."""
+        n_mux, patch_size = int(params["n_mux"]), int(params.get("patch_size", 1))
+        points = as_points(params["operating_points"] or ((n_mux, patch_size),))
+        return cls(task, n_mux, patch_size, points, params, defaults)
+
+    @property
+    def row_counts(self) -> tuple[int, ...]:
+        """Rows in a mixture at each operating point."""
+        return tuple(point.n_mux for point in self.operating_points)
+
+    @property
+    def patch_sizes(self) -> tuple[int, ...]:
+        """Tokens in a position: the estimator's own choice, then 1 and the others."""
+        others = {1, *(point.patch_size for point in self.operating_points)}
+        return (self.patch_size, *sorted(others - {self.patch_size, WORDS.patch_size}))
+
+    @property
+    def with_words(self) -> bool:
+        """Whether the words alone are an operating point."""
+        return WORDS in self.operating_points
 
 
 class Built(NamedTuple):
@@ -73,13 +99,13 @@ class WarmUp:
     objective : Objective
     on_task : bool
         Whether it learns from the task's rows and targets, or from rows without targets.
-    operating_points : tuple of int or None
-        Rows in a mixture; None stands for those of the task.
+    operating_points : tuple of Point or None
+        None stands for those of the task.
     """
 
     objective: Objective
     on_task: bool = False
-    operating_points: tuple[int, ...] | None = None
+    operating_points: tuple[Point, ...] | None = None
 
 
 class Architecture(ParameterObject):
@@ -90,6 +116,9 @@ class Architecture(ParameterObject):
 
     #: The parameters that decide what the module looks like.
     structural: ClassVar[tuple[str, ...]] = ()
+
+    #: Whether tokens of a row may share a position, and the words alone may answer.
+    mixes_tokens: ClassVar[bool] = False
 
     def structure(self) -> dict[str, Any]:
         """Return the parameters that decide what the module looks like."""
@@ -105,6 +134,17 @@ class Architecture(ParameterObject):
         TypeError, ValueError
         """
         self.check_parameters()
+        points = setting.operating_points
+        if self.mixes_tokens or {setting.patch_size, *(p.patch_size for p in points)} == {1}:
+            return
+        odd = next((str(point) for point in points if point.patch_size != 1), None)
+        given = f"`operating_points` holds {odd}"
+        if setting.patch_size != 1:
+            given = f"`patch_size` is {setting.patch_size}"
+        raise ValueError(
+            f"{given}, but architecture={self.name!r} gives every token a position of its own; "
+            "leave it out, or take architecture='tmux'"
+        )
 
     # The module
 

@@ -178,4 +178,4 @@ def statistics_points(setting: Setting) -> tuple[int, ...]:
         Descending.
     """
     halves = {setting.n_mux >> k for k in range(setting.n_mux.bit_length())}
-    return tuple(sorted(halves | set(setting.operating_points), reverse=True))
+    return tuple(sorted(halves | set(setting.row_counts), reverse=True))

@@ -29,6 +29,7 @@ from muxlearn.architectures._checks import refuse_parameter, refuse_task
 from muxlearn.backbones import Backbone, Corpus, Scratch, make_backbone
 from muxlearn.nn import mimoformer as network
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import Point
 from muxlearn.training.objectives import Objective
 
 __all__ = ["MIMOFormer"]
@@ -196,7 +197,7 @@ class MIMOFormer(Architecture):
             )
         grid = self._grid(n_mux)
         points = sorted({m * n for m in _divisors(grid[0]) for n in _divisors(grid[1])})
-        odd = [point for point in setting.operating_points if point not in points]
+        odd = [point for point in setting.row_counts if point not in points]
         if odd:
             raise ValueError(
                 f"`operating_points` holds {odd[0]}, but rows fill a part that divides the grid "
@@ -293,7 +294,7 @@ class MIMOFormer(Architecture):
             return None
         assert isinstance(module, network.MIMOFormer)
         point = module.round_n_mux(module.warm_up_n_mux)
-        return WarmUp(self.objective(setting, module), on_task=True, operating_points=(point,))
+        return WarmUp(self.objective(setting, module), on_task=True, operating_points=(Point(point),))
 
     def objective(self, setting: Setting, module: MuxModule) -> Objective:
         """Return the task's loss, with the regulariser."""

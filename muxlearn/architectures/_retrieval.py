@@ -17,7 +17,7 @@ RETRIEVAL_WEIGHT = 0.1
 
 
 class RetrievalObjective(Objective):
-    """The task's loss plus that of recovering sampled tokens (DataMUX, eq. 4).
+    """The task's loss plus that of recovering sampled tokens (DataMUX, eq. 4), and of the words.
 
     Parameters
     ----------
@@ -25,6 +25,8 @@ class RetrievalObjective(Objective):
         The two terms' weights. Without a task it is the retrieval warm-up.
     retrieval_samples : int
         Tokens of each mixture that the retrieval task recovers.
+    with_words : bool, default=False
+        Whether the words alone learn the task as well, at every step: they cost next to nothing.
     """
 
     scores = ("retrieval_acc",)
@@ -34,17 +36,22 @@ class RetrievalObjective(Objective):
         task_weight: float = 1.0,
         retrieval_weight: float = RETRIEVAL_WEIGHT,
         retrieval_samples: int = 32,
+        with_words: bool = False,
     ) -> None:
         super().__init__()
         self.task_weight = task_weight
         self.retrieval_weight = retrieval_weight
         self.retrieval_samples = retrieval_samples
+        self.with_words = with_words
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
         """Run a module, in training with samples for the retrieval task."""
-        asked = module.training and self.retrieval_weight > 0
-        samples = self.retrieval_samples if asked else 0
-        return module(**inputs, n_mux=n_mux, retrieval_samples=samples)
+        asked: dict[str, Any] = {}
+        if module.training and self.retrieval_weight > 0:
+            asked["retrieval_samples"] = self.retrieval_samples
+        if module.training and self.with_words:
+            asked["with_words"] = True
+        return module(**inputs, n_mux=n_mux, **asked)
 
     def answers(self, output: Any) -> Tensor:
         """Return the task's answers."""
@@ -56,10 +63,15 @@ class RetrievalObjective(Objective):
         """Add the two losses up."""
         if not isinstance(output, MuxTrainingOutput):
             return super().loss(module, output, targets, weights)
-        recovery = retrieval_loss(output.retrieval_logits, output.retrieval_targets)
-        hits = output.retrieval_logits.argmax(-1) == output.retrieval_targets
-        reported = {"retrieval_acc": hits.float().mean()}
-        if not self.task_weight:
-            return recovery, reported
-        task = self.task_loss(output.logits, targets, weights)
-        return self.task_weight * task + self.retrieval_weight * recovery, reported
+        total, reported = output.logits.new_zeros(()), {}
+        if output.retrieval_logits is not None and output.retrieval_targets is not None:
+            recovery = retrieval_loss(output.retrieval_logits, output.retrieval_targets)
+            hits = output.retrieval_logits.argmax(-1) == output.retrieval_targets
+            reported["retrieval_acc"] = hits.float().mean()
+            total = total + self.retrieval_weight * recovery
+        if self.task_weight:
+            task = self.task_loss(output.logits, targets, weights)
+            if output.words is not None:
+                task = task + self.task_loss(output.words, targets, weights)
+            total = total + self.task_weight * task
+        return total, reported

@@ -143,7 +143,7 @@ class RevMUX(Architecture):
                 f"`n_mux` is {n_mux}, but architecture='revmux' mixes texts pair by pair; take a "
                 f"power of two, such as {_power_of_two(n_mux)} or {2 * _power_of_two(n_mux)}"
             )
-        odd = [point for point in setting.operating_points if _power_of_two(point) != point]
+        odd = [point for point in setting.row_counts if _power_of_two(point) != point]
         if odd:
             raise ValueError(
                 f"`operating_points` holds {odd[0]}, but architecture='revmux' mixes texts pair "

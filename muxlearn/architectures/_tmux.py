@@ -34,6 +34,7 @@ from muxlearn.nn.demultiplex import (
     DEMULTIPLEXERS,
     Demultiplexer,
     IdentityDemultiplexer,
+    NestedDemultiplexer,
     RSADemultiplexer,
 )
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -44,6 +45,7 @@ from muxlearn.nn.multiplex import (
     ContextualMultiplexer,
     IdentityMultiplexer,
     Multiplexer,
+    NestedMultiplexer,
     SubspaceMultiplexer,
 )
 from muxlearn.nn.reference.module import ReferenceTextModule
@@ -52,7 +54,11 @@ from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
 from muxlearn.rows import IntegerReader
 from muxlearn.training.objectives import Objective
 
-__all__ = ["OWN_SIZE", "TMUX"]
+__all__ = ["NESTED", "OWN_SIZE", "TMUX"]
+
+#: The name of the multiplexer and the demultiplexer in which a row alone passes unchanged. One
+#: without the other reads what is not there, so that they are in no registry.
+NESTED = "nested"
 
 #: Learning rates of an encoder that starts at random or is the packaged one, and of others; of a
 #: pretrainer's, of one that starts at random and of one that has been trained.
@@ -122,6 +128,7 @@ class TMUX(Architecture):
     """
 
     name = "tmux"
+    mixes_tokens = True
     constraints: ClassVar[dict[str, Constraint]] = {
         "demux_layers": Integer(1),
         "learn_keys": Boolean(),
@@ -164,12 +171,27 @@ class TMUX(Architecture):
                 f"`demux_layers` is {self.demux_layers}, but demultiplexer="
                 f"{setting.params['demultiplexer']!r} has none; leave it out, or take 'rsa'"
             )
+        mux, demux = setting.params["multiplexer"], setting.params["demultiplexer"]
+        if (mux == NESTED) != (demux == NESTED):
+            raise ValueError(
+                f"`multiplexer` is {mux!r} and `demultiplexer` is {demux!r}, but {NESTED!r} takes "
+                f"both; set both to {NESTED!r}"
+            )
+        if setting.with_words and not self._has_lexical_path(setting):
+            name = "lexical_size=0" if self.lexical_path else "lexical_path=False"
+            raise ValueError(
+                f"`operating_points` holds 'words', which the lexical path answers, but {name} "
+                "leaves it out"
+            )
         backbone = make_backbone(setting.params["backbone"])
         if isinstance(backbone, Scratch | Published):
             backbone.check_parameters()
         given = isinstance(backbone, Scratch) and backbone.tokenizer is not None
         if given and setting.task != "sequence":
             raise ValueError("`tokenizer` is for a MuxTextClassifier; leave it out of Scratch(…)")
+
+    def _has_lexical_path(self, setting: Setting) -> bool:
+        return bool(self.lexical_path and (setting.task != "token" or self.lexical_size))
 
     # The module
 
@@ -206,7 +228,14 @@ class TMUX(Architecture):
         reads_pairs : bool, default=False
         """
         check_fits(setting, start.encoder, self.n_prefix(setting))
-        module = self._assemble(setting, start.encoder, n_outputs, start.n_blocks)
+        module = self._assemble(
+            setting,
+            start.encoder,
+            n_outputs,
+            start.n_blocks,
+            setting.patch_sizes,
+            setting.with_words,
+        )
         if start.load_into is not None:
             start.load_into(module)
         reader, max_length = start.reader, setting.params["max_length"]
@@ -237,6 +266,12 @@ class TMUX(Architecture):
                 f"{backbone.label} is a published multiplexed model, which is warmed up; give it "
                 "to a MuxTextClassifier"
             )
+        if setting.patch_sizes != (1,) or setting.with_words:
+            raise ValueError(
+                f"{backbone.label} is a published multiplexed model, which gives every token a "
+                "position of its own; leave `patch_size` out, and pairs and 'words' of "
+                "`operating_points`"
+            )
         return self._published().build_from(folder, setting, tokenizer, n_outputs)
 
     def _published(self) -> PublishedNetwork:
@@ -249,7 +284,13 @@ class TMUX(Architecture):
         return self._published() if isinstance(module, ReferenceTextModule) else self
 
     def _assemble(
-        self, setting: Setting, encoder: Encoder, n_outputs: int, n_blocks: int | None
+        self,
+        setting: Setting,
+        encoder: Encoder,
+        n_outputs: int,
+        n_blocks: int | None,
+        patch_sizes: tuple[int, ...],
+        words: bool,
     ) -> MuxTextModule:
         """Put the parts of a module together; all that a new kind of mixture changes is here.
 
@@ -260,7 +301,9 @@ class TMUX(Architecture):
         sizes = n_mux, encoder.embedding_size, bool(self.learn_keys)
         multiplexer: Multiplexer
         demultiplexer: Demultiplexer
-        if n_blocks is not None:
+        if params["multiplexer"] == NESTED:
+            multiplexer = NestedMultiplexer(*sizes)
+        elif n_blocks is not None:
             multiplexer = SubspaceMultiplexer(*sizes, n_blocks)
         elif n_mux == 1:
             multiplexer = IdentityMultiplexer(*sizes)
@@ -268,7 +311,9 @@ class TMUX(Architecture):
             multiplexer = ContextualMultiplexer(*sizes, params["dropout"])
         else:
             multiplexer = MULTIPLEXERS[params["multiplexer"]](*sizes)
-        if n_blocks is None and n_mux == 1:
+        if params["demultiplexer"] == NESTED:
+            demultiplexer = NestedDemultiplexer(n_mux, encoder.hidden_size)
+        elif n_blocks is None and n_mux == 1:
             demultiplexer = IdentityDemultiplexer(n_mux, encoder.hidden_size)
         elif n_blocks is not None or params["demultiplexer"] == "rsa":
             demultiplexer = RSADemultiplexer(
@@ -280,12 +325,14 @@ class TMUX(Architecture):
         lexical, dropout = bool(self.lexical_path), params["dropout"]
         if setting.task == "sequence":
             length = params["max_length"]
-            return MuxSequenceClassifier(*parts, n_outputs, dropout, lexical, length)
+            return MuxSequenceClassifier(
+                *parts, n_outputs, dropout, lexical, length, patch_sizes, words
+            )
         if setting.task == "token":
             size = self.lexical_size if lexical else 0
-            return MuxTokenClassifier(*parts, n_outputs, dropout, size)
+            return MuxTokenClassifier(*parts, n_outputs, dropout, size, patch_sizes, words)
         size = encoder.hidden_size if n_outputs == OWN_SIZE else n_outputs
-        return MuxSequenceEmbedder(*parts, size, lexical)
+        return MuxSequenceEmbedder(*parts, size, lexical, patch_sizes, words)
 
     @staticmethod
     def _own_blocks(setting: Setting) -> int | None:
@@ -298,7 +345,8 @@ class TMUX(Architecture):
     @staticmethod
     def n_prefix(setting: Setting) -> int:
         """Return the positions that the demultiplexer takes beside those of a row."""
-        uses = DEMULTIPLEXERS[setting.params["demultiplexer"]].uses_prefix
+        kind = DEMULTIPLEXERS.get(setting.params["demultiplexer"])
+        uses = kind is not None and kind.uses_prefix
         return setting.n_mux if setting.n_mux > 1 and uses else 0
 
     def config(self, module: MuxModule) -> dict[str, Any]:
@@ -310,8 +358,12 @@ class TMUX(Architecture):
             config["backbone"] = encoder.model.config.to_dict()
         else:
             config["encoder"] = encoder.sizes
-        if module.demultiplexer.by_place:
+        if isinstance(module.multiplexer, SubspaceMultiplexer) and module.demultiplexer.by_place:
             config["n_blocks"] = module.multiplexer.n_blocks
+        if module.patches is not None:
+            config["patch_sizes"] = list(module.patch_sizes)
+        if module.answers_by_words:
+            config["words"] = True
         config["warmed_up"] = module.warmed_up
         return config
 
@@ -334,7 +386,14 @@ class TMUX(Architecture):
                 n_prefix=self.n_prefix(setting),
                 dropout=dropout,
             )
-        module = self._assemble(setting, encoder, n_outputs, config.get("n_blocks"))
+        module = self._assemble(
+            setting,
+            encoder,
+            n_outputs,
+            config.get("n_blocks"),
+            tuple(config.get("patch_sizes", (1,))),
+            bool(config.get("words")),
+        )
         module.warmed_up = bool(config.get("warmed_up"))
         return module
 
@@ -361,6 +420,7 @@ class TMUX(Architecture):
             trained = ["encoder"]
             if module.warmed_up:
                 trained += ["multiplexer", "demultiplexer", "lexical_mean"]
+                trained += ["patches", "patch_reader"]
             for part in trained:
                 for name in ("*bias", "*[Nn]orm.weight", "*keys", "*embedding.weight"):
                     groups.append((f"{part}.{name}", {"weight_decay": 0.0}))
@@ -372,7 +432,7 @@ class TMUX(Architecture):
     def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
         """Recover the tokens of single rows from the mixture (DataMUX, eq. 3)."""
         assert isinstance(module, MuxTextModule)
-        if setting.n_mux == 1 or (module.warmed_up and not asked_for):
+        if not module.is_shared or (module.warmed_up and not asked_for):
             return None
         return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))
 
@@ -383,5 +443,5 @@ class TMUX(Architecture):
         if weight == "auto":
             # A head that nothing has trained would cost more than it brings.
             weight = 0.0 if module.warmed_up else RETRIEVAL_WEIGHT
-        weight = float(weight) if setting.n_mux > 1 else 0.0
-        return RetrievalObjective(1.0, weight, self.retrieval_samples)
+        weight = float(weight) if module.is_shared else 0.0
+        return RetrievalObjective(1.0, weight, self.retrieval_samples, setting.with_words)

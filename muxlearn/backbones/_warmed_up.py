@@ -25,6 +25,7 @@ from muxlearn.persistence import (
 __all__ = ["Pretrained", "Pretrainer", "is_ours", "is_pretrainer", "read_pretrained"]
 
 _ESTIMATOR = "MuxTextPretrainer"
+_KEYS_OF_ROWS = ("multiplexer.keys", "demultiplexer.keys")
 
 
 @dataclass(eq=False)
@@ -96,8 +97,11 @@ class Pretrained:
         -------
         bool
         """
-        same = (multiplexer, demultiplexer) == (self.multiplexer, self.demultiplexer)
-        return same and (n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks)
+        if (multiplexer, demultiplexer) != (self.multiplexer, self.demultiplexer):
+            return False
+        if multiplexer == "nested":
+            return n_mux <= self.n_mux
+        return n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks
 
     def encoder(self, dropout: float) -> CompactEncoder | PretrainedEncoder:
         """Build the encoder."""
@@ -144,16 +148,21 @@ class Pretrained:
         """
         parts = (
             *("multiplexer.", "demultiplexer.", "prefix_embedding."),
-            *("lexical_mean.", "retrieval."),
+            *("lexical_mean.", "retrieval.", "patches.", "patch_reader."),
         )
         known = module.state_dict()
-        tensors = {
-            name: tensor
-            for name, tensor in self.tensors.items()
-            if name.startswith(parts) and name in known
-        }
+        tensors = {}
+        for name, tensor in self.tensors.items():
+            if not name.startswith(parts) or name not in known:
+                continue
+            if name in _KEYS_OF_ROWS and self.multiplexer == "nested":
+                tensor = tensor[: len(known[name])]  # n rows take the first n keys
+            # A tagger reads patches by vectors of another size, which are new.
+            if tensor.shape == known[name].shape:
+                tensors[name] = tensor
         module.load_state_dict(tensors, strict=False)
-        module.warmed_up = True
+        new_maps = [name for name in known if name.startswith("patches.") and name not in tensors]
+        module.warmed_up = not new_maps
 
 
 def is_pretrainer(backbone: Any) -> bool:

@@ -21,13 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
-from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
-from muxlearn.nn.patches import Point
+from muxlearn.nn.multiplex import NestedMultiplexer
+from muxlearn.points import Point
 
 _SIZES = {"6 x 384": (6, 384, 12), "12 x 768": (12, 768, 12)}
 _SECTIONS = ("text", "strings", "image", "mimoformer")

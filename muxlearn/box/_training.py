@@ -19,11 +19,12 @@ from torch.nn import functional as F
 
 from muxlearn.box._batches import Batch, BatchSampler
 from muxlearn.box._teacher import compress, encoder_arguments, expand
+from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
-from muxlearn.nn.patches import WORDS, Point
+from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.persistence import replace_files
+from muxlearn.points import WORDS, Point
 
 __all__ = [
     "POINTS",

@@ -22,7 +22,7 @@ from muxlearn.box._batches import BatchSampler
 from muxlearn.box._corpus import Corpus, read_corpus
 from muxlearn.box._teacher import load_teacher
 from muxlearn.box._training import POINTS, Recipe, read_parts, train
-from muxlearn.nn.patches import Point
+from muxlearn.points import Point
 
 #: Sentences that stay together when texts are held out, and one of how many such blocks is.
 _BLOCK, _HELD_OUT = 250, 100

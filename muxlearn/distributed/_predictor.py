@@ -190,7 +190,7 @@ def open_folder(
         check_column(schema, groups, "groups")
     if (result := result_name(method)) in schema.names:
         raise ValueError(f"`dataset` has a column {result!r} already; rename it or drop it")
-    return FolderPredictor(str(path), digest, tuple(columns), groups, point, n_passes, method)
+    return FolderPredictor(str(path), digest, tuple(columns), groups, label_of(point, predictor.runner), n_passes, method)
 
 
 def _digest(folder: Path) -> str:

@@ -34,6 +34,7 @@ from muxlearn.architectures import (
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import WORDS, as_points
 from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -168,16 +169,33 @@ class MuxEstimator(BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self.get_params(deep=False), self._constraints)
-        too_many = [k for k in self.operating_points or () if k > self.n_mux]
+        self._check_points()
+        device = self._device()
+        self._inference_dtype()
+        make_optimizer(self.optimizer).net_options(device.type)
+        self._make_architecture().check(self._setting())
+
+    def _check_points(self) -> None:
+        """Check the operating points against capacity and patch size."""
+        points = as_points(self.operating_points or ())
+        too_many = [point for point in points if point.n_mux > self.n_mux]
         if too_many:
             raise ValueError(
                 f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
                 "number of slots; raise `n_mux` or leave it out"
             )
-        device = self._device()
-        self._inference_dtype()
-        make_optimizer(self.optimizer).net_options(device.type)
-        self._make_architecture().check(self._setting())
+        patch_size = getattr(self, "patch_size", 1)
+        sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
+        if points and not sizes:
+            raise ValueError(
+                "`operating_points` holds the words alone; add a point that runs the encoder, such "
+                f"as ({self.n_mux}, {patch_size})"
+            )
+        if points and patch_size not in sizes:
+            raise ValueError(
+                f"`patch_size` is {patch_size}, but no point of `operating_points` has it; set "
+                f"patch_size={sizes[-1]}, with which `predict` then starts, or add a point"
+            )
 
     # What a subclass says
 
@@ -198,14 +216,8 @@ class MuxEstimator(BaseEstimator):
     def _setting(self, **structure: Any) -> Setting:
         """Return what the architecture is told; `structure` takes the place of parameters."""
         params = self.get_params(deep=False) | structure
-        n_mux = int(params["n_mux"])
-        return Setting(
-            task=self._task_name,
-            n_mux=n_mux,
-            operating_points=tuple(map(int, params["operating_points"] or (n_mux,))),
-            params=params,
-            defaults={name: p.default for name, p in signature(type(self)).parameters.items()},
-        )
+        defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
+        return Setting.of(self._task_name, params, defaults)
 
     def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""

@@ -1,4 +1,4 @@
-"""Score and speed of a fitted estimator at each `n_mux`, and the choice of an `n_mux`."""
+"""Score and speed of a fitted estimator at its operating points, and the choice of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number, check_parameters
-from muxlearn.prediction import choose_points, measure_points
+from muxlearn.points import PointLike
+from muxlearn.prediction import choose_points, label_of, measure_points
 from muxlearn.rows import take_rows
 from muxlearn.tasks import Targets
 from muxlearn.training.processes import agree_on
@@ -36,7 +37,7 @@ def measure_operating_points(
     y: Any,
     sample_weight: ArrayLike | None = None,
     *,
-    n_mux: int | Sequence[int] | None = None,
+    n_mux: PointLike | Sequence[PointLike] | None = None,
     repeats: int = 5,
 ) -> Any:
     """Score and time `predict` at each operating point, and store both as `measured_points_`.
@@ -54,7 +55,7 @@ def measure_operating_points(
 
     {score.sample_weight}
 
-    n_mux : int or tuple of int, default=None
+    n_mux : int, "words" or tuple of operating points, default=None
         The operating points to measure. None stands for those that the estimator was trained at,
         or for its capacity, half of it, a quarter and so on down to 1.
 
@@ -77,13 +78,19 @@ def measure_operating_points(
     check_is_fitted(estimator)
     check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
     estimator._measured = measure_points(
-        choose_points(n_mux, estimator.operating_points, estimator.predictor_.runner),
+        _chosen(estimator, n_mux),
         lambda point: estimator.score(X, y, sample_weight, n_mux=point),
         lambda point: estimator.predict(X, n_mux=point),
         _num_samples(X),
         repeats,
     )
     return estimator
+
+
+def _chosen(estimator: Any, given: Any) -> list[PointLike]:
+    runner = estimator.predictor_.runner
+    points = choose_points(given, estimator.operating_points, runner)
+    return [label_of(point, runner) for point in points]
 
 
 def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64]) -> None:
@@ -108,7 +115,7 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     try:
         predictor = estimator.predictor_
         measured = measure_points(
-            choose_points(None, estimator.operating_points, predictor.runner),
+            _chosen(estimator, None),
             lambda point: predictor.task.score(
                 true, predictor.predict_checked(rows, point), weights
             ),
@@ -129,7 +136,7 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     estimator._measured = agree_on(measured)
 
 
-def fastest_point(estimator: Any, min_score: float) -> int:
+def fastest_point(estimator: Any, min_score: float) -> PointLike:
     """Return the fastest operating point that is accurate enough, for use in `predict`.
 
     Parameters
@@ -140,8 +147,9 @@ def fastest_point(estimator: Any, min_score: float) -> int:
 
     Returns
     -------
-    int
-        A value of `n_mux`. Of equally fast points, the one with the higher score is chosen.
+    int, (int, int) or "words"
+        What `predict` takes as `n_mux`. Of equally fast points, the one with the higher score is
+        chosen.
 
     Raises
     ------

@@ -98,7 +98,7 @@ def saved_config(estimator: Any) -> dict[str, Any]:
         "muxlearn_version": __version__,
         "params": encode_params(flatten(estimator.get_params(deep=False))),
         "structure": structure,
-        "measured_points": estimator._measured,
+        "measured_points": _named_points(estimator._measured),
         "history": _epochs(estimator.history_),
         "warm_up_history": estimator._warm_up_history and _epochs(estimator._warm_up_history),
         **predictor_config(estimator.predictor_),
@@ -189,14 +189,29 @@ def _restore(
     return estimator
 
 
-def _read_points(
-    saved: Mapping[str, Mapping[str, float]] | None,
-) -> dict[int, dict[str, float]] | None:
-    """Return measured operating points as they were; the keys of JSON are strings."""
+def _named_points(measured: Measured | None) -> dict[str, dict[str, float]] | None:
+    """Return measured operating points by their names: the keys of JSON are strings."""
+    if measured is None:
+        return None
+    # A name such as "5x1" keeps what was a pair a pair.
+    return {"x".join(map(str, p)) if isinstance(p, tuple) else str(p): row for p, row in measured.items()}
+
+
+def _read_points(saved: Mapping[str, Mapping[str, float]] | None) -> Measured | None:
+    """Undo `_named_points`."""
     if saved is None:
         return None
     names = "score", "rows_per_second"
-    return {int(n): {name: float(row[name]) for name in names} for n, row in saved.items()}
+    return {
+        _read_point(point): {name: float(row[name]) for name in names}
+        for point, row in saved.items()
+    }
+
+
+def _read_point(name: str) -> PointLike:
+    if "x" in name:
+        return point_from_name(name)
+    return name if name == str(WORDS) else int(name)
 
 
 def _epochs(history: Any) -> list[dict[str, Any]]:

@@ -34,7 +34,7 @@ def export_onnx(
     estimator: MuxTextClassifier | MuxTokenTagger | MuxImageClassifier,
     folder: str | os.PathLike,
     *,
-    n_mux: int | Iterable[int] | None = None,
+    n_mux: PointLike | Iterable[PointLike] | None = None,
     dtype: Literal["float32", "int8"] = "float32",
 ) -> None:
     """Export a fitted estimator to ONNX.
@@ -53,12 +53,13 @@ def export_onnx(
         The fitted estimator.
 
     folder : str or path
-        The folder for `n_mux_10.onnx` and the like, `config.json` (labels, parameters, the seed of
+        The folder for `n_mux_10.onnx`, `n_mux_2x5.onnx` and the like, `config.json` (labels, parameters, the seed of
         the plan, checksums) and, if there is a tokenizer, `tokenizer.json`.
 
-    n_mux : int or iterable of int, default=None
-        Rows in a mixture. Each number gets its own graph with all weights. None stands for the
-        capacity and the `operating_points` of the estimator.
+    n_mux : operating point or iterable of them, default=None
+        Numbers of rows in a mixture, pairs ``(n_mux, patch_size)`` or "words". Each point gets its
+        own graph with all weights. None stands for the capacity and the `operating_points` of the
+        estimator.
 
     dtype : {"float32", "int8"}, default="float32"
         "int8" quantizes the weights of matrix products, and activations dynamically. The graph is
@@ -110,7 +111,7 @@ def export_onnx(
         "format_version": FORMAT_VERSION,
         **saved_config(estimator),
         "dtype": dtype,
-        "operating_points": points,
+        "operating_points": [label_of(point, estimator.predictor_.runner) for point in points],
     }
     contents = {graph_name(point): graph for point, graph in graphs.items()}
     predictor = estimator.predictor_
@@ -123,16 +124,21 @@ def export_onnx(
     write_contents(folder, config, contents)
 
 
-def _check_points(estimator: MuxEstimator, n_mux: int | Iterable[int] | None) -> list[int]:
-    capacity = estimator.module_.n_mux
+def _check_points(
+    estimator: MuxEstimator, n_mux: PointLike | Iterable[PointLike] | None
+) -> list[Point]:
+    predictor = estimator.predictor_
+    own = predictor.resolve_point()
     if n_mux is None:
-        given = [capacity, *(estimator.operating_points or ())]
+        given: list[Any] = [own, *as_points(estimator.operating_points or ())]
     else:
-        given = list(n_mux) if isinstance(n_mux, Iterable) else [n_mux]
+        single = isinstance(n_mux, str) or not isinstance(n_mux, Iterable)
+        given = [n_mux] if single else list(n_mux)
     if not given:
         raise ValueError("`n_mux` is empty; give one number of rows at least")
-    predictor = estimator.predictor_
-    return sorted({predictor.resolve_point(point) for point in given}, reverse=True)
+    points = {predictor.resolve_point(point) for point in given}
+    # The first is what the exported model predicts at where nothing else is said.
+    return sorted(points, key=lambda point: (point != own, point == WORDS, *(-n for n in point)))
 
 
 def _sizes(estimator: MuxEstimator) -> Sizes:

@@ -1,4 +1,4 @@
-"""From a fitted module to ONNX graphs, one for each number of rows in a mixture."""
+"""From a fitted module to ONNX graphs, one for each operating point."""
 
 from __future__ import annotations
 
@@ -86,29 +86,32 @@ def check_supported(module: MuxModule) -> None:
 
 
 class _Mixtures(nn.Module):
-    """A module for a fixed number of rows in a mixture, which get an axis of their own."""
+    """A module at one operating point; the rows of a mixture get an axis of their own."""
 
-    def __init__(self, module: MuxModule, n_mux: int) -> None:
+    def __init__(self, module: MuxModule, point: Point) -> None:
         super().__init__()
         self.module = module
-        self.n_mux = n_mux
+        self.point = point
+        self.options = {"n_mux": point.n_mux}
+        if module.patch_sizes != (1,) or point == WORDS:
+            self.options["patch_size"] = point.patch_size
 
     def forward(self, **inputs: Tensor) -> Tensor:
         rows = {name: values.flatten(0, 1) for name, values in inputs.items()}
-        logits = self.module(**rows, n_mux=self.n_mux)
+        logits = self.module(**rows, **self.options)
         if isinstance(self.module, MuxTokenClassifier):
             return logits
-        return logits.unflatten(0, (-1, self.n_mux))
+        return logits.unflatten(0, (-1, self.point.n_mux))
 
 
-def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
-    """Export a module for mixtures of `n_mux` rows, and compare the graph with torch.
+def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
+    """Export a module at one operating point, and compare the graph with torch.
 
     Parameters
     ----------
     module : MuxModule
         As `for_inference` returns it, on the CPU, in float32.
-    n_mux : int
+    point : Point
     sizes : Sizes
 
     Returns
@@ -121,9 +124,9 @@ def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
     RuntimeError
         Torch's exporter gives up, or the graph answers otherwise than torch.
     """
-    wrapped = _Mixtures(module, n_mux).eval()
+    wrapped = _Mixtures(module, point).eval()
     names = _INPUTS[type(module)]
-    example = _example(names, 3, n_mux, min(7, sizes.max_length), sizes)
+    example = _example(names, 3, point.n_mux, min(7, sizes.max_length), sizes)
     axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
     output = io.BytesIO()
     try:
@@ -147,7 +150,7 @@ def export_graph(module: MuxModule, n_mux: int, sizes: Sizes) -> bytes:
     except Exception as error:  # the exporter's own, and of whatever it calls
         reason = str(getattr(error, "__cause__", None) or error).strip().splitlines()
         raise RuntimeError(
-            f"torch cannot export a {type(module).__name__} at n_mux={n_mux}: "
+            f"torch cannot export a {type(module).__name__} at n_mux={point}: "
             f"{reason[0] if reason else type(error).__name__}"
         ) from error
     graph = output.getvalue()
@@ -185,14 +188,14 @@ def _example(
 def _check_parity(wrapped: _Mixtures, graph: bytes, sizes: Sizes) -> None:
     names, session = _INPUTS[type(wrapped.module)], make_session(graph, n_threads=1)
     for n_mixtures, length in ((1, 1), (5, sizes.max_length)):
-        inputs = _example(names, n_mixtures, wrapped.n_mux, length, sizes, seed=n_mixtures)
+        inputs = _example(names, n_mixtures, wrapped.point.n_mux, length, sizes, seed=n_mixtures)
         with torch.inference_mode():
             expected = wrapped(**inputs).numpy()
         (given,) = session.run(None, {name: values.numpy() for name, values in inputs.items()})
         error = _relative_error(given, expected)
         if not error <= TOLERANCE:
             raise RuntimeError(
-                f"the graph of a {type(wrapped.module).__name__} at n_mux={wrapped.n_mux} answers "
+                f"the graph of a {type(wrapped.module).__name__} at n_mux={wrapped.point} answers "
                 f"otherwise than torch: logits differ by {error:.1e}, and {TOLERANCE:.0e} is "
                 f"allowed (of {n_mixtures} mixtures, length {length})"
             )

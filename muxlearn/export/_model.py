@@ -36,9 +36,9 @@ FORMAT, FORMAT_VERSION = "muxlearn-onnx", 1
 ARRAYS = "arrays.safetensors"
 
 
-def graph_name(n_mux: int) -> str:
-    """Return the name of the file that holds the graph for mixtures of `n_mux` rows."""
-    return f"n_mux_{n_mux}.onnx"
+def graph_name(point: Point) -> str:
+    """Return the name of the file that holds the graph of an operating point."""
+    return f"n_mux_{point}.onnx"
 
 
 def require(*packages: str) -> None:
@@ -53,6 +53,10 @@ def require(*packages: str) -> None:
             ) from error
 
 
+def _as_label(value: Any) -> PointLike:
+    return tuple(value) if isinstance(value, list) else value
+
+
 @fill_docs()
 class OnnxModel:
     """Base class of exported models: a predictor without a torch module."""
@@ -63,7 +67,7 @@ class OnnxModel:
         self.predictor_ = predictor
         self._estimator: str = config["estimator"]
         self.dtype = config["dtype"]
-        self.operating_points = tuple(config["operating_points"])
+        self.operating_points = tuple(map(_as_label, config["operating_points"]))
 
     @classmethod
     def load(cls: type[Self], folder: str | os.PathLike, *, n_threads: int | None = None) -> Self:
@@ -95,7 +99,7 @@ class OnnxModel:
         folder = existing_folder(folder)
         config, contents = read_whole(folder, lambda: cls._read(folder))
         require("onnxruntime")
-        points = config["operating_points"]
+        points = as_points(config["operating_points"])
         runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
         files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
         try:
@@ -130,7 +134,7 @@ class OnnxModel:
             )
         check_config(folder, config, FORMAT_VERSION)
         points = config.get("operating_points")
-        if not isinstance(points, list) or not points or not all(map(Integer(1).accepts, points)):
+        if not isinstance(points, list) or not OperatingPoints().accepts(points):
             raise FormatError(
                 f"config.json in {str(folder)!r} is damaged: its `operating_points` are {points!r}"
             )
@@ -148,7 +152,7 @@ class OnnxModel:
 
     @property
     def n_mux(self) -> int:
-        """Rows in a mixture where nothing else is said: the largest operating point."""
+        """Rows in a mixture at most."""
         return self.predictor_.runner.n_mux
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -167,7 +171,7 @@ class OnnxModel:
     def predict(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> Any:
@@ -192,7 +196,7 @@ class OnnxModel:
     def predict_proba(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> Any:
@@ -217,7 +221,7 @@ class OnnxModel:
     def predict_iter(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: Iterable[Any] | None = None,
         n_passes: int = 1,
         method: Literal["predict", "predict_proba"] = "predict",
@@ -250,7 +254,7 @@ class OnnxModel:
         X: Iterable[Any],
         y: Any,
         sample_weight: ArrayLike | None = None,
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> float:

@@ -44,7 +44,7 @@ class OnnxMuxClassifier(OnnxModel):
     def decision_function(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
     ) -> NDArray:

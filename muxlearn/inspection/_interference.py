@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib, scale_n_mux
 from muxlearn.inspection._points import multiplexed
-from muxlearn.prediction import choose_points
+from muxlearn.prediction import choose_points, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +90,7 @@ class InterferenceDisplay(PlotMixin):
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
         predictions = {
-            point: predictor.predict_regrouped(X, point, n_regroupings)[0]
+            label_of(point, predictor.runner): predictor.predict_regrouped(X, point, n_regroupings)[0]
             for point in choose_points(n_mux, estimator.operating_points, predictor.runner)
         }
         return cls.from_predictions(predictions, ax=ax)

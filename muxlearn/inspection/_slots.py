@@ -98,8 +98,8 @@ class SlotDisplay(PlotMixin):
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
         true = _true_labels(X, y, nested=predictor.task.nested)
-        n_mux = predictor.resolve_point(None)
-        predicted, slots = predictor.predict_regrouped(X, n_mux, n_regroupings)
+        n_mux = predictor.resolve_point().n_mux
+        predicted, slots = predictor.predict_regrouped(X, None, n_regroupings)
         return cls._count(true, predicted, slots, n_mux).plot(ax)
 
     @classmethod

@@ -49,11 +49,14 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
             "with objective 'retrieval' or 'both'"
         )
     predictor = estimator.predictor_
-    n_mux = predictor.resolve_point(n_mux)
+    point = predictor.resolve_point(n_mux)
+    if point == WORDS:
+        raise ValueError("`n_mux` is 'words', but the words alone share no position; give a number")
     tokens = predictor.reader.table(predictor.reader.check(X))
+    tokens = tokens.for_patches(point.patch_size)
     module.eval()
     device = next(module.parameters()).device
-    plan = plan_mixtures(tokens.lengths, n_mux)
+    plan = plan_mixtures(tokens.lengths, point.n_mux)
     n_right = n_tokens = 0
     with torch.inference_mode():
         for batch in plan.batches(estimator.batch_size):
@@ -61,7 +64,7 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
                 torch.from_numpy(part[..., : module.max_length]).to(device)
                 for part in tokens.gather(batch.rows)
             )
-            recovered = module.retrieve(ids.flatten(0, 1), mask.flatten(0, 1), n_mux).view_as(ids)
+            recovered = module.retrieve(ids.flatten(0, 1), mask.flatten(0, 1), *point).view_as(ids)
             counted = mask & torch.from_numpy(batch.counted).to(device)[..., None]
             n_right += int(((recovered == ids) & counted).sum())
             n_tokens += int(counted.sum())

@@ -17,6 +17,7 @@ __all__ = [
     "IdentityDemultiplexer",
     "IndexDemultiplexer",
     "MLPDemultiplexer",
+    "NestedDemultiplexer",
     "RSADemultiplexer",
 ]
 
@@ -357,6 +358,53 @@ class MLPDemultiplexer(Demultiplexer):
 
 
 #: The demultiplexers by the name that the estimators know them by.
+class NestedDemultiplexer(Demultiplexer):
+    """Read the row at each place by a network that is told the place.
+
+    ``f_i(h) = h + MLP([h; k_i])``: the RSA demultiplexer of MUX-PLMs (section 3.2), with a shortcut
+    in place of its LayerNorm, so that it starts by passing the mixture on. A row alone in its
+    mixture is passed on unchanged.
+    """
+
+    by_place = True
+    passes_alone = True
+
+    def __init__(self, n_mux: int, hidden_size: int) -> None:
+        super().__init__(n_mux, hidden_size)
+        self.mixture_in = nn.Linear(hidden_size, self.inner_size)
+        self.keys = nn.Parameter(torch.randn(n_mux, self.inner_size) / 2)
+        self.out = nn.Linear(self.inner_size, hidden_size)
+        with torch.no_grad():
+            self.out.weight.mul_(0.1)
+            self.out.bias.zero_()
+
+    @property
+    def inner_size(self) -> int:  # noqa: D102
+        return 2 * self.hidden_size
+
+    def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:  # noqa: D102
+        n_reads = h.shape[1]
+        if n_reads == 1:
+            return h
+        return h + self.out(F.gelu(self.mixture_in(h) + self.keys[:n_reads, None]))
+
+    def gather(  # noqa: D102
+        self,
+        h: Tensor,
+        prefix: Tensor | None,
+        slots: Tensor,
+        positions: Tensor,
+        extra: Tensor | None = None,
+        n_places: int | None = None,
+    ) -> Tensor:
+        read = h.flatten(0, 1).index_select(0, positions)
+        if (n_places or self.n_mux) == 1:
+            return read
+        x = self.mixture_in(h).flatten(0, 1).index_select(0, positions)
+        x = self._add_extra(x + F.embedding(slots, self.keys), extra)
+        return read + self.out(F.gelu(x))
+
+
 DEMULTIPLEXERS: dict[str, type[Demultiplexer]] = {
     "rsa": RSADemultiplexer,
     "index": IndexDemultiplexer,

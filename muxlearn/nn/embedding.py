@@ -12,8 +12,8 @@ from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.multiplex import Multiplexer, mean_over_slots
-from muxlearn.nn.patches import WORDS
 from muxlearn.nn.text import MuxTextModule
+from muxlearn.points import WORDS
 
 __all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
 
@@ -32,12 +32,15 @@ class EmbeddingTrainingOutput(NamedTuple):
         them stands in its row, (n_mixtures, n_reads, n_each).
     retrieval : (Tensor, Tensor) or None
         Logits and targets of the retrieval task.
+    words : Tensor, shape of `rows`, or None
+        The rows' vectors by their words alone.
     """
 
     rows: Tensor
     mixed_rows: Tensor
     tokens: tuple[Tensor, Tensor] | None
     retrieval: tuple[Tensor, Tensor] | None
+    words: Tensor | None = None
 
 
 class MuxSequenceEmbedder(MuxTextModule):
@@ -56,6 +59,8 @@ class MuxSequenceEmbedder(MuxTextModule):
     patch_sizes : sequence of int, default=(1,)
         How many neighbouring tokens of a row may share a position; a pass that is not told takes
         the first.
+    words : bool, default=False
+        Whether the lexical path shall also answer alone.
     """
 
     def __init__(
@@ -66,9 +71,11 @@ class MuxSequenceEmbedder(MuxTextModule):
         teacher_size: int,
         lexical_path: bool = True,
         patch_sizes: Sequence[int] = (1,),
+        words: bool = False,
     ) -> None:
         head = nn.Linear(encoder.hidden_size, teacher_size)
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
+        self.answers_by_words = words
         self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
             self.lexical_mean = LexicalMean(
@@ -89,6 +96,7 @@ class MuxSequenceEmbedder(MuxTextModule):
         token_samples: int = 0,
         retrieval_samples: int = 0,
         patch_size: int | None = None,
+        with_words: bool = False,
     ) -> Tensor | EmbeddingTrainingOutput:
         """Embed.
 
@@ -108,6 +116,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         patch_size : int, default=None
             Tokens of a row in a position; None stands for the first of `patch_sizes`. 0: the row's
             words alone answer, with no pass of the encoder.
+        with_words : bool, default=False
+            For training: whether to return what the words alone answer as well, `in_parts`.
 
         Returns
         -------
@@ -116,7 +126,7 @@ class MuxSequenceEmbedder(MuxTextModule):
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         if patch_size == WORDS.patch_size:
-            rows = self.head(self._read_words(ids, mask)).flatten(0, 1)
+            rows = self._embed_words(ids, mask)
             if in_parts:
                 return EmbeddingTrainingOutput(rows, rows, None, None)
             return F.normalize(rows.float(), dim=-1)
@@ -134,4 +144,8 @@ class MuxSequenceEmbedder(MuxTextModule):
             tokens = self.token_head(vectors), positions
         if retrieval_samples:
             retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
-        return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval)
+        words = self._embed_words(ids, mask) if with_words else None
+        return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval, words)
+
+    def _embed_words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.head(self._read_words(ids, mask)).flatten(0, 1)

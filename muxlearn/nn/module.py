@@ -43,6 +43,12 @@ class MuxModule(nn.Module):
 
     n_mux: int
 
+    #: How many neighbouring tokens of a row may share a position; the first is the model's own.
+    patch_sizes: tuple[int, ...] = (1,)
+
+    #: Whether the words alone can answer, with no pass of the encoder.
+    answers_by_words: bool = False
+
     #: Beginnings of the names of weights that are no part of a saved model: it only says which
     #: these were, and takes them from where they are kept.
     kept_elsewhere: ClassVar[tuple[str, ...]] = ()

@@ -31,11 +31,13 @@ __all__ = [
     "HadamardMultiplexer",
     "IdentityMultiplexer",
     "Multiplexer",
+    "NestedMultiplexer",
     "OrthogonalMultiplexer",
     "SubspaceMultiplexer",
     "embed_and_multiplex",
     "mean_over_slots",
     "principal_axes",
+    "recognisable_maps",
     "slots_to_places",
     "start_from_components",
 ]
@@ -347,6 +349,46 @@ class SubspaceMultiplexer(Multiplexer):
 
 
 #: The multiplexers by the name that the estimators know them by.
+def recognisable_maps(n_maps: int, width: int) -> Tensor:
+    """Draw maps that add a rotation of a vector to the vector itself.
+
+    Layers that were trained on single vectors recognise what such maps write, and tell several of
+    them apart.
+
+    Parameters
+    ----------
+    n_maps, width : int
+
+    Returns
+    -------
+    Tensor of shape (n_maps, width, width)
+        They keep the length of a vector on average.
+    """
+    rotations = [nn.init.orthogonal_(torch.empty(width, width)) for _ in range(n_maps)]
+    return (torch.eye(width) + torch.stack(rotations)) / math.sqrt(2)
+
+
+class NestedMultiplexer(Multiplexer):
+    """Map each row by a key of its place, ``m = sum_i x_i W_i / sqrt(n)`` for n rows.
+
+    The linear multiplexer of DataMUX (section 3.1). Unlike the others, n rows take the first n
+    keys, and a row alone passes unchanged: an encoder reads it as it does without multiplexing.
+    """
+
+    def __init__(self, n_mux: int, width: int, learn_keys: bool = True) -> None:
+        super().__init__(n_mux, width, learn_keys)
+        keys = recognisable_maps(n_mux, width)
+        # A row alone takes none: (n_mux, width, width).
+        self.keys = nn.Parameter(keys, requires_grad=learn_keys and n_mux > 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        n_rows = x.shape[1]
+        if n_rows == 1:
+            return x[:, 0]
+        side_by_side = x.transpose(1, 2).flatten(2)  # (n_mixtures, length, n_rows * width)
+        return side_by_side @ (self.keys[:n_rows].flatten(0, 1) / math.sqrt(n_rows))
+
+
 MULTIPLEXERS: dict[str, type[Multiplexer]] = {
     "hadamard": HadamardMultiplexer,
     "orthogonal": OrthogonalMultiplexer,

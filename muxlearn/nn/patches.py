@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.nested import recognisable_maps
+from muxlearn.nn.multiplex import recognisable_maps
 
 __all__ = [
-    "WORDS",
     "PatchMultiplexer",
     "PatchReader",
-    "Point",
     "pool_rows",
     "split_into_patches",
 ]
-
-
-class Point(NamedTuple):
-    """An operating point: what shares a position of the encoder.
-
-    Attributes
-    ----------
-    n_mux : int
-        Rows in a mixture, N.
-    patch_size : int
-        Neighbouring tokens of a row in one position, P. 0: the encoder does not run, and the row's
-        own words alone answer.
-    """
-
-    n_mux: int = 1
-    patch_size: int = 1
-
-    @property
-    def factor(self) -> int:
-        """How many tokens share a position, ``N * P``."""
-        return self.n_mux * self.patch_size
-
-
-#: The words alone.
-WORDS = Point(1, 0)
 
 
 def split_into_patches(x: Tensor, patch_size: int, dim: int) -> Tensor:

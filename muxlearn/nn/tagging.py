@@ -13,6 +13,7 @@ from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import Multiplexer, principal_axes, slots_to_places
 from muxlearn.nn.text import MuxTextModule, MuxTrainingOutput
+from muxlearn.points import WORDS
 
 __all__ = ["LexicalPath", "MuxTokenClassifier"]
 
@@ -77,6 +78,8 @@ class MuxTokenClassifier(MuxTextModule):
     patch_sizes : sequence of int, default=(1,)
         How many neighbouring tokens of a row may share a position; a pass that is not told takes
         the first.
+    words : bool, default=False
+        Whether the lexical path shall also answer alone.
     """
 
     def __init__(
@@ -88,13 +91,16 @@ class MuxTokenClassifier(MuxTextModule):
         dropout: float = 0.1,
         lexical_size: int = 0,
         patch_sizes: Sequence[int] = (1,),
+        words: bool = False,
     ) -> None:
         head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.hidden_size, n_classes))
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes, lexical_size)
         self.n_classes = n_classes
         self.lexical: LexicalPath | None = None
+        self.answers_by_words = words
+        self.words_head = nn.Linear(lexical_size, n_classes) if words else None
         mixed = not isinstance(demultiplexer, IdentityDemultiplexer)
-        if lexical_size and (mixed or self.patches is not None):
+        if lexical_size and (mixed or words or self.patches is not None):
             self.lexical = LexicalPath(encoder.embedding, lexical_size)
         if lexical_size and mixed:
             demultiplexer.add_input(lexical_size)
@@ -107,6 +113,7 @@ class MuxTokenClassifier(MuxTextModule):
         n_mux: int | None = None,
         retrieval_samples: int = 0,
         patch_size: int | None = None,
+        with_words: bool = False,
     ) -> Tensor | MuxTrainingOutput:
         """Tag.
 
@@ -125,32 +132,45 @@ class MuxTokenClassifier(MuxTextModule):
             For training: how many tokens of each mixture the retrieval head recovers, at least
             one for each slot if not 0.
         patch_size : int, default=None
-            Tokens of a row in a position; None stands for the first of `patch_sizes`.
+            Tokens of a row in a position; None stands for the first of `patch_sizes`. 0: tokens
+            and their neighbours alone answer, with no pass of the encoder.
+        with_words : bool, default=False
+            For training: whether to return what they answer as well.
 
         Returns
         -------
         Tensor of shape (n_tagged, n_classes) or MuxTrainingOutput
-            The logits of the tagged tokens, row by row; with `retrieval_samples` the retrieval
-            task besides.
+            The logits of the tagged tokens, row by row; with `retrieval_samples` or `with_words`
+            what training needs besides.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         wanted = mask if tagged is None else tagged.view_as(ids).bool()
-        patch_size = self._patch_size(patch_size)
-        hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixtures, places, steps = wanted.nonzero(as_tuple=True)
         extra = None
         if self.lexical is not None:
             extra = self.lexical(ids.flatten(0, 1), mask.flatten(0, 1)).flatten(0, 1)
             rows = mixtures * ids.shape[1] + places
             extra = extra.index_select(0, rows * ids.shape[2] + steps)
+        if patch_size == WORDS.patch_size:
+            return self._tag_words(extra)
+        patch_size = self._patch_size(patch_size)
+        hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         tokens = _Tokens(
             places, mixtures * hidden.shape[1] + steps // patch_size, steps % patch_size, extra
         )
         logits = self._tag(hidden, prefix, tokens, ids.shape[1], patch_size)
-        if not retrieval_samples:
+        if not retrieval_samples and not with_words:
             return logits
-        retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
-        return MuxTrainingOutput(logits, *retrieval)
+        retrieval: tuple[Tensor | None, Tensor | None] = None, None
+        if retrieval_samples:
+            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
+        words = self._tag_words(extra) if with_words else None
+        return MuxTrainingOutput(logits, *retrieval, words)
+
+    def _tag_words(self, own: Tensor | None) -> Tensor:
+        if self.words_head is None or own is None:
+            raise ValueError("this model was not built to answer by the words alone")
+        return self.words_head(own)
 
     def _tag(
         self,

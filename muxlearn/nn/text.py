@@ -25,6 +25,7 @@ from muxlearn.nn.multiplex import (
     slots_to_places,
 )
 from muxlearn.nn.patches import PatchMultiplexer, PatchReader, pool_rows
+from muxlearn.points import WORDS
 
 __all__ = [
     "ClassificationHead",
@@ -46,14 +47,17 @@ class MuxTrainingOutput(NamedTuple):
 
     Attributes
     ----------
-    logits : Tensor of shape (n_rows, n_classes)
-    retrieval_logits : Tensor of shape (n_mixtures, n_mux, n_samples, vocab_size)
-    retrieval_targets : Tensor of int, shape (n_mixtures, n_mux, n_samples)
+    logits : Tensor of shape (n_answers, n_classes)
+    retrieval_logits : Tensor of shape (n_mixtures, n_mux, n_samples, vocab_size) or None
+    retrieval_targets : Tensor of int, shape (n_mixtures, n_mux, n_samples), or None
+    words : Tensor of shape (n_answers, n_classes) or None
+        What the words alone answer.
     """
 
     logits: Tensor
-    retrieval_logits: Tensor
-    retrieval_targets: Tensor
+    retrieval_logits: Tensor | None = None
+    retrieval_targets: Tensor | None = None
+    words: Tensor | None = None
 
 
 class ClassificationHead(nn.Module):
@@ -155,6 +159,11 @@ class MuxTextModule(MuxModule):
             multiplexer.init_from_embeddings(encoder.embedding.weight, own_share)
             if isinstance(demultiplexer, RSADemultiplexer) and isinstance(encoder, CompactEncoder):
                 demultiplexer.init_from_subspaces(multiplexer)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several tokens share a position at some operating point."""
+        return self.n_mux > 1 or self.patches is not None
 
     def _in_mixtures(
         self, input_ids: Tensor, attention_mask: Tensor | None, n_mux: int | None
@@ -357,11 +366,10 @@ class MuxTextModule(MuxModule):
         model.retrieval = None
         if model.lexical_mean is not None:
             model.lexical_mean.fold(model.encoder.embedding.weight)
-        foldable = isinstance(model.multiplexer, SubspaceMultiplexer) and model.patches is None
-        if foldable and model.folded is None:
-            assert isinstance(model.multiplexer, SubspaceMultiplexer)
+        if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
-            model.encoder.drop_embedding()
+            if model.patches is None:
+                model.encoder.drop_embedding()
         return model if dtype is None else model.to(dtype)
 
 
@@ -388,6 +396,8 @@ class MuxSequenceClassifier(MuxTextModule):
     patch_sizes : sequence of int, default=(1,)
         How many neighbouring tokens of a row may share a position; a pass that is not told takes
         the first.
+    words : bool, default=False
+        Whether the lexical path shall also answer alone.
     """
 
     def __init__(
@@ -400,12 +410,14 @@ class MuxSequenceClassifier(MuxTextModule):
         lexical_path: bool = False,
         max_length: int | None = None,
         patch_sizes: Sequence[int] = (1,),
+        words: bool = False,
     ) -> None:
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
         self.max_length = max_length
+        self.answers_by_words = words
         shared = self.patches is not None or not isinstance(demultiplexer, IdentityDemultiplexer)
-        if lexical_path and shared:
+        if lexical_path and (shared or words):
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
@@ -417,6 +429,7 @@ class MuxSequenceClassifier(MuxTextModule):
         n_mux: int | None = None,
         retrieval_samples: int = 0,
         patch_size: int | None = None,
+        with_words: bool = False,
     ) -> Tensor | MuxTrainingOutput:
         """Classify.
 
@@ -433,14 +446,20 @@ class MuxSequenceClassifier(MuxTextModule):
             For training: how many tokens of each mixture the retrieval head recovers, at least
             one for each slot if not 0.
         patch_size : int, default=None
-            Tokens of a row in a position; None stands for the first of `patch_sizes`.
+            Tokens of a row in a position; None stands for the first of `patch_sizes`. 0: the row's
+            words alone answer, with no pass of the encoder.
+        with_words : bool, default=False
+            For training: whether to return what the words alone answer as well.
 
         Returns
         -------
         Tensor of shape (n_mixtures * n_mux, n_classes) or MuxTrainingOutput
-            The rows' logits, in order; with `retrieval_samples` the retrieval task besides.
+            The rows' logits, in order; with `retrieval_samples` or `with_words` what training
+            needs besides.
         """
         all_ids, all_mask = self._in_mixtures(input_ids, attention_mask, n_mux)
+        if patch_size == WORDS.patch_size:
+            return self._classify_words(all_ids, all_mask)
         ids, mask = all_ids[..., : self.max_length], all_mask[..., : self.max_length]
         patch_size = self._patch_size(patch_size)
         # (n_mixtures, n_patches, hidden)
@@ -449,10 +468,16 @@ class MuxSequenceClassifier(MuxTextModule):
         rows = self._add_lexical(rows, all_ids, all_mask, patch_size)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
         logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
-        if not retrieval_samples:
+        if not retrieval_samples and not with_words:
             return logits
-        retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
-        return MuxTrainingOutput(logits, *retrieval)
+        retrieval: tuple[Tensor | None, Tensor | None] = None, None
+        if retrieval_samples:
+            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
+        words = self._classify_words(all_ids, all_mask) if with_words else None
+        return MuxTrainingOutput(logits, *retrieval, words)
+
+    def _classify_words(self, ids: Tensor, mask: Tensor) -> Tensor:
+        return self.head(self._read_words(ids, mask)).flatten(0, 1)
 
 
 def mean_weights(mask: Tensor, values: Tensor) -> Tensor:

@@ -11,7 +11,13 @@ from muxlearn.prediction._datasets import (
 from muxlearn.prediction._loading import ARRAY, load_predictor, own_names, restore_module
 from muxlearn.prediction._onnx import OnnxRunner, make_session
 from muxlearn.prediction._planner import Planner
-from muxlearn.prediction._points import choose_points, fastest_point, measure_points
+from muxlearn.prediction._points import (
+    Measured,
+    choose_points,
+    fastest_point,
+    label_of,
+    measure_points,
+)
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Copies, Run, Runner, TorchRunner
 from muxlearn.prediction._saved import complete_config, predictor_config, restore_predictor
@@ -19,6 +25,7 @@ from muxlearn.prediction._saved import complete_config, predictor_config, restor
 __all__ = [
     "ARRAY",
     "Copies",
+    "Measured",
     "OnnxRunner",
     "Planner",
     "Predictor",
@@ -30,6 +37,7 @@ __all__ = [
     "choose_points",
     "complete_config",
     "fastest_point",
+    "label_of",
     "load_predictor",
     "make_session",
     "measure_points",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from muxlearn._params import Choice, Integer
+from muxlearn.points import PointLike
 from muxlearn.prediction._parts import PartFolder
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.rows import Source, check_column, check_groups, open_source
@@ -32,18 +33,19 @@ def predict_dataset(
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
     keep: Sequence[str] = (),
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     n_passes: int = 1,
     method: Literal["predict", "predict_proba"] = "predict",
     form: Literal["parquet", "csv"] = "parquet",
     rows_per_part: int = 100_000,
+    patch_size: int | None = None,
 ) -> Path:
     """Predict a data set into a folder of parts; an interrupted run can continue.
 
     The parameters are those of `MuxTextClassifier.predict_dataset`.
     """
     predictor.check(method, n_passes)
-    point = predictor.resolve_point(n_mux)
+    point = predictor.resolve_point(n_mux, patch_size)
     for name, value, options in (
         ("form", form, Choice("parquet", "csv")),
         ("rows_per_part", rows_per_part, Integer(1)),
@@ -67,7 +69,7 @@ def predict_dataset(
         "column": columns,
         "groups": groups,
         "keep": keep,
-        "n_mux": point,
+        "n_mux": point.n_mux if point.patch_size == 1 else str(point),
         "n_passes": n_passes,
         "method": method,
         "form": form,
@@ -76,7 +78,7 @@ def predict_dataset(
     }
     parts = PartFolder(Path(output), form, job)
     if not parts.complete:
-        asked: dict[str, Any] = {"n_mux": point, "n_passes": n_passes, "method": method}
+        asked: dict[str, Any] = {"point": point, "n_passes": n_passes, "method": method}
         _Job(predictor, source, parts, columns, groups, keep, asked).run(window, rows_per_part)
     return Path(output)
 

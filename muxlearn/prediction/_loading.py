@@ -116,14 +116,7 @@ def restore_module(
     task = config["task"]["name"]
     of_images = config["reader"]["kind"] == "images"
     make = make_image_architecture if of_images else make_text_architecture
-    n_mux = int(params["n_mux"])
-    setting = Setting(
-        task="image" if of_images else _TASKS[task],
-        n_mux=n_mux,
-        operating_points=tuple(map(int, params["operating_points"] or (n_mux,))),
-        params=params,
-        defaults={},
-    )
+    setting = Setting.of("image" if of_images else _TASKS[task], params, {})
     labels = config["labels"]
     n_outputs = config["vector_size"] if labels is None else len(labels["values"])
     with seeded(0, torch.device("cpu")):

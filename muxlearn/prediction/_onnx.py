@@ -10,53 +10,65 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from muxlearn.points import WORDS, Point
 from muxlearn.prediction._runner import Run
 
 __all__ = ["OnnxRunner", "make_session"]
 
 
 class OnnxRunner:
-    """Runs graphs of a module by onnxruntime, one for each number of rows in a mixture.
+    """Runs graphs of a module by onnxruntime, one for each operating point.
 
     A pickle holds the graphs; sessions are opened anew.
 
     Parameters
     ----------
-    graphs : mapping of int to bytes
-        By the number of rows in a mixture.
+    graphs : mapping of Point to bytes
+        The first point is the model's own choice.
     n_threads : int, default=None
         Threads of a product; None takes all cores.
     """
 
-    def __init__(self, graphs: Mapping[int, bytes], n_threads: int | None = None) -> None:
+    def __init__(self, graphs: Mapping[Point, bytes], n_threads: int | None = None) -> None:
         self.graphs = dict(graphs)
         self.n_threads = n_threads
-        self._sessions: dict[int, Any] = {}
+        self._sessions: dict[Point, Any] = {}
 
     @property
     def n_mux(self) -> int:
         """Rows in a mixture at most."""
-        return max(self.graphs)
+        return max(point.n_mux for point in self.graphs)
 
-    def round_n_mux(self, n_mux: int) -> int:
-        """Return a number of rows that there is a graph for."""
-        if n_mux not in self.graphs:
-            points = sorted(self.graphs, reverse=True)
+    @property
+    def patch_sizes(self) -> tuple[int, ...]:
+        """Tokens of a row that may share a position; the first is the model's own choice."""
+        sizes = (point.patch_size for point in self.graphs if point != WORDS)
+        return tuple(dict.fromkeys(sizes))
+
+    @property
+    def own_point(self) -> Point:
+        """The point where nothing else is said: the first."""
+        return next(iter(self.graphs))
+
+    def round_point(self, point: Point) -> Point:
+        """Return a point that there is a graph for."""
+        if point not in self.graphs:
+            known = ", ".join(map(str, self.graphs))
             raise ValueError(
-                f"`n_mux` is {n_mux}, but this model was exported for "
-                f"{', '.join(map(str, points))}; export it with n_mux={sorted({*points, n_mux})}"
+                f"`n_mux` is {point}, but this model was exported for {known}; export it for "
+                f"n_mux=({known}, {point})"
             )
-        return n_mux
+        return point
 
-    def session(self, n_mux: int) -> Any:
+    def session(self, point: Point) -> Any:
         """Return the session of a graph, opened when it is first asked for."""
-        if n_mux not in self._sessions:
-            self._sessions[n_mux] = make_session(self.graphs[n_mux], self.n_threads)
-        return self._sessions[n_mux]
+        if point not in self._sessions:
+            self._sessions[point] = make_session(self.graphs[point], self.n_threads)
+        return self._sessions[point]
 
-    def start(self, n_mux: int) -> Run:
-        """Return a function that runs a graph on batches of mixtures of `n_mux` rows."""
-        session = self.session(n_mux)
+    def start(self, point: Point) -> Run:
+        """Return a function that runs a graph on batches of mixtures."""
+        session = self.session(point)
 
         def run(inputs: Mapping[str, NDArray[Any]]) -> Tensor:
             (logits,) = session.run(None, dict(inputs))
@@ -67,8 +79,8 @@ class OnnxRunner:
     def fingerprint(self) -> str:
         """Return a digest of the graphs."""
         digest = hashlib.sha256()
-        for n_mux, graph in sorted(self.graphs.items()):
-            digest.update(str(n_mux).encode() + graph)
+        for point, graph in sorted(self.graphs.items()):
+            digest.update(str(point).encode() + graph)
         return digest.hexdigest()
 
     def __getstate__(self) -> dict[str, Any]:

@@ -9,85 +9,136 @@ from typing import Any
 
 import numpy as np
 
-from muxlearn._params import Integer, IntegerTuple, OneOf, check_parameters
+from muxlearn._params import Choice, Integer, OneOf, check_parameters
 from muxlearn._timing import paired_seconds
+from muxlearn.points import WORDS, OperatingPoints, Point, PointLike, as_point, as_points
 from muxlearn.prediction._runner import Runner
 
-__all__ = ["choose_points", "fastest_point", "measure_points", "resolve_point"]
+__all__ = [
+    "Measured",
+    "choose_points",
+    "fastest_point",
+    "label_of",
+    "measure_points",
+    "resolve_point",
+]
+
+#: "score" and "rows_per_second" by operating point.
+Measured = dict[PointLike, dict[str, float]]
 
 
-def resolve_point(n_mux: int | None, runner: Runner) -> int:
+def resolve_point(
+    n_mux: PointLike | None, runner: Runner, patch_size: int | None = None
+) -> Point:
     """Return the operating point that is asked for.
 
     Parameters
     ----------
-    n_mux : int or None
-        None stands for the capacity.
+    n_mux : int, (int, int), "words" or None
+        Rows in a mixture, of which None stands for the capacity; or a whole point.
     runner : Runner
         Runs the network that predicts there.
+    patch_size : int, default=None
+        Tokens of a row in a position; None stands for the model's own.
 
     Returns
     -------
-    int
+    Point
 
     Raises
     ------
     TypeError, ValueError
         The network has no such point.
     """
+    if n_mux is None and patch_size is None:
+        return runner.own_point
+    own = runner.own_point.patch_size if patch_size is None else patch_size
+    if not Integer(1).accepts(own):
+        raise Integer(1).complain("patch_size", patch_size)
     if n_mux is None:
-        return runner.round_n_mux(runner.n_mux)
-    within = Integer(1, runner.n_mux)
-    if not within.accepts(n_mux):
+        return runner.round_point(Point(runner.n_mux, own))
+    point = as_point(n_mux, own)
+    if point is not None and isinstance(n_mux, str | tuple | list) and patch_size is not None:
+        raise ValueError(
+            f"`n_mux` is {n_mux!r}, which says all of an operating point; leave `patch_size` out"
+        )
+    if point is None or point.n_mux > runner.n_mux:
+        within = Integer(1, runner.n_mux)
         error = within.complain("n_mux", n_mux)
         slots = f"{error}; this model was built with {runner.n_mux} slots"
         advice = ", and `fastest_point` chooses among them" if isinstance(n_mux, str) else ""
+        if isinstance(n_mux, tuple | list):
+            advice = "; a point is a pair (n_mux, patch_size) of whole numbers"
         raise type(error)(slots + advice)
-    return runner.round_n_mux(int(n_mux))
+    return runner.round_point(point)
 
 
 def choose_points(
-    given: int | Sequence[int] | None, trained: Sequence[int] | None, runner: Runner
-) -> list[int]:
-    """Return the operating points to look at, in ascending order.
+    given: PointLike | Sequence[PointLike] | None,
+    trained: Sequence[PointLike] | None,
+    runner: Runner,
+) -> list[Point]:
+    """Return the operating points to look at, the slowest last.
 
     Parameters
     ----------
-    given : int, tuple of int or None
+    given : int, "words", tuple of points or None
         None stands for `trained`, or for the capacity and its halves down to 1.
-    trained : sequence of int or None
+    trained : sequence of points or None
         The operating points that the model was trained at.
     runner : Runner
 
     Returns
     -------
-    list of int
+    list of Point
     """
-    check_parameters({"n_mux": given}, {"n_mux": OneOf(None, Integer(1), IntegerTuple(1))})
-    points: Sequence[int]
+    single = OneOf(None, Integer(1), Choice("words"), OperatingPoints())
+    check_parameters({"n_mux": given}, {"n_mux": single})
+    points: Sequence[Any]
     if given is None:
-        points = trained or _halves(resolve_point(None, runner))
+        points = as_points(trained) if trained else _halves(resolve_point(None, runner))
     else:
-        points = [given] if isinstance(given, int | np.integer) else given
-    return sorted({resolve_point(point, runner) for point in points})
+        points = [given] if isinstance(given, int | np.integer | str) else given
+    chosen = {resolve_point(point, runner) for point in points}
+    # The words alone are the fastest.
+    return sorted(chosen, key=lambda point: (point != WORDS, point.factor, point.n_mux))
 
 
-def _halves(n_mux: int) -> list[int]:
-    return [n_mux >> halvings for halvings in range(n_mux.bit_length())]
+def _halves(point: Point) -> list[Point]:
+    n_mux, patch_size = point
+    return [Point(n_mux >> halvings, patch_size) for halvings in range(n_mux.bit_length())]
+
+
+def label_of(point: Point, runner: Runner) -> PointLike:
+    """Return what users call a point: a number where rows alone share positions, or a pair.
+
+    Parameters
+    ----------
+    point : Point
+    runner : Runner
+
+    Returns
+    -------
+    int, Point or "words"
+        `resolve_point` takes it.
+    """
+    if point == WORDS:
+        return str(point)
+    return point.n_mux if runner.patch_sizes == (1,) else point
 
 
 def measure_points(
-    points: Sequence[int],
-    score: Callable[[int], float],
-    predict: Callable[[int], Any],
+    points: Sequence[PointLike],
+    score: Callable[[PointLike], float],
+    predict: Callable[[PointLike], Any],
     n_rows: int,
     repeats: int,
-) -> dict[int, dict[str, float]]:
+) -> Measured:
     """Score and time some operating points; to score one is to predict once, which warms it up.
 
     Parameters
     ----------
-    points : sequence of int
+    points : sequence of int, Point or "words"
     score, predict : callable
         Take a point.
     n_rows : int
@@ -97,7 +148,7 @@ def measure_points(
 
     Returns
     -------
-    dict of int to dict of str to float
+    dict of point to dict of str to float
         By point: its "score" and its "rows_per_second".
     """
     scores = {point: float(score(point)) for point in points}
@@ -112,18 +163,20 @@ def measure_points(
     }
 
 
-def fastest_point(measured: Mapping[int, Mapping[str, float]], min_score: float) -> int:
+def fastest_point(
+    measured: Mapping[PointLike, Mapping[str, float]], min_score: float
+) -> PointLike:
     """Return the fastest of some measured operating points that is good enough.
 
     Parameters
     ----------
-    measured : mapping of int to mapping of str to float
+    measured : mapping of points to mapping of str to float
         From `measure_points`.
     min_score : float
 
     Returns
     -------
-    int
+    int, Point or "words"
         The point. Of equally fast ones, it is the one with the higher score.
 
     Raises
@@ -139,6 +192,6 @@ def fastest_point(measured: Mapping[int, Mapping[str, float]], min_score: float)
         best = max(scores, key=lambda point: (scores[point], rates[point]))
         raise ValueError(
             f"no operating point scores `min_score` {min_score} or more: the best is "
-            f"n_mux={best} with {scores[best]:.6g}; lower `min_score`"
+            f"n_mux={best!r} with {scores[best]:.6g}; lower `min_score`"
         )
     return max(good, key=lambda point: (rates[point], scores[point]))

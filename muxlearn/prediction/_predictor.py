@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._params import Choice, Integer
 from muxlearn.persistence import encode_labels
+from muxlearn.points import Point, PointLike
 from muxlearn.prediction._ahead import prepare_ahead
 from muxlearn.prediction._planner import Planner
 from muxlearn.prediction._points import resolve_point
@@ -82,27 +83,40 @@ class Predictor:
         assert self.task.classes is not None
         return self.task.classes
 
-    def resolve_point(self, n_mux: int | None) -> int:
-        """Return the operating point that is asked for; None stands for the capacity.
+    def resolve_point(self, n_mux: PointLike | None = None, patch_size: int | None = None) -> Point:
+        """Return the operating point that is asked for, by default the model's own.
+
+        Parameters
+        ----------
+        n_mux : int, (int, int), "words" or None
+            Rows in a mixture, of which None stands for the capacity; or a whole point.
+        patch_size : int, default=None
+            Tokens of a row in a position; None stands for the model's own.
+
+        Returns
+        -------
+        Point
 
         Raises
         ------
         TypeError, ValueError
             The model has no such point.
         """
-        return resolve_point(n_mux, self.runner)
+        return resolve_point(n_mux, self.runner, patch_size)
 
-    def window_size(self, n_mux: int) -> int:
+    def window_size(self, point: Point) -> int:
         """Return the number of rows of a window, within which mixtures are planned."""
-        return self.planner.window_size(n_mux, self.batch_size)
+        return self.planner.window_size(point.n_mux, self.batch_size)
 
     def predict(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
         method: str = "predict",
+        *,
+        patch_size: int | None = None,
     ) -> Any:
         """Predict rows.
 
@@ -110,8 +124,8 @@ class Predictor:
         ----------
         X : sequence of length n_rows
             Rows as the reader checks them; a single one is enough.
-        n_mux : int, default=None
-            Rows in a mixture; None stands for the capacity.
+        n_mux, patch_size
+            As in `resolve_point`.
         groups : array-like of shape (n_rows,), default=None
             Rows of different groups never share a mixture.
         n_passes : int, default=1
@@ -129,11 +143,13 @@ class Predictor:
         TypeError, ValueError
             An argument or a row is not valid.
         """
-        n_mux = self.resolve_point(n_mux)
+        point = self.resolve_point(n_mux, patch_size)
         self.check(method, n_passes)
-        return self._predict(self.reader.check(X), n_mux, groups, n_passes, method)
+        return self._predict(self.reader.check(X), point, groups, n_passes, method)
 
-    def predict_checked(self, rows: Any, n_mux: int | None = None, method: str = "predict") -> Any:
+    def predict_checked(
+        self, rows: Any, n_mux: PointLike | None = None, method: str = "predict"
+    ) -> Any:
         """Predict rows that the reader has checked.
 
         Parameters
@@ -152,10 +168,12 @@ class Predictor:
     def predict_iter(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: Iterable[Any] | None = None,
         n_passes: int = 1,
         method: str = "predict",
+        *,
+        patch_size: int | None = None,
     ) -> Iterator[Any]:
         """Predict a stream of rows of any length in constant memory.
 
@@ -163,7 +181,7 @@ class Predictor:
         ----------
         X : iterable
             Read as results are asked for, two windows ahead.
-        n_mux, n_passes, method
+        n_mux, n_passes, method, patch_size
             As in `predict`.
         groups : iterable, default=None
             One for each row.
@@ -174,19 +192,19 @@ class Predictor:
             One result for each row, in order.
         """
         self.check(method, n_passes)
-        n_mux = self.resolve_point(n_mux)
+        point = self.resolve_point(n_mux, patch_size)
         labels = None if groups is None else iterate_groups(groups)
         windows = stream_windows(
-            self.reader.iterate(X), labels, self.window_size(n_mux), self.reader.check
+            self.reader.iterate(X), labels, self.window_size(point), self.reader.check
         )
-        results = self.predict_windows(windows, n_mux=n_mux, n_passes=n_passes, method=method)
+        results = self.predict_windows(windows, point=point, n_passes=n_passes, method=method)
         return chain.from_iterable(results)
 
     def predict_windows(
         self,
         windows: Iterable[Window],
         *,
-        n_mux: int,
+        point: Point,
         n_passes: int = 1,
         method: str = "predict",
         total: int | None = None,
@@ -200,7 +218,7 @@ class Predictor:
         ----------
         windows : iterable of (rows, ndarray of int64 or None)
             Checked rows and the numbers of their groups.
-        n_mux : int
+        point : Point
             From `resolve_point`.
         n_passes : int, default=1
         method : str, default="predict"
@@ -214,12 +232,12 @@ class Predictor:
         ndarray or list
             The results of a window, in the order of its rows.
         """
-        run = self.runner.start(n_mux)
+        run = self.runner.start(point)
         prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))
         with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:
             for (rows, codes), table in prepared:
                 passes = [
-                    self._answer(run, table, n_mux, codes, regrouping)
+                    self._answer(run, table, point, codes, regrouping)
                     for regrouping in range(n_passes)
                 ]
                 # One is as it is: a tagger's arrays are large.
@@ -228,15 +246,15 @@ class Predictor:
                 yield self.task.results(method, rows, answers)
 
     def predict_regrouped(
-        self, X: Iterable[Any], n_mux: int | None, n_regroupings: int
+        self, X: Iterable[Any], n_mux: PointLike | None, n_regroupings: int
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """Predict the same rows in several mixtures, each time among other companions.
 
         Parameters
         ----------
         X : sequence of length n_rows
-        n_mux : int or None
-            As in `predict`.
+        n_mux : int, (int, int), "words" or None
+            As in `resolve_point`.
         n_regroupings : int
             The first is that of `predict`, the others those of its `n_passes`.
 
@@ -247,21 +265,21 @@ class Predictor:
         places : ndarray of int64, shape (n_regroupings, n_targets)
             The place in the mixture, from 0, of the row that each label belongs to.
         """
-        n_mux = self.resolve_point(n_mux)
-        run = self.runner.start(n_mux)
+        point = self.resolve_point(n_mux)
+        run = self.runner.start(point)
         # The windows of a prediction: mixtures are planned inside one.
         windows = stream_windows(
-            self.reader.iterate(X), None, self.window_size(n_mux), self.reader.check
+            self.reader.iterate(X), None, self.window_size(point), self.reader.check
         )
         labels, places = [], []
         for rows, _ in windows:
             table = self.reader.table(rows)
             for regrouping in range(n_regroupings):
-                answers = self._answer(run, table, n_mux, None, regrouping)
+                answers = self._answer(run, table, point, None, regrouping)
                 said = self.task.results("predict", rows, answers)
                 said = np.asarray(list(chain.from_iterable(said)) if self.task.nested else said)
                 labels.append(said)
-                places.append(self._places(table, n_mux, regrouping, len(said)))
+                places.append(self._places(table, point.n_mux, regrouping, len(said)))
         return _regroupings(labels, n_regroupings), _regroupings(places, n_regroupings)
 
     def score(
@@ -269,15 +287,17 @@ class Predictor:
         X: Iterable[Any],
         y: Any,
         sample_weight: ArrayLike | None = None,
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        *,
+        patch_size: int | None = None,
     ) -> float:
         """Score predictions as the task does.
 
         Parameters
         ----------
-        X, n_mux, groups, n_passes
+        X, n_mux, groups, n_passes, patch_size
             As in `predict`.
         y : sequence of length n_rows
             The true labels, or the tags of each sentence.
@@ -287,11 +307,11 @@ class Predictor:
         -------
         float
         """
-        n_mux = self.resolve_point(n_mux)
+        point = self.resolve_point(n_mux, patch_size)
         self.check("predict", n_passes)
         rows = self.reader.check(X)
         true = self.task.check_true(rows, y)
-        predicted = self._predict(rows, n_mux, groups, n_passes, "predict")
+        predicted = self._predict(rows, point, groups, n_passes, "predict")
         return self.task.score(true, predicted, sample_weight)
 
     def fingerprint(self) -> str:
@@ -320,16 +340,16 @@ class Predictor:
             raise Integer(1).complain("n_passes", n_passes)
 
     def _predict(
-        self, rows: Any, n_mux: int, groups: ArrayLike | None, n_passes: int, method: str
+        self, rows: Any, point: Point, groups: ArrayLike | None, n_passes: int, method: str
     ) -> Any:
         """Predict checked rows in windows, and bring the results into the order of the rows."""
         codes = check_groups(groups, len(rows))
-        parts = group_windows(codes, len(rows), self.window_size(n_mux))
+        parts = group_windows(codes, len(rows), self.window_size(point))
         windows = (
             (take_rows(rows, part), None if codes is None else codes[part]) for part in parts
         )
         results = self.predict_windows(
-            windows, n_mux=n_mux, n_passes=n_passes, method=method, total=len(rows)
+            windows, point=point, n_passes=n_passes, method=method, total=len(rows)
         )
         return _in_order(parts, list(results))
 
@@ -337,16 +357,17 @@ class Predictor:
         self,
         run: Run,
         table: RowTable,
-        n_mux: int,
+        point: Point,
         groups: NDArray[np.int64] | None,
         regrouping: int,
     ) -> NDArray[np.float64]:
         """Return the answers to a window in one pass, in the order of its targets."""
         if not len(table):
             return np.empty((0, len(self.classes)))
-        plan = self.planner.plan(table, n_mux, groups, regrouping)
+        plan = self.planner.plan(table, point.n_mux, groups, regrouping)
+        laid_out = table.for_patches(point.patch_size)
         outputs = [
-            run(table.inputs(batch.rows, batch.counted)) for batch in plan.batches(self.batch_size)
+            run(laid_out.inputs(batch.rows, batch.counted)) for batch in plan.batches(self.batch_size)
         ]
         return table.unmix(plan, self.task.answers(torch.cat(outputs)))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muxlearn.nn.module import MuxModule, weights_digest
+from muxlearn.points import WORDS, Point
 from muxlearn.training.devices import explain_out_of_memory
 
 __all__ = ["Copies", "Run", "Runner", "TorchRunner"]
@@ -28,8 +29,18 @@ class Runner(Protocol):
         """Rows in a mixture at most."""
         ...
 
-    def round_n_mux(self, n_mux: int) -> int:
-        """Return the number of rows nearest below that the network can mix.
+    @property
+    def patch_sizes(self) -> tuple[int, ...]:
+        """Tokens of a row that may share a position; the first is the model's own choice."""
+        ...
+
+    @property
+    def own_point(self) -> Point:
+        """The point where nothing else is said."""
+        ...
+
+    def round_point(self, point: Point) -> Point:
+        """Return the point with the number of rows nearest below that the network can mix.
 
         Raises
         ------
@@ -38,8 +49,8 @@ class Runner(Protocol):
         """
         ...
 
-    def start(self, n_mux: int) -> Run:
-        """Return a function that runs the network on batches of mixtures of `n_mux` rows."""
+    def start(self, point: Point) -> Run:
+        """Return a function that runs the network on batches of mixtures."""
         ...
 
     def fingerprint(self) -> str:
@@ -111,14 +122,41 @@ class TorchRunner:
         """Rows in a mixture at most."""
         return self.module.n_mux
 
-    def round_n_mux(self, n_mux: int) -> int:
-        """Return the number of rows nearest below that the module can mix."""
-        return self.module.round_n_mux(n_mux)
+    @property
+    def patch_sizes(self) -> tuple[int, ...]:
+        """Tokens of a row that may share a position; the first is the model's own choice."""
+        return self.module.patch_sizes
 
-    def start(self, n_mux: int) -> Run:
-        """Return a function that runs the module on batches of mixtures of `n_mux` rows."""
+    @property
+    def own_point(self) -> Point:
+        """The point where nothing else is said: the capacity, with the model's own patch size."""
+        return self.round_point(Point(self.n_mux, self.patch_sizes[0]))
+
+    def round_point(self, point: Point) -> Point:
+        """Return the point with the number of rows nearest below that the module can mix."""
+        n_mux, patch_size = point
+        if point == WORDS:
+            if not self.module.answers_by_words:
+                raise ValueError(
+                    "`n_mux` is 'words', but this model was not trained to answer by the words "
+                    "alone; fit with 'words' among its `operating_points`"
+                )
+            return point
+        if patch_size not in self.patch_sizes:
+            raise ValueError(
+                f"`patch_size` is {patch_size}, but this model was built for "
+                f"{', '.join(map(str, sorted(self.patch_sizes)))}; fit with `patch_size` or "
+                f"`operating_points` such as ({n_mux}, {patch_size})"
+            )
+        return Point(self.module.round_n_mux(n_mux), patch_size)
+
+    def start(self, point: Point) -> Run:
+        """Return a function that runs the module on batches of mixtures."""
         model = self._copies.get(self.module, self.dtype, self.device, self.compile)
         weights = next(model.parameters())
+        options = {"n_mux": point.n_mux}
+        if self.patch_sizes != (1,) or point == WORDS:
+            options["patch_size"] = point.patch_size
 
         def run(inputs: Mapping[str, NDArray[Any]]) -> Tensor:
             tensors = {
@@ -126,7 +164,7 @@ class TorchRunner:
                 for name, values in inputs.items()
             }
             with torch.inference_mode(), explain_out_of_memory(self.memory_advice):
-                return model(**tensors, n_mux=n_mux).float().cpu()
+                return model(**tensors, **options).float().cpu()
 
         return run
 

@@ -58,6 +58,21 @@ class RowTable:
         """
         raise NotImplementedError
 
+    def for_patches(self, patch_size: int) -> RowTable:
+        """Return the table whose rows are laid out for patches of some tokens.
+
+        Parameters
+        ----------
+        patch_size : int
+            Tokens that share a position, which are never of two texts.
+
+        Returns
+        -------
+        RowTable
+            With the same rows, targets and mixtures.
+        """
+        return self
+
     def training_inputs(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
     ) -> dict[str, NDArray[Any]]:

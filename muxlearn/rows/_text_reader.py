@@ -53,13 +53,10 @@ class TextReader(TokenizerReader):
         Whether rows are pairs. None: they may be either, as long as all of a call are the same.
     apart : bool, default=False
         Whether the texts of a pair are two sequences to the network, not one.
-    patch_size : int, default=1
-        Tokens that share a position, which are never of two texts.
     """
 
     pairs: bool | None = None
     apart: bool = False
-    patch_size: int = 1
 
     kind: ClassVar[str] = "texts"
     column_kind: ClassVar[str | None] = "texts"
@@ -81,16 +78,14 @@ class TextReader(TokenizerReader):
     def table(self, rows: list[Any]) -> RowTable:
         if self.apart:
             return PairTable.from_pairs(self.tokenizer, rows)
-        return tokenize(self.tokenizer, rows, self.patch_size)
+        return tokenize(self.tokenizer, rows)
 
     def to_config(self) -> dict[str, Any]:
-        config = {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
-        return config if self.patch_size == 1 else {**config, "patch_size": self.patch_size}
+        return {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> TextReader:
-        patch_size = config.get("patch_size", 1)
-        return cls(_tokenizer(files), config["pairs"], config["apart"], patch_size)
+        return cls(_tokenizer(files), config["pairs"], config["apart"])
 
 
 @dataclass(frozen=True, eq=False)

@@ -223,18 +223,39 @@ class TokenTable(RowTable):
         The token ids of all rows, one row after the other.
     lengths : ndarray of int64, shape (n_rows,)
         Tokens of each row; no row is empty.
+    seconds : ndarray of int64, shape (n_rows,), default=None
+        Where the second text of each row begins; None where rows are single texts.
     """
 
-    def __init__(self, tokens: NDArray[np.int32], lengths: NDArray[np.int64]) -> None:
+    def __init__(
+        self,
+        tokens: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        seconds: NDArray[np.int64] | None = None,
+    ) -> None:
         self.lengths = lengths
         self._tokens = tokens
         self._starts = np.cumsum(lengths) - lengths
+        self._seconds = seconds
+        self._laid_out: dict[int, TokenTable] = {}
 
     @classmethod
-    def from_rows(cls, rows: Sequence[Sequence[int]]) -> TokenTable:
+    def from_rows(
+        cls, rows: Sequence[Sequence[int]], seconds: NDArray[np.int64] | None = None
+    ) -> TokenTable:
         """Make a table of rows of token ids."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-        return cls(np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum())), lengths)
+        tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+        return cls(tokens, lengths, seconds)
+
+    def for_patches(self, patch_size: int) -> TokenTable:
+        if self._seconds is None or patch_size <= 1:
+            return self
+        if patch_size not in self._laid_out:
+            gaps = np.where(self._seconds < self.lengths, -self._seconds % patch_size, 0)
+            table = GappedTable(self._tokens, self.lengths, self._seconds, gaps)
+            self._laid_out[patch_size] = table
+        return self._laid_out[patch_size]
 
     def flatten(self, rows: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the tokens of some rows, one row after the other."""
@@ -271,16 +292,34 @@ class TokenTable(RowTable):
 
 
 class GappedTable(TokenTable):
-    """The tokens of pairs of texts with a gap in between, which is padding.
+    """The tokens of pairs of texts with padding in between, so that no patch spans two texts.
 
-    In `tokens` the gap is -1; it counts in `lengths`.
+    Parameters
+    ----------
+    tokens, lengths, seconds
+        As for `TokenTable`.
+    gaps : ndarray of int64, shape (n_rows,)
+        Places of padding in front of the second text.
     """
 
-    def inputs(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
-    ) -> dict[str, NDArray[Any]]:
-        ids, mask = self.gather(rows)
-        return {"input_ids": np.maximum(ids, 0), "attention_mask": mask & (ids >= 0)}
+    def __init__(
+        self,
+        tokens: NDArray[np.int32],
+        lengths: NDArray[np.int64],
+        seconds: NDArray[np.int64],
+        gaps: NDArray[np.int64],
+    ) -> None:
+        super().__init__(tokens, lengths, seconds)
+        self._gaps = gaps
+
+    def _positions(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        assert self._seconds is not None
+        gaps, seconds = self._gaps[rows][..., None], self._seconds[rows][..., None]
+        lengths = self.lengths[rows][..., None] + gaps
+        steps = np.arange(lengths.max())
+        behind = steps >= seconds + gaps
+        mask = (steps < lengths) & ((steps < seconds) | behind)
+        return np.where(mask, self._starts[rows][..., None] + steps - behind * gaps, 0), mask
 
 
 class PairTable(RowTable):
@@ -323,36 +362,34 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
 
 
-def tokenize(tokenizer: Tokenizer, rows: Sequence[Text], patch_size: int = 1) -> TokenTable:
+def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
     """Tokenize rows; the tokenizer's own truncation applies.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
     rows : list of str or of (str, str)
-    patch_size : int, default=1
-        Tokens that share a position. The second text of a pair begins a patch of its own: a gap of
-        padding fills the last patch of the first text.
 
     Returns
     -------
     TokenTable
     """
-    if rows and isinstance(rows[0], tuple):
+    paired = bool(rows) and isinstance(rows[0], tuple)
+    if paired:
         halves = _shorten(tokenizer, list(split_pairs(rows)))
         rows = list(zip(halves[::2], halves[1::2], strict=True))
     encodings = tokenizer.encode_batch_fast(rows)
-    if patch_size > 1 and rows and isinstance(rows[0], tuple):
-        return GappedTable.from_rows([_with_gap(e, patch_size) or [0] for e in encodings])
     # Without special tokens, a tokenizer makes nothing of an empty text.
-    return TokenTable.from_rows([encoding.ids or [0] for encoding in encodings])
+    ids = [encoding.ids or [0] for encoding in encodings]
+    if not paired:
+        return TokenTable.from_rows(ids)
+    return TokenTable.from_rows(ids, np.fromiter(map(_second_begins, encodings), np.int64))
 
 
-def _with_gap(encoding: Encoding, patch_size: int) -> list[int]:
-    """Return the tokens of a pair, the second text at a multiple of `patch_size`."""
+def _second_begins(encoding: Encoding) -> int:
+    """Return where the second text of a pair begins; behind the end where nothing is left of it."""
     texts = encoding.sequence_ids
-    begin = texts.index(1) if 1 in texts else len(texts)
-    return [*encoding.ids[:begin], *[-1] * (-begin % patch_size), *encoding.ids[begin:]]
+    return texts.index(1) if 1 in texts else max(1, len(texts))
 
 
 def split_pairs(rows: Iterable[Text]) -> Iterator[str]:

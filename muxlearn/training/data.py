@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from skorch.dataset import Dataset
 from torch import Tensor
 
 from muxlearn.mixtures import MixturePlan, training_batches
+from muxlearn.points import Point
 from muxlearn.rows import RowTable
 
 __all__ = ["MixtureData", "ResumableBatches", "Targets", "TrainingBatches", "ValidationBatches"]
@@ -92,7 +94,8 @@ class MixtureData(Dataset):
         rows: NDArray[np.int64],
         counted: NDArray[np.bool_] | None = None,
         training: bool = False,
-    ) -> tuple[dict[str, Tensor], Targets]:
+        patch_size: int | None = None,
+    ) -> tuple[dict[str, Any], Targets]:
         """Collate mixtures into what a skorch step takes.
 
         Parameters
@@ -102,23 +105,29 @@ class MixtureData(Dataset):
             False where a row repeats another and shall not count again.
         training : bool, default=False
             Whether rows may come in variants.
+        patch_size : int, default=None
+            Tokens of a row in a position, of a module that takes several.
 
         Returns
         -------
         inputs : dict of Tensor, each (n_mixtures, n_mux, ...)
+            With `patch_size` as a number, if it is not None.
         targets : Targets of shape (n_answers,)
         """
+        table = self.table.for_patches(patch_size or 1)
         if self.targets is None or self.weights is None:
             counted = np.zeros(rows.shape, bool)
             targets, weights = np.zeros(0, np.int64), np.zeros(0, np.float32)
         else:
-            answered, kept = self.table.answers(rows, counted)
+            answered, kept = table.answers(rows, counted)
             targets, weights = self.targets[answered], self.weights[answered] * kept
         if training:
-            inputs = self.table.training_inputs(rows, counted)
+            inputs = table.training_inputs(rows, counted)
         else:
-            inputs = self.table.inputs(rows, counted)
-        tensors = {name: torch.from_numpy(values) for name, values in inputs.items()}
+            inputs = table.inputs(rows, counted)
+        tensors: dict[str, Any] = {n: torch.from_numpy(values) for n, values in inputs.items()}
+        if patch_size is not None:
+            tensors["patch_size"] = patch_size
         return tensors, Targets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
 
 
@@ -128,15 +137,15 @@ class TrainingBatches:
     Parameters
     ----------
     data : MixtureData
-    points : tuple of int
-        Rows in a mixture; each batch has one of them.
+    points : tuple of Point
+        Each batch has one of them.
     batch_size : int
         Mixtures in a batch.
     seed : int
     """
 
     def __init__(
-        self, data: MixtureData, points: tuple[int, ...], batch_size: int, seed: int
+        self, data: MixtureData, points: tuple[Point, ...], batch_size: int, seed: int
     ) -> None:
         self.data = data
         self.points = points
@@ -149,16 +158,22 @@ class TrainingBatches:
         self.share, self.n_shares = share, n_shares
 
     def __iter__(self) -> Iterator[Any]:
-        for rows in self._draw():
+        for rows, patch_size in self._draw():
             # No share is larger than another: of few rows some mixtures stand in two of them.
             n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
             own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
-            yield self.data.batch(rows[own], training=True)
+            yield self.data.batch(rows[own], training=True, patch_size=patch_size)
 
-    def _draw(self) -> list[NDArray[np.int64]]:
-        """Return the rows of each batch of the next epoch."""
-        size = self.batch_size * self.n_shares
-        return training_batches(self.data.table.lengths, self.points, size, self.rng)
+    def _draw(self) -> list[tuple[NDArray[np.int64], int | None]]:
+        """Return the rows and the patch size of each batch of the next epoch."""
+        size, row_counts = self.batch_size * self.n_shares, tuple(p.n_mux for p in self.points)
+        batches = training_batches(self.data.table.lengths, row_counts, size, self.rng)
+        if all(point.patch_size == 1 for point in self.points):
+            return [(rows, None) for rows in batches]
+        # Points with the same number of rows take turns.
+        turns = {n: [p.patch_size for p in self.points if p.n_mux == n] for n in row_counts}
+        cycles = {n: cycle(self.rng.permutation(sizes).tolist()) for n, sizes in turns.items()}
+        return [(rows, next(cycles[rows.shape[1]])) for rows in batches]
 
 
 class ResumableBatches(TrainingBatches):
@@ -179,7 +194,7 @@ class ResumableBatches(TrainingBatches):
     def __init__(
         self,
         data: MixtureData,
-        points: tuple[int, ...],
+        points: tuple[Point, ...],
         batch_size: int,
         seed: int,
         first_step: int,
@@ -188,11 +203,11 @@ class ResumableBatches(TrainingBatches):
         self.seed = seed
         self.epoch, self.n_skipped = divmod(first_step, -(-len(data) // batch_size))
 
-    def _draw(self) -> list[NDArray[np.int64]]:
+    def _draw(self) -> list[tuple[NDArray[np.int64], int | None]]:
         self.rng = np.random.default_rng([self.seed, self.epoch])
-        rows = super()._draw()[self.n_skipped :]
+        batches = super()._draw()[self.n_skipped :]
         self.epoch, self.n_skipped = self.epoch + 1, 0
-        return rows
+        return batches
 
 
 class ValidationBatches:
@@ -203,18 +218,33 @@ class ValidationBatches:
     data : MixtureData
     plan : MixturePlan
     batch_size : int
+    patch_size : int, default=None
+        Tokens of a row in a position, of a module that takes several.
     """
 
-    def __init__(self, data: MixtureData, plan: MixturePlan, batch_size: int) -> None:
+    def __init__(
+        self,
+        data: MixtureData,
+        plan: MixturePlan,
+        batch_size: int,
+        patch_size: int | None = None,
+    ) -> None:
         self.data = data
         self.batch_size = batch_size
         self.plan = plan
+        self.patch_size = patch_size
 
     def __iter__(self) -> Iterator[Any]:
         for part in self.plan.batches(self.batch_size):
-            if self.data.targets is None:  # a prediction, of fillers too
-                arrays = self.data.table.inputs(part.rows, part.counted)
-                yield {name: torch.from_numpy(values) for name, values in arrays.items()}, None
-            else:
-                inputs, targets = self.data.batch(part.rows, part.counted)
+            if self.data.targets is not None:
+                inputs, targets = self.data.batch(
+                    part.rows, part.counted, patch_size=self.patch_size
+                )
                 yield inputs, targets.counted()
+                continue
+            table = self.data.table.for_patches(self.patch_size or 1)  # a prediction, of fillers too
+            arrays = table.inputs(part.rows, part.counted)
+            inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
+            if self.patch_size is not None:
+                inputs["patch_size"] = self.patch_size
+            yield inputs, None

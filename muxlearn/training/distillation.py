@@ -92,17 +92,24 @@ class DistillationObjective(Objective):
         None: there is no teacher, only the retrieval task.
     retrieval_samples : int
         Tokens of each mixture that the retrieval task looks at.
+    with_words : bool, default=False
+        Whether the words alone learn from the teacher as well, at every step.
     """
 
     scores = ("cosine", "mixed_cosine", "token_cosine", "chosen_acc", "retrieval_acc")
 
     def __init__(
-        self, weights: Distillation, answers: TeacherAnswers | None, retrieval_samples: int
+        self,
+        weights: Distillation,
+        answers: TeacherAnswers | None,
+        retrieval_samples: int,
+        with_words: bool = False,
     ) -> None:
         super().__init__()
         self.weights = weights
         self.teacher = answers
         self.retrieval_samples = retrieval_samples
+        self.with_words = with_words
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
         """Run a module in parts."""
@@ -113,6 +120,7 @@ class DistillationObjective(Objective):
             in_parts=True,
             token_samples=self.weights.token_samples if asked else 0,
             retrieval_samples=self.retrieval_samples if self.weights.retrieval_weight else 0,
+            with_words=self.with_words and self.teacher is not None,
         )
 
     def answers(self, output: Any) -> Tensor:
@@ -157,6 +165,8 @@ class DistillationObjective(Objective):
             "chosen_acc": (logits.argmax(-1) == own).float().mean(),
         }
         total = 2 * (loss + self.weights.mixed_weight * mixed_loss)
+        if output.words is not None:
+            total = total + 2 * cosine_loss(output.words, targets)
         chosen = nn.functional.cross_entropy(logits, own)
         total = total + self.weights.contrast_weight * chosen
         if output.tokens is None or self.teacher.tokens is None:

@@ -17,6 +17,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
 
 from muxlearn.mixtures import MixturePlan, plan_mixtures
+from muxlearn.points import WORDS, Point
 from muxlearn.rows import RowTable
 from muxlearn.training.data import (
     MixtureData,
@@ -40,8 +41,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
     ----------
     objective : Objective
         What is minimised.
-    operating_points : tuple of int
-        Rows in a mixture; each training step takes one of them.
+    operating_points : tuple of Point
+        Each training step takes one of them.
     seed : int
         Decides who is mixed with whom.
     autocast : torch.dtype or None
@@ -68,7 +69,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         self,
         *args: Any,
         objective: Objective,
-        operating_points: tuple[int, ...] = (1,),
+        operating_points: tuple[Point, ...] = (Point(),),
         seed: int = 0,
         autocast: torch.dtype | None = None,
         first_step: int | None = None,
@@ -151,13 +152,18 @@ class MuxNet(ClassifierMixin, NeuralNet):
 
     def get_iterator(self, dataset: MixtureData, training: bool = False) -> Any:
         """Form mixtures: new ones each epoch in training, fixed ones in validation."""
-        points, size = self.operating_points, self.batch_size
+        points, size = self._trained_points, self.batch_size
         if not training:
+            module = cast(Any, self._bare_module)
+            patch_size: int | None = module.patch_sizes[0]
             if dataset.targets is None and self.plan is not None:
-                capacity = int(cast(Any, self._bare_module).n_mux)
-                return ValidationBatches(dataset, self.plan(dataset.table, capacity), size)
-            plan = plan_mixtures(dataset.table.lengths, max(points))
-            return ValidationBatches(dataset, plan, size)
+                plan = self.plan(dataset.table, int(module.n_mux))
+            else:
+                point = max(points, key=lambda point: (point.factor, point.n_mux))
+                plan, patch_size = plan_mixtures(dataset.table.lengths, point.n_mux), point.patch_size
+            if module.patch_sizes == (1,):
+                patch_size = None
+            return ValidationBatches(dataset, plan, size, patch_size)
         if self.first_step is not None:
             return ResumableBatches(dataset, points, size, self.seed, self.first_step)
         return TrainingBatches(dataset, points, size, self.seed)
@@ -165,10 +171,18 @@ class MuxNet(ClassifierMixin, NeuralNet):
     # Steps
 
     def infer(self, x: dict[str, Tensor], **fit_params: Any) -> Any:
-        """Run the module on mixtures; each input is of shape (n_mixtures, n_mux, ...)."""
-        inputs = {name: values.flatten(0, 1).to(self._place) for name, values in x.items()}
+        """Run the module on mixtures; each tensor is of shape (n_mixtures, n_mux, ...)."""
+        inputs = {
+            name: values.flatten(0, 1).to(self._place) if isinstance(values, Tensor) else values
+            for name, values in x.items()
+        }
         with self._precision():
             return self.objective.run(self.module_, inputs, next(iter(x.values())).shape[1])
+
+    @property
+    def _trained_points(self) -> tuple[Point, ...]:
+        """Return the points that steps take; the words alone learn beside each of them."""
+        return tuple(point for point in self.operating_points if point != WORDS)
 
     @contextlib.contextmanager
     def _precision(self) -> Iterator[None]:
@@ -267,7 +281,8 @@ class RowProgress(Callback):
     def on_epoch_begin(self, net: MuxNet, dataset_train: Any = None, **kwargs: Any) -> None:
         """Open the bar."""
         n_batches = -(-len(dataset_train) // net.batch_size)
-        mean_point = sum(net.operating_points) / len(net.operating_points)
+        row_counts = [point.n_mux for point in net.operating_points if point != WORDS]
+        mean_point = sum(row_counts) / len(row_counts)
         batch_size = min(net.batch_size, len(dataset_train))
         label = f"{self.description} {len(net.history)}/{net.max_epochs}"
         self.bar_ = progress_bar(int(n_batches * batch_size * mean_point), label, show=True)

@@ -41,6 +41,7 @@ class Objective:
         module : torch.nn.Module
             May be wrapped for several processes.
         inputs : dict of str to Tensor, each of shape (n_mixtures * n_mux, ...)
+            With a number `patch_size` where a module takes several.
         n_mux : int
 
         Returns

@@ -12,6 +12,7 @@ from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRSc
 from skorch.helper import predefined_split
 
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import Point
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import explain_out_of_memory
 from muxlearn.training.net import MuxNet, RowProgress
@@ -34,8 +35,7 @@ class Trainer:
         Precision of the products, None for full.
     batch_size : int
         Mixtures in a batch.
-    operating_points : tuple of int
-        Rows in a mixture.
+    operating_points : tuple of Point
     lr : float
         Peak learning rate.
     param_groups : list of (str, dict)
@@ -52,7 +52,7 @@ class Trainer:
     device: torch.device
     autocast: torch.dtype | None
     batch_size: int
-    operating_points: tuple[int, ...]
+    operating_points: tuple[Point, ...]
     lr: float
     param_groups: list[tuple[str, dict[str, float]]]
     optimizer: Optimizer
@@ -68,7 +68,7 @@ class Trainer:
         *,
         accelerator: Any = None,
         callbacks: Any = None,
-        operating_points: tuple[int, ...] | None = None,
+        operating_points: tuple[Point, ...] | None = None,
         **options: Any,
     ) -> MuxNet:
         """Return an initialised net around a module.
@@ -79,7 +79,7 @@ class Trainer:
         objective : Objective
         accelerator : accelerate.Accelerator, default=None
         callbacks : list, default=None
-        operating_points : tuple of int, default=None
+        operating_points : tuple of Point, default=None
             In the place of the trainer's.
         **options
             For `MuxNet`.

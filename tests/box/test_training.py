@@ -11,7 +11,7 @@ from muxlearn.box._corpus import Corpus, write_corpus
 from muxlearn.box._teacher import encoder_arguments, expand
 from muxlearn.box._training import Recipe, Wanted, compare, lay_out, make_student, read_parts, train
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.patches import Point
+from muxlearn.points import Point
 
 CPU = torch.device("cpu")
 

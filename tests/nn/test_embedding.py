@@ -1,12 +1,11 @@
 import pytest
 import torch
 
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, RSADemultiplexer
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS, NestedDemultiplexer, RSADemultiplexer
 from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.multiplex import MULTIPLEXERS, SubspaceMultiplexer
-from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
-from muxlearn.nn.patches import Point
+from muxlearn.nn.multiplex import MULTIPLEXERS, NestedMultiplexer, SubspaceMultiplexer
+from muxlearn.points import Point
 
 N_MUX, HIDDEN, VOCAB, TEACHER, LENGTH = 4, 16, 30, 12, 6
 

@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 
-from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer, recognisable_maps
+from muxlearn.nn.demultiplex import NestedDemultiplexer
+from muxlearn.nn.multiplex import NestedMultiplexer, recognisable_maps
 
 
 @pytest.fixture(autouse=True)

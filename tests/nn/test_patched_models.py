@@ -5,12 +5,11 @@ from itertools import product
 import pytest
 import torch
 
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer, NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.losses import retrieval_loss
-from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer
-from muxlearn.nn.nested import NestedDemultiplexer, NestedMultiplexer
+from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, NestedMultiplexer
 from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.nn.text import MuxSequenceClassifier
 

@@ -3,14 +3,14 @@ import math
 import pytest
 import torch
 
-from muxlearn.nn.nested import NestedMultiplexer
+from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.nn.patches import (
     PatchMultiplexer,
     PatchReader,
-    Point,
     pool_rows,
     split_into_patches,
 )
+from muxlearn.points import Point
 
 
 @pytest.fixture(autouse=True)

@@ -277,7 +277,8 @@ def test_truncated_pairs_of_long_texts_are_the_same_as_of_their_starts(tokenizer
 @pytest.mark.parametrize("patch_size", [2, 3, 5])
 def test_the_second_text_of_a_pair_begins_a_patch(tokenizer, patch_size):
     rows = [("a b c", "d e"), ("a", ""), ("", "d"), ("a b c d e f", "g")]
-    plain, gapped = tokenize(tokenizer, rows), tokenize(tokenizer, rows, patch_size)
+    plain = tokenize(tokenizer, rows)
+    gapped = plain.for_patches(patch_size)
     numbers = np.arange(len(rows))[:, None]
     given, laid = plain.inputs(numbers), gapped.inputs(numbers)
     separator = tokenizer.token_to_id("[SEP]")
@@ -294,5 +295,6 @@ def test_the_second_text_of_a_pair_begins_a_patch(tokenizer, patch_size):
 def test_single_texts_have_no_gap(tokenizer):
     rows = ["a b c", "d"]
     numbers = np.arange(2)[:, None]
-    for name, values in tokenize(tokenizer, rows, 5).inputs(numbers).items():
-        np.testing.assert_array_equal(values, tokenize(tokenizer, rows).inputs(numbers)[name])
+    table = tokenize(tokenizer, rows)
+    for name, values in table.for_patches(5).inputs(numbers).items():
+        np.testing.assert_array_equal(values, table.inputs(numbers)[name])
