@@ -39,15 +39,14 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# ``decode="viterbi"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1
+# ``decode="learned"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1
 # score of whole names.
 
 tagger = MuxTokenTagger(
     backbone=Scratch(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=4000),
     architecture=TMUX(retrieval_weight=0.0),
     n_mux=4,
-    decode="viterbi",
-    transitions="learned",
+    decode="learned",
     warm_up=None,
     max_epochs=2,
     batch_size=16,

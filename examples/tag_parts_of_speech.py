@@ -59,11 +59,11 @@ for n_mux, max_epochs in epochs.items():
     print(f"n_mux={n_mux}: fitted in {time.perf_counter() - start:.0f} s", flush=True)
 
 # %%
-# The training sentences show which tag follows which. ``decode="viterbi"`` with learned transitions
+# The training sentences show which tag follows which. ``decode="learned"``
 # takes the best sequence of tags instead of the best tag for each token.
 
 for tagger in taggers.values():
-    tagger.set_params(decode="viterbi", transitions="learned", verbose=0)
+    tagger.set_params(decode="learned", verbose=0)
 
 # %%
 # Measure the speed from tokens to tags. The models take turns, and the median counts.

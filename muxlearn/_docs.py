@@ -38,9 +38,17 @@ ENTRIES = {
         n_mux : int, default=$default
             Number of $rows in a mixture, which is the model's number of slots, its capacity.
         """,
+    "patch_size": """
+        patch_size : int, default=$default
+            Number of neighbouring tokens of a $row that share a position of the encoder, on top of
+            the $rows: with ``n_mux=2, patch_size=5`` ten tokens share one. The encoder then runs
+            on sequences that are `patch_size` times shorter. Tokens of one $row disturb each other
+            less than $rows do, and with ``n_mux=1`` no prediction depends on another $row. Only
+            for "tmux".
+        """,
     "multiplexer": """
-        multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "contextual"}, \
-                default=$default
+        multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "nested", \
+                "contextual"}, default=$default
             How the $rows of a mixture are marked before "tmux" adds them up.
 
             - "subspace": every slot writes into its own dimensions through a learned projection. It
@@ -49,24 +57,38 @@ ENTRIES = {
             - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
             - "binary": every slot keeps its own stretch of the dimensions ([1]_).
             - "identity": no mark at all, for ablations.
+            - "nested": a learned square matrix for each place in a mixture ([1]_, section 3.1), of
+              which fewer $rows use the first ones only; a single $row passes unchanged, as the
+              encoder read it before. Needs `demultiplexer` "nested".
             - "contextual": attention over the tokens of each $row, a Gaussian key, and attention
               over the slots at each position ([2]_, section 3). Both layers run on every slot
               instead of once for the mixture. The speed-up therefore stays below half the number
               of the encoder's layers at any `n_mux`.
         """,
     "demultiplexer": """
-        demultiplexer : {"rsa", "index", "mlp"}, default=$default
+        demultiplexer : {"rsa", "index", "mlp", "nested"}, default=$default
             How "tmux" recovers a slot's vector.
 
             - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
             - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
               section 3.3). It is slower, since sequences grow by `n_mux`.
             - "mlp": each slot has its own layer ([1]_, section 3.3).
+            - "nested": as "rsa", added to the mixture's vector; for `multiplexer` "nested".
         """,
     "operating_points": """
-        operating_points : tuple of int, default=$default
-            Values of `n_mux` that one model is trained for, each in an equal share of the steps.
+        operating_points : tuple, default=$default
+            Operating points that one model is trained for, each in an equal share of the steps.
             None trains at `n_mux` only. A prediction takes any value up to `n_mux` in both cases.
+        """,
+    "operating_points.texts": """
+            A point is a number of $rows, a pair ``(n_mux, patch_size)`` or "words": the lexical
+            path alone, with no pass of the encoder, which learns at every step beside the others.
+            The fastest point of all, it shows what the encoder adds.
+        """,
+    "predict.patch_size": """
+        patch_size : int, default=None
+            Number of neighbouring tokens of a $row in a position, one of those that the model was
+            built for. None stands for its own.
         """,
     "max_epochs": """
         max_epochs : int, default=$default
@@ -158,9 +180,10 @@ ENTRIES = {
             Losses of the warm-up, and its retrieval accuracy; None without a warm-up.
         """,
     "measured_points_": """
-        measured_points_ : dict of int to dict of str to float
-            "score", the value of `score`, and "rows_per_second" for each `n_mux` in ascending
-            order. They are measured on the validation rows of `early_stopping` or by
+        measured_points_ : dict of operating points to dict of str to float
+            "score", the value of `score`, and "rows_per_second" for each operating point, those
+            that share most last: a number of rows, or a pair if tokens share positions too. They
+            are measured on the validation rows of `early_stopping` or by
             `measure_operating_points`; without either, there is no such attribute. The speed
             depends on the machine, `device` and `dtype` of the measurement.
         """,
@@ -224,23 +247,25 @@ ENTRIES = {
             The $rows, as in `fit`; a single one is enough.
         """,
     "predict.n_mux": """
-        n_mux : int, default=None
+        n_mux : int, (int, int) or "words", default=None
             Number of $rows in a mixture, from 1 to the model's capacity, the default. With fewer, a
             $row fills several slots and their predictions are averaged, which is slower and more
-            accurate. `fastest_point` returns the fastest `n_mux` that is accurate enough.
+            accurate. Also a whole operating point: a pair ``(n_mux, patch_size)``, "words", or what
+            `fastest_point` returns, the fastest point that is accurate enough.
         """,
     "transform.n_mux": """
-        n_mux : int, default=None
+        n_mux : int, (int, int) or "words", default=None
             Number of $rows in a mixture, from 1 to the capacity, the default. With fewer, a $row
-            fills several slots, which is slower and more accurate.
+            fills several slots, which is slower and more accurate. Also a whole operating point, a
+            pair ``(n_mux, patch_size)`` or "words".
         """,
     "exported.X": """
         X : sequence of length n_samples
             Rows as the estimator takes them.
         """,
     "exported.n_mux": """
-        n_mux : int, default=None
-            Number of rows in a mixture, one of `operating_points`; None stands for the largest.
+        n_mux : int, (int, int) or "words", default=None
+            One of `operating_points`; None stands for the first.
         """,
     "predict.groups": """
         groups : array-like of shape ($n_rows,), default=None
@@ -285,8 +310,9 @@ ENTRIES = {
             The folder of a saved model, at the same path on all machines.
         """,
     "engine.n_mux": """
-        n_mux : int, default=None
-            Number of rows in a mixture, from 1 to the model's capacity, the default.
+        n_mux : int, (int, int) or "words", default=None
+            Number of rows in a mixture, from 1 to the model's capacity, the default; or a whole
+            operating point, a pair ``(n_mux, patch_size)`` or "words".
         """,
     "engine.method": """
         method : {"predict", "predict_proba"}, default="predict"
@@ -294,12 +320,12 @@ ENTRIES = {
         """,
     # Exported models
     "exported.operating_points": """
-        operating_points : tuple of int
-            The `n_mux` that were exported, descending.
+        operating_points : tuple
+            The operating points that were exported, the model's own first.
         """,
     "exported.n_mux_attribute": """
         n_mux : int
-            The largest of `operating_points`.
+            The largest number of rows among `operating_points`.
         """,
     "exported.dtype": """
         dtype : {"float32", "int8"}

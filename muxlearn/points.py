@@ -20,6 +20,7 @@ __all__ = [
     "as_points",
     "name_of",
     "point_from_name",
+    "repr_of",
 ]
 
 
@@ -98,6 +99,22 @@ def name_of(point: Point) -> str:
     if point.patch_size == 1:
         return str(point.n_mux)
     return f"{point.n_mux}x{point.patch_size}"
+
+
+def repr_of(point: Point) -> str:
+    """Return what a user writes for a point: ``5``, ``(2, 5)`` or ``'words'``.
+
+    Parameters
+    ----------
+    point : Point
+
+    Returns
+    -------
+    str
+    """
+    if point == WORDS:
+        return repr(_WORDS_NAME)
+    return repr(point.n_mux if point.patch_size == 1 else tuple(point))
 
 
 def point_from_name(name: str) -> Point:

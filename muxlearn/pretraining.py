@@ -23,6 +23,7 @@ from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import start_from_components
 from muxlearn.persistence import encode_params
+from muxlearn.points import PointLike
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
 from muxlearn.tasks import Task, VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, take_up
@@ -59,6 +60,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     Parameters
     ----------
     {n_mux}
+
+    {patch_size}
 
     objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
         The training task.
@@ -103,6 +106,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Dropout of the encoder's hidden vectors.
 
     {operating_points}
+        {operating_points.texts}
 
     max_epochs : int, default=10
         Epochs of ``n_samples / batch_size`` steps each. With a `checkpoint`, a later `fit` with
@@ -206,6 +210,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         self,
         n_mux: int = 10,
         *,
+        patch_size: int = 1,
         objective: str | Distillation = "distillation",
         teacher: str | os.PathLike | None = None,
         backbone: str | os.PathLike | Scratch | None = SCRATCH,
@@ -214,7 +219,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         demultiplexer: str = "rsa",
         max_length: int = 128,
         dropout: float = 0.0,
-        operating_points: tuple[int, ...] | None = None,
+        operating_points: tuple[PointLike, ...] | None = None,
         max_epochs: int = 10,
         batch_size: int = 64,
         lr: float | str = "auto",
@@ -230,6 +235,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         verbose: int = 0,
     ) -> None:
         self.n_mux = n_mux
+        self.patch_size = patch_size
         self.objective = objective
         self.teacher = teacher
         self.backbone = backbone
@@ -301,9 +307,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     def transform(
         self,
         X: Iterable[str],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> NDArray[np.float64]:
         """Embed texts.
 
@@ -319,15 +326,17 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         n_passes : int, default=1
             Number of passes, each in other mixtures. Their vectors are averaged.
 
+        {predict.patch_size}
+
         Returns
         -------
         ndarray of shape (n_samples, teacher_size)
             Vectors of length 1, after several passes their mean. Without a teacher they have
             `hidden_size` dimensions.
         """
-        return self._predict("transform", X, n_mux, groups, n_passes)
+        return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
 
-    def score(self, X: Iterable[str], y: Any = None, n_mux: int | None = None) -> float:
+    def score(self, X: Iterable[str], y: Any = None, n_mux: PointLike | None = None) -> float:
         """Return how well the encoder reads texts from mixtures; higher is better.
 
         Parameters
@@ -433,15 +442,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     def _ask(
         self, teacher: PretrainedEncoder, tokenizer: Any, rows: list[str], *, with_tokens: bool
     ) -> tuple[TokenTable, TeacherAnswers]:
-        return ask_teacher(
-            teacher,
-            tokenizer,
-            rows,
-            with_tokens=with_tokens,
-            cache=self.cache,
-            device=self._device(),
-            verbose=self.verbose,
-        )
+        options: dict[str, Any] = {"cache": self.cache, "verbose": self.verbose}
+        options["device"] = self._device()
+        return ask_teacher(teacher, tokenizer, rows, with_tokens=with_tokens, **options)
 
     # Training
 
@@ -474,7 +477,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     def _objective(self, answers: TeacherAnswers | None) -> DistillationObjective:
         samples = self._make_architecture().get_params()["retrieval_samples"]
-        return DistillationObjective(Distillation.of(self.objective), answers, samples)
+        weights, words = Distillation.of(self.objective), self._setting().with_words
+        return DistillationObjective(weights, answers, samples, words)
 
     def _idle_net(self, module: MuxModule, task: Task) -> MuxNet:
         trainer = make_trainer(self, self._make_architecture(), module, classes=None)
@@ -484,10 +488,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         """Return what a classifier or tagger with this as its `backbone` starts from."""
         return Pretrained.from_saved(
             "`backbone`",
-            {
-                "structure": encode_params(self._structure),
-                **self._module_config(),
-            },
+            {"structure": encode_params(self._structure), **self._module_config()},
             {name: t.detach().cpu() for name, t in self.module_.state_dict().items()},
             self.tokenizer_.to_str(),
         )

@@ -40,7 +40,7 @@ FLOORS = (
     {"persistence"},
     {"datasets", "theory"},
     {"nn"},
-    {"mixtures"},
+    {"mixtures", "points"},
     {"_docs", "_params", "_timing", "_version"},
 )
 

@@ -51,7 +51,7 @@ def tagger_to_check(n_mux):
 
 
 @parametrize_with_text_checks(
-    [tagger_to_check(1), tagger_to_check(2), tagger_to_check(2).set_params(decode="viterbi")],
+    [tagger_to_check(1), tagger_to_check(2), tagger_to_check(2).set_params(decode="legal")],
     data=(SENTENCES, TAGS),
     expected_failed_checks=lambda estimator: {} if estimator.n_mux == 1 else INVARIANCE,
 )
@@ -114,10 +114,10 @@ def test_cross_validation_scores_by_name(tiny, scoring):
 
 def test_grid_search_over_n_mux_scores_entities(tiny):
     tagger = tiny(max_epochs=8, lr=1e-2)
-    grid = {"n_mux": [1, 2], "decode": [None, "viterbi"], "transitions": ["legal", "learned"]}
+    grid = {"n_mux": [1, 2], "decode": [None, "legal", "learned"]}
     search = GridSearchCV(tagger, grid, scoring="entity_f1", cv=2, error_score="raise")
     search.fit(SENTENCES, TAGS)
-    assert len(search.cv_results_["params"]) == 8
+    assert len(search.cv_results_["params"]) == 6
     assert search.best_estimator_.n_mux == search.best_params_["n_mux"]
     predicted = search.predict(SENTENCES)
     assert search.score(SENTENCES, TAGS) == entity_f1_score(TAGS, predicted) > 0.3
@@ -192,20 +192,18 @@ def test_a_copy_predicts_the_same_and_shares_nothing(fitted, duplicate, tmp_path
 def test_a_copy_decodes_the_same(tiny, duplicate, tmp_path):
     """The net has learnt nothing: all that decides is what followed what in training."""
     sentences, tags = [["a"] * 6] * 8, [["O", "B-X", "I-X"] * 2] * 8
-    tagger = tiny(max_epochs=0, decode="viterbi", transitions="learned").fit(sentences, tags)
+    tagger = tiny(max_epochs=0, decode="learned").fit(sentences, tags)
     assert tagger.predict(sentences) == tags
     twin = duplicate(tagger, tmp_path)
     assert twin.predict(sentences) == tags
-    legal = [
-        copy.deepcopy(t).set_params(transitions="legal").predict(sentences) for t in (tagger, twin)
-    ]
+    legal = [copy.deepcopy(t).set_params(decode="legal").predict(sentences) for t in (tagger, twin)]
     assert legal[0] == legal[1]
 
 
 @every_copy
 def test_a_copy_remembers_that_tags_were_in_iob1(tiny, duplicate, tmp_path):
     sentences, tags = [["a", "b"]] * 8, [["I-X", "B-X"]] * 8
-    tagger = tiny(max_epochs=0, decode="viterbi", transitions="learned").fit(sentences, tags)
+    tagger = tiny(max_epochs=0, decode="learned").fit(sentences, tags)
     assert tagger.predict(sentences) == tags
     assert duplicate(tagger, tmp_path).predict(sentences) == tags
 
@@ -227,8 +225,7 @@ def test_the_parameters_of_a_tagger_come_back(tiny, tmp_path):
     params = {
         "label_pieces": "all",
         "architecture__lexical_size": 0,
-        "decode": "viterbi",
-        "transitions": "learned",
+        "decode": "learned",
         "class_weight": {"O": 0.5, "B-PER": 1.0, "B-LOC": 1.0},
     }
     tagger = tiny(max_epochs=0, **params).fit(SENTENCES, TAGS)

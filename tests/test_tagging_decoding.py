@@ -41,15 +41,15 @@ def babbler(tiny):
     return let_babble(tiny(max_epochs=0, warm_up=None).fit(sentences, tags), sentences), sentences
 
 
-def decoding(tagger, decode="viterbi", transitions="legal"):
-    return copy.deepcopy(tagger).set_params(decode=decode, transitions=transitions)
+def decoding(tagger, decode="legal"):
+    return copy.deepcopy(tagger).set_params(decode=decode)
 
 
-@pytest.mark.parametrize("transitions", ["legal", "learned"])
-def test_viterbi_never_takes_an_illegal_step(babbler, transitions):
+@pytest.mark.parametrize("decode", ["legal", "learned"])
+def test_viterbi_never_takes_an_illegal_step(babbler, decode):
     tagger, sentences = babbler
     assert n_illegal_steps(tagger.predict(sentences), "IOB2") > 20
-    predicted = decoding(tagger, transitions=transitions).predict(sentences)
+    predicted = decoding(tagger, decode=decode).predict(sentences)
     assert shapes(predicted) == shapes(sentences)
     assert n_illegal_steps(predicted, "IOB2") == 0
 
@@ -96,7 +96,7 @@ def test_learned_transitions_weigh_what_followed_what(tiny):
     sentences = [[f"w{i}" for i in rng.integers(9, size=8)] for _ in range(30)]
     tags = [["odd", "even"] * 4] * 30
     tagger = tiny(max_epochs=0, warm_up=None).fit(sentences, tags)
-    assert decoding(tagger, transitions="learned").predict(sentences) == tags
+    assert decoding(tagger, decode="learned").predict(sentences) == tags
     assert decoding(tagger).predict(sentences) != tags
 
 
@@ -107,7 +107,7 @@ def test_learned_transitions_say_nothing_where_tags_do_not_depend_on_each_other(
     tags = [rng.choice(["often", "rare"], size=8, p=[0.9, 0.1]).tolist() for _ in sentences]
     tagger = let_babble(tiny(max_epochs=0, warm_up=None).fit(sentences, tags), sentences)
     expected = flat(tagger.predict(sentences))
-    learned = flat(decoding(tagger, transitions="learned").predict(sentences))
+    learned = flat(decoding(tagger, decode="learned").predict(sentences))
     assert 0.1 < np.mean(np.array(expected) == "rare") < 0.9
     assert np.mean(np.array(learned) == expected) > 0.95
 
@@ -115,8 +115,8 @@ def test_learned_transitions_say_nothing_where_tags_do_not_depend_on_each_other(
 def test_decoding_has_no_part_in_the_probabilities(babbler):
     tagger, sentences = babbler
     expected = np.concatenate(tagger.predict_proba(sentences))
-    for transitions in ("legal", "learned"):
-        proba = decoding(tagger, transitions=transitions).predict_proba(sentences)
+    for decode in ("legal", "learned"):
+        proba = decoding(tagger, decode=decode).predict_proba(sentences)
         np.testing.assert_array_equal(np.concatenate(proba), expected)
 
 

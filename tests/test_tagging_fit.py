@@ -177,8 +177,7 @@ def test_sentences_without_any_token_are_refused(tiny):
             ValueError,
             "`lexical_size` must be a whole number of at least 0",
         ),
-        ({"decode": "viterbo"}, ValueError, "`decode`.*did you mean 'viterbi'"),
-        ({"transitions": "learnt"}, ValueError, "`transitions`.*did you mean 'learned'"),
+        ({"decode": "learnt"}, ValueError, "`decode`.*did you mean 'learned'"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
         ({"class_weight": [1, 2]}, TypeError, "`class_weight` .* a dict from tag to weight"),
         ({"max_length": 3}, ValueError, "`max_length` .* at least 4"),
@@ -300,7 +299,7 @@ def test_warm_start_goes_on_where_the_last_fit_ended(tiny):
 
 def test_warm_start_learns_transitions_anew(tiny):
     sentences = [["a", "a"]] * 8
-    tagger = tiny(warm_start=True, max_epochs=0, decode="viterbi", transitions="learned")
+    tagger = tiny(warm_start=True, max_epochs=0, decode="learned")
     assert tagger.fit(sentences, [["x", "y"]] * 8).predict([["a"] * 4]) == [["x", "y"] * 2]
     assert tagger.fit(sentences, [["y", "x"]] * 8).predict([["a"] * 4]) == [["y", "x"] * 2]
 

@@ -294,7 +294,9 @@ class MIMOFormer(Architecture):
             return None
         assert isinstance(module, network.MIMOFormer)
         point = module.round_n_mux(module.warm_up_n_mux)
-        return WarmUp(self.objective(setting, module), on_task=True, operating_points=(Point(point),))
+        return WarmUp(
+            self.objective(setting, module), on_task=True, operating_points=(Point(point),)
+        )
 
     def objective(self, setting: Setting, module: MuxModule) -> Objective:
         """Return the task's loss, with the regulariser."""

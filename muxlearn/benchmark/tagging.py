@@ -145,7 +145,7 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
 def _judge(model: Any, taken: FitTime, split: Split) -> dict[str, float]:
     scores = {"accuracy": token_accuracy_score(split[3], model.predict(split[1]))}
     if isinstance(model, MuxTokenTagger):
-        model.set_params(decode="viterbi", transitions="learned")
+        model.set_params(decode="learned")
         scores["viterbi"] = token_accuracy_score(split[3], model.predict(split[1]))
         model.set_params(decode=None)
     return {**scores, "fit_s": taken.seconds, "fit_cpu_s": taken.cpu_seconds}

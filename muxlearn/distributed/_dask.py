@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from muxlearn._docs import fill_docs
 from muxlearn.distributed._predictor import open_folder, require
+from muxlearn.points import PointLike
 
 if TYPE_CHECKING:
     import dask.dataframe as dd
@@ -21,7 +22,7 @@ def predict_dask(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     n_passes: int = 1,
     method: str = "predict",
 ) -> dd.DataFrame:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import muxlearn
 from muxlearn._params import Choice
 from muxlearn.persistence import CONFIG, FormatError, read_file
+from muxlearn.points import PointLike
 from muxlearn.prediction import (
     arrow_column,
     choose_columns,
+    label_of,
     load_predictor,
     result_name,
     result_type,
@@ -30,7 +32,8 @@ from muxlearn.rows import check_column
 if TYPE_CHECKING:
     import pandas as pd
 
-    from muxlearn.prediction import Predictor
+    from muxlearn.prediction import label_of
+from muxlearn.prediction import Predictor
 
 __all__ = ["FolderPredictor", "open_folder", "require"]
 
@@ -77,7 +80,7 @@ class FolderPredictor:
     columns : tuple of str
         One for rows, two for pairs.
     groups : str or None
-    n_mux : int
+    n_mux : int, Point or "words"
     n_passes : int
     method : {"predict", "predict_proba"}
     """
@@ -86,7 +89,7 @@ class FolderPredictor:
     digest: str
     columns: tuple[str, ...]
     groups: str | None
-    n_mux: int
+    n_mux: PointLike
     n_passes: int
     method: str
 
@@ -149,7 +152,7 @@ def open_folder(
     *,
     column: str | Sequence[str] | None,
     groups: str | None,
-    n_mux: int | None,
+    n_mux: PointLike | None,
     n_passes: int,
     method: str,
 ) -> FolderPredictor:
@@ -190,7 +193,15 @@ def open_folder(
         check_column(schema, groups, "groups")
     if (result := result_name(method)) in schema.names:
         raise ValueError(f"`dataset` has a column {result!r} already; rename it or drop it")
-    return FolderPredictor(str(path), digest, tuple(columns), groups, label_of(point, predictor.runner), n_passes, method)
+    return FolderPredictor(
+        str(path),
+        digest,
+        tuple(columns),
+        groups,
+        label_of(point, predictor.runner),
+        n_passes,
+        method,
+    )
 
 
 def _digest(folder: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from muxlearn._docs import fill_docs
 from muxlearn._params import Integer
 from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
+from muxlearn.points import PointLike
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,7 @@ def predict_ray(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     n_passes: int = 1,
     method: str = "predict",
     batch_size: int = 8192,

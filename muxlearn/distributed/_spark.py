@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from muxlearn._docs import fill_docs
 from muxlearn.distributed._predictor import open_folder, require
+from muxlearn.points import PointLike
 from muxlearn.prediction import result_name
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def predict_spark(
     *,
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     n_passes: int = 1,
     method: str = "predict",
 ) -> DataFrame:

@@ -35,7 +35,7 @@ from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import WORDS, as_points
-from muxlearn.prediction import Copies, Planner, Predictor, TorchRunner
+from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
 from muxlearn.training.devices import choose_device, choose_dtype
@@ -78,7 +78,7 @@ class MuxEstimator(BaseEstimator):
     _reader: Any
     _task: Any
     #: Score and speed by `n_mux`, None where they were not measured; see `measured_points_`.
-    _measured: dict[int, dict[str, float]] | None = None
+    _measured: Measured | None = None
 
     #: What the module answers: "sequence", "token", "vector" or "image".
     _task_name: ClassVar[str]
@@ -292,7 +292,7 @@ class MuxEstimator(BaseEstimator):
             self._connect_net()
 
     @property
-    def measured_points_(self) -> dict[int, dict[str, float]]:
+    def measured_points_(self) -> Measured:
         """The score and the rows per second at each `n_mux` that was measured, in its order."""
         check_is_fitted(self)
         if self._measured is None:
@@ -345,6 +345,8 @@ class MuxEstimator(BaseEstimator):
             self._plan_seed, in_order=self.module_.in_order, window_rows=self._window_rows
         )
 
-    def _predict(self, method: str, X: Any, n_mux: Any, groups: Any, n_passes: int) -> Any:
+    def _predict(
+        self, method: str, X: Any, n_mux: Any, groups: Any, n_passes: int, patch_size: int | None
+    ) -> Any:
         """Predict at the operating point that is asked for."""
-        return self.predictor_.predict(X, n_mux, groups, n_passes, method)
+        return self.predictor_.predict(X, n_mux, groups, n_passes, method, patch_size=patch_size)

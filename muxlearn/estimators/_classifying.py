@@ -12,6 +12,7 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._points import measure_set_aside
+from muxlearn.points import PointLike
 from muxlearn.tasks import ClassesTask
 
 __all__ = [
@@ -50,9 +51,10 @@ def fit_labels(
 def predict(
     estimator: Any,
     X: Iterable[Any],
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
     n_passes: int = 1,
+    patch_size: int | None = None,
 ) -> NDArray:
     """Predict the labels of rows.
 
@@ -66,21 +68,24 @@ def predict(
 
     {predict.n_passes}
 
+    {predict.patch_size}
+
     Returns
     -------
     ndarray of shape (n_samples,)
         The labels, in the order of `X`.
     """
-    return estimator._predict("predict", X, n_mux, groups, n_passes)
+    return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def predict_proba(
     estimator: Any,
     X: Iterable[Any],
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
     n_passes: int = 1,
+    patch_size: int | None = None,
 ) -> NDArray[np.float64]:
     """Predict the probabilities of the classes.
 
@@ -94,21 +99,24 @@ def predict_proba(
 
     {predict.n_passes}
 
+    {predict.patch_size}
+
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
         Columns in the order of `classes_`.
     """
-    return estimator._predict("predict_proba", X, n_mux, groups, n_passes)
+    return estimator._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def decision_function(
     estimator: Any,
     X: Iterable[Any],
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
     n_passes: int = 1,
+    patch_size: int | None = None,
 ) -> NDArray[np.float64]:
     """Return log-probabilities, or with two classes the log odds of the second.
 
@@ -122,11 +130,13 @@ def decision_function(
 
     {predict.n_passes}
 
+    {predict.patch_size}
+
     Returns
     -------
     ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
     """
-    return estimator._predict("decision_function", X, n_mux, groups, n_passes)
+    return estimator._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
@@ -135,9 +145,10 @@ def score(
     X: Iterable[Any],
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
     n_passes: int = 1,
+    patch_size: int | None = None,
 ) -> float:
     """Return the accuracy of `predict`.
 
@@ -156,8 +167,12 @@ def score(
 
     {predict.n_passes}
 
+    {predict.patch_size}
+
     Returns
     -------
     float
     """
-    return estimator.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
+    return estimator.predictor_.score(
+        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+    )

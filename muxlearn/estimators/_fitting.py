@@ -213,6 +213,14 @@ def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
 
 
 def _check_continues(estimator: Any, classes: NDArray | None) -> None:
+    setting, module = estimator._setting(), estimator.module_
+    missing = sorted(set(setting.patch_sizes) - set(module.patch_sizes))
+    if missing or (setting.with_words and not module.answers_by_words):
+        lacks = f"patches of {missing[0]} tokens" if missing else "answers by the words alone"
+        raise ValueError(
+            f"`warm_start` goes on with a model that was not built for {lacks}, which "
+            "`operating_points` asks for; set warm_start=False to begin anew"
+        )
     now = estimator._structure_params()
     for name in {**estimator._structure, **now}:
         value, before = now.get(name), estimator._structure.get(name)

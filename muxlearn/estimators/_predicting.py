@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
+from muxlearn.points import PointLike
 
 __all__ = ["predict_dataset", "predict_iter"]
 
@@ -17,10 +18,11 @@ __all__ = ["predict_dataset", "predict_iter"]
 def predict_iter(
     estimator: Any,
     X: Iterable[Any],
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     groups: Iterable[Any] | None = None,
     n_passes: int = 1,
     method: Literal["predict", "predict_proba"] = "predict",
+    patch_size: int | None = None,
 ) -> Iterator[Any]:
     """Predict a stream of rows of any length in constant memory.
 
@@ -43,7 +45,9 @@ def predict_iter(
     One result for each row, in order.
     """
     estimator._check_labels_rows("predict_iter")
-    return estimator.predictor_.predict_iter(X, n_mux, groups, n_passes, method)
+    return estimator.predictor_.predict_iter(
+        X, n_mux, groups, n_passes, method, patch_size=patch_size
+    )
 
 
 @fill_docs()
@@ -55,11 +59,12 @@ def predict_dataset(
     column: str | tuple[str, str] | None = None,
     groups: str | None = None,
     keep: Sequence[str] = (),
-    n_mux: int | None = None,
+    n_mux: PointLike | None = None,
     n_passes: int = 1,
     method: Literal["predict", "predict_proba"] = "predict",
     form: Literal["parquet", "csv"] = "parquet",
     rows_per_part: int = 100_000,
+    patch_size: int | None = None,
 ) -> Path:
     """Predict a data set larger than the memory into a folder; an interrupted run can continue.
 
@@ -133,4 +138,5 @@ def predict_dataset(
         method=method,
         form=form,
         rows_per_part=rows_per_part,
+        patch_size=patch_size,
     )

@@ -19,8 +19,10 @@ from muxlearn.persistence import (
     read_folder,
     write_folder,
 )
+from muxlearn.points import WORDS, PointLike, point_from_name
 from muxlearn.prediction import (
     ARRAY,
+    Measured,
     TorchRunner,
     complete_config,
     own_names,
@@ -194,7 +196,10 @@ def _named_points(measured: Measured | None) -> dict[str, dict[str, float]] | No
     if measured is None:
         return None
     # A name such as "5x1" keeps what was a pair a pair.
-    return {"x".join(map(str, p)) if isinstance(p, tuple) else str(p): row for p, row in measured.items()}
+    return {
+        "x".join(map(str, p)) if isinstance(p, tuple) else str(p): row
+        for p, row in measured.items()
+    }
 
 
 def _read_points(saved: Mapping[str, Mapping[str, float]] | None) -> Measured | None:

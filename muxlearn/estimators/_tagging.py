@@ -18,6 +18,7 @@ from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import PointLike
 from muxlearn.rows import SentenceReader, check_sentences
 from muxlearn.tasks import TagsTask
 
@@ -37,6 +38,8 @@ class MuxTokenTagger(MuxTextEstimator):
     Parameters
     ----------
     {n_mux}
+
+    {patch_size}
         1 is the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux"} or TMUX, default="tmux"
@@ -71,15 +74,11 @@ class MuxTokenTagger(MuxTextEstimator):
         Which pieces of a token that the tokenizer splits learn and predict its tag. "all"
         averages their predictions.
 
-    decode : {"viterbi", None}, default=None
-        None takes the most probable tag of each token. "viterbi" takes the best sequence of
-        tags for the sentence, given the scores of `transitions`.
-
-    transitions : {"legal", "learned"}, default="legal"
-        The score of a step from one tag to the next with ``decode="viterbi"``. "legal": 0, or
-        minus infinity if tags in IOB2 or IOBES form may not follow each other (I-PER after B-LOC).
-        "learned": adds how much more often than by chance the second tag followed the first in
-        training.
+    decode : {"legal", "learned", None}, default=None
+        None takes the most probable tag of each token. The others take the best sequence of tags
+        for the sentence (Viterbi). "legal" forbids steps that tags in IOB2 or IOBES form do not
+        allow (I-PER after B-LOC). "learned" also scores each step by how much more often than by
+        chance the second tag followed the first in training.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and before the last layer; attention weights
@@ -91,6 +90,7 @@ class MuxTokenTagger(MuxTextEstimator):
         is warmed up already. None is the same as 0. ``n_mux=1`` has no warm-up.
 
     {operating_points}
+        {operating_points.texts}
 
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
@@ -187,8 +187,7 @@ class MuxTokenTagger(MuxTextEstimator):
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         "label_pieces": Choice("first", "all"),
-        "decode": Choice("viterbi", None),
-        "transitions": Choice("legal", "learned"),
+        "decode": Choice("legal", "learned", None),
         "class_weight": OneOf(
             None, Choice("balanced"), Instance((dict,), "a dict from tag to weight")
         ),
@@ -198,6 +197,7 @@ class MuxTokenTagger(MuxTextEstimator):
         self,
         n_mux: int = 10,
         *,
+        patch_size: int = 1,
         architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
@@ -205,10 +205,9 @@ class MuxTokenTagger(MuxTextEstimator):
         max_length: int = 128,
         label_pieces: str = "first",
         decode: str | None = None,
-        transitions: str = "legal",
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
-        operating_points: tuple[int, ...] | None = None,
+        operating_points: tuple[PointLike, ...] | None = None,
         max_epochs: int = 10,
         batch_size: int = 32,
         lr: float | str = "auto",
@@ -225,6 +224,7 @@ class MuxTokenTagger(MuxTextEstimator):
         verbose: int = 0,
     ) -> None:
         self.n_mux = n_mux
+        self.patch_size = patch_size
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer
@@ -232,7 +232,6 @@ class MuxTokenTagger(MuxTextEstimator):
         self.max_length = max_length
         self.label_pieces = label_pieces
         self.decode = decode
-        self.transitions = transitions
         self.dropout = dropout
         self.warm_up = warm_up
         self.operating_points = operating_points
@@ -317,9 +316,10 @@ class MuxTokenTagger(MuxTextEstimator):
     def predict(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> list[list[Any]]:
         """Predict the tags of sentences.
 
@@ -333,19 +333,22 @@ class MuxTokenTagger(MuxTextEstimator):
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         list of list, as long as the sentences of `X`
             One tag for each token, in order.
         """
-        return self._predict("predict", X, n_mux, groups, n_passes)
+        return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
     def predict_proba(
         self,
         X: Iterable[Any],
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> list[NDArray[np.float64]]:
         """Predict the probabilities of the tags.
 
@@ -359,22 +362,25 @@ class MuxTokenTagger(MuxTextEstimator):
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         list of ndarray, each (n_tokens, n_tags)
             One array for each sentence, columns in the order of `classes_`. `decode` has no
             part in them.
         """
-        return self._predict("predict_proba", X, n_mux, groups, n_passes)
+        return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
     def score(
         self,
         X: Iterable[Any],
         y: Iterable[Any],
         sample_weight: ArrayLike | None = None,
-        n_mux: int | None = None,
+        n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> float:
         """Return the F1 score of entities where the tags mark such, else the tokens' accuracy.
 
@@ -394,6 +400,8 @@ class MuxTokenTagger(MuxTextEstimator):
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         float
@@ -406,7 +414,9 @@ class MuxTokenTagger(MuxTextEstimator):
             A sentence or a tag is not valid, tokens and tags differ in number, or no token
             counts.
         """
-        return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
+        return self.predictor_.score(
+            X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+        )
 
     # What the shared parts ask for
 
@@ -414,7 +424,7 @@ class MuxTokenTagger(MuxTextEstimator):
         return replace(self._reader, all_pieces=self.label_pieces == "all")
 
     def _fitted_task(self) -> TagsTask:
-        return replace(self._task, decode=self.decode, transitions=self.transitions)
+        return replace(self._task, decode=self.decode)
 
     def _wrap(self, tokenizer: Any, module: MuxModule) -> SentenceReader:
         return SentenceReader(tokenizer, all_pieces=self.label_pieces == "all")
@@ -425,9 +435,9 @@ class MuxTokenTagger(MuxTextEstimator):
     # Published models
 
     def _reference_task_of(self, classes: NDArray) -> TagsTask:
-        if self.transitions == "learned":
+        if self.decode == "learned":
             raise ValueError(
-                "`transitions` is 'learned', but a published model comes without the tags that it "
+                "`decode` is 'learned', but a published model comes without the tags that it "
                 "was trained on; take 'legal'"
             )
         return TagsTask.without_training(classes)

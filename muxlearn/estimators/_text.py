@@ -17,6 +17,7 @@ from muxlearn.estimators import _classifying
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
+from muxlearn.points import PointLike
 from muxlearn.rows import (
     TOKENIZERS,
     IntegerReader,
@@ -44,6 +45,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     Parameters
     ----------
     {n_mux}
+
+    {patch_size}
         1 is the plain encoder without multiplexer and demultiplexer.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
@@ -107,6 +110,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         same as 0. ``n_mux=1`` needs no warm-up and has none.
 
     {operating_points}
+        {operating_points.texts}
 
         "mimoformer" runs on parts of its grid that divide it: (4, 4) has 1, 2, 4, 8 and 16.
         "revmux" has the powers of two. For any other value, `predict` uses the next lower one.
@@ -213,6 +217,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         self,
         n_mux: int = 10,
         *,
+        patch_size: int = 1,
         architecture: str | Architecture = "tmux",
         multiplexer: str = "subspace",
         demultiplexer: str = "rsa",
@@ -220,7 +225,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         max_length: int = 128,
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
-        operating_points: tuple[int, ...] | None = None,
+        operating_points: tuple[PointLike, ...] | None = None,
         max_epochs: int = 10,
         batch_size: int = 32,
         lr: float | str = "auto",
@@ -237,6 +242,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         verbose: int = 0,
     ) -> None:
         self.n_mux = n_mux
+        self.patch_size = patch_size
         self.architecture = architecture
         self.multiplexer = multiplexer
         self.demultiplexer = demultiplexer

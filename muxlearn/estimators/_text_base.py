@@ -12,12 +12,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
-from muxlearn.architectures import TMUX, Built, load_published
+from muxlearn.architectures import NESTED, TMUX, Built, load_published
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import MULTIPLEXERS
+from muxlearn.points import OperatingPoints
 from muxlearn.rows import Reader
 from muxlearn.tasks import ClassesTask, Task
 
@@ -37,12 +38,14 @@ class MuxTextEstimator(MuxEstimator):
         "`retrieval_samples`"
     )
     _structure_names: ClassVar[tuple[str, ...]] = (
-        *("n_mux", "multiplexer", "demultiplexer", "max_length", "dropout"),
+        *("n_mux", "patch_size", "multiplexer", "demultiplexer", "max_length", "dropout"),
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxEstimator._constraints,
-        "multiplexer": Choice(*MULTIPLEXERS),
-        "demultiplexer": Choice(*DEMULTIPLEXERS),
+        "patch_size": Integer(1),
+        "operating_points": OneOf(None, OperatingPoints()),
+        "multiplexer": Choice(*MULTIPLEXERS, NESTED),
+        "demultiplexer": Choice(*DEMULTIPLEXERS, NESTED),
         "backbone": BackboneChoice(),
         "max_length": Integer(4),
         "dropout": Number(0, 1, open_high=True),

@@ -26,6 +26,8 @@ from muxlearn.export._model import (
     require,
 )
 from muxlearn.persistence import write_contents
+from muxlearn.points import WORDS, Point, PointLike, as_points
+from muxlearn.prediction import label_of
 
 __all__ = ["export_onnx"]
 
@@ -53,8 +55,9 @@ def export_onnx(
         The fitted estimator.
 
     folder : str or path
-        The folder for `n_mux_10.onnx`, `n_mux_2x5.onnx` and the like, `config.json` (labels, parameters, the seed of
-        the plan, checksums) and, if there is a tokenizer, `tokenizer.json`.
+        The folder for `n_mux_10.onnx`, `n_mux_2x5.onnx` and the like, `config.json` (labels,
+        parameters, the seed of the plan, checksums) and, if there is a tokenizer,
+        `tokenizer.json`.
 
     n_mux : operating point or iterable of them, default=None
         Numbers of rows in a mixture, pairs ``(n_mux, patch_size)`` or "words". Each point gets its
@@ -132,8 +135,8 @@ def _check_points(
     if n_mux is None:
         given: list[Any] = [own, *as_points(estimator.operating_points or ())]
     else:
-        single = isinstance(n_mux, str) or not isinstance(n_mux, Iterable)
-        given = [n_mux] if single else list(n_mux)
+        several = isinstance(n_mux, Iterable) and not isinstance(n_mux, str | Point)
+        given = list(n_mux) if several else [n_mux]  # type: ignore[arg-type]
     if not given:
         raise ValueError("`n_mux` is empty; give one number of rows at least")
     points = {predictor.resolve_point(point) for point in given}

@@ -23,6 +23,7 @@ from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.nn.text import MuxSequenceClassifier
 from muxlearn.nn.trunks import MuxTrunkClassifier
 from muxlearn.nn.vision import MuxVisionCNN, MuxVisionMLP
+from muxlearn.points import WORDS, Point
 from muxlearn.prediction import make_session
 
 __all__ = ["check_supported", "export_graph", "quantize"]

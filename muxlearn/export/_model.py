@@ -23,6 +23,7 @@ from muxlearn.persistence import (
     read_contents,
     read_whole,
 )
+from muxlearn.points import OperatingPoints, Point, PointLike, as_points
 from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
 
 __all__ = ["ARRAYS", "FORMAT", "FORMAT_VERSION", "OnnxModel", "graph_name", "require"]
@@ -121,7 +122,7 @@ class OnnxModel:
     def _read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         config = cls._read_config(folder)
         extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
-        graphs = map(graph_name, config["operating_points"])
+        graphs = map(graph_name, as_points(config["operating_points"]))
         return config, read_contents(folder, config, [*graphs, *extra])
 
     @classmethod
@@ -174,6 +175,7 @@ class OnnxModel:
         n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> Any:
         """Predict labels as the exported estimator does, with the same plan of mixtures.
 
@@ -187,11 +189,13 @@ class OnnxModel:
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         ndarray of shape (n_samples,), or of a tagger a list of lists of tags
         """
-        return self.predictor_.predict(X, n_mux, groups, n_passes)
+        return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)
 
     def predict_proba(
         self,
@@ -199,6 +203,7 @@ class OnnxModel:
         n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> Any:
         """Predict probabilities as the exported estimator does.
 
@@ -212,11 +217,15 @@ class OnnxModel:
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or of a tagger a list of (n_tokens, n_tags)
         """
-        return self.predictor_.predict(X, n_mux, groups, n_passes, "predict_proba")
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
+        )
 
     def predict_iter(
         self,
@@ -225,6 +234,7 @@ class OnnxModel:
         groups: Iterable[Any] | None = None,
         n_passes: int = 1,
         method: Literal["predict", "predict_proba"] = "predict",
+        patch_size: int | None = None,
     ) -> Iterator[Any]:
         """Predict a stream of rows of any length in constant memory.
 
@@ -240,6 +250,8 @@ class OnnxModel:
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         {stream.method}
 
         Returns
@@ -247,7 +259,9 @@ class OnnxModel:
         iterator
             One result for each row, in order.
         """
-        return self.predictor_.predict_iter(X, n_mux, groups, n_passes, method)
+        return self.predictor_.predict_iter(
+            X, n_mux, groups, n_passes, method, patch_size=patch_size
+        )
 
     def score(
         self,
@@ -257,6 +271,7 @@ class OnnxModel:
         n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> float:
         """Score predictions as the exported estimator does.
 
@@ -274,9 +289,13 @@ class OnnxModel:
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         float
             The accuracy of a classifier; the measure of `MuxTokenTagger.score` for a tagger.
         """
-        return self.predictor_.score(X, y, sample_weight, n_mux, groups, n_passes)
+        return self.predictor_.score(
+            X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+        )

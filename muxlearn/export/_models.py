@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._docs import fill_docs
 from muxlearn.estimators import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.export._model import OnnxModel
+from muxlearn.points import PointLike
 
 __all__ = ["OnnxMuxClassifier", "OnnxMuxTagger"]
 
@@ -47,6 +48,7 @@ class OnnxMuxClassifier(OnnxModel):
         n_mux: PointLike | None = None,
         groups: ArrayLike | None = None,
         n_passes: int = 1,
+        patch_size: int | None = None,
     ) -> NDArray:
         """Return log-probabilities, of two classes the log odds of the second.
 
@@ -60,11 +62,15 @@ class OnnxMuxClassifier(OnnxModel):
 
         {predict.n_passes}
 
+        {predict.patch_size}
+
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
         """
-        return self.predictor_.predict(X, n_mux, groups, n_passes, "decision_function")
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "decision_function", patch_size=patch_size
+        )
 
 
 @fill_docs(labels="tags")

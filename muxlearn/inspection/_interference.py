@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._params import Integer, check_parameters
-from muxlearn.inspection._plotting import PlotMixin, check_matplotlib, scale_n_mux
+from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib, scale_points
 from muxlearn.inspection._points import multiplexed
+from muxlearn.points import WORDS, PointLike, as_point
 from muxlearn.prediction import choose_points, label_of
 
 if TYPE_CHECKING:
@@ -29,14 +30,14 @@ class InterferenceDisplay(PlotMixin):
 
     Parameters
     ----------
-    n_mux : array-like of int, shape (n_points,)
-        Rows in a mixture.
+    n_mux : sequence of operating points, length n_points
+        Rows in a mixture, or pairs ``(n_mux, patch_size)``.
     changed : array-like of float, shape (n_points, n_pairs)
         Share of labels that differ between two regroupings, for each pair of regroupings.
 
     Attributes
     ----------
-    n_mux : ndarray of int64, shape (n_points,)
+    n_mux : ndarray of int64, or of str where there are pairs, shape (n_points,)
     changed : ndarray of float64, shape (n_points, n_pairs)
     ax_ : matplotlib.axes.Axes
     figure_ : matplotlib.figure.Figure
@@ -51,8 +52,8 @@ class InterferenceDisplay(PlotMixin):
     [0.0, 0.5]
     """
 
-    def __init__(self, n_mux: ArrayLike, changed: ArrayLike) -> None:
-        self.n_mux: NDArray[np.int64] = np.asarray(n_mux, np.int64)
+    def __init__(self, n_mux: Iterable[PointLike], changed: ArrayLike) -> None:
+        self.n_mux = as_labels(n_mux)
         self.changed: NDArray[np.float64] = np.asarray(changed, np.float64)
 
     @classmethod
@@ -62,7 +63,7 @@ class InterferenceDisplay(PlotMixin):
         X: Any,
         *,
         n_regroupings: int = 5,
-        n_mux: int | Sequence[int] | None = None,
+        n_mux: PointLike | Sequence[PointLike] | None = None,
         ax: Axes | None = None,
     ) -> InterferenceDisplay:
         """Predict rows among several companions and draw how many labels differ.
@@ -75,7 +76,7 @@ class InterferenceDisplay(PlotMixin):
             Rows as `predict` takes them.
         n_regroupings : int, default=5
             Number of predictions at each operating point, at least 2.
-        n_mux : int or tuple of int, default=None
+        n_mux : int or tuple of operating points, default=None
             The operating points. None stands for those that the estimator was trained at, or for
             its capacity and the halves of it down to 1.
         ax : matplotlib.axes.Axes, default=None
@@ -90,22 +91,23 @@ class InterferenceDisplay(PlotMixin):
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
         predictions = {
-            label_of(point, predictor.runner): predictor.predict_regrouped(X, point, n_regroupings)[0]
+            point: predictor.predict_regrouped(X, point, n_regroupings)[0]
             for point in choose_points(n_mux, estimator.operating_points, predictor.runner)
         }
-        return cls.from_predictions(predictions, ax=ax)
+        labelled = {label_of(p, predictor.runner): labels for p, labels in predictions.items()}
+        return cls.from_predictions(labelled, ax=ax)
 
     @classmethod
     def from_predictions(
-        cls, predictions: Mapping[int, Any], *, ax: Axes | None = None
+        cls, predictions: Mapping[PointLike, Any], *, ax: Axes | None = None
     ) -> InterferenceDisplay:
         """Draw how many labels differ between predictions that are there already.
 
         Parameters
         ----------
-        predictions : dict of int to array-like of shape (n_regroupings, n_samples)
-            The labels of the same rows in each regrouping, by `n_mux`; equally many regroupings
-            of each.
+        predictions : dict of operating points to array-like of shape (n_regroupings, n_samples)
+            The labels of the same rows in each regrouping, by `n_mux` or by pairs ``(n_mux,
+            patch_size)``; equally many regroupings of each.
         ax : matplotlib.axes.Axes, default=None
             None makes new ones.
 
@@ -114,7 +116,7 @@ class InterferenceDisplay(PlotMixin):
         InterferenceDisplay
         """
         check_matplotlib(cls.__name__)
-        points = sorted(predictions)
+        points = sorted(predictions, key=lambda point: as_point(point) or WORDS)
         labels = [np.asarray(predictions[point]) for point in points]
         for point, array in zip(points, labels, strict=True):
             if array.ndim != 2 or len(array) < 2 or not array.size:
@@ -149,8 +151,8 @@ class InterferenceDisplay(PlotMixin):
 
         means = self.changed.mean(1)
         bars = [means - self.changed.min(1), self.changed.max(1) - means]
-        ax.errorbar(self.n_mux, means, bars, **{"fmt": "o-", "capsize": 3, **kwargs})
-        scale_n_mux(ax, self.n_mux.tolist())
+        places = scale_points(ax, self.n_mux)
+        ax.errorbar(places, means, bars, **{"fmt": "o-", "capsize": 3, **kwargs})
         ax.yaxis.set_major_formatter(PercentFormatter(1))
         ax.set_ylim(0, max(0.01, 1.1 * self.changed.max()))
         ax.set_ylabel("predictions that change with companions")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muxlearn._params import Integer
+from muxlearn.points import PointLike, as_point
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["PlotMixin", "check_matplotlib", "scale_n_mux"]
+__all__ = ["PlotMixin", "as_labels", "check_matplotlib", "scale_n_mux", "scale_points"]
 
 
 def check_matplotlib(display: str) -> None:
@@ -26,6 +32,47 @@ def check_matplotlib(display: str) -> None:
             f"{display} draws with matplotlib, which is not installed; install the extra: "
             "pip install 'muxlearn[plot]'"
         ) from error
+
+
+def as_labels(points: Iterable[PointLike]) -> NDArray[Any]:
+    """Return operating points as an array: of numbers if all are numbers of rows.
+
+    Parameters
+    ----------
+    points : iterable of int, (int, int) or "words"
+
+    Returns
+    -------
+    ndarray of int64 or of str, shape (n_points,)
+        Pairs by their names, such as "2x5".
+    """
+    points = list(points)
+    if all(Integer(1).accepts(point) for point in points):
+        return np.asarray(points, np.int64)
+    named = ((point, as_point(point)) for point in points)
+    return np.asarray([str(given if point is None else point) for given, point in named])
+
+
+def scale_points(ax: Axes, labels: NDArray[Any]) -> NDArray[Any]:
+    """Prepare an axis of operating points and return where they stand on it.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+    labels : ndarray of shape (n_points,)
+        From `as_labels`. Numbers of rows get a logarithmic axis.
+
+    Returns
+    -------
+    ndarray of shape (n_points,)
+    """
+    if labels.dtype.kind == "i":
+        scale_n_mux(ax, labels.tolist())
+        return labels
+    places = np.arange(len(labels))
+    ax.set_xticks(places, labels.tolist())
+    ax.set_xlabel("operating point (n_mux x patch_size)")
+    return places
 
 
 def scale_n_mux(ax: Axes, points: Sequence[int]) -> None:

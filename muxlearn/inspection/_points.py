@@ -8,6 +8,7 @@ from typing import Any
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn.estimators import MuxEstimator
+from muxlearn.points import PointLike
 
 __all__ = ["OperatingPoint", "multiplexed"]
 
@@ -15,15 +16,15 @@ _PREDICTIONS = ("predict", "predict_proba", "decision_function", "score")
 
 
 class OperatingPoint:
-    """A fitted estimator that predicts at one `n_mux`: scorers cannot ask for one.
+    """A fitted estimator that predicts at one operating point: scorers cannot ask for one.
 
     Parameters
     ----------
     estimator : MuxEstimator
-    n_mux : int
+    n_mux : int, (int, int) or "words"
     """
 
-    def __init__(self, estimator: MuxEstimator, n_mux: int) -> None:
+    def __init__(self, estimator: MuxEstimator, n_mux: PointLike) -> None:
         self._estimator = estimator
         self._n_mux = n_mux
 

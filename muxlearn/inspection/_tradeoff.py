@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,10 @@ from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Integer, check_parameters
 from muxlearn._timing import paired_seconds
-from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
+from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib
 from muxlearn.inspection._points import OperatingPoint, multiplexed
-from muxlearn.prediction import choose_points
+from muxlearn.points import PointLike
+from muxlearn.prediction import choose_points, label_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +37,8 @@ class TradeoffDisplay(PlotMixin):
 
     Parameters
     ----------
-    n_mux : array-like of int, shape (n_points,)
-        Rows in a mixture.
+    n_mux : sequence of operating points, length n_points
+        Rows in a mixture, pairs ``(n_mux, patch_size)``, or "words".
     scores : array-like of float, shape (n_points,)
     rows_per_second : array-like of float, shape (n_points,)
     others : dict of str to (float, float), default=None
@@ -47,7 +48,7 @@ class TradeoffDisplay(PlotMixin):
 
     Attributes
     ----------
-    n_mux : ndarray of int64, shape (n_points,)
+    n_mux : ndarray of int64, or of str where there are pairs or "words", shape (n_points,)
     scores, rows_per_second : ndarray of float64, shape (n_points,)
     others : dict of str to (float, float)
     score_name : str
@@ -64,14 +65,14 @@ class TradeoffDisplay(PlotMixin):
 
     def __init__(
         self,
-        n_mux: ArrayLike,
+        n_mux: Iterable[PointLike],
         scores: ArrayLike,
         rows_per_second: ArrayLike,
         *,
         others: Mapping[str, tuple[float, float]] | None = None,
         score_name: str = "score",
     ) -> None:
-        self.n_mux: NDArray[np.int64] = np.asarray(n_mux, np.int64)
+        self.n_mux = as_labels(n_mux)
         self.scores: NDArray[np.float64] = np.asarray(scores, np.float64)
         self.rows_per_second: NDArray[np.float64] = np.asarray(rows_per_second, np.float64)
         self.others = dict(others or {})
@@ -84,7 +85,7 @@ class TradeoffDisplay(PlotMixin):
         X: Any,
         y: Any,
         *,
-        n_mux: int | Sequence[int] | None = None,
+        n_mux: PointLike | Sequence[PointLike] | None = None,
         others: Mapping[str, Any] | None = None,
         scoring: str | Callable[..., float] | None = None,
         repeats: int = 5,
@@ -103,7 +104,7 @@ class TradeoffDisplay(PlotMixin):
             Rows as `predict` takes them.
         y : sequence of length n_samples
             The true labels, or the tags of each sentence.
-        n_mux : int or tuple of int, default=None
+        n_mux : int, "words" or tuple of operating points, default=None
             The operating points. None stands for those that the estimator was trained at, or for
             its capacity and the halves of it down to 1.
         others : dict of str to estimator, default=None
@@ -136,8 +137,10 @@ class TradeoffDisplay(PlotMixin):
             )
         estimator = multiplexed(estimator)
         beside = _check_others(others)
-        points = choose_points(n_mux, estimator.operating_points, estimator.predictor_.runner)
-        models: dict[int | str, Any] = {point: OperatingPoint(estimator, point) for point in points}
+        runner = estimator.predictor_.runner
+        chosen = choose_points(n_mux, estimator.operating_points, runner)
+        points = [label_of(point, runner) for point in chosen]
+        models: dict[PointLike, Any] = {point: OperatingPoint(estimator, point) for point in points}
         models.update(beside)
         scores = {
             name: float(check_scoring(model, scoring)(model, X, y))

@@ -10,11 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn.mixtures import plan_mixtures
 from muxlearn.nn.text import MuxTextModule
+from muxlearn.points import WORDS, PointLike
 
 __all__ = ["retrieval_score"]
 
 
-def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) -> float:
+def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: PointLike | None = None) -> float:
     """Return the share of tokens that a fitted text estimator recovers from mixtures.
 
     The retrieval accuracy of DataMUX (section 3.4): every token of every row is to be named from
@@ -26,8 +27,9 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: int | None = None) 
         Fitted; its warm-up, or `retrieval_weight`, has trained what is measured here.
     X : sequence of rows
         Rows that the estimator's `predict` takes, preferably not those of the training.
-    n_mux : int, default=None
-        Rows in a mixture, from 1 to the model's capacity, which None stands for.
+    n_mux : int or (int, int), default=None
+        Rows in a mixture, from 1 to the model's capacity, which None stands for; or a whole
+        operating point, a pair ``(n_mux, patch_size)``.
 
     Returns
     -------

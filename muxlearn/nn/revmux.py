@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn.nn.cut import FrozenEncoder
+from muxlearn.nn.heads import ClassificationHead
 from muxlearn.nn.losses import contrastive_logits
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.text import ClassificationHead, _average_slots, mean_weights
+from muxlearn.nn.text import _average_slots, mean_weights
 
 __all__ = [
     "Coupling",

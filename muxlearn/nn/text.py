@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.heads import ClassificationHead, RetrievalHead
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
@@ -28,7 +29,6 @@ from muxlearn.nn.patches import PatchMultiplexer, PatchReader, pool_rows
 from muxlearn.points import WORDS
 
 __all__ = [
-    "ClassificationHead",
     "MuxSequenceClassifier",
     "MuxTextModule",
     "MuxTrainingOutput",
@@ -58,42 +58,6 @@ class MuxTrainingOutput(NamedTuple):
     retrieval_logits: Tensor | None = None
     retrieval_targets: Tensor | None = None
     words: Tensor | None = None
-
-
-class ClassificationHead(nn.Module):
-    """Two layers with GELU between them (DataMUX's classification head).
-
-    Parameters
-    ----------
-    hidden_size : int
-    n_classes : int
-    dropout : float, default=0.1
-    """
-
-    def __init__(self, hidden_size: int, n_classes: int, dropout: float = 0.1) -> None:
-        super().__init__()
-        self.dense = nn.Linear(hidden_size, hidden_size)
-        self.dropout = nn.Dropout(dropout)
-        self.out = nn.Linear(hidden_size, n_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., hidden_size) to logits of shape (..., n_classes)."""
-        return self.out(self.dropout(F.gelu(self.dense(x))))
-
-
-class RetrievalHead(nn.Module):
-    """Scores every token of the vocabulary by the token table itself (tied, as in MUX-PLMs)."""
-
-    def __init__(self, hidden_size: int, embedding: nn.Embedding) -> None:
-        super().__init__()
-        self.dense = nn.Linear(hidden_size, embedding.embedding_dim)
-        self.bias = nn.Parameter(torch.zeros(embedding.num_embeddings))
-        if hidden_size == embedding.embedding_dim:
-            nn.init.eye_(self.dense.weight)
-            nn.init.zeros_(self.dense.bias)
-
-    def forward(self, x: Tensor, table: Tensor) -> Tensor:
-        return F.linear(self.dense(x), table, self.bias)
 
 
 class MuxTextModule(MuxModule):

@@ -107,6 +107,9 @@ def _renew(given: Mapping[str, Any], estimator: str) -> dict[str, Any]:
     nested |= _warm_up(params) | _early_stopping(params)
     gone = {old for moved in _MOVED.values() for old in moved}
     gone |= {"weight_decay", "warm_up_epochs", "n_iter_no_change", *_SIZES, *_DISTILLATION}
+    if "transitions" in params:
+        steps = params.pop("transitions")
+        params["decode"] = steps if params.get("decode") == "viterbi" else None
     if params.get("dtype") == "float64":
         params["dtype"] = "float32"
     if estimator == "MuxImageClassifier":

@@ -60,7 +60,7 @@ def predict_dataset(
     keep = _check_keep(source.schema, keep, result)
     if groups is not None:
         check_column(source.schema, groups, "groups")
-    window = predictor.window_size(point)
+    window = predictor.window_size(point.n_mux)
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muxlearn.points import WORDS, Point
+from muxlearn.points import WORDS, Point, repr_of
 from muxlearn.prediction._runner import Run
 
 __all__ = ["OnnxRunner", "make_session"]
@@ -54,9 +54,10 @@ class OnnxRunner:
         """Return a point that there is a graph for."""
         if point not in self.graphs:
             known = ", ".join(map(str, self.graphs))
+            wanted = ", ".join(map(repr_of, sorted({*self.graphs, point})))
             raise ValueError(
-                f"`n_mux` is {point}, but this model was exported for {known}; export it for "
-                f"n_mux=({known}, {point})"
+                f"`n_mux` is {point}, but this model was exported for {known}; export it with "
+                f"n_mux=[{wanted}]"
             )
         return point
 

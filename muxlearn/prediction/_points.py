@@ -27,9 +27,7 @@ __all__ = [
 Measured = dict[PointLike, dict[str, float]]
 
 
-def resolve_point(
-    n_mux: PointLike | None, runner: Runner, patch_size: int | None = None
-) -> Point:
+def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | None = None) -> Point:
     """Return the operating point that is asked for.
 
     Parameters
@@ -163,9 +161,7 @@ def measure_points(
     }
 
 
-def fastest_point(
-    measured: Mapping[PointLike, Mapping[str, float]], min_score: float
-) -> PointLike:
+def fastest_point(measured: Mapping[PointLike, Mapping[str, float]], min_score: float) -> PointLike:
     """Return the fastest of some measured operating points that is good enough.
 
     Parameters

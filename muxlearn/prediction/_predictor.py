@@ -104,9 +104,9 @@ class Predictor:
         """
         return resolve_point(n_mux, self.runner, patch_size)
 
-    def window_size(self, point: Point) -> int:
+    def window_size(self, n_mux: int) -> int:
         """Return the number of rows of a window, within which mixtures are planned."""
-        return self.planner.window_size(point.n_mux, self.batch_size)
+        return self.planner.window_size(n_mux, self.batch_size)
 
     def predict(
         self,
@@ -195,7 +195,7 @@ class Predictor:
         point = self.resolve_point(n_mux, patch_size)
         labels = None if groups is None else iterate_groups(groups)
         windows = stream_windows(
-            self.reader.iterate(X), labels, self.window_size(point), self.reader.check
+            self.reader.iterate(X), labels, self.window_size(point.n_mux), self.reader.check
         )
         results = self.predict_windows(windows, point=point, n_passes=n_passes, method=method)
         return chain.from_iterable(results)
@@ -269,7 +269,7 @@ class Predictor:
         run = self.runner.start(point)
         # The windows of a prediction: mixtures are planned inside one.
         windows = stream_windows(
-            self.reader.iterate(X), None, self.window_size(point), self.reader.check
+            self.reader.iterate(X), None, self.window_size(point.n_mux), self.reader.check
         )
         labels, places = [], []
         for rows, _ in windows:
@@ -344,7 +344,7 @@ class Predictor:
     ) -> Any:
         """Predict checked rows in windows, and bring the results into the order of the rows."""
         codes = check_groups(groups, len(rows))
-        parts = group_windows(codes, len(rows), self.window_size(point))
+        parts = group_windows(codes, len(rows), self.window_size(point.n_mux))
         windows = (
             (take_rows(rows, part), None if codes is None else codes[part]) for part in parts
         )
@@ -367,7 +367,8 @@ class Predictor:
         plan = self.planner.plan(table, point.n_mux, groups, regrouping)
         laid_out = table.for_patches(point.patch_size)
         outputs = [
-            run(laid_out.inputs(batch.rows, batch.counted)) for batch in plan.batches(self.batch_size)
+            run(laid_out.inputs(batch.rows, batch.counted))
+            for batch in plan.batches(self.batch_size)
         ]
         return table.unmix(plan, self.task.answers(torch.cat(outputs)))
 

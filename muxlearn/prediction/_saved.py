@@ -104,7 +104,7 @@ def _of_earlier_version(config: Mapping[str, Any], files: Mapping[str, str]) -> 
     reader: dict[str, Any] = {"kind": "texts", "pairs": None, "apart": False}
     if name == "MuxTokenTagger":
         planner["window_rows"] = 2048
-        task = {"name": "tags", "decode": params["decode"], "transitions": params["transitions"]}
+        task = {"name": "tags", "decode": params["decode"]}
         reader = {"kind": "sentences", "all_pieces": params["label_pieces"] == "all"}
     elif name == "MuxTextPretrainer":
         task, reader["pairs"] = {"name": "vectors"}, False

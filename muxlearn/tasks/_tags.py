@@ -51,10 +51,9 @@ class TagsTask(Task):
         How often a tag came in training.
     regular : bool
         Whether the steps of training obeyed the tags' scheme.
-    decode : {"viterbi", None}, default=None
-        None takes the most probable tag of each token, "viterbi" the best sequence.
-    transitions : {"legal", "learned"}, default="legal"
-        What a step counts with ``decode="viterbi"``.
+    decode : {"legal", "learned", None}, default=None
+        None takes the most probable tag of each token, the others the best sequence: "legal" of
+        those that the scheme allows, "learned" with scores of the steps besides.
     """
 
     classes: NDArray
@@ -62,7 +61,6 @@ class TagsTask(Task):
     log_frequencies: NDArray[np.float64]
     regular: bool
     decode: str | None = None
-    transitions: str = "legal"
 
     name: ClassVar[str] = "tags"
     nested: ClassVar[bool] = True
@@ -153,7 +151,7 @@ class TagsTask(Task):
         ends = np.cumsum(lengths)
         if method == "predict_proba":
             return np.split(np.exp(answers), ends[:-1])
-        if self.decode == "viterbi":
+        if self.decode is not None:
             codes = viterbi_many(answers - self._prior(), lengths, *self.step_scores())
         else:
             codes = answers.argmax(1)
@@ -162,9 +160,9 @@ class TagsTask(Task):
         return [tags[start:end] for start, end in spans]
 
     def step_scores(self) -> StepScores:
-        """Return the scores of steps that `transitions` asks for."""
+        """Return the scores of steps that `decode` asks for."""
         names, n_tags = self.classes.tolist(), len(self.classes)
-        if self.transitions == "learned":
+        if self.decode == "learned":
             steps = self.steps
         else:
             steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
@@ -175,7 +173,7 @@ class TagsTask(Task):
 
     def _prior(self) -> NDArray[np.float64] | float:
         # A step's score says how often a tag comes at all, as the network's answer does.
-        return self.log_frequencies if self.transitions == "learned" else 0.0
+        return self.log_frequencies if self.decode == "learned" else 0.0
 
     # Score
 
@@ -209,7 +207,7 @@ class TagsTask(Task):
     # Folders
 
     def to_config(self) -> dict[str, Any]:
-        return {"name": self.name, "decode": self.decode, "transitions": self.transitions}
+        return {"name": self.name, "decode": self.decode}
 
     def arrays(self) -> dict[str, NDArray]:
         return {
@@ -232,7 +230,6 @@ class TagsTask(Task):
             arrays["log_frequencies"],
             bool(arrays["regular"]),
             config.get("decode"),
-            config.get("transitions", "legal"),
         )
 
 

@@ -121,10 +121,7 @@ class MixtureData(Dataset):
         else:
             answered, kept = table.answers(rows, counted)
             targets, weights = self.targets[answered], self.weights[answered] * kept
-        if training:
-            inputs = table.training_inputs(rows, counted)
-        else:
-            inputs = table.inputs(rows, counted)
+        inputs = table.training_inputs(rows, counted) if training else table.inputs(rows, counted)
         tensors: dict[str, Any] = {n: torch.from_numpy(values) for n, values in inputs.items()}
         if patch_size is not None:
             tensors["patch_size"] = patch_size
@@ -242,7 +239,9 @@ class ValidationBatches:
                 )
                 yield inputs, targets.counted()
                 continue
-            table = self.data.table.for_patches(self.patch_size or 1)  # a prediction, of fillers too
+            table = self.data.table.for_patches(
+                self.patch_size or 1
+            )  # a prediction, of fillers too
             arrays = table.inputs(part.rows, part.counted)
             inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
             if self.patch_size is not None:

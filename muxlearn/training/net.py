@@ -160,7 +160,10 @@ class MuxNet(ClassifierMixin, NeuralNet):
                 plan = self.plan(dataset.table, int(module.n_mux))
             else:
                 point = max(points, key=lambda point: (point.factor, point.n_mux))
-                plan, patch_size = plan_mixtures(dataset.table.lengths, point.n_mux), point.patch_size
+                plan, patch_size = (
+                    plan_mixtures(dataset.table.lengths, point.n_mux),
+                    point.patch_size,
+                )
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)

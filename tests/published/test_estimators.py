@@ -214,14 +214,14 @@ def test_labels_of_another_number_are_refused(folder_of):
 def test_tags_that_mark_entities_have_a_scheme(folder_of):
     names = {"0": "O", "1": "B-PER", "2": "I-PER", "3": "B-LOC"}
     folder = folder_of("rsa-token", id2label=names)
-    tagger = MuxTokenTagger.from_reference(folder, decode="viterbi")
+    tagger = MuxTokenTagger.from_reference(folder, decode="legal")
     assert tagger.scheme_ == "IOB2"
     before = {"I-PER": {"B-PER", "I-PER"}}
     for tags in tagger.predict([list("abcde") * 4] * 3):
         assert tags[0] != "I-PER"
         assert all(a in before.get(b, {a}) for a, b in pairwise(tags))
-    with pytest.raises(ValueError, match="`transitions` is 'learned'"):
-        MuxTokenTagger.from_reference(folder, transitions="learned")
+    with pytest.raises(ValueError, match="`decode` is 'learned'"):
+        MuxTokenTagger.from_reference(folder, decode="learned")
 
 
 # Training

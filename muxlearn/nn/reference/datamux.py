@@ -10,13 +10,13 @@ from torch.nn import functional as F
 
 from muxlearn.nn._loading import Config, read_config, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer, MLPDemultiplexer
+from muxlearn.nn.heads import ClassificationHead
 from muxlearn.nn.reference._common import (
     IGNORED,
     ReferenceModel,
     index_demultiplexer,
     linear_multiplexer,
 )
-from muxlearn.nn.text import ClassificationHead
 
 _COMMON_NAMES = {
     "multiplexer.keys": "instance_embedding",
