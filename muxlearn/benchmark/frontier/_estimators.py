@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
 from muxlearn.box import packaged_minilm
-from muxlearn.nn.patches import WORDS, Point
+from muxlearn.points import WORDS, Point
 
 __all__ = [
     "PLAIN",

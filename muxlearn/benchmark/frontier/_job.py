@@ -16,7 +16,7 @@ from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import paired_seconds
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, build
-from muxlearn.nn.patches import Point
+from muxlearn.points import Point
 
 __all__ = ["REFERENCE", "Candidate", "Job", "Unit"]
 

@@ -11,7 +11,7 @@ from muxlearn.benchmark._models import FitTime
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, describe, kind_of
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
-from muxlearn.nn.patches import Point
+from muxlearn.points import Point
 
 __all__ = ["alone_units", "shared_units"]
 
