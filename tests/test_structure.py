@@ -59,6 +59,9 @@ HEAVY = {
     "transformers": "takes seconds, and an encoder of our own needs none of it",
 }
 
+#: Folders of tests that are not of the package, by what they test.
+BESIDE = {"docs": "docs", "examples": "examples"}
+
 ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
 
 N_FILES_AT_ROOT = 12
@@ -230,6 +233,24 @@ def test_no_private_attribute_of_another_package_is_reached():
         if attribute in homes and home_of(name) not in homes[attribute]
     }
     assert found == set()
+
+
+# Tests
+
+
+def test_a_folder_of_tests_is_one_of_the_package():
+    tests = ROOT / "tests"
+    folders = {file.parent.relative_to(tests) for file in tests.rglob("test_*.py")} - {Path()}
+    tested = {folder: BESIDE.get(folder.parts[0], Path(tools.NAME, folder)) for folder in folders}
+    assert {str(folder) for folder, of in tested.items() if not (ROOT / of).is_dir()} == set()
+
+
+def test_a_test_at_the_root_is_of_a_module_there():
+    modules = {file.stem.lstrip("_") for file in (ROOT / tools.NAME).glob("*.py")}
+    tests = {file.stem.removeprefix("test_") for file in (ROOT / "tests").glob("test_*.py")}
+    tests.remove("structure")  # is of the whole
+    strange = {t for t in tests if not any(t == m or t.startswith(f"{m}_") for m in modules)}
+    assert strange == set()
 
 
 # Sizes

@@ -13,7 +13,7 @@ from sklearn.exceptions import NotFittedError
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FormatError
-from tests.published.checkpoints import (
+from tests.estimators.published_checkpoints import (
     SENTENCES,
     TEXTS,
     VARIANTS,

@@ -13,7 +13,7 @@ from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
 )
 from muxlearn.persistence import FormatError
-from tests.published.checkpoints import (
+from tests.estimators.published_checkpoints import (
     MUXBERT,
     TEXTS,
     make_checkpoint,

@@ -27,7 +27,7 @@ from muxlearn.nn.reference import (
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import FormatError
 
-GOLDEN = Path(os.environ.get("MUXLEARN_GOLDEN", Path(__file__).parents[2] / "shared" / "golden"))
+GOLDEN = Path(os.environ.get("MUXLEARN_GOLDEN", Path(__file__).parents[3] / "shared" / "golden"))
 golden = pytest.mark.skipif(not GOLDEN.is_dir(), reason="no recorded cases")
 
 SIZES = {

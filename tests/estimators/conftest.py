@@ -2,7 +2,12 @@
 
 import pytest
 
-from tests.published.checkpoints import VARIANTS, make_checkpoint, make_tokenizer, write_folder
+from tests.estimators.published_checkpoints import (
+    VARIANTS,
+    make_checkpoint,
+    make_tokenizer,
+    write_folder,
+)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.benchmark.parity import load_case
-from tests.published.checkpoints import (
+from tests.estimators.published_checkpoints import (
     number_tokenizer,
     probabilities,
     write_folder,
