@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -20,14 +21,21 @@ from tokenizers import Tokenizer
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
 
-__all__ = ["FEATURES", "ChosenPenalty", "PairFeatures", "StaticVectors", "linear_units"]
+__all__ = [
+    "FEATURES",
+    "ChosenPenalty",
+    "PairFeatures",
+    "StaticVectors",
+    "choose_penalty",
+    "linear_units",
+]
 
 #: Smooth inverse frequency: a token of frequency p counts a / (a + p).
 _SIF = 1e-3
 
 #: A word may be a single letter or sign: "i" and "!" say something.
 _WORD = r"\w+|[^\w\s]"
-_MAX_ITER = 500
+_MAX_ITER = 300
 
 
 class StaticVectors(TransformerMixin, BaseEstimator):
@@ -112,6 +120,33 @@ class PairFeatures(TransformerMixin, BaseEstimator):
         return np.hstack([first, second, np.abs(first - second), first * second])
 
 
+def choose_penalty(
+    table: Any, y: Sequence[Any], grid: Sequence[float], score: Callable[[Any], float]
+) -> LogisticRegression:
+    """Fit logistic regression for each value of its penalty, and return the best.
+
+    Parameters
+    ----------
+    table : array or sparse matrix of shape (n_rows, n_features)
+    y : sequence of length n_rows
+    grid : sequence of float
+        The values of ``C``.
+    score : callable
+        Takes a fitted model; the higher the better.
+
+    Returns
+    -------
+    LogisticRegression
+    """
+    model = LogisticRegression(max_iter=_MAX_ITER, warm_start=True)
+    best, chosen = -float("inf"), model
+    for C in sorted(grid):  # each starts from the one before, which is nearer than zero
+        found = score(model.set_params(C=C).fit(table, y))
+        if found > best:
+            best, chosen = found, copy.deepcopy(model)
+    return chosen
+
+
 class ChosenPenalty:
     """Logistic regression on features, its penalty chosen on rows that it does not learn from.
 
@@ -133,9 +168,9 @@ class ChosenPenalty:
         """Fit once for each value, and keep the best."""
         self.features.fit(X)
         table, valid = self.features.transform(X), self.features.transform(self.task.valid.X)
-        models = [LogisticRegression(C=C, max_iter=_MAX_ITER).fit(table, y) for C in self.grid]
-        self.model_ = max(
-            models, key=lambda model: self.task.score(model.predict(valid), self.task.valid)
+        self.model_ = choose_penalty(
+            *(table, y, self.grid),
+            lambda model: self.task.score(model.predict(valid), self.task.valid),
         )
         return self
 

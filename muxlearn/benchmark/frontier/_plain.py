@@ -37,7 +37,7 @@ def _label(given: Size | Path) -> str:
 
 
 def _reference(job: Job) -> Iterator[Candidate]:
-    yield from _with_int8(job, REFERENCE, *job.reference)
+    yield from _with_int8(job, REFERENCE, *job.fit(job.build([PLAIN])))
 
 
 def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:

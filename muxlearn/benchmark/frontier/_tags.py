@@ -7,12 +7,14 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
+import numpy as np
 from scipy import sparse
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.linear_model import LogisticRegression
 
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
+from muxlearn.benchmark.frontier._linear import choose_penalty
 from muxlearn.benchmark.tagging import MostFrequentTag
 
 __all__ = ["WindowTagger", "tag_units", "window_features"]
@@ -22,7 +24,6 @@ Sentences = Sequence[Sequence[str]]
 #: Neighbours on either side.
 _REACH = 2
 _N_FEATURES = 2**18
-_MAX_ITER = 200
 
 
 class WindowTagger:
@@ -43,14 +44,14 @@ class WindowTagger:
 
     def fit(self, X: Sentences, y: Sentences) -> WindowTagger:
         """Fit once for each value, and keep the best."""
-        table, tags = self._table(X), list(chain.from_iterable(y))
+        table = self._table(X)
+        # Columns of which nothing is known cost as much as the others.
+        self.known_ = np.unique(table.indices)
         valid = self.task.valid
-        best = -float("inf")
-        for C in self.grid:
-            model = LogisticRegression(C=C, max_iter=_MAX_ITER).fit(table, tags)
-            score = self.task.score(self._predict(model, valid.X), valid)
-            if score > best:
-                best, self.model_ = score, model
+        self.model_ = choose_penalty(
+            *(table[:, self.known_], list(chain.from_iterable(y)), self.grid),
+            lambda model: self.task.score(self._predict(model, valid.X), valid),
+        )
         return self
 
     def predict(self, X: Sentences) -> list[list[str]]:
@@ -58,7 +59,7 @@ class WindowTagger:
         return self._predict(self.model_, X)
 
     def _predict(self, model: LogisticRegression, X: Sentences) -> list[list[str]]:
-        tags = iter(model.predict(self._table(X)).tolist())
+        tags = iter(model.predict(self._table(X)[:, self.known_]).tolist())
         return [[next(tags) for _ in sentence] for sentence in X]
 
     def _table(self, X: Sentences) -> sparse.csr_matrix:
