@@ -36,12 +36,17 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(value, dict):
             value = {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
-        elif isinstance(value, tuple):
-            value = {"tuple": [plain(item) for item in value]}
         else:
-            value = plain(value)
+            value = _encode(value)
         encoded[name] = value
     return encoded
+
+
+def _encode(value: Any) -> Any:
+    """Encode a value; tuples may hold tuples, as operating points do."""
+    if isinstance(value, tuple):
+        return {"tuple": [_encode(item) for item in value]}
+    return plain(value)
 
 
 def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
@@ -49,9 +54,13 @@ def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
     params = {}
     for name, value in encoded.items():
         if isinstance(value, dict):
-            value = dict(value["pairs"]) if "pairs" in value else tuple(value["tuple"])
+            value = dict(value["pairs"]) if "pairs" in value else _decode(value)
         params[name] = value
     return params
+
+
+def _decode(value: Any) -> Any:
+    return tuple(map(_decode, value["tuple"])) if isinstance(value, dict) else value
 
 
 def plain(value: Any) -> Any:
