@@ -57,7 +57,7 @@ _QUICK: dict[str, Any] = {
     "scratch": Size(1, 32),
     "plain": [Size(1, 16)],
     "vocab_size": 500,
-    "points": [parse_point(point) for point in ("1", "2")],
+    "points": [parse_point(point) for point in ("words", "1,1", "2", "1,2")],
     "penalties": [1.0, 10.0],
     "epochs": 1,
     "seeds": [0],

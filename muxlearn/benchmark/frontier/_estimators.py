@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
 from muxlearn.box import packaged_minilm
-from muxlearn.points import WORDS, Point
+from muxlearn.points import WORDS, Point, PointLike
 
 __all__ = [
     "PLAIN",
     "Size",
+    "as_given",
     "backbone",
     "build",
     "describe",
@@ -44,6 +45,11 @@ def parse_point(text: str) -> Point:
 def describe(points: Sequence[Point]) -> str:
     """Name operating points as the table does."""
     return " ".join("words" if p == WORDS else f"({p.n_mux}, {p.patch_size})" for p in points)
+
+
+def as_given(point: Point) -> PointLike:
+    """Return an operating point as users give it to an estimator."""
+    return str(point) if point == WORDS else (point.n_mux, point.patch_size)
 
 
 def kind_of(point: Point) -> str:
@@ -120,7 +126,7 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
         The options of the command.
     kind : {"texts", "pairs", "sentences"}
     points : sequence of Point
-        The operating points to train for.
+        The operating points to train for; the words alone are never the only one.
     **params
         Of the estimator, in place of what the options say.
 
@@ -129,10 +135,12 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
     MuxTextClassifier or MuxTokenTagger
     """
     estimator = MuxTokenTagger if kind == "sentences" else MuxTextClassifier
+    running = [point for point in points if point != WORDS]
     given = {
         "backbone": backbone(args, args.backbone),
-        "n_mux": max(point.n_mux for point in points),
-        "operating_points": tuple(point.n_mux for point in points),
+        "n_mux": max(point.n_mux for point in running),
+        "patch_size": running[0].patch_size,
+        "operating_points": tuple(map(as_given, points)),
         "max_length": args.max_length,
         "warm_up": args.warm_up_epochs,
         "max_epochs": args.epochs,

@@ -16,7 +16,7 @@ from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import paired_seconds
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, build
-from muxlearn.points import Point
+from muxlearn.points import WORDS, Point
 
 __all__ = ["REFERENCE", "Candidate", "Job", "Unit"]
 
@@ -79,7 +79,13 @@ class Job:
     # Models
 
     def build(self, points: Sequence[Point], **params: Any) -> Any:
-        """Build a text classifier or a tagger for some operating points."""
+        """Build a text classifier or a tagger for some operating points.
+
+        Where the words alone are one of those of the run, every model learns them beside its own:
+        the plain ones get the lexical path that the others have.
+        """
+        if WORDS in self.args.points:
+            points = list(dict.fromkeys([*points, WORDS]))
         return build(self.args, self.task.kind, points, random_state=self.seed, **params)
 
     def fit(self, model: Any) -> tuple[Any, FitTime]:

@@ -9,9 +9,9 @@ from typing import Any
 
 from muxlearn.benchmark._models import FitTime
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._estimators import PLAIN, describe, kind_of
+from muxlearn.benchmark.frontier._estimators import PLAIN, as_given, describe, kind_of
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
-from muxlearn.points import Point
+from muxlearn.points import WORDS, Point
 
 __all__ = ["alone_units", "shared_units"]
 
@@ -22,9 +22,9 @@ def shared_units(args: Namespace, task: Task) -> Iterator[Unit]:
 
 
 def alone_units(args: Namespace, task: Task) -> Iterator[Unit]:
-    """Yield a model of its own for each operating point but the plain one."""
+    """Yield a model of its own for each operating point that runs the encoder on mixtures."""
     for point in args.points:
-        if point != PLAIN:
+        if point not in (PLAIN, WORDS):
             yield Unit(f"{describe([point])} alone", partial(_alone, point))
 
 
@@ -40,7 +40,7 @@ def _shared_model(job: Job) -> tuple[Any, FitTime]:
 def _shared(points: Sequence[Point], job: Job) -> Iterator[Candidate]:
     model, taken = _shared_model(job)
     for point in points:
-        predict = partial(model.predict, n_mux=point.n_mux)
+        predict = partial(model.predict, n_mux=as_given(point))
         yield Candidate(describe([point]), kind_of(point), predict, taken)
 
 

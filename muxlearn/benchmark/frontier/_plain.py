@@ -13,7 +13,7 @@ from torch import nn
 
 from muxlearn.benchmark._models import FitTime
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._estimators import PLAIN, Size, backbone, scratch
+from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_given, backbone, scratch
 from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.nn.multiplex import start_from_components
@@ -124,7 +124,7 @@ def _with_int8(job: Job, name: str, model: Any, taken: FitTime) -> Iterator[Cand
         print(f"{name}: no int8 without {', '.join(missing)}", flush=True)
         return
     folder = job.place("onnx") / as_file_name(name)
-    export_onnx(model, folder, n_mux=1, dtype="int8")
+    export_onnx(model, folder, n_mux=as_given(PLAIN), dtype="int8")
     engine = OnnxMuxTagger if job.task.kind == "sentences" else OnnxMuxClassifier
     exported = engine.load(folder, n_threads=job.args.threads)
     yield Candidate(f"{name}, int8", "plain", exported.predict, taken)

@@ -11,9 +11,18 @@ from muxlearn.benchmark.frontier._estimators import Size
 
 TEXTS = [
     *("TF-IDF", "TF-IDF, two words", "static vectors", "static vectors, SIF", "TF-IDF + static"),
-    *("plain", "plain 1x16", "(1, 1)", "(2, 1)"),
+    *("plain", "plain 1x16", "words", "(1, 1)", "(2, 1)", "(1, 2)"),
 ]
-SENTENCES = ["most frequent tag", "window, linear", "plain", "plain 1x16", "(1, 1)", "(2, 1)"]
+SENTENCES = [
+    "most frequent tag",
+    "window, linear",
+    "plain",
+    "plain 1x16",
+    "words",
+    "(1, 1)",
+    "(2, 1)",
+    "(1, 2)",
+]
 
 
 def run(data, out, *options):
@@ -80,7 +89,7 @@ def test_quick_keeps_what_is_given(write_task, tmp_path):
     options = json.loads((tmp_path / "a.json").read_text())["options"]
     assert options["penalties"] == [2.0]
     assert options["epochs"] == 1
-    assert options["points"] == "(1, 1) (2, 1)"
+    assert options["points"] == "words (1, 1) (2, 1) (1, 2)"
 
 
 def test_smaller_sizes_are_shallower_narrower_and_both():
