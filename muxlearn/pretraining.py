@@ -492,8 +492,3 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             {name: t.detach().cpu() for name, t in self.module_.state_dict().items()},
             self.tokenizer_.to_str(),
         )
-
-    # Saving
-
-    def _module_config(self) -> dict[str, Any]:
-        return {**super()._module_config(), "vector_size": self.module_.vector_size}

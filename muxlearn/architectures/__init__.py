@@ -16,6 +16,7 @@ from muxlearn.architectures._nested import unflatten as unflatten
 from muxlearn.architectures._registry import (
     IMAGE_ARCHITECTURES,
     TEXT_ARCHITECTURES,
+    make_architecture,
     make_image_architecture,
     make_text_architecture,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Setting",
     "Trunk",
     "WarmUp",
+    "make_architecture",
     "make_image_architecture",
     "make_text_architecture",
 ]

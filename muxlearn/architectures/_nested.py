@@ -9,8 +9,7 @@ from typing import Any
 from muxlearn.architectures._registry import (
     IMAGE_ARCHITECTURES,
     TEXT_ARCHITECTURES,
-    make_image_architecture,
-    make_text_architecture,
+    make_architecture,
 )
 from muxlearn.architectures._trunk import Trunk
 from muxlearn.backbones import SCRATCH, Published, Scratch
@@ -99,7 +98,7 @@ def as_object(name: str, value: Any, *, image: bool = False) -> Any:
     if hasattr(value, "get_params"):
         return value
     if name == "architecture":
-        return make_image_architecture(value) if image else make_text_architecture(value)
+        return make_architecture(value, image=image)
     if name == "backbone" and value == SCRATCH:
         return Scratch()
     if name == "optimizer":

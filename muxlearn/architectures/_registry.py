@@ -19,6 +19,7 @@ from muxlearn.architectures._vision import CNN, MLP
 __all__ = [
     "IMAGE_ARCHITECTURES",
     "TEXT_ARCHITECTURES",
+    "make_architecture",
     "make_image_architecture",
     "make_text_architecture",
 ]
@@ -32,6 +33,27 @@ TEXT_ARCHITECTURES: dict[str, type[Architecture]] = {
 IMAGE_ARCHITECTURES: dict[str, type[ImageArchitecture]] = {
     architecture.name: architecture for architecture in (MIMOConv, MLP, CNN)
 }
+
+
+def make_architecture(value: Any, *, image: bool = False) -> Architecture:
+    """Return the architecture that an estimator's parameter stands for.
+
+    Parameters
+    ----------
+    value : str, Architecture or torch.nn.Module
+    image : bool, default=False
+        Whether the estimator is one of images.
+
+    Returns
+    -------
+    Architecture
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such architecture.
+    """
+    return make_image_architecture(value) if image else make_text_architecture(value)
 
 
 def make_text_architecture(value: Any) -> Architecture:

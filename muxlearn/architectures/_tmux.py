@@ -364,6 +364,8 @@ class TMUX(Architecture):
             config["patch_sizes"] = list(module.patch_sizes)
         if module.answers_by_words:
             config["words"] = True
+        if isinstance(module, MuxSequenceEmbedder):
+            config["vector_size"] = module.vector_size
         config["warmed_up"] = module.warmed_up
         return config
 

@@ -28,8 +28,7 @@ from muxlearn.architectures import (
     Built,
     Setting,
     as_object,
-    make_image_architecture,
-    make_text_architecture,
+    make_architecture,
 )
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
@@ -58,9 +57,8 @@ class MuxEstimator(BaseEstimator):
     `_build`: reader and module for checked rows. It overrides others where it differs:
 
     - `_check_parameters`: raises where parameters do not fit each other.
-    - `_fitted_reader`, `_fitted_task`: reader and task of a prediction, by parameters that may
-      change after `fit`.
-    - `_structure_params`, `_module_config`: what a folder keeps to build the module again.
+    - `_parts`: reader and task of a prediction, by parameters that may change after `fit`.
+    - `_structure_params`: the parameters that decide what the module looks like.
     - `_idle_net`, `_complete_loaded`: the net of a model that is not trained here, and parameters
       that a loaded one takes from its reader.
 
@@ -205,17 +203,15 @@ class MuxEstimator(BaseEstimator):
 
     def _make_architecture(self) -> Architecture:
         """Return the architecture that the parameter stands for."""
-        images = self._task_name == "image"
-        make = make_image_architecture if images else make_text_architecture
-        return make(self.architecture)
+        return make_architecture(self.architecture, image=self._task_name == "image")
 
     def _architecture_of(self, module: MuxModule) -> Architecture:
         """Return the architecture that a module is of."""
         return self._make_architecture().for_module(module)
 
-    def _setting(self, **structure: Any) -> Setting:
-        """Return what the architecture is told; `structure` takes the place of parameters."""
-        params = self.get_params(deep=False) | structure
+    def _setting(self) -> Setting:
+        """Return what the architecture is told."""
+        params = self.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
         return Setting.of(self._task_name, params, defaults)
 
@@ -322,22 +318,19 @@ class MuxEstimator(BaseEstimator):
             memory_advice=self._memory_advice,
             copies=self._copies,
         )
+        reader, task = self._parts()
         return Predictor(
             runner,
-            self._fitted_reader(),
-            self._fitted_task(),
+            reader,
+            task,
             self._planner(),
             batch_size=self.batch_size,
             verbose=bool(self.verbose),
         )
 
-    def _fitted_reader(self) -> Reader:
-        """Return the reader that `fit` has made, with the parameters as they are now."""
-        return self._reader
-
-    def _fitted_task(self) -> Task:
-        """Return the task that `fit` has made, with the parameters as they are now."""
-        return self._task
+    def _parts(self) -> tuple[Reader, Task]:
+        """Return reader and task that `fit` has made, with the parameters as they are now."""
+        return self._reader, self._task
 
     def _planner(self) -> Planner:
         """Return what plans the mixtures of a prediction."""

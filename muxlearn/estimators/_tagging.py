@@ -420,11 +420,9 @@ class MuxTokenTagger(MuxTextEstimator):
 
     # What the shared parts ask for
 
-    def _fitted_reader(self) -> SentenceReader:
-        return replace(self._reader, all_pieces=self.label_pieces == "all")
-
-    def _fitted_task(self) -> TagsTask:
-        return replace(self._task, decode=self.decode)
+    def _parts(self) -> tuple[SentenceReader, TagsTask]:
+        reader = replace(self._reader, all_pieces=self.label_pieces == "all")
+        return reader, replace(self._task, decode=self.decode)
 
     def _wrap(self, tokenizer: Any, module: MuxModule) -> SentenceReader:
         return SentenceReader(tokenizer, all_pieces=self.label_pieces == "all")

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from muxlearn.architectures import (
     Setting,
-    make_image_architecture,
-    make_text_architecture,
+    make_architecture,
     unflatten,
 )
 from muxlearn.nn.module import MuxModule
@@ -115,12 +114,12 @@ def restore_module(
     """
     task = config["task"]["name"]
     of_images = config["reader"]["kind"] == "images"
-    make = make_image_architecture if of_images else make_text_architecture
     setting = Setting.of("image" if of_images else _TASKS[task], params, {})
     labels = config["labels"]
     n_outputs = config["vector_size"] if labels is None else len(labels["values"])
     with seeded(0, torch.device("cpu")):
-        module = make(params["architecture"]).rebuild(setting, config, n_outputs)
+        architecture = make_architecture(params["architecture"], image=of_images)
+        module = architecture.rebuild(setting, config, n_outputs)
     arrays, weights = {}, {}
     for name, tensor in tensors.items():
         if name.startswith(ARRAY):
