@@ -143,7 +143,8 @@ class FolderPredictor:
 
     def result_type(self) -> Any:
         """Return the Arrow type of the results."""
-        return result_type(self.load(), self.method)
+        predictor = self.load()
+        return result_type(predictor.classes, predictor.task.nested, self.method)
 
 
 def open_folder(

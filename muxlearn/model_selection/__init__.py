@@ -1,5 +1,6 @@
-"""Choose between accuracy and speed by cross-validation."""
+"""Choose between accuracy and speed, for all rows or row by row."""
 
+from muxlearn.model_selection._cascade import CascadeClassifier
 from muxlearn.model_selection._fastest import fastest_within, throughput_score
 
-__all__ = ["fastest_within", "throughput_score"]
+__all__ = ["CascadeClassifier", "fastest_within", "throughput_score"]

@@ -1,9 +1,11 @@
 """Rows in, answers out, in order."""
 
 from muxlearn.prediction._datasets import (
+    Recipe,
     arrow_column,
     choose_columns,
     predict_dataset,
+    predict_parts,
     result_name,
     result_type,
     window_rows,
@@ -29,6 +31,7 @@ __all__ = [
     "OnnxRunner",
     "Planner",
     "Predictor",
+    "Recipe",
     "Run",
     "Runner",
     "TorchRunner",
@@ -43,6 +46,7 @@ __all__ = [
     "measure_points",
     "own_names",
     "predict_dataset",
+    "predict_parts",
     "predictor_config",
     "restore_module",
     "restore_predictor",

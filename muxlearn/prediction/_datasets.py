@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from numpy.typing import NDArray
 
 from muxlearn._params import Choice, Integer
 from muxlearn.points import PointLike
@@ -16,9 +19,11 @@ from muxlearn.prediction._predictor import Predictor
 from muxlearn.rows import Source, check_column, check_groups, open_source
 
 __all__ = [
+    "Recipe",
     "arrow_column",
     "choose_columns",
     "predict_dataset",
+    "predict_parts",
     "result_name",
     "result_type",
     "window_rows",
@@ -46,40 +51,109 @@ def predict_dataset(
     """
     predictor.check(method, n_passes)
     point = predictor.resolve_point(n_mux, patch_size)
+    recipe = Recipe(
+        predict=partial(predictor.predict_windows, point=point, n_passes=n_passes, method=method),
+        check=predictor.reader.check,
+        column_kind=predictor.reader.column_kind,
+        classes=predictor.classes,
+        nested=predictor.task.nested,
+        method=method,
+        window_rows=predictor.window_size(point.n_mux),
+        described={
+            "model": predictor.fingerprint(),
+            "n_mux": point.n_mux if point.patch_size == 1 else str(point),
+            "n_passes": n_passes,
+        },
+    )
+    return predict_parts(
+        recipe,
+        dataset,
+        output,
+        column=column,
+        groups=groups,
+        keep=keep,
+        form=form,
+        rows_per_part=rows_per_part,
+    )
+
+
+class Recipe(NamedTuple):
+    """How the windows of a data set are predicted.
+
+    Attributes
+    ----------
+    predict : callable
+        Takes windows, pairs of checked rows and the numbers of their groups, and as keywords
+        `total` and `n_done`, numbers of rows. Yields the results of a window.
+    check : callable
+        Takes rows and, as a keyword, `first_row`, the number of the first one.
+    column_kind : str or None
+        As in `check_column`.
+    classes : ndarray of shape (n_classes,)
+    nested : bool
+        Whether a row has a list of results.
+    method : {"predict", "predict_proba"}
+    window_rows : int
+    described : dict of str to object
+        What the results depend on beside the data, as JSON keeps it.
+    """
+
+    predict: Callable[..., Iterator[Any]]
+    check: Callable[..., Any]
+    column_kind: str | None
+    classes: NDArray
+    nested: bool
+    method: str
+    window_rows: int
+    described: dict[str, Any]
+
+
+def predict_parts(
+    recipe: Recipe,
+    dataset: Any,
+    output: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None,
+    groups: str | None,
+    keep: Sequence[str],
+    form: str,
+    rows_per_part: int,
+) -> Path:
+    """Predict a data set into a folder of parts, as a recipe says.
+
+    The other parameters are those of `MuxTextClassifier.predict_dataset`.
+    """
     for name, value, options in (
         ("form", form, Choice("parquet", "csv")),
         ("rows_per_part", rows_per_part, Integer(1)),
     ):
         if not options.accepts(value):
             raise options.complain(name, value)
-    result, kind = result_name(method), predictor.reader.column_kind
-    if form == "csv" and (method == "predict_proba" or predictor.task.nested):
+    result = result_name(recipe.method)
+    if form == "csv" and (recipe.method == "predict_proba" or recipe.nested):
         raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
     source = open_source(dataset)
-    columns = choose_columns(source.schema, column, kind)
+    columns = choose_columns(source.schema, column, recipe.column_kind)
     keep = _check_keep(source.schema, keep, result)
     if groups is not None:
         check_column(source.schema, groups, "groups")
-    window = predictor.window_size(point.n_mux)
+    window = recipe.window_rows
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {
         "dataset": source.fingerprint(list(dict.fromkeys([*used, *keep]))),
-        "model": predictor.fingerprint(),
+        **recipe.described,
         "column": columns,
         "groups": groups,
         "keep": keep,
-        "n_mux": point.n_mux if point.patch_size == 1 else str(point),
-        "n_passes": n_passes,
-        "method": method,
+        "method": recipe.method,
         "form": form,
         "rows_per_window": window,
         "rows_per_part": rows_per_part,
     }
     parts = PartFolder(Path(output), form, job)
     if not parts.complete:
-        asked: dict[str, Any] = {"point": point, "n_passes": n_passes, "method": method}
-        _Job(predictor, source, parts, columns, groups, keep, asked).run(window, rows_per_part)
+        _Job(recipe, source, parts, columns, groups, keep).run(rows_per_part)
     return Path(output)
 
 
@@ -87,16 +161,15 @@ def predict_dataset(
 class _Job:
     """Predicts the missing parts of a data set."""
 
-    predictor: Predictor
+    recipe: Recipe
     source: Source
     parts: PartFolder
     columns: list[str]
     groups: str | None
     keep: list[str]
-    asked: dict[str, Any]
 
-    def run(self, size: int, rows_per_part: int) -> None:
-        """Predict in windows of `size` rows."""
+    def run(self, rows_per_part: int) -> None:
+        """Predict window by window."""
         n_done = self.parts.n_leading() * rows_per_part
         if self.source.n_rows is not None:
             n_done = min(n_done, self.source.n_rows)
@@ -104,11 +177,8 @@ class _Job:
         self._n_read = 0 if self.source.n_rows is None else n_done
         # Of each window that is being predicted: its part, where it ends, what is kept of it.
         self._ahead: deque[tuple[int, int, Any]] = deque()
-        results = self.predictor.predict_windows(
-            self._windows(size, rows_per_part),
-            total=self.source.n_rows,
-            n_done=n_done,
-            **self.asked,
+        results = self.recipe.predict(
+            self._windows(rows_per_part), total=self.source.n_rows, n_done=n_done
         )
         number, tables = 0, []
         for result in results:
@@ -122,18 +192,17 @@ class _Job:
             self._write(0, [self._nothing()])
         self.parts.finish(self._n_read)
 
-    def _windows(self, size: int, rows_per_part: int) -> Iterator[tuple[Any, Any]]:
+    def _windows(self, rows_per_part: int) -> Iterator[tuple[Any, Any]]:
         """Read the windows of the parts that are missing."""
         columns = [*self.columns, *([self.groups] if self.groups is not None else [])]
+        size = self.recipe.window_rows
         for window in self.source.windows(columns, self.keep, size, self._n_read):
             first_row, number = self._n_read, self._n_read // rows_per_part
             n_rows = len(window.values[columns[0]])
             self._n_read += n_rows
             if self.parts.path(number).exists():
                 continue
-            rows = self.predictor.reader.check(
-                window_rows(window.values, self.columns), first_row=first_row
-            )
+            rows = self.recipe.check(window_rows(window.values, self.columns), first_row=first_row)
             codes = None
             if self.groups is not None:
                 codes = check_groups(window.values[self.groups], n_rows)
@@ -142,7 +211,7 @@ class _Job:
 
     @property
     def _result(self) -> str:
-        return result_name(self.asked["method"])
+        return result_name(self.recipe.method)
 
     def _table(self, result: Any, kept: Any) -> Any:
         import pyarrow as pa
@@ -157,7 +226,7 @@ class _Job:
         import pyarrow as pa
 
         fields = [self.source.schema.field(name) for name in self.keep]
-        value = result_type(self.predictor, self.asked["method"])
+        value = result_type(self.recipe.classes, self.recipe.nested, self.recipe.method)
         return pa.schema([*fields, (self._result, value)]).empty_table()
 
     def _write(self, number: int, tables: list[Any]) -> None:
@@ -167,12 +236,14 @@ class _Job:
         tables.clear()
 
 
-def result_type(predictor: Predictor, method: str) -> Any:
+def result_type(classes: NDArray, nested: bool, method: str) -> Any:
     """Return the Arrow type of what a method returns for a row.
 
     Parameters
     ----------
-    predictor : Predictor
+    classes : ndarray of shape (n_classes,)
+    nested : bool
+        Whether a row has a list of results.
     method : {"predict", "predict_proba"}
 
     Returns
@@ -181,10 +252,10 @@ def result_type(predictor: Predictor, method: str) -> Any:
     """
     import pyarrow as pa
 
-    value = pa.array(predictor.classes.tolist()).type
+    value = pa.array(classes.tolist()).type
     if method == "predict_proba":
         value = pa.list_(pa.float64())
-    return pa.list_(value) if predictor.task.nested else value
+    return pa.list_(value) if nested else value
 
 
 def result_name(method: str) -> str:

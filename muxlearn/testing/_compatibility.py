@@ -16,6 +16,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils import estimator_html_repr
+from sklearn.utils.metadata_routing import MetadataRequest
 
 from muxlearn.testing._common import METHODS, assert_same, fitted, fresh, outputs
 
@@ -96,13 +97,16 @@ def _assert_requestable(estimator: Any, method: str) -> None:
     named = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     parameters = signature(getattr(estimator, method)).parameters.values()
     extra = {p.name for p in parameters if p.kind in named} - {"X", "y"}
-    requests = getattr(estimator.get_metadata_routing(), method).requests
     name = type(estimator).__name__
-    assert set(requests) == extra, f"{name}.{method} takes {extra}, its routing has {requests}"
+    routing = estimator.get_metadata_routing()
+    if isinstance(routing, MetadataRequest):
+        requests = getattr(routing, method).requests
+        assert set(requests) == extra, f"{name}.{method} takes {extra}, its routing has {requests}"
     for key in extra:
         copy = clone(estimator)
         getattr(copy, f"set_{method}_request")(**{key: True})
-        assert getattr(clone(copy).get_metadata_routing(), method).requests[key] is True
+        consumed = clone(copy).get_metadata_routing().consumes(method, [key])
+        assert consumed == {key}, f"{name}.set_{method}_request({key}=True) requests nothing"
 
 
 CHECKS = (

@@ -1,0 +1,183 @@
+"""Prediction of streams and data sets by a cascade."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from muxlearn._docs import fill_docs
+from muxlearn._params import Choice
+from muxlearn.model_selection._running import Cascade
+from muxlearn.model_selection._stages import unwrap
+from muxlearn.prediction import Recipe, predict_parts
+from muxlearn.rows import iterate_groups, iterate_rows, stream_windows
+
+__all__ = ["WINDOW_ROWS", "predict_dataset", "predict_iter"]
+
+#: Rows of a window: enough to fill the batches of a stage that few of them reach.
+WINDOW_ROWS = 8192
+
+_METHODS = Choice("predict", "predict_proba")
+
+
+@fill_docs()
+def predict_iter(
+    estimator: Any,
+    X: Iterable[Any],
+    groups: Iterable[Any] | None = None,
+    method: Literal["predict", "predict_proba"] = "predict",
+) -> Iterator[Any]:
+    """Predict a stream of rows of any length in constant memory.
+
+    Parameters
+    ----------
+    X : iterable
+        Rows as in `fit`. They are read as results are requested, some thousand at a time. Each
+        stage mixes rows of such a window only.
+
+    {stream.groups}
+
+    {stream.method}
+
+    Yields
+    ------
+    One result for each row, in order.
+    """
+    _check_method(method)
+    cascade = estimator._cascade
+    labels = None if groups is None else iterate_groups(groups)
+    rows = iterate_rows(X) if estimator._reads_texts() else iter(getattr(X, "values", X))
+    windows = stream_windows(rows, labels, WINDOW_ROWS, estimator._check_rows)
+    return chain.from_iterable(_results(cascade, method, *window) for window in windows)
+
+
+@fill_docs()
+def predict_dataset(
+    estimator: Any,
+    dataset: Any,
+    output: str | os.PathLike,
+    *,
+    column: str | tuple[str, str] | None = None,
+    groups: str | None = None,
+    keep: Sequence[str] = (),
+    method: Literal["predict", "predict_proba"] = "predict",
+    form: Literal["parquet", "csv"] = "parquet",
+    rows_per_part: int = 100_000,
+) -> Path:
+    """Predict a data set larger than the memory into a folder; an interrupted run can continue.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset, path, or list of paths
+        As in `MuxTextClassifier.predict_dataset`, which describes the other parameters as well.
+
+    output : str or path
+        The folder of the results, which is created if needed.
+
+    {dataset.column}
+
+    {dataset.groups}
+
+    keep : sequence of str, default=()
+        Columns to copy to the output, such as the key of a row.
+
+    method : {"predict", "predict_proba"}, default="predict"
+        What to write. Probabilities are lists in the order of `classes_`.
+
+    form : {"parquet", "csv"}, default="parquet"
+        The format of the files. CSV only takes labels.
+
+    rows_per_part : int, default=100000
+        Rows of a part, rounded up to a multiple of a window.
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A parameter, a column or a row is not valid, or the parts in `output` come from other data,
+        another model or other arguments.
+    FileExistsError
+        `output` holds other files.
+    OSError
+        The disk is full, for example.
+    """
+    _check_method(method)
+    cascade = estimator._cascade
+    recipe = Recipe(
+        predict=partial(_predict_windows, cascade, method),
+        check=estimator._check_rows,
+        column_kind=_column_kind(estimator),
+        classes=cascade.classes,
+        nested=False,
+        method=method,
+        window_rows=WINDOW_ROWS,
+        described={"model": cascade.fingerprint()},
+    )
+    return predict_parts(
+        recipe,
+        dataset,
+        output,
+        column=column,
+        groups=groups,
+        keep=keep,
+        form=form,
+        rows_per_part=rows_per_part,
+    )
+
+
+def _predict_windows(
+    cascade: Cascade,
+    method: str,
+    windows: Iterable[tuple[Any, NDArray[np.int64] | None]],
+    *,
+    total: int | None,
+    n_done: int,
+) -> Iterator[NDArray[Any]]:
+    """Yield the results of one window after the other; there is no bar to show numbers on."""
+    for rows, codes in windows:
+        yield _results(cascade, method, rows, codes)
+
+
+def _column_kind(estimator: Any) -> str | None:
+    """Return what a column of rows holds."""
+    predictor = getattr(unwrap(estimator.estimator_), "predictor_", None)
+    if predictor is not None:
+        return predictor.reader.column_kind
+    return "texts" if estimator._reads_texts() else None
+
+
+def _check_method(method: str) -> None:
+    """Raise TypeError or ValueError for a method that there is not."""
+    if not _METHODS.accepts(method):
+        raise _METHODS.complain("method", method)
+
+
+def _results(
+    cascade: Cascade, method: str, rows: Any, groups: NDArray[np.int64] | None
+) -> NDArray[Any]:
+    """Return what a method says of the rows of a window.
+
+    Parameters
+    ----------
+    cascade : Cascade
+    method : {"predict", "predict_proba"}
+    rows : sequence of length n_rows
+    groups : ndarray of int64, shape (n_rows,), or None
+
+    Returns
+    -------
+    ndarray of shape (n_rows,) or (n_rows, n_classes)
+    """
+    proba = cascade.predict_proba(rows, groups)
+    return proba if method == "predict_proba" else cascade.classes[proba.argmax(axis=1)]

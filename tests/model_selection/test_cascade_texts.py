@@ -1,0 +1,240 @@
+"""The cascade over the operating points of one multiplexed model."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import sklearn
+from sklearn.exceptions import UnsetMetadataPassedError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
+from muxlearn.model_selection import CascadeClassifier, _streams
+from muxlearn.testing import parametrize_with_text_checks
+
+pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learnt from")
+
+TEXTS = [f"{noun} {other}" for noun in ("snow", "sun", "goal", "corner") for other in "abcdefghij"]
+TOPICS = np.array(["weather"] * 20 + ["sport"] * 20)
+
+
+@pytest.fixture(scope="module")
+def tiny(tiny_classifier):
+    """Make a cascade over a tiny model; parameters of the model as given."""
+
+    def make(stages=None, *, cascade=None, **params):
+        params = {"n_mux": 4, "operating_points": (1, 2, 4), "warm_up": None, **params}
+        cascade = {"max_drop": 0.1, "random_state": 0, **(cascade or {})}
+        return CascadeClassifier(tiny_classifier(**params), stages=stages, **cascade)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fitted(tiny):
+    return tiny(max_epochs=8, lr=1e-2).fit(TEXTS, TOPICS)
+
+
+def watch(clf, monkeypatch):
+    """Note the rows and the arguments of each call of the model."""
+    asked = []
+    own = type(clf.estimator_).predict_proba
+
+    def noted(self, X, n_mux=None, groups=None, *args, **kwargs):
+        asked.append((n_mux, list(X), groups))
+        return own(self, X, n_mux, groups, *args, **kwargs)
+
+    monkeypatch.setattr(type(clf.estimator_), "predict_proba", noted)
+    return asked
+
+
+# Stages
+
+
+def test_the_stages_are_the_points_of_the_model_from_the_fastest(fitted):
+    assert [stage.n_mux for stage in fitted.stages_] == [4, 2, 1]
+    assert list(fitted.stage_report_) == [4, 2, 1]
+    assert all(stage.classifier is fitted.estimator_ for stage in fitted.stages_)
+    assert fitted.score(TEXTS, TOPICS) > 0.8
+
+
+def test_pairs_and_the_words_alone_are_stages(tiny):
+    clf = tiny(
+        n_mux=2,
+        operating_points=((1, 1), (1, 2), (2, 2), "words"),
+    ).fit(TEXTS, TOPICS)
+    assert list(clf.stage_report_) == ["words", (2, 2), (1, 2), (1, 1)]
+    for point in clf.stage_report_:
+        assert clf.estimator_.predict_proba(TEXTS[:3], n_mux=point).shape == (3, 2)
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+    chosen = tiny(
+        ["words", (2, 2), [1, 1]],
+        n_mux=2,
+        operating_points=((1, 1), (2, 2), "words"),
+    ).fit(TEXTS, TOPICS)
+    assert list(chosen.stage_report_) == ["words", (2, 2), (1, 1)]
+
+
+def test_another_classifier_may_come_first(tiny):
+    tfidf = make_pipeline(TfidfVectorizer(analyzer="char"), LogisticRegression())
+    clf = tiny([("tfidf", tfidf), 4, 1]).fit(TEXTS, TOPICS)
+    assert [(stage.name, stage.n_mux) for stage in clf.stages_] == [
+        ("tfidf", None),
+        (4, 4),
+        (1, 1),
+    ]
+    assert clf.get_params()["tfidf__logisticregression__C"] == 1
+    assert set(clf.predict(TEXTS)) <= set(TOPICS)
+
+
+def test_a_fitted_model_learns_thresholds_alone(tiny, fitted):
+    frozen = FrozenEstimator(fitted.estimator_)
+    clf = CascadeClassifier(frozen, max_drop=0.1).fit(TEXTS, TOPICS)
+    assert clf.estimator_ is frozen
+    assert list(clf.stage_report_) == [4, 2, 1]
+    assert clf.cascade_report_["n_rows"] == len(TEXTS)
+    some = CascadeClassifier(frozen, stages=[3, 1], max_drop=0.1).fit(TEXTS, TOPICS)
+    assert list(some.stage_report_) == [3, 1]
+
+
+def test_a_model_at_the_end_of_a_pipeline(tiny):
+    model = tiny().estimator
+    pipeline = make_pipeline(FunctionTransformer(np.asarray), model)
+    clf = CascadeClassifier(pipeline, stages=[4, 1], random_state=0).fit(TEXTS, TOPICS)
+    assert clf.predict_proba(TEXTS, groups=[0, 1] * 20).shape == (40, 2)
+
+
+def test_points_that_cannot_be(tiny, tiny_tagger, fitted):
+    with pytest.raises(ValueError, match=r"`stages\[0\]` is 9, an operating point of more rows"):
+        tiny([9, 1]).fit(TEXTS, TOPICS)
+    with pytest.raises(ValueError, match="`stages` asks for the operating point"):
+        CascadeClassifier(FrozenEstimator(fitted.estimator_), stages=[(1, 3), 1]).fit(TEXTS, TOPICS)
+    with pytest.raises(ValueError, match="has the single operating point 1"):
+        tiny(n_mux=1, operating_points=None).fit(TEXTS, TOPICS)
+    with pytest.raises(TypeError, match="`estimator` is a MuxTokenTagger, which is not a class"):
+        CascadeClassifier(tiny_tagger()).fit(TEXTS, TOPICS)
+
+
+# Prediction
+
+
+def test_a_stage_mixes_only_the_rows_that_reach_it(fitted, monkeypatch):
+    clf = pickle.loads(pickle.dumps(fitted))
+    first = clf.estimator_.predict_proba(TEXTS, n_mux=4) ** (1 / clf.temperatures_[0])
+    sure = (first / first.sum(axis=1, keepdims=True)).max(axis=1)
+    clf.thresholds_ = np.array([np.median(sure), np.inf])
+    asked = watch(clf, monkeypatch)
+    clf.predict(TEXTS)
+    left = [text for text, stops in zip(TEXTS, sure >= np.median(sure), strict=True) if not stops]
+    assert [(n_mux, rows) for n_mux, rows, _ in asked] == [(4, TEXTS), (1, left)]
+
+
+def test_groups_never_share_a_mixture_at_any_stage(fitted, monkeypatch):
+    clf = pickle.loads(pickle.dumps(fitted))
+    clf.thresholds_ = np.array([2.0, 2.0])  # no row stops early
+    groups = np.arange(len(TEXTS)) % 3
+    asked = watch(clf, monkeypatch)
+    together = clf.predict_proba(TEXTS, groups=groups)
+    of = dict(zip(TEXTS, groups, strict=True))
+    assert len(asked) == 3
+    for _, rows, codes in asked:
+        assert [of[text] for text in rows] == codes.tolist()
+    # Rows of other groups change nothing.
+    for group in range(3):
+        own = [text for text in TEXTS if of[text] == group]
+        alone = clf.predict_proba(own, groups=[group] * len(own))
+        np.testing.assert_allclose(together[groups == group], alone, atol=1e-5)
+
+
+def test_groups_are_routed(tiny):
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = tiny()
+        with pytest.raises(UnsetMetadataPassedError, match="groups"):
+            clf.fit(TEXTS, TOPICS).predict(TEXTS, groups=[0] * len(TEXTS))
+        clf.estimator.set_predict_proba_request(groups=True)
+        pipeline = make_pipeline(clf.set_predict_request(groups=True)).fit(TEXTS, TOPICS)
+        with pytest.raises(ValueError, match="`groups` needs one label for each"):
+            pipeline.predict(TEXTS, groups=[0])
+        assert len(pipeline.predict(TEXTS, groups=[0] * len(TEXTS))) == len(TEXTS)
+
+
+def test_streams_and_errors_in_them(fitted, monkeypatch):
+    monkeypatch.setattr(_streams, "WINDOW_ROWS", 16)
+    labels = list(fitted.predict_iter(iter(TEXTS), groups=iter([0] * len(TEXTS))))
+    assert len(labels) == len(TEXTS)
+    with pytest.raises(ValueError, match="row 20 of `X` is missing"):
+        list(fitted.predict_iter([*TEXTS[:20], None]))
+    with pytest.raises(ValueError, match="ends after 3 labels"):
+        list(fitted.predict_iter(TEXTS, groups=[0] * 3))
+    with pytest.raises(ValueError, match="`method` must be one of"):
+        fitted.predict_iter(TEXTS, method="decision_function")
+
+
+def test_data_sets(fitted, tmp_path, monkeypatch):
+    monkeypatch.setattr(_streams, "WINDOW_ROWS", 16)
+    file = tmp_path / "texts.parquet"
+    tenants = ["a", "b"] * 20
+    pd.DataFrame({"text": TEXTS, "id": range(40), "tenant": tenants}).to_parquet(file)
+    output = fitted.predict_dataset(
+        file, tmp_path / "labels", keep=["id"], groups="tenant", rows_per_part=16
+    )
+    table = pq.read_table(output).to_pydict()
+    assert table["id"] == list(range(40))
+    assert table["prediction"] == list(fitted.predict_iter(TEXTS, groups=tenants))
+    proba = fitted.predict_dataset(file, tmp_path / "proba", method="predict_proba")
+    assert len(pq.read_table(proba)["probabilities"][0]) == 2
+    # Another threshold is another job.
+    other = pickle.loads(pickle.dumps(fitted))
+    other.thresholds_ = np.array([0.5, 0.75])
+    with pytest.raises(ValueError, match="holds the parts of another job"):
+        other.predict_dataset(file, output, keep=["id"], groups="tenant", rows_per_part=16)
+    with pytest.raises(ValueError, match="`column` 'no' is not a column"):
+        fitted.predict_dataset(file, tmp_path / "other", column="no")
+
+
+def test_a_pickle_predicts_the_same(fitted):
+    loaded = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), fitted.predict_proba(TEXTS), atol=1e-6)
+
+
+# scikit-learn's tools
+
+
+def test_parameters_of_the_model_are_searched(tiny):
+    grid = {"max_drop": [0.1], "estimator__n_mux": [2, 4]}
+    search = GridSearchCV(tiny(operating_points=None), grid, cv=2, error_score="raise")
+    search.fit(TEXTS, TOPICS)
+    assert search.best_estimator_.stages_[0].n_mux == search.best_params_["estimator__n_mux"]
+
+
+COMPANIONS = "a prediction depends on the rows that share its mixture"
+
+
+def checked():
+    """A cascade with its requests, for one of the checks routes metadata."""
+    backbone = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = MuxTextClassifier(
+            2, backbone=backbone, max_length=16, max_epochs=1, batch_size=8, warm_up=None
+        ).set_fit_request(sample_weight=True)
+    return CascadeClassifier(model, rows_per_second=[2, 1], validation_fraction=0.3)
+
+
+@parametrize_with_text_checks(
+    [checked()],
+    expected_failed_checks={
+        "check_methods_sample_order_invariance": COMPANIONS,
+        "check_methods_subset_invariance": COMPANIONS,
+        "check_sample_weight_equivalence": "a copy of a row may be set aside and another not",
+    },
+)
+def test_scikit_learn_api(estimator, check):
+    check(estimator)
