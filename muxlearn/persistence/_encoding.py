@@ -36,38 +36,33 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(value, dict):
             value = {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
-        else:
-            value = _encode(value)
-        encoded[name] = value
+        encoded[name] = value if isinstance(value, dict) else plain(value)
     return encoded
-
-
-def _encode(value: Any) -> Any:
-    """Encode a value; tuples may hold tuples, as operating points do."""
-    if isinstance(value, tuple):
-        return {"tuple": [_encode(item) for item in value]}
-    return plain(value)
 
 
 def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
     """Undo `encode_params`."""
-    params = {}
-    for name, value in encoded.items():
-        if isinstance(value, dict):
-            value = dict(value["pairs"]) if "pairs" in value else _decode(value)
-        params[name] = value
-    return params
+    return {name: _restored(value) for name, value in encoded.items()}
 
 
-def _decode(value: Any) -> Any:
-    return tuple(map(_decode, value["tuple"])) if isinstance(value, dict) else value
+def _restored(value: Any) -> Any:
+    """Undo `plain`, of a parameter that may be a dict."""
+    if isinstance(value, list):
+        return [_restored(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return dict(value["pairs"]) if "pairs" in value else tuple(map(_restored, value["tuple"]))
 
 
 def plain(value: Any) -> Any:
-    """Bring a value into a form that JSON keeps."""
+    """Bring a value into a form that JSON keeps; that of a tuple tells it from a list."""
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, bool | int | float | str | list):
+    if isinstance(value, tuple):
+        return {"tuple": [plain(item) for item in value]}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)  # a path or a torch device
 

@@ -62,7 +62,7 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
         )
     if point is None or point.n_mux > runner.n_mux:
         within = Integer(1, runner.n_mux)
-        error = within.complain("n_mux", n_mux)
+        error = within.complain("n_mux", n_mux if point is None else point.n_mux)
         slots = f"{error}; this model was built with {runner.n_mux} slots"
         advice = ", and `fastest_point` chooses among them" if isinstance(n_mux, str) else ""
         if isinstance(n_mux, tuple | list):

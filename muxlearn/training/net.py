@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
 from skorch import NeuralNet
-from skorch.callbacks import Callback, PassthroughScoring
+from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import Dataset
@@ -120,7 +120,11 @@ class MuxNet(ClassifierMixin, NeuralNet):
         try:
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
         except KeyboardInterrupt:
-            self.interrupted_ = True
+            # skorch's EarlyStopping ends a training in the same way as Ctrl-C does.
+            self.interrupted_ = not any(
+                isinstance(callback, EarlyStopping) and callback.misses_ >= callback.patience
+                for _, callback in self.callbacks_
+            )
             raise
 
     @property
@@ -160,10 +164,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
                 plan = self.plan(dataset.table, int(module.n_mux))
             else:
                 point = max(points, key=lambda point: (point.factor, point.n_mux))
-                plan, patch_size = (
-                    plan_mixtures(dataset.table.lengths, point.n_mux),
-                    point.patch_size,
-                )
+                plan = plan_mixtures(dataset.table.lengths, point.n_mux)
+                patch_size = point.patch_size
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)
