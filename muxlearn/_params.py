@@ -21,6 +21,7 @@ __all__ = [
     "Instance",
     "Integer",
     "IntegerTuple",
+    "ListOf",
     "Number",
     "OneOf",
     "ParameterObject",
@@ -105,6 +106,29 @@ class IntegerTuple:
 
     def __str__(self) -> str:
         return f"a tuple of different whole numbers of at least {self.low}, such as (1, 2, 5)"
+
+
+@dataclass(frozen=True)
+class ListOf:
+    """A list or tuple, each item of which another constraint accepts."""
+
+    item: Constraint
+    length: int | None = None
+
+    def accepts(self, value: object) -> bool:
+        return (
+            isinstance(value, list | tuple)
+            and self.length in (None, len(value))
+            and all(map(self.item.accepts, value))
+        )
+
+    def complain(self, name: str, value: object) -> Exception:
+        error = ValueError if isinstance(value, list | tuple) else TypeError
+        return error(f"`{name}` must be {self}, got {_show(value)}")
+
+    def __str__(self) -> str:
+        length = "" if self.length is None else f" of length {self.length}"
+        return f"a list{length}, each item {self.item}"
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,12 @@ from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import (
     TOKENIZER_FILES,
     FormatError,
+    bounded_by,
+    check_sizes,
     find_folder,
     read_tokenizer,
     read_weights,
+    told_as_format_error,
 )
 from muxlearn.rows import is_missing
 
@@ -276,8 +279,11 @@ def build_model(
     sizes = with_sizes({}, given, start)
     problems = _contradictions(config, _shown(kinds) | sizes)
     config = {**config, **sizes}
+    shapes = [tensor.shape for tensor in tensors.values()]
     try:
-        model = model_class.from_state_dict(config, tensors, n_classes)
+        check_sizes(config, shapes)
+        with bounded_by(shapes), told_as_format_error(f"the files in {str(folder)!r}", ValueError):
+            model = model_class.from_state_dict(config, tensors, n_classes)
     except ValueError as error:
         raise ValueError("\n  ".join([f"{str(folder)!r}: {error}", *problems])) from None
     if problems:

@@ -64,13 +64,20 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
     -------
     dict
         A name without parameters stays a name.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no such object, or it has no such parameter.
     """
     params = {name: value for name, value in flat.items() if "__" not in name}
     for name, kinds in _KINDS.items():
         start = f"{name}__"
         inner = {n.removeprefix(start): v for n, v in flat.items() if n.startswith(start)}
         if inner:
-            params[name] = kinds[params[name]](**inner)
+            if not isinstance(given := params.get(name), str) or given not in kinds:
+                raise ValueError(f"`{name}` is {given!r}, which has none of {', '.join(inner)}")
+            params[name] = kinds[given](**inner)
     return params
 
 

@@ -388,6 +388,7 @@ class TMUX(Architecture):
                 n_prefix=self.n_prefix(setting),
                 dropout=dropout,
             )
+        check_fits(setting, encoder, self.n_prefix(setting))
         module = self._assemble(
             setting,
             encoder,

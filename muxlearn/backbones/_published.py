@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from muxlearn._params import Constraint, ParameterObject, PathName
 from muxlearn.backbones._base import Corpus, Start
-from muxlearn.persistence import TOKENIZER_FILES, find_folder, read_names
+from muxlearn.persistence import TOKENIZER_FILES, find_folder, read_shapes
 from muxlearn.rows import fingerprint
 
 __all__ = ["Published", "find_published"]
@@ -83,4 +83,4 @@ def find_published(name: str | os.PathLike) -> Path | None:
         settings="the environment variable HF_HOME",
         weights=True,
     )
-    return folder if "instance_embedding" in read_names(folder) else None
+    return folder if "instance_embedding" in read_shapes(folder) else None

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from muxlearn.nn.encoder import PretrainedEncoder
-from muxlearn.persistence import quiet_transformers, refuse_code
+from muxlearn.persistence import (
+    bounded_by,
+    check_sizes,
+    quiet_transformers,
+    read_shapes,
+    refuse_code,
+    told_as_format_error,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -54,12 +61,18 @@ def load_backbone(
     with quiet_transformers():
         described, _ = _load("model", name, parameter, PretrainedConfig.get_config_dict)
         refuse_code(described, f"`{parameter}` {name!r}")
+        # A name on the hub has no file here yet, and a file in parts is not looked into.
+        shapes = list(read_shapes(Path(name)).values()) or None
+        if shapes is not None:
+            with told_as_format_error(f"the files in {name!r}"):
+                check_sizes(described, shapes)
         config = _load("model", name, parameter, _without_code(AutoConfig.from_pretrained))
         _check_is_encoder(name, config, parameter)
         tokenizer = _load_tokenizer(name, parameter)
         _set_dropout(config, dropout)
         load = _without_code(AutoModel.from_pretrained, config=config, output_loading_info=True)
-        model, info = _load("model", name, parameter, load)
+        with bounded_by(shapes):
+            model, info = _load("model", name, parameter, load)
     _warn_of_missing(name, info["missing_keys"], parameter)
     encoder = PretrainedEncoder(model)
     _check_belong_together(name, encoder, tokenizer, parameter)
@@ -89,11 +102,22 @@ def encoder_from_config(config: dict[str, Any], dropout: float | None = None) ->
     refuse_code(config, "the saved encoder")
     options = dict(config)
     with quiet_transformers():
-        described = AutoConfig.for_model(options.pop("model_type"), **options)
+        kind = options.pop("model_type")
+        _check_types(options, AutoConfig.for_model(kind).to_dict())
+        described = AutoConfig.for_model(kind, **options)
         if dropout is not None:
             _set_dropout(described, dropout)
         model = AutoModel.from_config(described, trust_remote_code=False)
     return PretrainedEncoder(model)
+
+
+def _check_types(options: dict[str, Any], defaults: dict[str, Any]) -> None:
+    """Raise TypeError for an option that is of another type than its default, where it has one."""
+    for name, value in options.items():
+        default = defaults.get(name)
+        kinds = (int, float) if type(default) in (int, float) else type(default)
+        if default is not None and value is not None and not isinstance(value, kinds):
+            raise TypeError(f"`backbone.{name}` is {value!r}, but the default is {default!r}")
 
 
 def max_positions(encoder: PretrainedEncoder) -> int | None:

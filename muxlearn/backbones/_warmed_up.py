@@ -17,9 +17,12 @@ from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
     TOKENIZER,
     FormatError,
+    bounded_by,
+    check_sizes,
     decode_params,
     parse_config,
     read_folder,
+    told_as_format_error,
 )
 
 __all__ = ["Pretrained", "Pretrainer", "is_ours", "is_pretrainer", "read_pretrained"]
@@ -104,20 +107,28 @@ class Pretrained:
         return n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks
 
     def encoder(self, dropout: float) -> CompactEncoder | PretrainedEncoder:
-        """Build the encoder."""
+        """Build the encoder.
+
+        Raises
+        ------
+        muxlearn.persistence.FormatError
+            Its sizes are not those of the weights.
+        """
         encoder: CompactEncoder | PretrainedEncoder
-        if self.sizes is not None:
-            encoder = CompactEncoder(**self.sizes, dropout=dropout)
-        else:
-            assert self.transformers_config is not None
-            encoder = encoder_from_config(self.transformers_config, dropout)
-        encoder.load_state_dict(
-            {
-                name.removeprefix("encoder."): tensor
-                for name, tensor in self.tensors.items()
-                if name.startswith("encoder.")
-            }
-        )
+        tensors = {
+            name.removeprefix("encoder."): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith("encoder.")
+        }
+        shapes = [tensor.shape for tensor in tensors.values()]
+        with told_as_format_error(f"the files of {self.name}"), bounded_by(shapes):
+            check_sizes({"encoder": self.sizes, "backbone": self.transformers_config}, shapes)
+            if self.sizes is not None:
+                encoder = CompactEncoder(**self.sizes, dropout=dropout)
+            else:
+                assert self.transformers_config is not None
+                encoder = encoder_from_config(self.transformers_config, dropout)
+            encoder.load_state_dict(tensors)
         return encoder
 
     def start(
@@ -196,7 +207,9 @@ def read_pretrained(folder: str | os.PathLike) -> Pretrained:
         The folder holds something else, or damaged files.
     """
     config, tensors, files = read_folder(folder, _ESTIMATOR)
-    return Pretrained.from_saved(f"`backbone` {str(folder)!r}", config, tensors, files[TOKENIZER])
+    with told_as_format_error(f"the files in {str(folder)!r}"):
+        name = f"`backbone` {str(folder)!r}"
+        return Pretrained.from_saved(name, config, tensors, files[TOKENIZER])
 
 
 class Pretrainer:

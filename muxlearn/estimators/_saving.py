@@ -10,13 +10,14 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
+from muxlearn._params import ParameterObject, check_parameters
 from muxlearn._version import __version__
 from muxlearn.architectures import flatten, unflatten
 from muxlearn.persistence import (
-    FormatError,
     decode_params,
     encode_params,
     read_folder,
+    told_as_format_error,
     write_folder,
 )
 from muxlearn.points import WORDS, PointLike, point_from_name
@@ -134,14 +135,8 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     if unknown := [name for name in moved if name not in cls._movable]:
         raise TypeError(f"`{unknown[0]}` is nothing that {cls.__name__}.load takes")
     config, tensors, files = read_folder(folder, cls.__name__)
-    try:
+    with told_as_format_error(f"the files in {str(folder)!r}"):
         estimator = _restore(cls, config, tensors, files, moved)
-    except FormatError:
-        raise
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: {error})"
-        ) from error
     _check_moved(estimator, folder, moved)
     return estimator
 
@@ -165,13 +160,19 @@ def _restore(
 ) -> Any:
     from skorch.history import History
 
+    config = complete_config(config, files)
     estimator = cls(**unflatten({**decode_params(config["params"]), **moved}))
-    estimator._settle_device()
     structure = {**decode_params(config["structure"]), **moved}
     as_built = cls(**unflatten(structure))
+    for given in (estimator, as_built):
+        params = given.get_params(deep=False)
+        check_parameters(params, cls._constraints)
+        for value in params.values():
+            if isinstance(value, ParameterObject):
+                value.check_parameters()
+    estimator._settle_device()
     # A folder of an earlier version lacks parameters that have come since.
     structure = {**as_built._structure_params(), **structure}
-    config = complete_config(config, files)
     module, arrays = restore_module(as_built.get_params(deep=False), config, tensors)
     predictor = restore_predictor(TorchRunner(module), config, files, arrays)
     net = estimator._idle_net(module, predictor.task)

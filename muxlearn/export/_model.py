@@ -22,6 +22,7 @@ from muxlearn.persistence import (
     parse_config,
     read_contents,
     read_whole,
+    told_as_format_error,
 )
 from muxlearn.points import OperatingPoints, Point, PointLike, as_points
 from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
@@ -103,7 +104,7 @@ class OnnxModel:
         points = as_points(config["operating_points"])
         runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
         files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
-        try:
+        with told_as_format_error(f"the files in {str(folder)!r}"):
             for point in points:
                 runner.session(point)
             arrays: dict[str, NDArray] = {}
@@ -112,11 +113,6 @@ class OnnxModel:
 
                 arrays = load(contents[ARRAYS])
             return cls(restore_predictor(runner, config, files, arrays), config)
-        except Exception as error:  # onnxruntime's own are of no common kind
-            raise FormatError(
-                f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: "
-                f"{error})"
-            ) from error
 
     @classmethod
     def _read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:

@@ -7,23 +7,28 @@ what is written replaces the former in one step.
 
 from muxlearn.persistence._atomic import open_file as open_file
 from muxlearn.persistence._atomic import replace_files as replace_files
-from muxlearn.persistence._encoding import decode_labels as decode_labels
-from muxlearn.persistence._encoding import decode_params as decode_params
-from muxlearn.persistence._encoding import encode_labels as encode_labels
-from muxlearn.persistence._encoding import encode_params as encode_params
-from muxlearn.persistence._folders import (
+from muxlearn.persistence._bounds import bounded_by as bounded_by
+from muxlearn.persistence._bounds import check_sizes as check_sizes
+from muxlearn.persistence._config import (
     CONFIG,
-    FILES,
     FORMAT_VERSION,
     FORMATS,
-    TOKENIZER,
     FormatError,
     check_config,
     existing_folder,
     parse_config,
     read_config,
-    read_contents,
     read_file,
+    told_as_format_error,
+)
+from muxlearn.persistence._encoding import decode_labels as decode_labels
+from muxlearn.persistence._encoding import decode_params as decode_params
+from muxlearn.persistence._encoding import encode_labels as encode_labels
+from muxlearn.persistence._encoding import encode_params as encode_params
+from muxlearn.persistence._folders import (
+    FILES,
+    TOKENIZER,
+    read_contents,
     read_folder,
     read_whole,
     write_contents,
@@ -32,7 +37,7 @@ from muxlearn.persistence._folders import (
 from muxlearn.persistence._hub import TOKENIZER_FILES as TOKENIZER_FILES
 from muxlearn.persistence._hub import find_folder as find_folder
 from muxlearn.persistence._hub import quiet_transformers as quiet_transformers
-from muxlearn.persistence._hub import read_names as read_names
+from muxlearn.persistence._hub import read_shapes as read_shapes
 from muxlearn.persistence._hub import read_tokenizer as read_tokenizer
 from muxlearn.persistence._hub import read_weights as read_weights
 from muxlearn.persistence._hub import refuse_code as refuse_code
@@ -52,6 +57,7 @@ __all__ = [
     "read_file",
     "read_folder",
     "read_whole",
+    "told_as_format_error",
     "write_contents",
     "write_folder",
 ]

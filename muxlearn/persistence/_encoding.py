@@ -41,8 +41,20 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
-    """Undo `encode_params`."""
-    return {name: _restored(value) for name, value in encoded.items()}
+    """Undo `encode_params`.
+
+    Raises
+    ------
+    ValueError
+        A value is none that `encode_params` has returned.
+    """
+    params = {}
+    for name, value in encoded.items():
+        try:
+            params[name] = _restored(value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"`{name}` is {value!r}, which is no parameter") from error
+    return params
 
 
 def _restored(value: Any) -> Any:
@@ -94,5 +106,21 @@ def encode_labels(labels: NDArray) -> dict[str, Any]:
 
 
 def decode_labels(encoded: dict[str, Any]) -> NDArray:
-    """Undo `encode_labels`."""
-    return np.array(encoded["values"], dtype=encoded["dtype"])
+    """Undo `encode_labels`.
+
+    Raises
+    ------
+    ValueError
+        The labels are not of their type, or one is there twice.
+    """
+    values, dtype = encoded["values"], encoded["dtype"]
+    try:
+        labels = np.array(values, dtype=dtype)
+        is_same = labels.ndim == 1 and labels.dtype.kind in "biufUO" and labels.tolist() == values
+    except (OverflowError, TypeError, ValueError) as error:
+        raise ValueError(f"`labels` {values!r} are not of `labels.dtype` {dtype!r}") from error
+    if not is_same:
+        raise ValueError(f"`labels.values` {values!r} are not of `labels.dtype` {dtype!r}")
+    if len(set(values)) < len(values):
+        raise ValueError(f"`labels.values` {values!r} holds one label twice")
+    return labels

@@ -9,42 +9,31 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from muxlearn.persistence._atomic import changes_of, locked, open_file, write_files
+from muxlearn.persistence._atomic import changes_of, locked, write_files
+from muxlearn.persistence._config import (
+    CONFIG,
+    FORMAT,
+    FORMAT_VERSION,
+    FormatError,
+    digest_of,
+    existing_folder,
+    read_config,
+    read_file,
+)
 from muxlearn.persistence._encoding import plain
-from muxlearn.persistence._version1 import upgrade
 
 __all__ = [
-    "CONFIG",
     "FILES",
-    "FORMATS",
-    "FORMAT_VERSION",
     "TOKENIZER",
-    "FormatError",
-    "check_config",
-    "existing_folder",
-    "parse_config",
-    "read_config",
     "read_contents",
-    "read_file",
     "read_folder",
     "read_whole",
     "write_contents",
     "write_folder",
 ]
 
-_FORMAT = "muxlearn"
-
-#: What the entry "format" of a configuration may be: saved, exported to ONNX.
-FORMATS = (_FORMAT, "muxlearn-onnx")
-
-#: Incremented whenever older versions of the library cannot read new folders.
-FORMAT_VERSION = 2
-
 #: The name of the file that holds a tokenizer as JSON.
 TOKENIZER = "tokenizer.json"
-
-#: The name of the file that describes the others.
-CONFIG = "config.json"
 
 _WEIGHTS = "model.safetensors"
 
@@ -55,10 +44,6 @@ FILES = (CONFIG, _WEIGHTS, TOKENIZER)
 _N_TRIES = 8
 
 T = TypeVar("T")
-
-
-class FormatError(ValueError):
-    """A folder is not a model of this library, or not a whole one."""
 
 
 def write_folder(
@@ -86,7 +71,7 @@ def write_folder(
     from safetensors.torch import save
 
     contents = {_WEIGHTS: save(tensors), **{name: text.encode() for name, text in files.items()}}
-    config = {"format": _FORMAT, "format_version": FORMAT_VERSION, **config}
+    config = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
     write_contents(folder, config, contents, beside)
 
 
@@ -119,7 +104,7 @@ def write_contents(
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     # As a reader sees it: some keys and values become strings.
     config = json.loads(json.dumps({**config, "sha256": checksums}, default=plain))
-    checksums = {CONFIG: _digest(config), **checksums}
+    checksums = {CONFIG: digest_of(config), **checksums}
     described = json.dumps({**config, "sha256": checksums}, indent=1)
     write_files(folder, {**contents, CONFIG: described.encode(), **(beside or {})})
 
@@ -149,25 +134,6 @@ def read_whole(folder: str | os.PathLike, read: Callable[[], T]) -> T:
                 raise
     with locked(folder):
         return read()
-
-
-def read_file(folder: str | os.PathLike, name: str) -> bytes | None:
-    """Read a file, None where there is no such file.
-
-    Parameters
-    ----------
-    folder : str or path
-    name : str
-
-    Returns
-    -------
-    bytes or None
-    """
-    file = open_file(folder, name)
-    if file is None:
-        return None
-    with file:
-        return file.read()
 
 
 def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) -> dict[str, bytes]:
@@ -247,128 +213,3 @@ def read_folder(
     except SafetensorError as error:
         raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
     return config, tensors, {name: data.decode() for name, data in contents.items()}
-
-
-def existing_folder(folder: str | os.PathLike) -> Path:
-    """Return the path of a folder that must be there.
-
-    Raises
-    ------
-    FileNotFoundError, NotADirectoryError
-        There is no such folder.
-    """
-    folder = Path(folder)
-    if folder.is_file():
-        raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {str(folder)!r}")
-    return folder
-
-
-def read_config(folder: Path, estimator: str | None) -> dict[str, Any]:
-    """Read what `write_folder` wrote about a model, and nothing else.
-
-    Parameters
-    ----------
-    folder : Path
-    estimator : str or None
-        Name of the class that asks; None takes a model of any.
-
-    Returns
-    -------
-    dict
-
-    Raises
-    ------
-    FormatError
-        The folder holds something else, a newer format, another estimator, or a damaged or
-        changed configuration.
-    """
-    config = parse_config(folder)
-    if config["format"] != _FORMAT:
-        raise FormatError(
-            f"{str(folder)!r} holds a model exported to ONNX, which cannot become a "
-            f"{estimator or 'model of torch'} again; load it with a class of muxlearn.export"
-        )
-    check_config(folder, config, FORMAT_VERSION)
-    if estimator is not None and config["estimator"] != estimator:
-        raise FormatError(
-            f"{str(folder)!r} holds a {config['estimator']}, not a {estimator}; load it with "
-            f"{config['estimator']}.load or .from_pretrained"
-        )
-    return upgrade(config) if config["format_version"] == 1 else config
-
-
-def parse_config(folder: Path) -> dict[str, Any]:
-    """Read a configuration of this library, whichever of its formats it is of.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    dict
-        The configuration, whose entry "format" is one of `FORMATS`; nothing else is checked.
-
-    Raises
-    ------
-    FormatError
-        There is none, or it is damaged or of something else.
-    """
-    data = read_file(folder, CONFIG)
-    if data is None:
-        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
-    try:
-        config = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
-    if not isinstance(config, dict) or config.get("format") not in FORMATS:
-        raise FormatError(
-            f"{str(folder)!r} is not a model saved by muxlearn: its {CONFIG} is of another "
-            "library; a transformers encoder is given as `backbone`, and a model that the authors "
-            "of DataMUX or MUX-PLMs have published to `from_reference`"
-        )
-    return config
-
-
-def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
-    """Check what every configuration of this library says.
-
-    Parameters
-    ----------
-    folder : Path
-    config : dict
-    newest : int
-        The newest version of its format that is known.
-
-    Raises
-    ------
-    FormatError
-        It is of a newer version, damaged or changed.
-    """
-    version = config.get("format_version")
-    if type(version) is not int or version < 1:
-        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: its format is {version!r}")
-    if version > newest:
-        raise FormatError(
-            f"{str(folder)!r} is of format {version}, written by a newer muxlearn "
-            f"({config.get('muxlearn_version')}); this one reads up to {newest}: update it"
-        )
-    kinds = {"estimator": str, "params": dict, "sha256": dict}
-    absent = [name for name, kind in kinds.items() if not isinstance(config.get(name), kind)]
-    if absent:
-        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: it lacks {absent[0]!r}")
-    # Folders of earlier versions have no checksum of their configuration.
-    if CONFIG in config["sha256"] and config["sha256"][CONFIG] != _digest(config):
-        raise FormatError(
-            f"{CONFIG} in {str(folder)!r} is not the file that was saved (wrong checksum): it was "
-            "changed; copy the folder anew"
-        )
-
-
-def _digest(config: Mapping[str, Any]) -> str:
-    """Return the checksum of a configuration, without its own entry, whatever its layout."""
-    others = {name: value for name, value in config["sha256"].items() if name != CONFIG}
-    text = json.dumps({**config, "sha256": others}, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -12,13 +12,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from muxlearn.persistence._folders import FormatError
+from muxlearn.persistence._config import FormatError
 
 __all__ = [
     "TOKENIZER_FILES",
     "find_folder",
     "quiet_transformers",
-    "read_names",
+    "read_shapes",
     "read_tokenizer",
     "read_weights",
     "refuse_code",
@@ -126,8 +126,8 @@ def find_folder(
     return found
 
 
-def read_names(folder: Path) -> set[str]:
-    """Read the names of a checkpoint's tensors, and no tensor.
+def read_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Read names and shapes of a checkpoint's tensors, and no tensor.
 
     Parameters
     ----------
@@ -136,21 +136,23 @@ def read_names(folder: Path) -> set[str]:
 
     Returns
     -------
-    set of str
+    dict of str to tuple of int
         Empty where there is no file of weights that can be read.
     """
     file = _weights_file(folder)
     if file is None:
-        return set()
+        return {}
     try:
         if file.name == _SAFE:
             from safetensors import safe_open
 
             with safe_open(file, "pt") as tensors:
-                return set(tensors.keys())
-        return set(torch.load(file, map_location="meta", weights_only=True))
+                names = tensors.keys()
+                return {name: tuple(tensors.get_slice(name).get_shape()) for name in names}
+        loaded = torch.load(file, map_location="meta", weights_only=True)
+        return {name: tuple(tensor.shape) for name, tensor in loaded.items()}
     except Exception:  # the one who reads the file as what it should be says what is wrong
-        return set()
+        return {}
 
 
 def _weights_file(folder: Path) -> Path | None:

@@ -17,7 +17,13 @@ from muxlearn.architectures import (
 )
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import FormatError, decode_params, read_folder
+from muxlearn.persistence import (
+    bounded_by,
+    check_sizes,
+    decode_params,
+    read_folder,
+    told_as_format_error,
+)
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor
@@ -27,6 +33,12 @@ __all__ = ["ARRAY", "load_predictor", "own_names", "restore_module"]
 
 #: What the names of arrays that do not belong to the module start with in a saved file.
 ARRAY = "estimator."
+
+#: The entries of a configuration that hold sizes of the module.
+_SIZED = (
+    *("structure", "encoder", "backbone", "reference", "reader"),
+    *("vocab_size", "n_blocks", "vector_size", "n_texts"),
+)
 
 #: What an architecture calls the tasks; rows that are images make it another one.
 _TASKS = {"classes": "sequence", "tags": "token", "vectors": "vector"}
@@ -55,7 +67,7 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
         The folder holds something else, a newer format, or damaged files.
     """
     config, tensors, files = read_folder(folder)
-    try:
+    with told_as_format_error(f"the files in {str(folder)!r}"):
         config = complete_config(config, files)
         params = unflatten({**decode_params(config["params"]), **moved})
         structure = unflatten({**decode_params(config["structure"]), **moved})
@@ -71,12 +83,6 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
             compile=bool(params["compile"]),
         )
         return restore_predictor(runner, config, files, arrays)
-    except FormatError:
-        raise
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"the files in {str(folder)!r} do not make up a model ({type(error).__name__}: {error})"
-        ) from error
 
 
 def _device(device: Any, *, saved: bool) -> torch.device:
@@ -109,16 +115,20 @@ def restore_module(
 
     Raises
     ------
-    ValueError
-        Tensors are missing or too many.
+    TypeError, ValueError
+        A parameter of the architecture cannot be, a size contradicts the tensors, or tensors are
+        missing or too many.
     """
     task = config["task"]["name"]
     of_images = config["reader"]["kind"] == "images"
     setting = Setting.of("image" if of_images else _TASKS[task], params, {})
     labels = config["labels"]
     n_outputs = config["vector_size"] if labels is None else len(labels["values"])
-    with seeded(0, torch.device("cpu")):
-        architecture = make_architecture(params["architecture"], image=of_images)
+    architecture = make_architecture(params["architecture"], image=of_images)
+    architecture.check_parameters()
+    shapes = [tensor.shape for tensor in tensors.values()]
+    check_sizes({name: config[name] for name in _SIZED if name in config}, shapes)
+    with seeded(0, torch.device("cpu")), bounded_by(shapes):
         module = architecture.rebuild(setting, config, n_outputs)
     arrays, weights = {}, {}
     for name, tensor in tensors.items():

@@ -12,6 +12,7 @@ from muxlearn.persistence import TOKENIZER, decode_labels, encode_labels
 from muxlearn.prediction._planner import Planner
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Runner
+from muxlearn.prediction._schema import check_entries
 from muxlearn.rows import load_reader
 from muxlearn.tasks import TASKS
 
@@ -89,10 +90,17 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
     Returns
     -------
     dict
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        An entry is missing or cannot be; the message names it.
     """
     config = {**_of_earlier_version(config, files), **config}
-    if "kind" not in config["reader"]:  # only images had an entry of that name
-        config["reader"] = {"kind": "images", **config["reader"]}
+    reader = config["reader"]
+    if isinstance(reader, dict) and "kind" not in reader:  # only images had an entry of that name
+        config["reader"] = {"kind": "images", **reader}
+    check_entries(config)
     return config
 
 

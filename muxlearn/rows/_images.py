@@ -14,6 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
 
+from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, ListOf, Number, OneOf
 from muxlearn.rows._collect_images import Images, collect_images, iterate_images
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._reader import Reader
@@ -70,6 +71,17 @@ class ImageReader(Reader):
     feature_names: tuple[str, ...] | None = None
 
     kind: ClassVar[str] = "images"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "layout": Choice(*_AXES),
+        "shape": ListOf(Integer(1), 3),
+        "given_shape": ListOf(Integer(1)),
+        "flat": Boolean(),
+        "resized": Boolean(),
+        "highest": Number(),
+        "mean": ListOf(Number()),
+        "std": ListOf(Number(0, open_low=True)),
+        "feature_names": OneOf(None, ListOf(Instance((str,), "a text"))),
+    }
 
     def iterate(self, X: Any) -> Iterator[Any]:
         return iterate_images(X)
@@ -168,7 +180,13 @@ class ImageReader(Reader):
             for name, value in config.items()
             if name != "kind"
         }
-        return cls(**fields)
+        reader = cls(**fields)
+        if not len(reader.mean) == len(reader.std) == reader.shape[0]:
+            raise ValueError(
+                f"`reader.shape` has {reader.shape[0]} channels, but `reader.mean` and "
+                f"`reader.std` have {len(reader.mean)} and {len(reader.std)}"
+            )
+        return reader
 
     def _channels_first(self, images: NDArray[Any], first_row: int) -> NDArray[Any]:
         n_rows, shape = len(images), images.shape[1:]

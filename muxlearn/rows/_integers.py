@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from muxlearn._params import Constraint, Integer
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows
 
@@ -35,6 +36,10 @@ class IntegerReader(Reader):
     max_length: int
 
     kind: ClassVar[str] = "integers"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "vocab_size": Integer(1),
+        "max_length": Integer(1),
+    }
     column_kind: ClassVar[str | None] = "integers"
 
     @classmethod

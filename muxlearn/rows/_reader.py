@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from muxlearn._params import Constraint
 from muxlearn.rows._tables import RowTable
 
 __all__ = ["Reader"]
@@ -22,6 +23,9 @@ class Reader(ABC):
 
     #: What a configuration calls this reader, a key of `READERS`.
     kind: ClassVar[str]
+
+    #: What the entries of a configuration may be.
+    constraints: ClassVar[dict[str, Constraint]] = {}
 
     #: What a column of rows holds in a data set: "texts", "integers", "tokens"; None: anything.
     column_kind: ClassVar[str | None] = None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from muxlearn._params import Boolean, Constraint, OneOf
 from muxlearn.persistence import TOKENIZER
 from muxlearn.rows._integers import check_rows, holds_integers
 from muxlearn.rows._reader import Reader
@@ -59,6 +60,10 @@ class TextReader(TokenizerReader):
     apart: bool = False
 
     kind: ClassVar[str] = "texts"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "pairs": OneOf(None, Boolean()),
+        "apart": Boolean(),
+    }
     column_kind: ClassVar[str | None] = "texts"
 
     def iterate(self, X: Any) -> Iterator[Any]:
@@ -85,6 +90,11 @@ class TextReader(TokenizerReader):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> TextReader:
+        if config["apart"] and not config["pairs"]:
+            raise ValueError(
+                f"`reader.apart` is {config['apart']}, but `reader.pairs` is {config['pairs']}: "
+                "single texts are not apart"
+            )
         return cls(_tokenizer(files), config["pairs"], config["apart"])
 
 
@@ -102,6 +112,7 @@ class SentenceReader(TokenizerReader):
     all_pieces: bool = False
 
     kind: ClassVar[str] = "sentences"
+    constraints: ClassVar[dict[str, Constraint]] = {"all_pieces": Boolean()}
     column_kind: ClassVar[str | None] = "tokens"
 
     def iterate(self, X: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from muxlearn._params import Choice, Constraint
 from muxlearn.metrics import entity_f1_score
 from muxlearn.rows import (
     check_sequences,
@@ -63,6 +64,10 @@ class TagsTask(Task):
     decode: str | None = None
 
     name: ClassVar[str] = "tags"
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "decode": Choice("viterbi", None),
+        "transitions": Choice("legal", "learned"),
+    }
     nested: ClassVar[bool] = True
 
     @classmethod

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from muxlearn._params import Constraint
 from muxlearn.nn.losses import weighted_cross_entropy
 
 __all__ = ["Targets", "Task"]
@@ -63,6 +64,9 @@ class Task(ABC):
 
     #: The task's name, a key of `TASKS`.
     name: ClassVar[str]
+
+    #: What the entries of a configuration may be.
+    constraints: ClassVar[dict[str, Constraint]] = {}
 
     #: Whether a row gets a list of answers, not one.
     nested: ClassVar[bool] = False
