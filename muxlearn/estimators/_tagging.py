@@ -187,7 +187,7 @@ class MuxTokenTagger(MuxTextEstimator):
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxTextEstimator._constraints,
         "label_pieces": Choice("first", "all"),
-        "decode": Choice("legal", "learned", None),
+        "decode": TagsTask.constraints["decode"],
         "class_weight": OneOf(
             None, Choice("balanced"), Instance((dict,), "a dict from tag to weight")
         ),

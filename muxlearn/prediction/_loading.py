@@ -37,7 +37,7 @@ ARRAY = "estimator."
 #: The entries of a configuration that hold sizes of the module.
 _SIZED = (
     *("structure", "encoder", "backbone", "reference", "reader"),
-    *("vocab_size", "n_blocks", "vector_size", "n_texts"),
+    *("vocab_size", "n_blocks", "vector_size", "n_texts", "patch_sizes"),
 )
 
 #: What an architecture calls the tasks; rows that are images make it another one.

@@ -112,7 +112,10 @@ def _of_earlier_version(config: Mapping[str, Any], files: Mapping[str, str]) -> 
     reader: dict[str, Any] = {"kind": "texts", "pairs": None, "apart": False}
     if name == "MuxTokenTagger":
         planner["window_rows"] = 2048
-        task = {"name": "tags", "decode": params["decode"]}
+        # Of an exported model, whose parameters nothing has renewed, the steps stand apart.
+        viterbi = params["decode"] == "viterbi"
+        decode = params.get("transitions", "legal") if viterbi else params["decode"]
+        task = {"name": "tags", "decode": decode}
         reader = {"kind": "sentences", "all_pieces": params["label_pieces"] == "all"}
     elif name == "MuxTextPretrainer":
         task, reader["pairs"] = {"name": "vectors"}, False

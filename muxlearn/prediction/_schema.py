@@ -47,6 +47,8 @@ _ENTRIES: dict[str, Constraint] = {
     "n_texts": Integer(1, 2),
     "n_blocks": _COUNT,
     "vector_size": _COUNT,
+    "patch_sizes": ListOf(_COUNT),
+    "words": Boolean(),
     "warmed_up": Boolean(),
     "backbone_sha256": _TEXT,
     "reference": _OBJECT,

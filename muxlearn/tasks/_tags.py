@@ -64,10 +64,7 @@ class TagsTask(Task):
     decode: str | None = None
 
     name: ClassVar[str] = "tags"
-    constraints: ClassVar[dict[str, Constraint]] = {
-        "decode": Choice("viterbi", None),
-        "transitions": Choice("legal", "learned"),
-    }
+    constraints: ClassVar[dict[str, Constraint]] = {"decode": Choice("legal", "learned", None)}
     nested: ClassVar[bool] = True
 
     @classmethod
