@@ -41,7 +41,7 @@ class Point(NamedTuple):
 
     @property
     def factor(self) -> int:
-        """How many tokens share a position, ``N * P``; 0 of the words alone."""
+        """The number of tokens that share a position, ``N * P``; 0 of the words alone."""
         return self.n_mux * self.patch_size
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""Where other projects document what our pages name, for a build without a network.
+"""Addresses of the other projects that our pages link to, for a build without a network.
 
 With a network Sphinx reads the projects' own inventories and these are not used.
 """

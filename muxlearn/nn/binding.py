@@ -86,7 +86,7 @@ class MatrixBinding(Binding):
         matrices = slots_to_places(self.matrices(), x.shape[1])
         kernel = matrices.transpose(0, 1).flatten(1)  # (channels, n_places * channels)
         if x.stride(2) == 1:
-            # A convolution would have to bring the images' channels together by a slower copy.
+            # For a convolution, a slower copy would bring the images' channels together.
             stacked = x.permute(0, 3, 4, 1, 2).flatten(3)
             return F.linear(stacked, kernel).permute(0, 3, 1, 2)
         return F.conv2d(x.flatten(1, 2), kernel[:, :, None, None])

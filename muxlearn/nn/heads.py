@@ -1,4 +1,4 @@
-"""What text models read their answers off with."""
+"""Heads, with which text models read their answers off."""
 
 from __future__ import annotations
 

@@ -159,8 +159,8 @@ class MuxWideResNet(OperatingPointModule):
         state_dict : Mapping of str to Tensor
             Under the reference's names. Not modified.
         operating_points : sequence of int, default=None
-            As in the class. Each starts from the reference's statistics, which it keeps for all
-            `n_mux` together.
+            The `n_mux` that have batch statistics of their own. Each starts from the reference's
+            statistics, which it keeps for all `n_mux` together.
 
         Returns
         -------

@@ -120,7 +120,7 @@ class PatchReader(nn.Module):
     own_size : int
         Size of a token's own vector; 0 for none.
     patch_sizes : iterable of int, default=()
-        As in `PatchMultiplexer`.
+        The patch sizes beside 1, which leaves vectors as they are.
     """
 
     def __init__(self, width: int, own_size: int, patch_sizes: Iterable[int] = ()) -> None:

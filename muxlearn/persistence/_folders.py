@@ -66,7 +66,7 @@ def write_folder(
     files : mapping of str to str
         What else there is, by name: nothing, or `TOKENIZER`.
     beside : mapping of str to bytes, default=None
-        As in `write_contents`.
+        Files that a user may change, and that have no checksum.
     """
     from safetensors.torch import save
 

@@ -257,7 +257,7 @@ def refuse_code(config: Any, where: str) -> None:
     Parameters
     ----------
     config : dict
-        Of a model or a tokenizer.
+        The configuration of a model or a tokenizer.
     where : str
         Where it is, for the error.
 
@@ -268,7 +268,7 @@ def refuse_code(config: Any, where: str) -> None:
     """
     if isinstance(config, dict) and config.get("auto_map"):
         raise FormatError(
-            f"{where} names Python code of its own, which would have to be run to load it "
+            f"{where} names Python code of its own, which loading it would run "
             f"(`auto_map`: {config['auto_map']!r}); muxlearn runs no code of a model. Take a model "
             "whose network is part of transformers"
         )

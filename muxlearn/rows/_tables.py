@@ -86,8 +86,10 @@ class RowTable:
 
         Parameters
         ----------
-        rows, counted
-            As in `inputs`.
+        rows : ndarray of int64, shape (n_mixtures, n_mux)
+            Numbers of the rows of each mixture.
+        counted : ndarray of bool, shape (n_mixtures, n_mux), default=None
+            False where a row is a filler; None where there are no fillers.
 
         Returns
         -------

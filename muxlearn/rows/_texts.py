@@ -296,8 +296,10 @@ class GappedTable(TokenTable):
 
     Parameters
     ----------
-    tokens, lengths, seconds
-        As for `TokenTable`.
+    tokens : ndarray of int32
+        Tokens of all rows, one row after the other.
+    lengths, seconds : ndarray of int64, shape (n_rows,)
+        Number of tokens of each row, and where its second text begins.
     gaps : ndarray of int64, shape (n_rows,)
         Places of padding in front of the second text.
     """
@@ -328,7 +330,7 @@ class PairTable(RowTable):
     Parameters
     ----------
     halves : TokenTable
-        Of the first text of row 0, the second one, the first text of row 1, …
+        The first text of row 0, the second one, the first text of row 1, …
     """
 
     def __init__(self, halves: TokenTable) -> None:

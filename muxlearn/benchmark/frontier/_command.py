@@ -189,7 +189,7 @@ def smaller_sizes(whole: Size, head_size: int) -> list[Size]:
     Parameters
     ----------
     whole : Size
-        Of the encoder.
+        Size of the encoder.
     head_size : int
         Widths are multiples of it, where they are not below it.
 

@@ -81,7 +81,7 @@ class Task:
     Attributes
     ----------
     name : str
-        Of the training file, without its ending.
+        Name of the training file, without its ending.
     kind : {"texts", "pairs", "sentences"}
     metric : str
         A key of `METRICS`.

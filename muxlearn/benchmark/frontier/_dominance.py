@@ -9,7 +9,7 @@ __all__ = ["Place", "beaten_by", "best_as_fast", "frontier"]
 
 
 class Place(NamedTuple):
-    """Where a model stands.
+    """The place of a model in the plot.
 
     Attributes
     ----------
@@ -36,8 +36,8 @@ def beaten_by(places: Mapping[str, Place]) -> dict[str, str | None]:
     Returns
     -------
     dict of str to str or None
-        Of several that do, the one with the best score, of those the fastest. None: it is on the
-        frontier.
+        For each model the one that beats it: among several the one with the best score, and among
+        equals the fastest. None for a model on the frontier.
     """
     beaten: dict[str, str | None] = {}
     for name, place in places.items():

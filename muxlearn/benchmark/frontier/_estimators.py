@@ -128,7 +128,7 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
     points : sequence of Point
         The operating points to train for; the words alone are never the only one.
     **params
-        Of the estimator, in place of what the options say.
+        Parameters of the estimator, in place of what the options say.
 
     Returns
     -------

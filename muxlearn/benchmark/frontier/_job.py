@@ -37,7 +37,7 @@ class Candidate(NamedTuple):
     predict : callable
         Takes rows, returns answers.
     taken : FitTime
-        Of the fit, which the points of one model share.
+        Time of the fit, which the points of one model share.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Candidate(NamedTuple):
 
 
 class Unit(NamedTuple):
-    """What is fitted and kept at once.
+    """Candidates that are fitted and kept at once.
 
     Attributes
     ----------
