@@ -280,9 +280,17 @@ ENTRIES = {
         y : sequence of length n_samples
             The true labels, or the tags of each sentence.
         """,
+    "score.labels": """
+        y : array-like of shape ($n_rows,)
+            The true labels.
+        """,
     "score.sample_weight": """
         sample_weight : array-like of shape ($n_rows,), default=None
             Weights of the $rows in the score.
+        """,
+    "measure.repeats": """
+        repeats : int, default=5
+            Number of timed calls of `predict`, whose median is taken, after an untimed one.
         """,
     # Prediction of streams and of data sets
     "stream.groups": """
@@ -299,6 +307,10 @@ ENTRIES = {
         column : str or (str, str), default=None
             The column of the rows, or two for pairs of texts. None takes the only column, or
             "text".
+        """,
+    "dataset.keep": """
+        keep : sequence of str, default=()
+            Columns to copy to the output, such as the key of a row.
         """,
     "dataset.groups": """
         groups : str, default=None

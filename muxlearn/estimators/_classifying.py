@@ -156,8 +156,7 @@ def score(
     ----------
     {predict.X}
 
-    y : array-like of shape (n_samples,)
-        The true labels.
+    {score.labels}
 
     {score.sample_weight}
 

@@ -59,8 +59,7 @@ def measure_operating_points(
         The operating points to measure. None stands for those that the estimator was trained at,
         or for its capacity, half of it, a quarter and so on down to 1.
 
-    repeats : int, default=5
-        Number of timed calls of `predict`, whose median is taken, after an untimed one.
+    {measure.repeats}
 
     Returns
     -------

@@ -83,8 +83,7 @@ def predict_dataset(
 
     {dataset.groups}
 
-    keep : sequence of str, default=()
-        Columns to copy to the output, such as the key of a row.
+    {dataset.keep}
 
     {predict.n_mux}
         Operating points that are measured anew may choose another `n_mux`, with which the parts in

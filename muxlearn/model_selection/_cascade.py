@@ -268,14 +268,12 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
 
-    @fill_docs()
     def predict(self, X: Any, groups: ArrayLike | None = None) -> NDArray:
         """Predict the labels of rows.
 
         Parameters
         ----------
-        X : sequence of length n_samples
-            The rows, as in `fit`.
+        {predict.X}
 
         {predict.groups}
             Given to the stages that take it.
@@ -288,14 +286,12 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         proba = self._predict_proba("predict", X, groups)
         return self.classes_[proba.argmax(axis=1)]
 
-    @fill_docs()
     def predict_proba(self, X: Any, groups: ArrayLike | None = None) -> NDArray[np.float64]:
         """Predict the probabilities of the classes.
 
         Parameters
         ----------
-        X : sequence of length n_samples
-            The rows, as in `fit`.
+        {predict.X}
 
         {predict.groups}
             Given to the stages that take it.
@@ -308,7 +304,6 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         return self._predict_proba("predict_proba", X, groups)
 
-    @fill_docs()
     def score(
         self,
         X: Any,
@@ -320,11 +315,9 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : sequence of length n_samples
-            The rows, as in `fit`.
+        {predict.X}
 
-        y : array-like of shape (n_samples,)
-            The true labels.
+        {score.labels}
 
         {score.sample_weight}
 

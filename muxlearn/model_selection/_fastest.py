@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import _num_samples
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import (
     Boolean,
     Choice,
@@ -36,6 +37,7 @@ _CONSTRAINTS: dict[str, Constraint] = {
 }
 
 
+@fill_docs()
 def throughput_score(estimator: Any, X: Any, y: Any = None, *, repeats: int = 5) -> float:
     """Rows per second of `predict`, a scorer for ``scoring`` beside one of accuracy.
 
@@ -50,8 +52,7 @@ def throughput_score(estimator: Any, X: Any, y: Any = None, *, repeats: int = 5)
         Rows to predict.
     y : None
         Not used: scorers are called with it.
-    repeats : int, default=5
-        Number of timed calls of `predict`, whose median is taken, after an untimed one.
+    {measure.repeats}
 
     Returns
     -------

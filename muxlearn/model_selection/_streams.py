@@ -85,8 +85,7 @@ def predict_dataset(
 
     {dataset.groups}
 
-    keep : sequence of str, default=()
-        Columns to copy to the output, such as the key of a row.
+    {dataset.keep}
 
     method : {"predict", "predict_proba"}, default="predict"
         What to write. Probabilities are lists in the order of `classes_`.

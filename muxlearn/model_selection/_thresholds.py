@@ -85,7 +85,7 @@ def learn_temperature(
 
 @dataclass(frozen=True)
 class Answers:
-    """What each stage says of rows that were set aside, had it to answer all of them.
+    """The answers of each stage to all rows that were set aside.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class Answers:
 
 
 class Aim(NamedTuple):
-    """What thresholds are learnt for.
+    """The aim that thresholds are learnt for.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ class Learnt(NamedTuple):
     drop : float
         How far the score is below that of the last stage, on rows not learnt from.
     standard_error : float
-        Of `drop`.
+        Standard error of `drop`.
     rows_per_second : float
         What the speeds of the stages make of the rows.
     """
@@ -208,7 +208,7 @@ class _Tables(NamedTuple):
     drop, squares : ndarray
         Sums over the rows: of the weighted drop, and of its square.
     seconds : ndarray
-        Of a row, on average.
+        Seconds that a row takes, on average.
     """
 
     drop: NDArray[np.float64]
@@ -253,7 +253,7 @@ class _Search:
 
     @property
     def fewest_seconds(self) -> float:
-        """What a row takes at least."""
+        """The least seconds that a row takes."""
         return float(self._tables.seconds.min())
 
     def learn(self, margin: float) -> Learnt:

@@ -78,7 +78,7 @@ def predict_dataset(
 
 
 class Recipe(NamedTuple):
-    """How the windows of a data set are predicted.
+    """Prediction of the windows of a data set.
 
     Attributes
     ----------
