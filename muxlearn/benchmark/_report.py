@@ -46,7 +46,7 @@ def print_table(rows: Sequence[dict[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return str(value)
+    return "" if value is None else str(value)
 
 
 def describe_machine() -> dict[str, Any]:

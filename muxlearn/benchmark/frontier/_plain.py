@@ -17,6 +17,7 @@ from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_given, backb
 from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.nn.multiplex import start_from_components
+from muxlearn.points import WORDS
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.rows import split_pairs
 
@@ -101,8 +102,8 @@ def _distilled(job: Job, size: Size) -> Path:
         rows = job.task.train.X
         texts = map(" ".join, rows) if job.task.kind == "sentences" else split_pairs(rows)
         pretrainer = MuxTextPretrainer(
-            n_mux=2,  # at one row a mixture there would be no lexical path
-            operating_points=(1,),
+            n_mux=1,
+            operating_points=(as_given(PLAIN), as_given(WORDS)),
             backbone=scratch(job.args, size),
             teacher=backbone(job.args, job.args.teacher),
             max_length=job.args.max_length,

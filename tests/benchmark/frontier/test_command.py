@@ -51,6 +51,13 @@ def test_all_neighbours_stand_in_one_table(write_task, tmp_path, kind, names, me
     assert plot.stat().st_size > 1000
 
 
+def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
+    data, out = write_task("texts"), tmp_path / "table.json"
+    rows = run(data, out, "--models", "alone", "plain", "--points", "words", "1,1", "2,2")
+    assert sorted(rows) == ["(2, 2) alone", "plain", "plain 1x16"]
+    assert rows["(2, 2) alone"]["kind"] == "both"
+
+
 def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
     data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
     options = ["--work", str(work), "--models", "linear", "plain"]
