@@ -26,7 +26,7 @@ from muxlearn.benchmark.frontier._estimators import (
 )
 from muxlearn.benchmark.frontier._job import REFERENCE, Job, Unit
 from muxlearn.benchmark.frontier._linear import linear_units
-from muxlearn.benchmark.frontier._multiplexed import alone_units, shared_units
+from muxlearn.benchmark.frontier._multiplexed import alone_units, cascade_units, shared_units
 from muxlearn.benchmark.frontier._plain import plain_units, size_of
 from muxlearn.benchmark.frontier._plot import save_plot
 from muxlearn.benchmark.frontier._table import make_table
@@ -40,6 +40,7 @@ NEIGHBOURS: dict[str, Callable[[Namespace, Task], Iterator[Unit]]] = {
     "tags": tag_units,
     "plain": plain_units,
     "shared": shared_units,
+    "cascade": cascade_units,
     "alone": alone_units,
 }
 
@@ -53,6 +54,7 @@ _FREE = (
 
 #: What ``--quick`` changes.
 _QUICK: dict[str, Any] = {
+    "models": ["linear", "tags", "plain", "shared"],  # a cascade needs hundreds of rows to learn
     "backbone": "scratch",
     "scratch": Size(1, 32),
     "plain": [Size(1, 16)],
@@ -118,6 +120,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--lr", type=float, help="default: the estimator's")
     add("--dtype", default="auto")
     add("--penalties", type=float, nargs="+", default=[0.3, 3.0, 30.0, 300.0], help="C to try")
+    add("--max-drop", type=float, default=0.005, help="of the cascade, below its last stage")
     add("--verbose", type=int, default=0)
     add = parser.add_argument_group("the run").add_argument
     add("--threads", type=int, default=1)

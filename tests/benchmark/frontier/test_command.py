@@ -58,6 +58,20 @@ def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     assert rows["(2, 2) alone"]["kind"] == "both"
 
 
+def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path):
+    data = write_task("texts")
+    valid = write_task("texts", n_train=220)
+    options = ["--models", "shared", "cascade", "--valid", str(valid), "--points", "words", "1,1"]
+    work = tmp_path / "work"
+    rows = run(data, tmp_path / "table.json", *options, "--work", str(work))
+    assert sorted(rows) == ["(1, 1)", "cascade", "words"]
+    assert rows["cascade"]["over_words"] is not None
+    # Both take one model.
+    assert [folder.name for folder in (work / "seed-0" / "models").iterdir()] == [
+        "points-words-1-1"
+    ]
+
+
 def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
     data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
     options = ["--work", str(work), "--models", "linear", "plain"]
