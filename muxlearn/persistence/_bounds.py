@@ -37,7 +37,7 @@ def check_sizes(config: Mapping[str, Any], shapes: Iterable[Iterable[int]]) -> N
     config : mapping of str to object
         Only what holds sizes.
     shapes : iterable of iterable of int
-        Of the tensors.
+        The shapes of the tensors.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def bounded_by(shapes: Iterable[Iterable[int]] | None) -> Iterator[None]:
     Parameters
     ----------
     shapes : iterable of iterable of int, or None
-        Of the tensors. None sets no bound, nor does one around this hold inside.
+        The shapes of the tensors. None sets no bound, nor does one around this hold inside.
 
     Raises
     ------
