@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from muxlearn.nn.encoder import CompactEncoder, EncoderLayer
+from muxlearn.nn.encoder import CompactEncoder
 
 __all__ = [
     "compress",
@@ -147,13 +147,7 @@ def encoder_arguments(encoder: CompactEncoder) -> dict[str, Any]:
     -------
     dict
     """
-    layer = cast(EncoderLayer, encoder.layers[0])
-    return {
-        **encoder.sizes,
-        "norm_first": layer.norm_first,
-        "layer_norm_eps": encoder.embedding_norm.eps,
-        "dropout": 0.0,
-    }
+    return {**encoder.sizes, "dropout": 0.0}
 
 
 def write_teacher(folder: str | os.PathLike, path: str | os.PathLike) -> None:

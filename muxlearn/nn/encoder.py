@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -83,9 +83,10 @@ class CompactEncoder(nn.Module):
         return self.embedding_norm.normalized_shape[0]
 
     @property
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         """Arguments that build an encoder of the same sizes; `max_length` includes the prefix."""
         layer = cast(EncoderLayer, self.layers[0])
+        post_norm = {"norm_first": False, "layer_norm_eps": self.embedding_norm.eps}
         return {
             "vocab_size": self.embedding.num_embeddings,
             "hidden_size": self.hidden_size,
@@ -93,6 +94,7 @@ class CompactEncoder(nn.Module):
             "num_attention_heads": layer.num_heads,
             "intermediate_size": layer.mlp_in.out_features,
             "max_length": self.position_embedding.num_embeddings,
+            **({} if layer.norm_first else post_norm),
         }
 
     def drop_embedding(self) -> None:
