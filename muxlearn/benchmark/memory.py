@@ -12,6 +12,7 @@ import torch
 
 from muxlearn.benchmark import speed
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.points import Point
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -50,7 +51,7 @@ def measure(options: dict[str, Any], n_mux: int) -> tuple[float, float]:
     """
     args = Namespace(**options)
     texts = synthetic_texts(200, (args.length, args.length))
-    module = speed.build(args, n_mux, texts).module_
+    module = speed.build(args, Point(n_mux), texts).module_
     model = module.for_inference(getattr(torch, args.dtype))
     n_rows = args.batch_size[0] * n_mux
     device = next(module.parameters()).device

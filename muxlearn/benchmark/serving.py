@@ -20,6 +20,7 @@ import numpy as np
 from muxlearn.benchmark import speed
 from muxlearn.benchmark._load import ask, serving
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.points import Point
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -45,7 +46,9 @@ def main(args: Namespace) -> int:
         ports = {}
         for n_mux in [1, *args.n_mux]:
             model = Path(folder, str(n_mux))
-            speed.build(args, n_mux, texts).set_params(batch_size=args.batch_size[0]).save(model)
+            speed.build(args, Point(n_mux), texts).set_params(batch_size=args.batch_size[0]).save(
+                model
+            )
             log = Path(folder, f"{n_mux}.log")
             ports[n_mux] = stack.enter_context(serving([str(model), *options], log))
         for clients in args.clients:

@@ -16,11 +16,18 @@ import torch
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
+from muxlearn.points import Point, point_from_name
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[2, 5, 10, 20, 40])
+    parser.add_argument(
+        "--n-mux",
+        type=point_from_name,
+        nargs="+",
+        default=[Point(n_mux) for n_mux in (2, 5, 10, 20, 40)],
+        help="operating points, such as 2, 1x5 or 2x5",
+    )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--demultiplexer", default="rsa")
     parser.add_argument("--layers", type=int, default=6)
@@ -47,27 +54,30 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     lengths = tuple(args.tokens or (args.length, args.length))
-    texts = synthetic_texts(max(2000, args.min_rows, 8 * max(args.n_mux)), lengths)
+    texts = synthetic_texts(
+        max(2000, args.min_rows, 8 * max(point.n_mux for point in args.n_mux)), lengths
+    )
     prepare = _predict_run if args.from_strings or args.tokens else _forward_run
     runs, n_rows = {}, {}
-    for n_mux in [1, *args.n_mux]:
-        classifier = build(args, n_mux, texts)
+    points = [Point(), *args.n_mux]
+    for point in points:
+        classifier = build(args, point, texts)
         for batch_size in args.batch_size:
-            name = (n_mux, batch_size)
+            name = (point, batch_size)
             runs[name], n_rows[name] = prepare(classifier, batch_size, texts, args)
     seconds = paired_seconds(runs, args.repeats)
     per_row = {name: [s / n_rows[name] for s in times] for name, times in seconds.items()}
     best = {
-        n_mux: min((n for n in runs if n[0] == n_mux), key=lambda name: sum(per_row[name]))
-        for n_mux in [1, *args.n_mux]
+        point: min((n for n in runs if n[0] == point), key=lambda name: sum(per_row[name]))
+        for point in points
     }
-    twin = per_row[best[1]]
+    twin = per_row[best[Point()]]
     rows = []
-    for n_mux, name in best.items():
+    for point, name in best.items():
         ratios = [t / o for t, o in zip(twin, per_row[name], strict=True)]
         rows.append(
             {
-                "n_mux": n_mux,
+                "n_mux": point.n_mux if point.patch_size == 1 else str(point),
                 "batch_size": name[1],
                 "rows_per_s": 1 / sorted(per_row[name])[len(twin) // 2],
                 "speed_up": median_ratio(twin, per_row[name]),
@@ -85,10 +95,11 @@ def main(args: Namespace) -> int:
     return 0
 
 
-def build(args: Namespace, n_mux: int, texts: list[str]) -> MuxTextClassifier | MuxTokenTagger:
+def build(args: Namespace, point: Point, texts: list[str]) -> MuxTextClassifier | MuxTokenTagger:
     """Build an untrained estimator: speed does not depend on what the weights are."""
     params = {
-        "n_mux": n_mux,
+        "n_mux": point.n_mux,
+        "patch_size": point.patch_size,
         "multiplexer": args.multiplexer,
         "demultiplexer": args.demultiplexer,
         "backbone": Scratch(

@@ -25,6 +25,7 @@ from muxlearn.export._model import (
     graph_name,
     require,
 )
+from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import write_contents
 from muxlearn.points import WORDS, Point, PointLike, as_points
 from muxlearn.prediction import label_of
@@ -105,6 +106,8 @@ def export_onnx(
     require("onnx", "onnxscript", "onnxruntime")
     points = _check_points(estimator, n_mux)
     module = estimator.module_.for_inference(torch.float32).cpu()
+    if isinstance(module, MuxTextModule):
+        module.folded_patches = None  # each graph would hold a token table for every place
     sizes = _sizes(estimator)
     graphs = {point: export_graph(module, point, sizes) for point in points}
     if dtype == "int8":

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from muxlearn.nn.multiplex import recognisable_maps
 
 __all__ = [
+    "FoldedPatches",
     "PatchMultiplexer",
     "PatchReader",
     "pool_rows",
@@ -105,6 +106,62 @@ class PatchMultiplexer(nn.Module):
     def extra_repr(self) -> str:
         """Show the sizes."""
         return f"width={self.width}, patch_sizes={self.patch_sizes}"
+
+
+class FoldedPatches(nn.Module):
+    """Token tables that a `PatchMultiplexer` has mapped beforehand, for prediction.
+
+    A token vector then is looked up for its place in the patch, and nothing is multiplied. Each
+    place takes a table of its own.
+
+    Parameters
+    ----------
+    embedding : torch.nn.Embedding
+        The encoder's token table.
+    patches : PatchMultiplexer
+    sizes : iterable of int
+        The patch sizes to fold.
+    """
+
+    def __init__(
+        self, embedding: nn.Embedding, patches: PatchMultiplexer, sizes: Iterable[int]
+    ) -> None:
+        super().__init__()
+        self.sizes = tuple(sizes)
+        with torch.no_grad():
+            for size in self.sizes:
+                maps = patches.maps[str(size)] / math.sqrt(size)  # (size, width, width)
+                table = (embedding.weight @ maps).flatten(0, 1)
+                self.register_buffer(f"table_{size}", table, persistent=False)
+
+    def forward(self, ids: Tensor, mask: Tensor, patch_size: int) -> tuple[Tensor, Tensor]:
+        """Look up.
+
+        Parameters
+        ----------
+        ids : Tensor of int, shape (n_mixtures, n_rows, length)
+        mask : Tensor of bool, shape (n_mixtures, n_rows, length)
+            False at padding.
+        patch_size : int
+            One of the folded sizes.
+
+        Returns
+        -------
+        x, mask
+            Those of `PatchMultiplexer.forward`.
+        """
+        table = getattr(self, f"table_{patch_size}")
+        n_tokens = len(table) // patch_size
+        ids = split_into_patches(ids[..., None], patch_size, 2).squeeze(-1)
+        mask = split_into_patches(mask[..., None], patch_size, 2).squeeze(-1)
+        rows = ids + n_tokens * torch.arange(patch_size, device=ids.device)
+        x = F.embedding_bag(
+            rows.flatten(0, 2),
+            table,
+            mode="sum",
+            per_sample_weights=mask.flatten(0, 2).to(table.dtype),
+        )
+        return x.unflatten(0, rows.shape[:3]), mask.any(3)
 
 
 class PatchReader(nn.Module):

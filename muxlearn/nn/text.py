@@ -25,7 +25,7 @@ from muxlearn.nn.multiplex import (
     mean_over_slots,
     slots_to_places,
 )
-from muxlearn.nn.patches import PatchMultiplexer, PatchReader, pool_rows
+from muxlearn.nn.patches import FoldedPatches, PatchMultiplexer, PatchReader, pool_rows
 from muxlearn.points import WORDS
 
 __all__ = [
@@ -40,6 +40,9 @@ Self = TypeVar("Self", bound="MuxTextModule")
 #: Where a row may fill several blocks, this part of a block starts from components that no other
 #: block has: at `n_mux=1` a row is seen whole.
 _OWN_SHARE = 1 / 3
+
+#: Elements of the tables that patches of tokens are looked up in, for prediction, at most.
+_MOST_FOLDED = 2**26
 
 
 class MuxTrainingOutput(NamedTuple):
@@ -112,6 +115,7 @@ class MuxTextModule(MuxModule):
         self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
         self.lexical_mean: LexicalMean | None = None
         self.folded: FoldedSubspaces | None = None
+        self.folded_patches: FoldedPatches | None = None
         if demultiplexer.uses_prefix:
             # One row for each slot and, last, what all other rows hold there.
             self.prefix_embedding = nn.Embedding(self.n_mux + 1, multiplexer.width)
@@ -167,7 +171,10 @@ class MuxTextModule(MuxModule):
         """
         if patch_size > 1:
             assert self.patches is not None
-            patches, mask = self.patches(self.encoder.embedding(ids), mask, patch_size)
+            if self.folded_patches is not None and patch_size in self.folded_patches.sizes:
+                patches, mask = self.folded_patches(ids, mask, patch_size)
+            else:
+                patches, mask = self.patches(self.encoder.embedding(ids), mask, patch_size)
             mixed = self.multiplexer.mix(patches, mask)
         elif self.folded is not None:
             mixed = self.folded(ids, mask)
@@ -334,6 +341,9 @@ class MuxTextModule(MuxModule):
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)
             if model.patches is None:
                 model.encoder.drop_embedding()
+        if model.patches is not None and model.folded_patches is None:
+            sizes = _sizes_to_fold(model.patch_sizes, model.encoder.embedding.weight.numel())
+            model.folded_patches = FoldedPatches(model.encoder.embedding, model.patches, sizes)
         return model if dtype is None else model.to(dtype)
 
 
@@ -442,6 +452,16 @@ class MuxSequenceClassifier(MuxTextModule):
 
     def _classify_words(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self._read_words(ids, mask)).flatten(0, 1)
+
+
+def _sizes_to_fold(patch_sizes: tuple[int, ...], table_size: int) -> list[int]:
+    """Choose the patch sizes that get tables of their own, the model's own size first."""
+    own, *others = patch_sizes
+    chosen: list[int] = []
+    for size in (own, *sorted(others)):
+        if size > 1 and (sum(chosen) + size) * table_size <= _MOST_FOLDED:
+            chosen.append(size)
+    return chosen
 
 
 def mean_weights(mask: Tensor, values: Tensor) -> Tensor:

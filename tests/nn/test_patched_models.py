@@ -11,7 +11,7 @@ from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.losses import retrieval_loss
 from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, NestedMultiplexer
 from muxlearn.nn.tagging import MuxTokenClassifier
-from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.nn.text import MuxSequenceClassifier, _sizes_to_fold
 
 WIDTH, VOCAB, CLASSES, LENGTH = 20, 30, 3, 8
 KINDS = [MuxSequenceClassifier, MuxTokenClassifier, MuxSequenceEmbedder]
@@ -152,3 +152,9 @@ def test_nested_rows_and_patches_compose():
         assert logits.shape == (6, CLASSES)
     alone = model(ids[:1], mask[:1], n_mux=1, patch_size=2)
     torch.testing.assert_close(model(ids, mask, n_mux=1, patch_size=2)[:1], alone)
+
+
+def test_the_models_own_patch_size_is_folded_first():
+    assert _sizes_to_fold((5, 1, 2, 10), 2**23) == [5, 2]
+    assert _sizes_to_fold((1, 2, 5), 2**23) == [2, 5]
+    assert _sizes_to_fold((5, 1), 2**28) == []

@@ -5,6 +5,7 @@ import torch
 
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.nn.patches import (
+    FoldedPatches,
     PatchMultiplexer,
     PatchReader,
     pool_rows,
@@ -101,3 +102,13 @@ def test_without_a_vector_of_its_own_a_token_is_read_by_its_place_alone():
     hidden, slots = torch.randn(1, 8).expand(2, 8), torch.arange(2)
     read = reader(hidden, None, slots, 2)
     assert (read[0] - read[1]).abs().min() > 0
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_folded_tables_say_what_the_maps_say(size):
+    embedding, patches = torch.nn.Embedding(20, 8), PatchMultiplexer(8, [2, 3])
+    ids = torch.randint(20, (4, 2, 7))
+    mask = torch.arange(7) < torch.tensor([7, 3]).view(1, 2, 1).expand(4, 2, 1)
+    folded = FoldedPatches(embedding, patches, [2, 3])(ids, mask, size)
+    for given, wanted in zip(folded, patches(embedding(ids), mask, size), strict=True):
+        torch.testing.assert_close(given, wanted)
