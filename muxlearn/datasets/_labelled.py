@@ -45,6 +45,7 @@ def load_labelled(
         data : list of str, length n_samples
             The texts.
         target : ndarray of str or float64, shape (n_samples,)
+            The labels, or the numbers.
         target_names : list of str
             The different labels, sorted; empty for numbers. Not in the tuple.
 
@@ -85,6 +86,7 @@ def load_pairs(
         data : list of (str, str), length n_samples
             The pairs.
         target : ndarray of str or float64, shape (n_samples,)
+            The labels, or the numbers.
         target_names : list of str
             The different labels, sorted; empty for numbers. Not in the tuple.
 
