@@ -112,7 +112,13 @@ class PublishedNetwork(Architecture):
 
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a module as it was saved."""
-        return ReferenceTextModule.from_setting(config["reference"])
+        module = ReferenceTextModule.from_setting(config["reference"])
+        available = module.model.max_length - module.model.n_prefix
+        if module.length > available:
+            raise ValueError(
+                f"`reference.length` is {module.length}, but the model has {available} positions"
+            )
+        return module
 
     def learning_rate(self, setting: Setting, module: MuxModule) -> float:
         """Return the rate that the authors chose."""

@@ -115,8 +115,9 @@ def _check_types(options: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Raise TypeError for an option that is of another type than its default, where it has one."""
     for name, value in options.items():
         default = defaults.get(name)
-        kinds = (int, float) if type(default) in (int, float) else type(default)
-        if default is not None and value is not None and not isinstance(value, kinds):
+        kinds = (int, float) if type(default) is float else type(default)
+        is_whole = isinstance(value, float) and value.is_integer() and type(default) is int
+        if None not in (default, value) and not (isinstance(value, kinds) or is_whole):
             raise TypeError(f"`backbone.{name}` is {value!r}, but the default is {default!r}")
 
 

@@ -58,6 +58,11 @@ class CompactEncoder(nn.Module):
         layer_norm_eps: float = 1e-5,
     ) -> None:
         super().__init__()
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                f"`num_attention_heads` {num_attention_heads} does not divide `hidden_size` "
+                f"{hidden_size}"
+            )
         self.embedding = nn.Embedding(vocab_size, hidden_size)
         nn.init.normal_(self.embedding.weight, std=1 / math.sqrt(hidden_size))
         self.position_embedding = nn.Embedding(max_length + n_prefix, hidden_size)

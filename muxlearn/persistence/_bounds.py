@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-__all__ = ["bounded_by", "check_sizes"]
+from muxlearn.persistence._config import FormatError
+
+__all__ = ["bounded_by", "check_sizes", "told_with_sizes"]
 
 #: How many times what the file holds may be made while a module is built, which initialises weights
 #: and holds tables that no file does, and what may be made in any case.
@@ -48,12 +50,42 @@ def check_sizes(config: Mapping[str, Any], shapes: Iterable[Iterable[int]]) -> N
     for path, value in _numbers(config, ""):
         if not -math.inf < value < math.inf:
             raise ValueError(f"`{path}` is {value}, which is no finite number")
+        name = path.rpartition(".")[2]
+        if value < 0 and (name.startswith("num_") or name.endswith("_size")):
+            raise ValueError(f"`{path}` is {value}, below 0")
         is_size = isinstance(value, int) and not path.endswith(_LENGTHS)
         if is_size and abs(value) > max(_N_VALUES, n_values):
             raise ValueError(
                 f"`{path}` is {value}, but the weights are {n_values} numbers in all; the "
                 "configuration is of another model"
             )
+
+
+@contextlib.contextmanager
+def told_with_sizes(config: Mapping[str, Any]) -> Iterator[None]:
+    """Let an error of a module that does not fit its tensors say where its sizes come from.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        Only what holds sizes.
+
+    Raises
+    ------
+    ValueError
+        In the place of what sizes make torch and transformers raise.
+    """
+    try:
+        yield
+    except (FormatError, ImportError, OSError):
+        raise
+    except Exception as error:  # of torch and transformers
+        largest = sorted(_numbers(config, ""), key=lambda size: -abs(size[1]))[:3]
+        raise ValueError(
+            f"{type(error).__name__}: {error}. Sizes are given by "
+            f"{', '.join(f'`{name}`' for name in config)}; the largest are "
+            f"{', '.join(f'`{path}` {value}' for path, value in largest)}"
+        ) from error
 
 
 @contextlib.contextmanager

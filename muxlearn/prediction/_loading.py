@@ -23,6 +23,7 @@ from muxlearn.persistence import (
     decode_params,
     read_folder,
     told_as_format_error,
+    told_with_sizes,
 )
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
@@ -127,8 +128,13 @@ def restore_module(
     architecture = make_architecture(params["architecture"], image=of_images)
     architecture.check_parameters()
     shapes = [tensor.shape for tensor in tensors.values()]
-    check_sizes({name: config[name] for name in _SIZED if name in config}, shapes)
-    with seeded(0, torch.device("cpu")), bounded_by(shapes):
+    sized = {name: config[name] for name in _SIZED if config.get(name)}
+    check_sizes(sized, shapes)
+    with (
+        seeded(0, torch.device("cpu")),
+        bounded_by(shapes),
+        told_with_sizes(sized),
+    ):
         module = architecture.rebuild(setting, config, n_outputs)
     arrays, weights = {}, {}
     for name, tensor in tensors.items():
@@ -138,9 +144,10 @@ def restore_module(
             weights[name] = tensor
     if isinstance(module, MuxTextModule) and not any(n.startswith("retrieval.") for n in weights):
         module.retrieval = None
-    lost, unknown = module.load_state_dict(weights, strict=False)
-    if odd := sorted({*lost} & own_names(module)) + unknown:
-        raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
+    with told_with_sizes(sized):
+        lost, unknown = module.load_state_dict(weights, strict=False)
+        if odd := sorted({*lost} & own_names(module)) + unknown:
+            raise ValueError(f"tensors are missing or too many: {', '.join(odd)}")
     return module, arrays
 
 

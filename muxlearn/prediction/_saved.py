@@ -96,10 +96,15 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
     KeyError, TypeError, ValueError
         An entry is missing or cannot be; the message names it.
     """
+    check_entries(config)
     config = {**_of_earlier_version(config, files), **config}
     reader = config["reader"]
-    if isinstance(reader, dict) and "kind" not in reader:  # only images had an entry of that name
+    if "kind" not in reader:  # only images had an entry of that name
+        if config["estimator"] != "MuxImageClassifier":
+            raise ValueError("`reader` lacks kind")
         config["reader"] = {"kind": "images", **reader}
+    if config.get("labels") is None and config["task"].get("name") != "vectors":
+        raise ValueError("`labels` is missing")
     check_entries(config)
     return config
 

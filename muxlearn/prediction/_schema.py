@@ -68,13 +68,23 @@ _ENTRIES: dict[str, Constraint] = {
 }
 
 
+#: Entries that a part has, where it is there.
+_REQUIRED = {
+    "params": ("batch_size",),
+    "structure": ("n_mux", "architecture"),
+    "labels": ("dtype", "values"),
+    "task": ("name",),
+    "reference": ("model", "config", "kinds", "length"),
+}
+
+
 def check_entries(config: Mapping[str, Any]) -> None:
     """Raise for the first entry that is of the wrong type, or out of its range.
 
     Parameters
     ----------
     config : mapping of str to object
-        All of a folder.
+        All of a folder, also of an earlier version.
 
     Raises
     ------
@@ -86,14 +96,13 @@ def check_entries(config: Mapping[str, Any]) -> None:
         entries = config.get(part) if part else config
         if entries and name in entries and not constraint.accepts(entries[name]):
             raise constraint.complain(path, entries[name])
-    reader, task = config["reader"], config["task"]
-    _check_part("reader", reader, READERS[reader["kind"]].constraints)
-    _check_part("task", task, TASKS[task["name"]].constraints)
-
-
-def _check_part(
-    part: str, entries: Mapping[str, Any], constraints: Mapping[str, Constraint]
-) -> None:
-    for name, constraint in constraints.items():
-        if name in entries and not constraint.accepts(entries[name]):
-            raise constraint.complain(f"{part}.{name}", entries[name])
+    for part, names in _REQUIRED.items():
+        lost = [name for name in names if name not in (config.get(part) or names)]
+        if lost or config.get(part) == {}:
+            raise ValueError(f"`{part}` lacks {', '.join(lost or names)}")
+    for part, known, key in (("reader", READERS, "kind"), ("task", TASKS, "name")):
+        entries = config.get(part, {})
+        constraints = known[entries[key]].constraints if key in entries else {}
+        for name, constraint in constraints.items():
+            if name in entries and not constraint.accepts(entries[name]):
+                raise constraint.complain(f"{part}.{name}", entries[name])
