@@ -8,6 +8,7 @@ ORDER = (
     "plot_entities",
     "plot_sentence_pairs",
     "plot_digits",
+    "plot_cascade",
     "plot_csv_pipeline",
     "plot_interference",
     "plot_warm_up",

@@ -113,8 +113,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     cascade_report_ : dict of str to float
         "score" and "rows_per_second" of the cascade, "last_score" and "last_rows_per_second" of
         its last stage; "drop", the difference of the scores, with its "drop_standard_error"; and
-        "n_rows", the number of rows set aside. "score" and "drop" are estimated by
-        cross-validation of the thresholds on these rows.
+        "n_rows", the number of rows set aside, on which "score" and "drop" are cross-validated.
 
     n_features_in_ : int
         Number of features, if `estimator` has it.
@@ -135,10 +134,12 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     All thresholds are searched together: every combination of quantiles of the confidences, at
     least ten rows apart, is compared, a stage left out included. So as not to fit the rows at hand,
     the search also runs on four fifths of them and is tried on the last fifth, each fifth once.
-    While the drop found there, and half its standard error, are above `max_drop`, the search
-    repeats with a more cautious estimate of the drop; if none is cautious enough, the last stage
-    answers all rows. The drop on new rows is thus `max_drop` or less on average, not in every case:
-    of 200 rows set aside, one is half a point of the score.
+    While the drop found there plus half its standard error is above `max_drop`, the search repeats
+    with a more cautious estimate of the drop, and with fewer stages. If that does not help, or the
+    cascade would be faster by less than a twentieth, the last stage answers all rows. The drop on
+    new rows is thus about `max_drop` or less on average, not in every case: of 200 rows set aside,
+    one is half a point of the score. "score" of the report is of rows that thresholds were not
+    learnt from, but the choice among cautions makes it a little optimistic where rows are few.
 
     With metadata routing, `sample_weight` is given to the `fit` of the classifiers that request
     it and weights the score of the thresholds, and `groups` is given to `predict_proba` of those

@@ -28,6 +28,8 @@ _N_FOLDS = 5
 _MARGINS = (0.0, 0.5, 1.0, 2.0)
 #: How much of the standard error that was found there must fit under `max_drop` as well.
 _CAUTION = 0.5
+#: A cascade that is hardly faster than its last stage is not worth its stages.
+_LEAST_GAIN = 1.05
 #: A sum of differences is not quite what it is on paper.
 _ROUNDING = 1e-9
 
@@ -149,7 +151,10 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
     out. What is best on some rows is worse on others; therefore the search also runs on four fifths
     of the rows and is tried on the last fifth, each fifth once. While the drop found there plus
     half its standard error is above `max_drop`, the search adds half a standard error, one and then
-    two to the drop of each combination; if that is not enough, the last stage answers all rows.
+    two to the drop of each combination. Since few rows cannot decide many thresholds, this is also
+    done without the first stage, without the first two and so on, and the fastest of all that keep
+    `max_drop` is returned. If none does, or none is faster than the last stage by a twentieth, the
+    last stage answers all rows.
 
     Parameters
     ----------
@@ -193,11 +198,16 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
 def _fastest(search: _Search) -> Learnt:
     """Learn for the highest speed, as carefully as it takes."""
     assert search.aim.max_drop is not None
-    for margin in _MARGINS:
-        learnt = search.learn(margin)
-        if learnt.drop + _CAUTION * learnt.standard_error <= search.aim.max_drop + _ROUNDING:
-            return learnt
-    return search.last_alone()
+    alone = search.last_alone()
+    kept = []
+    for n_skipped in range(search.n_thresholds):
+        for margin in _MARGINS:
+            learnt = search.learn(margin, n_skipped)
+            if learnt.drop + _CAUTION * learnt.standard_error <= search.aim.max_drop + _ROUNDING:
+                kept.append(learnt)
+                break
+    fastest = max(kept, key=lambda learnt: learnt.rows_per_second, default=alone)
+    return fastest if fastest.rows_per_second >= _LEAST_GAIN * alone.rows_per_second else alone
 
 
 class _Tables(NamedTuple):
@@ -226,6 +236,7 @@ class _Search:
     def __init__(self, answers: Answers, seconds: NDArray[np.float64], aim: Aim, seed: int) -> None:
         confidence = answers.confidence[:-1]
         self.n_rows = len(answers.weights)
+        self.n_thresholds = len(confidence)
         self.seconds = seconds
         self.aim = aim
         self._weights = answers.weights
@@ -256,12 +267,24 @@ class _Search:
         """The least seconds that a row takes."""
         return float(self._tables.seconds.min())
 
-    def learn(self, margin: float) -> Learnt:
-        """Learn thresholds from all rows, and try the same search on rows it has not seen."""
-        choice = self._choose(self._tables, margin)
+    def learn(self, margin: float, n_skipped: int = 0) -> Learnt:
+        """Learn thresholds from all rows, and try the same search on rows it has not seen.
+
+        Parameters
+        ----------
+        margin : float
+            Standard errors to add to a drop.
+        n_skipped : int, default=0
+            Stages to leave out from the start.
+
+        Returns
+        -------
+        Learnt
+        """
+        choice = self._choose(self._tables, margin, n_skipped)
         worse = np.zeros(self.n_rows)
         for tried, others in self._folds:
-            worse[tried] = self._outcome(self._choose(others, margin))[0][tried]
+            worse[tried] = self._outcome(self._choose(others, margin, n_skipped))[0][tried]
         shares = self._weights / self._weights.sum()
         drop = float(shares @ worse)
         return Learnt(
@@ -297,8 +320,10 @@ class _Search:
                 )
         return _Tables(drop / total, squares / total**2, seconds)
 
-    def _choose(self, tables: _Tables, margin: float) -> NDArray[np.int64]:
+    def _choose(self, tables: _Tables, margin: float, n_skipped: int = 0) -> NDArray[np.int64]:
         """Return the best combination of choices."""
+        skipped = self._left_out[:n_skipped]
+        tables = _Tables(*(table[tuple(skipped)] for table in tables))
         drop = tables.drop + margin * np.sqrt(np.maximum(tables.squares, 0))
         if self.aim.min_rows_per_second is None:
             # The last stage alone has no drop.
@@ -312,7 +337,7 @@ class _Search:
         first = np.where(allowed, first, np.inf)
         ties = first <= first.min() + _ROUNDING * np.abs(first.min())
         best = np.where(ties, second, np.inf).argmin()
-        return np.array(np.unravel_index(best, drop.shape))
+        return np.append(skipped, np.unravel_index(best, drop.shape)).astype(np.int64)
 
     def _outcome(
         self, choice: NDArray[np.int64]

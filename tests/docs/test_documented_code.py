@@ -10,6 +10,7 @@ import pytest
 
 import muxlearn
 from muxlearn import architectures, backbones
+from muxlearn.model_selection import CascadeClassifier
 from muxlearn.pretraining import MuxTextPretrainer
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +22,7 @@ KNOWN = {
     **{name: getattr(muxlearn, name) for name in muxlearn.__all__},
     **{name: getattr(architectures, name) for name in architectures.__all__},
     **{name: getattr(backbones, name) for name in backbones.__all__},
+    "CascadeClassifier": CascadeClassifier,
     "MuxTextPretrainer": MuxTextPretrainer,
 }
 
