@@ -14,7 +14,8 @@ from muxlearn.persistence import read_folder, write_folder
 __all__ = ["pack", "packaged_minilm", "read_box"]
 
 _FOLDER = Path(__file__).parent / "encoder"
-_TABLE = "encoder.embedding.weight"
+#: Ends of the names under which a matrix is kept as bytes, with a scale for each row.
+_BYTES, _SCALE = ".bytes", ".scale"
 #: Parts of a pretrainer that a task has no use for.
 _LEFT_OUT = ("head.", "token_head.", "retrieval.")
 
@@ -41,7 +42,7 @@ def read_box() -> tuple[dict[str, Any], dict[str, Tensor], dict[str, str]]:
 def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
     """Make a saved `MuxTextPretrainer` small enough for a wheel.
 
-    Weights become half precision; the token table bytes, with a scale for each token.
+    Weights become half precision; the matrices of the encoder bytes, with a scale for each row.
 
     Parameters
     ----------
@@ -51,11 +52,16 @@ def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
         Where to write to; by default, into this package.
     """
     config, tensors, files = read_folder(saved, "MuxTextPretrainer")
-    kept = {n: t.half() for n, t in tensors.items() if not n.startswith(_LEFT_OUT)}
-    table = kept.pop(_TABLE).float()
-    scale = table.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
-    kept[f"{_TABLE}.bytes"] = (table / scale).round().to(torch.int8)
-    kept[f"{_TABLE}.scale"] = scale.half()
+    kept: dict[str, Tensor] = {}
+    for name, tensor in tensors.items():
+        if name.startswith(_LEFT_OUT):
+            continue
+        if name.startswith("encoder.") and tensor.ndim == 2:
+            scale = tensor.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
+            kept[name + _BYTES] = (tensor / scale).round().to(torch.int8)
+            kept[name + _SCALE] = scale.half()
+        else:
+            kept[name] = tensor.half()
     # Where the teacher and the texts were is of no use to anybody else.
     names = ("teacher", "cache", "checkpoint", "checkpoint_minutes", "verbose")
     params = {name: value for name, value in config["params"].items() if name not in names}
@@ -66,12 +72,14 @@ def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
 
 def _expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Undo what `pack` did, as far as that goes."""
-    tensors = {
-        name: tensor if tensor.dtype == torch.int8 else tensor.float()
-        for name, tensor in tensors.items()
-    }
-    table = tensors.pop(f"{_TABLE}.bytes").float() * tensors.pop(f"{_TABLE}.scale")
-    return {**tensors, _TABLE: table}
+    expanded = {}
+    for name, tensor in tensors.items():
+        whole = name.removesuffix(_BYTES)
+        if whole != name:
+            expanded[whole] = tensor.float() * tensors[whole + _SCALE]
+        elif not name.endswith(_SCALE):
+            expanded[name] = tensor.float()
+    return expanded
 
 
 def packaged_minilm() -> str:
