@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sklearn
+from sklearn.datasets import load_digits
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from muxlearn import MuxTextClassifier
+from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.model_selection import CascadeClassifier, _streams
 from muxlearn.testing import parametrize_with_text_checks
@@ -110,6 +111,31 @@ def test_a_model_at_the_end_of_a_pipeline(tiny):
     pipeline = make_pipeline(FunctionTransformer(np.asarray), model)
     clf = CascadeClassifier(pipeline, stages=[4, 1], random_state=0).fit(TEXTS, TOPICS)
     assert clf.predict_proba(TEXTS, groups=[0, 1] * 20).shape == (40, 2)
+
+
+def test_what_fit_is_given_beside_goes_to_the_model(tiny):
+    model = tiny(warm_up=1)
+    assert model.fit(TEXTS, TOPICS, unlabeled=["more rain"] * 8).estimator_.warm_up_history_
+    with pytest.raises(TypeError, match="no_such_argument"):
+        model.fit(TEXTS, TOPICS, no_such_argument=1)
+
+
+def test_a_fitted_search_is_a_stage(tiny):
+    search = GridSearchCV(tiny().estimator, {"n_mux": [4]}, cv=2).fit(TEXTS, TOPICS)
+    clf = CascadeClassifier(FrozenEstimator(search), max_drop=0.1).fit(TEXTS, TOPICS)
+    assert list(clf.stage_report_) == [4, 2, 1]
+    assert clf.predict_proba(TEXTS, groups=[0, 1] * 20).shape == (40, 2)
+
+
+def test_images():
+    images, digits = load_digits(return_X_y=True)
+    images, digits = images[:200].reshape(-1, 8, 8), digits[:200]
+    model = MuxImageClassifier(2, architecture="mlp", operating_points=(1, 2), max_epochs=5)
+    clf = CascadeClassifier(model, max_drop=0.1, random_state=0).fit(images, digits)
+    assert list(clf.stage_report_) == [2, 1]
+    clf.thresholds_ = np.array([0.9])
+    assert clf.predict_proba(images).shape == (200, 10)
+    np.testing.assert_array_equal(list(clf.predict_iter(iter(images))), clf.predict(images))
 
 
 def test_points_that_cannot_be(tiny, tiny_tagger, fitted):
