@@ -117,7 +117,7 @@ def backbone(args: Namespace, given: str | Path) -> Any:
     return packaged_minilm() if given == "minilm" else given
 
 
-def _warmed_up_kinds(given: str | Path) -> dict[str, str]:
+def _warmed_up_kinds(given: Any) -> dict[str, str]:
     """Return the multiplexer and the demultiplexer that a folder of ours was warmed up with."""
     if not isinstance(given, Path) or not is_ours(given):
         return {}
@@ -160,6 +160,5 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
         "dtype": args.dtype,
         "verbose": args.verbose,
     }
-    if "backbone" not in params:
-        given |= _warmed_up_kinds(args.backbone)
-    return estimator(**given | params)
+    given |= params
+    return estimator(**_warmed_up_kinds(given["backbone"]) | given)

@@ -5,12 +5,14 @@ import pytest
 from sklearn.feature_extraction.text import CountVectorizer
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
 from muxlearn.benchmark.frontier import add_arguments
 from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._job import Job
 from muxlearn.benchmark.frontier._linear import ChosenPenalty, PairFeatures, StaticVectors
 from muxlearn.benchmark.frontier._plain import plain_units
 from muxlearn.benchmark.frontier._tags import window_features
+from muxlearn.pretraining import MuxTextPretrainer
 
 
 @pytest.fixture
@@ -119,6 +121,33 @@ def test_a_narrower_network_is_taught_where_there_is_a_teacher(make_job, bert, k
     ((_, _, predict, _),) = candidates(job, "plain 1x8")
     assert predict.__self__.module_.warmed_up
     assert len(predict(job.task.test.X)) == len(job.task.test.X)
+
+
+@pytest.fixture(scope="module")
+def nested(bert, tmp_path_factory):
+    """The folder of a narrow encoder that was warmed up with another multiplexer."""
+    folder = tmp_path_factory.mktemp("pretrainer") / "nested"
+    pretrainer = MuxTextPretrainer(
+        n_mux=2,
+        operating_points=((1, 1), (2, 2), "words"),
+        multiplexer="nested",
+        demultiplexer="nested",
+        backbone=Scratch(hidden_size=8, num_hidden_layers=1, num_attention_heads=2),
+        teacher=bert,
+        max_length=16,
+        max_epochs=1,
+        batch_size=4,
+    )
+    pretrainer.fit([f"the cat {verb} my old dog" for verb in "abcdefgh"]).save(folder)
+    return folder
+
+
+def test_a_folder_of_a_narrow_network_mixes_as_it_was_warmed_up(make_job, bert, nested):
+    job = make_job("texts", "--backbone", bert, "--plain", nested, "--max-length", 16)
+    ((name, _, predict, _),) = candidates(job, "plain nested")
+    assert name == "plain nested"
+    assert predict.__self__.multiplexer == "nested"
+    assert predict.__self__.module_.warmed_up
 
 
 @pytest.mark.parametrize("kind", ["texts", "sentences"])
