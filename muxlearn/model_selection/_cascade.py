@@ -131,8 +131,9 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     loss on the rows set aside. It changes no label, and makes probabilities of different stages
     comparable.
 
-    All thresholds are searched together: every combination of quantiles of the confidences, at
-    least ten rows apart, is compared, a stage left out included. So as not to fit the rows at hand,
+    A stage that another beats in score and speed is left out. The thresholds of the others are
+    searched together: every combination of quantiles of the confidences, at least ten rows apart,
+    is compared, and any stage may be left out. So as not to fit the rows at hand,
     the search also runs on four fifths of them and is tried on the last fifth, each fifth once.
     While the drop found there plus half its standard error is above `max_drop`, the search repeats
     with a more cautious estimate of the drop, and with fewer stages. If that does not help, or the

@@ -147,14 +147,15 @@ class Learnt(NamedTuple):
 def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: int) -> Learnt:
     """Search all thresholds together, and try them on rows that they were not learnt from.
 
-    The search compares all combinations of quantiles of the confidences. A stage may also be left
-    out. What is best on some rows is worse on others; therefore the search also runs on four fifths
-    of the rows and is tried on the last fifth, each fifth once. While the drop found there plus
-    half its standard error is above `max_drop`, the search adds half a standard error, one and then
-    two to the drop of each combination. Since few rows cannot decide many thresholds, this is also
-    done without the first stage, without the first two and so on, and the fastest of all that keep
-    `max_drop` is returned. If none does, or none is faster than the last stage by a twentieth, the
-    last stage answers all rows.
+    A stage that another beats in score and speed is left out. For the others, the search compares
+    all combinations of quantiles of the confidences; any of them may also be left out. What is best
+    on some rows is worse on others; therefore the search also runs on four fifths of the rows and
+    is tried on the last fifth, each fifth once. While the drop found there plus half its standard
+    error is above `max_drop`, the search adds half a standard error, one and then two to the drop
+    of each combination. Since few rows cannot decide many thresholds, this is also done without the
+    first stage, without the first two and so on, and the fastest of all that keep `max_drop` is
+    returned. If none does, or none is faster than the last stage by a twentieth, the last stage
+    answers all rows.
 
     Parameters
     ----------
@@ -174,15 +175,36 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
     ValueError
         The aim is out of reach; the message says what is within.
     """
-    search = _Search(answers, 1 / np.asarray(rates, np.float64), aim, seed)
+    speeds = np.asarray(rates, np.float64)
+    useful = _unbeaten(answers.scores(), speeds)
+    answers = Answers(answers.confidence[useful], answers.correct[useful], answers.weights)
+    learnt = _learn_useful(answers, speeds[useful], aim, seed)
+    thresholds = np.full(len(speeds) - 1, np.inf)
+    thresholds[useful[:-1]] = learnt.thresholds
+    return learnt._replace(thresholds=thresholds)
+
+
+def _unbeaten(scores: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the stages that no other beats in score and speed, and the last one."""
+    last = len(scores) - 1
+    kept: list[int] = []
+    for stage in range(last):
+        as_good = (scores >= scores[stage]) & (rates >= rates[stage])
+        better = as_good & ((scores > scores[stage]) | (rates > rates[stage]))
+        if not better.any() and not as_good[kept].any():
+            kept.append(stage)
+    return np.array([*kept, last])
+
+
+def _learn_useful(answers: Answers, rates: NDArray[np.float64], aim: Aim, seed: int) -> Learnt:
+    """Learn the thresholds of stages that may all be of use."""
+    if len(rates) == 1:
+        _check_reach(aim, float(rates[0]))
+        return Learnt(np.empty(0), 0.0, 0.0, float(rates[0]))
+    search = _Search(answers, 1 / rates, aim, seed)
     if aim.min_rows_per_second is None:
         return _fastest(search)
-    fastest = 1 / search.fewest_seconds
-    if fastest < aim.min_rows_per_second * (1 - _ROUNDING):
-        raise ValueError(
-            f"`min_rows_per_second` is {aim.min_rows_per_second:g}, but no thresholds are faster "
-            f"than {fastest:.6g} rows per second here; lower it or add a faster stage"
-        )
+    _check_reach(aim, 1 / search.fewest_seconds)
     learnt = search.learn(0.0)
     if aim.max_drop is not None and learnt.drop > aim.max_drop + _ROUNDING:
         possible = _fastest(_Search(answers, search.seconds, Aim(aim.max_drop, None), seed))
@@ -193,6 +215,16 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
             "`min_rows_per_second`, raise `max_drop`, or set max_drop=None to accept any drop"
         )
     return learnt
+
+
+def _check_reach(aim: Aim, fastest: float) -> None:
+    """Raise ValueError for a speed that no thresholds have."""
+    wanted = aim.min_rows_per_second
+    if wanted is not None and fastest < wanted * (1 - _ROUNDING):
+        raise ValueError(
+            f"`min_rows_per_second` is {wanted:g}, but no thresholds are faster than "
+            f"{fastest:.6g} rows per second here; lower it or add a faster stage"
+        )
 
 
 def _fastest(search: _Search) -> Learnt:

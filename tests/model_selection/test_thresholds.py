@@ -171,6 +171,28 @@ def test_few_rows_are_enough_to_run(n_rows):
     assert np.isfinite(learnt.drop)
 
 
+def test_beaten_stages_are_left_out_whatever_their_number():
+    answers = draw(400, 3)
+    # A dozen slower copies of the first stage, which thresholds could not be searched for.
+    copies = [0, *[0] * 12, 1, 2]
+    many = Answers(answers.confidence[copies], answers.correct[copies], answers.weights)
+    rates = [RATES[0], *np.linspace(900, 400, 12), *RATES[1:]]
+    learnt = learn_thresholds(many, rates, Aim(0.03, None), 0)
+    few = learn_thresholds(answers, RATES, Aim(0.03, None), 0)
+    assert learnt.thresholds[1:13].tolist() == [np.inf] * 12
+    np.testing.assert_array_equal(learnt.thresholds[[0, 13]], few.thresholds)
+    assert learnt.drop == few.drop
+
+
+def test_a_last_stage_that_beats_all_others_answers_alone():
+    answers = draw(200, 2)
+    aim = Aim(0.0, None)
+    assert learn_thresholds(answers, [1.0, 2.0], aim, 0).thresholds.tolist() == [np.inf]
+    assert learn_thresholds(answers, [1.0, 2.0], Aim(None, 1.5), 0).rows_per_second == 2
+    with pytest.raises(ValueError, match="no thresholds are faster than 2 rows per second"):
+        learn_thresholds(answers, [1.0, 2.0], Aim(None, 3.0), 0)
+
+
 @pytest.mark.parametrize("n_stages", [2, 4, 6, 9])
 def test_many_stages_are_searched_together_in_little_memory(n_stages):
     answers = draw(500, n_stages)
