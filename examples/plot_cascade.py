@@ -34,7 +34,8 @@ model = MuxImageClassifier(n_mux=4, operating_points=(1, 2, 4), max_epochs=8, ra
 # %%
 # The stages are the operating points of the model, from the fastest to the slowest. The model is
 # fitted already and stays as it is: `fit` only learns when a stage is sure enough. Without
-# `FrozenEstimator` it would fit the model as well, and set rows aside itself.
+# `FrozenEstimator` it would fit the model as well, and set rows aside itself. A stage that no image
+# reached is left out, since it would cost more than it saves at this `max_drop`.
 
 frozen = FrozenEstimator(model)
 cascade = CascadeClassifier(frozen, max_drop=0.01, random_state=0).fit(X_learn, y_learn)
