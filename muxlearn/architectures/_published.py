@@ -112,6 +112,8 @@ class PublishedNetwork(Architecture):
 
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a module as it was saved."""
+        if (n_classes := config["reference"]["kinds"]["n_classes"]) != n_outputs:
+            raise ValueError(f"`labels` are {n_outputs}, but the model has {n_classes} classes")
         module = ReferenceTextModule.from_setting(config["reference"])
         available = module.model.max_length - module.model.n_prefix
         if module.length > available:

@@ -104,6 +104,8 @@ def encoder_from_config(config: dict[str, Any], dropout: float | None = None) ->
     with quiet_transformers():
         kind = options.pop("model_type")
         _check_types(options, AutoConfig.for_model(kind).to_dict())
+        if "chunk_size_feed_forward" in options:
+            options["chunk_size_feed_forward"] = 0  # saves memory alone, and not every size fits
         described = AutoConfig.for_model(kind, **options)
         if dropout is not None:
             _set_dropout(described, dropout)

@@ -106,7 +106,12 @@ class OnnxModel:
         files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
         with told_as_format_error(f"the files in {str(folder)!r}"):
             for point in points:
-                runner.session(point)
+                n_outputs = runner.session(point).get_outputs()[0].shape[-1]
+                n_labels = len(config["labels"]["values"])
+                if isinstance(n_outputs, int) and n_outputs != n_labels:
+                    raise ValueError(
+                        f"`labels` are {n_labels}, but a graph has {n_outputs} classes"
+                    )
             arrays: dict[str, NDArray] = {}
             if ARRAYS in contents:
                 from safetensors.numpy import load

@@ -66,9 +66,13 @@ def restore_predictor(
     """
     config = complete_config(config, files)
     labels, task = config["labels"], config["task"]
+    reader = load_reader(config["reader"], files)
+    n_tokens, n_known = getattr(reader, "vocab_size", 0), config.get("vocab_size")
+    if n_known is not None and n_tokens > n_known:
+        raise ValueError(f"{n_tokens} tokens are read, but `vocab_size` is {n_known}")
     return Predictor(
         runner,
-        load_reader(config["reader"], files),
+        reader,
         TASKS[task["name"]].from_saved(
             task, None if labels is None else decode_labels(labels), arrays
         ),
@@ -97,7 +101,9 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
         An entry is missing or cannot be; the message names it.
     """
     check_entries(config)
-    config = {**_of_earlier_version(config, files), **config}
+    if not {"planner", "task", "reader"} <= config.keys():
+        config = {**_of_earlier_version(config, files), **config}
+    config = dict(config)
     reader = config["reader"]
     if "kind" not in reader:  # only images had an entry of that name
         if config["estimator"] != "MuxImageClassifier":

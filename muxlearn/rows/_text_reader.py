@@ -135,4 +135,7 @@ class SentenceReader(TokenizerReader):
 def _tokenizer(files: Mapping[str, str]) -> Any:
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_str(files[TOKENIZER])
+    tokenizer = Tokenizer.from_str(files[TOKENIZER])
+    if tokenizer.truncation is None:
+        raise ValueError(f"{TOKENIZER} does not say where rows are cut off")
+    return tokenizer

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.persistence.folders import edit_config as edit_saved
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
+PRETRAINER = Path(__file__).parents[1] / "persistence" / "saved_1f0b5df" / "pretrainer"
 SIZES = {
     "hidden_size": 16,
     "num_hidden_layers": 1,
@@ -233,6 +235,27 @@ def test_a_damaged_config_is_refused(tiny, bert_copy, content):
     (bert_copy / "config.json").write_text(content)
     with pytest.raises(OSError, match=f"folder {str(bert_copy)!r} holds no model that transform"):
         tiny(bert_copy).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("name", ["num_hidden_layers", "vocab_size", "intermediate_size"])
+@pytest.mark.parametrize("size", [10**9, 10**29])
+def test_sizes_beyond_the_weights_are_refused_at_once(bert_copy, name, size):
+    edit_config(bert_copy, **{name: size})
+    with pytest.raises(FormatError, match=rf"`{name}` is {size}, but the weights are"):
+        load_backbone(bert_copy, dropout=0.0)
+
+
+def test_more_layers_than_the_weights_have_are_not_built(bert_copy):
+    edit_config(bert_copy, num_hidden_layers=10**6)
+    with pytest.raises(OSError, match="describes more weights than there are in the file"):
+        load_backbone(bert_copy, dropout=0.0)
+
+
+def test_sizes_of_a_saved_pretrainer_are_bounded_where_it_is_a_backbone(tiny, tmp_path):
+    folder = shutil.copytree(PRETRAINER, tmp_path / "copy")
+    edit_saved(folder, lambda config: config["encoder"].update(num_hidden_layers=10**29))
+    with pytest.raises(FormatError, match=r"`encoder\.num_hidden_layers` is 1000000"):
+        tiny(folder).fit(TEXTS, LABELS)
 
 
 CODE = {

@@ -1,5 +1,6 @@
 """Folders that `from_reference` reads: their tokenizers, and what is wrong with others."""
 
+import json
 import shutil
 
 import numpy as np
@@ -216,6 +217,24 @@ def test_configurations_that_are_none(folder_of, content, message):
     if content is not None:
         file.write_text(content)
     with pytest.raises(FormatError, match=message):
+        MuxTextClassifier.from_reference(file.parent)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_attention_heads", 10**29, "`num_attention_heads` is 1000000"),
+        ("num_attention_heads", -1, "`num_attention_heads` is -1, below 0"),
+        ("num_attention_heads", 0, "do not make up a model"),
+        ("num_attention_heads", "x", "do not make up a model"),
+        ("hidden_dropout_prob", float("nan"), "`hidden_dropout_prob` is nan"),
+        ("pad_token_id", 10**6, "do not make up a model"),
+    ],
+)
+def test_entries_that_make_no_sense(folder_of, name, value, message):
+    file = folder_of("rsa") / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), name: value}))
+    with pytest.raises(ValueError, match=message):
         MuxTextClassifier.from_reference(file.parent)
 
 
