@@ -47,9 +47,10 @@ ENTRIES = {
             for "tmux".
         """,
     "multiplexer": """
-        multiplexer : {"subspace", "hadamard", "orthogonal", "binary", "identity", "nested", \
-                "contextual"}, default=$default
-            How the $rows of a mixture are marked before "tmux" adds them up.
+        multiplexer : {"auto", "subspace", "hadamard", "orthogonal", "binary", "identity", \
+                "nested", "contextual"}, default=$default
+            How the $rows of a mixture are marked before "tmux" adds them up. "auto" is the one that
+            `backbone` was warmed up with for as many rows, or "subspace".
 
             - "subspace": every slot writes into its own dimensions through a learned projection. It
               costs nothing at prediction.
@@ -66,8 +67,9 @@ ENTRIES = {
               of the encoder's layers at any `n_mux`.
         """,
     "demultiplexer": """
-        demultiplexer : {"rsa", "index", "mlp", "nested"}, default=$default
-            How "tmux" recovers a slot's vector.
+        demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default
+            How "tmux" recovers a slot's vector. "auto" is the one that `backbone` was warmed up
+            with, or "rsa"; "nested" for `multiplexer` "nested".
 
             - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
             - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,

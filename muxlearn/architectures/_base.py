@@ -146,6 +146,10 @@ class Architecture(ParameterObject):
             "leave it out, or take architecture='tmux'"
         )
 
+    def settle(self, setting: Setting) -> Setting:
+        """Return the settings with what "auto" stands for where that decides on the module."""
+        return setting
+
     # The module
 
     def build(self, setting: Setting, data: Any, n_outputs: int) -> Built:

@@ -60,6 +60,9 @@ __all__ = ["NESTED", "OWN_SIZE", "TMUX"]
 #: without the other reads what is not there, so that they are in no registry.
 NESTED = "nested"
 
+#: What "auto" stands for where an encoder comes without any.
+_KINDS = "subspace", "rsa"
+
 #: Learning rates of an encoder that starts at random or is the packaged one, and of others; of a
 #: pretrainer's, of one that starts at random and of one that has been trained.
 _LR, _TRAINED_LR = 5e-4, 1e-4
@@ -162,6 +165,7 @@ class TMUX(Architecture):
     def check(self, setting: Setting) -> None:
         """Raise for a parameter that cannot be, or that the task has no use for."""
         super().check(setting)
+        setting = self.settle(setting)
         defaults = TMUX().get_params()
         for name in _WITHOUT_EFFECT[setting.task]:
             if (value := getattr(self, name)) != defaults[name]:
@@ -190,6 +194,22 @@ class TMUX(Architecture):
         if given and setting.task != "sequence":
             raise ValueError("`tokenizer` is for a MuxTextClassifier; leave it out of Scratch(…)")
 
+    def settle(self, setting: Setting) -> Setting:
+        """Return the settings with the kinds that "auto" stands for: those of the backbone."""
+        mux, demux = setting.params["multiplexer"], setting.params["demultiplexer"]
+        if "auto" not in (mux, demux):
+            return setting
+        kinds = make_backbone(setting.params["backbone"]).kinds(setting.n_mux)
+        if NESTED in (mux, demux):
+            kinds = NESTED, NESTED
+        if kinds is None or mux not in ("auto", kinds[0]) or demux not in ("auto", kinds[1]):
+            kinds = _KINDS
+        settled = {
+            "multiplexer": kinds[0] if mux == "auto" else mux,
+            "demultiplexer": kinds[1] if demux == "auto" else demux,
+        }
+        return replace(setting, params={**setting.params, **settled})
+
     def _has_lexical_path(self, setting: Setting) -> bool:
         return bool(self.lexical_path and (setting.task != "token" or self.lexical_size))
 
@@ -197,13 +217,14 @@ class TMUX(Architecture):
 
     def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
         """Build tokenizer and module around the encoder that `backbone` names."""
-        params = setting.params
-        backbone = make_backbone(params["backbone"])
+        backbone = make_backbone(setting.params["backbone"])
         if (built := self._build_published(setting, backbone, n_outputs)) is not None:
             return built
         if isinstance(backbone, Scratch):
             backbone.check_heads()
             check_width(setting, backbone.hidden_size)
+        setting = self.settle(setting)
+        params = setting.params
         start = backbone.start(
             data,
             n_mux=setting.n_mux,
@@ -227,6 +248,7 @@ class TMUX(Architecture):
         n_outputs : int
         reads_pairs : bool, default=False
         """
+        setting = self.settle(setting)
         check_fits(setting, start.encoder, self.n_prefix(setting))
         module = self._assemble(
             setting,

@@ -24,9 +24,7 @@ from muxlearn.backbones._transformers import load_backbone as load_backbone
 from muxlearn.backbones._transformers import max_positions as max_positions
 from muxlearn.backbones._warmed_up import Pretrained as Pretrained
 from muxlearn.backbones._warmed_up import Pretrainer as Pretrainer
-from muxlearn.backbones._warmed_up import is_ours as is_ours
 from muxlearn.backbones._warmed_up import is_pretrainer as is_pretrainer
-from muxlearn.backbones._warmed_up import read_pretrained as read_pretrained
 
 __all__ = ["SCRATCH", "Backbone", "Corpus", "Published", "Scratch", "Start", "make_backbone"]
 

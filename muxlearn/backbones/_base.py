@@ -90,6 +90,21 @@ class Backbone(Protocol):
         """Whether the encoder comes with this library."""
         ...
 
+    def kinds(self, n_mux: int) -> tuple[str, str] | None:
+        """Return the multiplexer and the demultiplexer that come with the encoder.
+
+        Parameters
+        ----------
+        n_mux : int
+            Rows in a mixture that they are wanted for.
+
+        Returns
+        -------
+        (str, str) or None
+            None if there are none for so many rows.
+        """
+        ...
+
     def start(
         self,
         corpus: Corpus,

@@ -8,7 +8,7 @@ from typing import Any
 
 from muxlearn.backbones._base import Corpus, Start, cutting
 from muxlearn.backbones._transformers import load_backbone
-from muxlearn.backbones._warmed_up import is_ours, read_pretrained
+from muxlearn.backbones._warmed_up import is_ours, kinds_of_folder, read_pretrained
 
 __all__ = ["Named"]
 
@@ -36,6 +36,10 @@ class Named:
     def is_ours(self) -> bool:
         """Whether this is a folder that this library has written."""
         return is_ours(Path(self.name))
+
+    def kinds(self, n_mux: int) -> tuple[str, str] | None:
+        """Return the kinds that a folder of ours was warmed up with; see `Backbone`."""
+        return kinds_of_folder(self.name, n_mux) if self.is_ours else None
 
     def start(self, corpus: Corpus, *, max_length: int, dropout: float, **wanted: Any) -> Start:
         """Load the encoder; see `Backbone`."""

@@ -38,6 +38,10 @@ class Packaged:
     from_scratch = False
     packaged = True
 
+    def kinds(self, n_mux: int) -> tuple[str, str] | None:
+        """Return the kinds that it was warmed up with; see `Backbone`."""
+        return load_packaged().kinds(n_mux)
+
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Take over what the warm-up has left; see `Backbone`."""
         return load_packaged().start(**wanted)

@@ -48,6 +48,9 @@ class Published(ParameterObject):
         """Return the parameters as data."""
         return {"checkpoint": str(self.checkpoint), "tokenizer": fingerprint(self.tokenizer)}
 
+    def kinds(self, n_mux: int) -> None:
+        """Return None: nothing comes with the encoder; see `Backbone`."""
+
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Raise ValueError: a checkpoint that is none cannot stand in for an encoder."""
         raise ValueError(

@@ -155,6 +155,9 @@ class Scratch(ParameterObject):
             dropout,
         )
 
+    def kinds(self, n_mux: int) -> None:
+        """Return None: nothing comes with the encoder; see `Backbone`."""
+
     def start(
         self,
         corpus: Corpus,

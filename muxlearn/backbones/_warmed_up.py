@@ -25,7 +25,14 @@ from muxlearn.persistence import (
     told_as_format_error,
 )
 
-__all__ = ["Pretrained", "Pretrainer", "is_ours", "is_pretrainer", "read_pretrained"]
+__all__ = [
+    "Pretrained",
+    "Pretrainer",
+    "is_ours",
+    "is_pretrainer",
+    "kinds_of_folder",
+    "read_pretrained",
+]
 
 _ESTIMATOR = "MuxTextPretrainer"
 _KEYS_OF_ROWS = ("multiplexer.keys", "demultiplexer.keys")
@@ -105,6 +112,11 @@ class Pretrained:
         if multiplexer == "nested":
             return n_mux <= self.n_mux
         return n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks
+
+    def kinds(self, n_mux: int) -> tuple[str, str] | None:
+        """Return the kinds of its multiplexer and demultiplexer if they serve `n_mux` rows."""
+        kinds = self.multiplexer, self.demultiplexer
+        return kinds if self.fits(n_mux, *kinds) else None
 
     def encoder(self, dropout: float) -> CompactEncoder | PretrainedEncoder:
         """Build the encoder.
@@ -190,6 +202,27 @@ def is_ours(folder: str | os.PathLike) -> bool:
     return True
 
 
+def kinds_of_folder(folder: str | os.PathLike, n_mux: int) -> tuple[str, str] | None:
+    """Return the kinds that a folder was warmed up with, without reading its weights.
+
+    Parameters
+    ----------
+    folder : str or path
+    n_mux : int
+        Rows in a mixture.
+
+    Returns
+    -------
+    (str, str) or None
+        None if it has none for so many rows, or holds something else.
+    """
+    try:
+        config = parse_config(Path(folder))
+        return Pretrained.from_saved(str(folder), config, {}, "").kinds(n_mux)
+    except (FormatError, KeyError, TypeError, ValueError):
+        return None  # `read_pretrained` says why
+
+
 def read_pretrained(folder: str | os.PathLike) -> Pretrained:
     """Read what a `MuxTextPretrainer` was saved to.
 
@@ -226,6 +259,11 @@ class Pretrainer:
 
     def __init__(self, value: Any) -> None:
         self.value = getattr(value, "estimator", value)  # a FrozenEstimator holds it
+
+    def kinds(self, n_mux: int) -> tuple[str, str] | None:
+        """Return the kinds that it was warmed up with; see `Backbone`."""
+        fitted = self.value.__sklearn_is_fitted__()
+        return self.value.as_pretrained().kinds(n_mux) if fitted else None
 
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Take over what the warm-up has left; see `Backbone`."""

@@ -3,8 +3,7 @@
 PARTS is the output folder of ``python -m muxlearn.box.train``; a training that was cut off has left
 its last checkpoint there. FOLDER is then a `backbone` of the text estimators::
 
-    MuxTextClassifier(n_mux=2, patch_size=5, backbone=FOLDER, multiplexer="nested",
-                      demultiplexer="nested")
+    MuxTextClassifier(n_mux=2, patch_size=5, backbone=FOLDER)
 """
 
 from __future__ import annotations

@@ -269,8 +269,9 @@ class MuxEstimator(BaseEstimator):
 
     def _structure_params(self) -> dict[str, Any]:
         """Return all that decides what the module looks like, nested parameters by their path."""
-        params = {name: getattr(self, name) for name in self._structure_names}
         architecture = self._make_architecture()
+        settled = architecture.settle(self._setting()).params
+        params = {name: settled[name] for name in self._structure_names}
         nested = {f"architecture__{n}": value for n, value in architecture.structure().items()}
         return {**params, "architecture": architecture.name, **nested}
 

@@ -106,6 +106,9 @@ def _renew(given: Mapping[str, Any], estimator: str) -> dict[str, Any]:
         nested.pop("architecture__retrieval_weight", None)
     nested |= _warm_up(params) | _early_stopping(params)
     gone = {old for moved in _MOVED.values() for old in moved}
+    if kind != "tmux" and estimator != "MuxImageClassifier":
+        # They were at their defaults, which have changed.
+        nested |= {name: "auto" for name in ("multiplexer", "demultiplexer") if name in params}
     gone |= {"weight_decay", "warm_up_epochs", "n_iter_no_change", *_SIZES, *_DISTILLATION}
     if "transitions" in params:
         steps = params.pop("transitions")

@@ -11,7 +11,7 @@ from tests.box.test_training import teacher  # noqa: F401  (a fixture)
 
 TEXTS = ["a cat and a dog", "a dog", "rain and wind", "wind"] * 3
 LABELS = ["animal", "animal", "weather", "weather"] * 3
-NESTED = {"multiplexer": "nested", "demultiplexer": "nested", "max_length": 32}
+SHORT = {"max_length": 32}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_student_becomes_a_backbone(student, folder):
         operating_points=((1, 1), (3, 2), "words"),
         backbone=folder,
         max_epochs=1,
-        **NESTED,
+        **SHORT,
     ).fit(TEXTS, LABELS)
     assert clf.module_.warmed_up
     assert clf.warm_up_history_ is None
@@ -43,7 +43,7 @@ def test_a_student_becomes_a_backbone(student, folder):
 
 
 def test_its_weights_are_those_of_the_training(student, folder):
-    clf = MuxTextClassifier(2, patch_size=2, backbone=folder, max_epochs=0, **NESTED)
+    clf = MuxTextClassifier(2, patch_size=2, backbone=folder, max_epochs=0, **SHORT)
     weights = clf.fit(TEXTS, LABELS).module_.state_dict()
     for name, theirs in student.state_dict().items():
         if name.startswith("head.") or name not in weights:
@@ -53,7 +53,7 @@ def test_its_weights_are_those_of_the_training(student, folder):
 
 
 def test_a_tagger_takes_all_but_what_is_of_another_size(folder):
-    tagger = MuxTokenTagger(1, patch_size=2, backbone=folder, max_epochs=1, **NESTED)
+    tagger = MuxTokenTagger(1, patch_size=2, backbone=folder, max_epochs=1, **SHORT)
     words = [text.split() for text in TEXTS]
     tagger.fit(words, [["X"] * len(row) for row in words])
     assert tagger.module_.warmed_up

@@ -1,6 +1,7 @@
 """Patches and the words alone, as users of the estimators meet them."""
 
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -209,6 +210,50 @@ def test_a_pretrainer_hands_its_patches_on(kind):
     assert not other.fit(TEXTS, LABELS).module_.warmed_up
 
 
+@pytest.mark.parametrize(
+    ("given", "n_mux", "kinds"),
+    [
+        ({}, 2, ("hadamard", "index")),
+        ({}, 3, ("subspace", "rsa")),  # it has keys for two rows
+        ({"multiplexer": "hadamard"}, 2, ("hadamard", "index")),
+        ({"multiplexer": "binary"}, 2, ("binary", "rsa")),
+        ({"demultiplexer": "mlp"}, 2, ("subspace", "mlp")),
+        ({"multiplexer": "nested"}, 2, ("nested", "nested")),
+    ],
+)
+@pytest.mark.parametrize("as_folder", [True, False])
+def test_auto_takes_what_the_backbone_was_warmed_up_with(
+    hadamard, tmp_path, given, n_mux, kinds, as_folder
+):
+    hadamard.save(tmp_path / "backbone")
+    params = {"backbone": tmp_path / "backbone" if as_folder else hadamard, "max_length": 16}
+    clf = MuxTextClassifier(n_mux, max_epochs=0, warm_up=None, **params, **given)
+    module = clf.fit(TEXTS, LABELS).module_
+    named = type(module.multiplexer).__name__, type(module.demultiplexer).__name__
+    assert named == (f"{kinds[0].capitalize()}Multiplexer", f"{_DEMUX[kinds[1]]}Demultiplexer")
+    assert module.warmed_up == (kinds == ("hadamard", "index"))
+    clf.save(tmp_path / "model")
+    shutil.rmtree(tmp_path / "backbone")
+    loaded = MuxTextClassifier.load(tmp_path / "model")
+    np.testing.assert_allclose(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-6)
+
+
+_DEMUX = {"rsa": "RSA", "mlp": "MLP", "index": "Index", "nested": "Nested"}
+
+
+@pytest.fixture(scope="module")
+def hadamard():
+    return MuxTextPretrainer(
+        2,
+        multiplexer="hadamard",
+        demultiplexer="index",
+        objective="retrieval",
+        max_epochs=1,
+        max_length=16,
+        backbone=Scratch(hidden_size=16, num_attention_heads=2, vocab_size=300),
+    ).fit(TEXTS)
+
+
 def test_a_nested_row_alone_passes_as_the_encoder_reads_it(tiny_classifier):
     clf = tiny_classifier(
         n_mux=3, multiplexer="nested", demultiplexer="nested", max_epochs=1, warm_up=None
@@ -286,7 +331,7 @@ def test_displays_name_the_points(fitted):
             ValueError,
             "holds 'words'.*lexical_path=False",
         ),
-        ({"multiplexer": "nested"}, ValueError, "'nested' takes both"),
+        ({"multiplexer": "nested", "demultiplexer": "rsa"}, ValueError, "'nested' takes both"),
         (
             {
                 "architecture": MIMOFormer(grid=(2, 1)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.backbones import Scratch, is_ours, read_pretrained
+from muxlearn.backbones import Scratch
 from muxlearn.box import packaged_minilm
 from muxlearn.points import WORDS, Point, PointLike
 
@@ -117,17 +117,6 @@ def backbone(args: Namespace, given: str | Path) -> Any:
     return packaged_minilm() if given == "minilm" else given
 
 
-def _warmed_up_kinds(given: Any) -> dict[str, str]:
-    """Return the multiplexer and the demultiplexer that a folder of ours was warmed up with."""
-    if not isinstance(given, Path) or not is_ours(given):
-        return {}
-    pretrained = read_pretrained(given)
-    return {
-        "multiplexer": pretrained.multiplexer,
-        "demultiplexer": pretrained.demultiplexer,
-    }
-
-
 def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) -> Any:
     """Build an estimator, not fitted.
 
@@ -160,5 +149,4 @@ def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) ->
         "dtype": args.dtype,
         "verbose": args.verbose,
     }
-    given |= params
-    return estimator(**_warmed_up_kinds(given["backbone"]) | given)
+    return estimator(**given | params)
