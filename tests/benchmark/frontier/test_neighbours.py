@@ -146,7 +146,7 @@ def test_a_folder_of_a_narrow_network_mixes_as_it_was_warmed_up(make_job, bert, 
     job = make_job("texts", "--backbone", bert, "--plain", nested, "--max-length", 16)
     ((name, _, predict, _),) = candidates(job, "plain nested")
     assert name == "plain nested"
-    assert predict.__self__.multiplexer == "nested"
+    assert isinstance(predict.__self__.module_.multiplexer, NestedMultiplexer)
     assert predict.__self__.module_.warmed_up
 
 
