@@ -12,6 +12,7 @@ from muxlearn.benchmark.frontier._job import Job
 from muxlearn.benchmark.frontier._linear import ChosenPenalty, PairFeatures, StaticVectors
 from muxlearn.benchmark.frontier._plain import plain_units
 from muxlearn.benchmark.frontier._tags import window_features
+from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.pretraining import MuxTextPretrainer
 
 
