@@ -7,20 +7,16 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
 from sklearn.frozen import FrozenEstimator
 
 from muxlearn.benchmark._models import FitTime, fit
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._dominance import Place, frontier
 from muxlearn.benchmark.frontier._estimators import PLAIN, as_given, describe, kind_of
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
 from muxlearn.model_selection import CascadeClassifier
-from muxlearn.points import WORDS, Point, PointLike
+from muxlearn.points import WORDS, Point
 
 __all__ = ["alone_units", "cascade_units", "shared_units"]
-
-_MOST_STAGES = 4
 
 
 def shared_units(args: Namespace, task: Task) -> Iterator[Unit]:
@@ -59,36 +55,15 @@ def _shared(points: Sequence[Point], job: Job) -> Iterator[Candidate]:
 
 def _cascade(job: Job) -> Iterator[Candidate]:
     model, of_model = _shared_model(job)
-    # Stages and thresholds are chosen on rows that the model has not seen.
+    # The thresholds are learnt from rows that the model has not seen.
     cascade = CascadeClassifier(
         FrozenEstimator(model),
-        stages=_stages(model, job),
         max_drop=job.args.max_drop,
         random_state=job.seed,
     )
     cascade, taken = fit(cascade, job.task.valid.X, job.task.valid.y)
     both = FitTime(*(a + b for a, b in zip(of_model, taken, strict=True)))
     yield Candidate("cascade", "cascade", cascade.predict, both)
-
-
-def _stages(model: Any, job: Job) -> list[PointLike] | None:
-    """Return the operating points that no other one beats, the fastest first.
-
-    With many stages, few thresholds of each can be tried. None stands for all points, where one
-    beats all the others.
-    """
-    valid, points = job.task.valid, list(map(as_given, job.args.points))
-    model.measure_operating_points(valid.X, valid.y, n_mux=points, repeats=job.args.repeats)
-    measured = {
-        str(point): (point, Place(figures["score"], figures["rows_per_second"]))
-        for point, figures in model.measured_points_.items()
-    }
-    fastest_first = frontier({name: place for name, (_, place) in measured.items()})[::-1]
-    if len(fastest_first) < 2:
-        return None
-    n_stages = min(_MOST_STAGES, len(fastest_first))
-    chosen = np.linspace(0, len(fastest_first) - 1, n_stages).round().astype(int)
-    return [measured[fastest_first[number]][0] for number in chosen]
 
 
 def _alone(point: Point, job: Job) -> Iterator[Candidate]:

@@ -66,7 +66,7 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
     axes : matplotlib.axes.Axes
     """
     axes.set_xscale("log")
-    for kind, (label, marker, colour) in _STYLES.items():
+    for kind, (_, marker, colour) in _STYLES.items():
         for row in (row for row in rows if row["kind"] == kind):
             score = row["score"]
             axes.errorbar(
@@ -79,9 +79,7 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
                 markerfacecolor="white" if row["beaten_by"] else colour,
                 elinewidth=0.8,
                 linestyle="none",
-                label=label,
             )
-            label = "_"  # one entry of the legend for a kind
     places = {row["model"]: Place(row["score"], row["rows_per_s"]) for row in rows}
     line = [places[name] for name in frontier(places)]
     axes.plot(
@@ -94,8 +92,28 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
     )
     axes.margins(x=0.15, y=0.15)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize="small", loc="lower left")
+    _explain(axes, {row["kind"] for row in rows})
     _label(rows, axes)
+
+
+def _explain(axes: Axes, kinds: set[str]) -> None:
+    """Explain the marks below the axes, where no point may stand."""
+    from matplotlib.lines import Line2D
+
+    marks = [
+        Line2D([], [], linestyle="none", marker=marker, color=colour, label=label)
+        for kind, (label, marker, colour) in _STYLES.items()
+        if kind in kinds
+    ]
+    marks.append(Line2D([], [], color="black", lw=1, label="frontier; hollow: beaten"))
+    axes.legend(
+        handles=marks,
+        frameon=False,
+        fontsize="small",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.1),
+        ncols=4,
+    )
 
 
 def _label(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
@@ -105,9 +123,6 @@ def _label(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
     figure.draw_without_rendering()  # where everything stands is only known then
     scale = figure.dpi / 72
     taken = _drawn(rows, axes, scale)
-    legend = axes.get_legend()
-    if legend is not None:
-        taken.append(legend.get_window_extent())
     order = sorted(range(len(rows)), key=lambda i: rows[i]["beaten_by"] is not None)
     for i in order:
         note = axes.annotate(
