@@ -10,20 +10,29 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import sklearn
 import torch
-from numpy.typing import NDArray
 
-from muxlearn._params import Instance, Integer, Number
 from muxlearn._version import __version__
 from muxlearn.architectures import flatten, unflatten
 from muxlearn.backbones import SCRATCH
+from muxlearn.estimators._card_scores import (
+    HUB_METRICS,
+    SPEEDS,
+    Figures,
+    Scores,
+    arguments_of,
+    check_scores,
+    checked,
+    measured_figures,
+    share_of,
+)
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
+from muxlearn.points import as_points, name_of
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -31,19 +40,6 @@ if TYPE_CHECKING:
 
 __all__ = ["CARD", "Scores", "is_generated", "model_card"]
 
-
-@runtime_checkable
-class _Tradeoff(Protocol):
-    """The measurements of a `muxlearn.inspection.TradeoffDisplay`."""
-
-    n_mux: NDArray[np.int64]
-    scores: NDArray[np.float64]
-    rows_per_second: NDArray[np.float64]
-    score_name: str
-
-
-#: What is given as scores: by `n_mux` and name, or as a display has them.
-Scores = Mapping[int, Mapping[str, float]] | _Tradeoff
 
 #: The name of the file that holds a card.
 CARD = "README.md"
@@ -115,27 +111,6 @@ _SEQUENCES = _Kind(
     "Of a sequence the first {max_length} integers are read.",
 )
 
-# The names that the hub's pages of metrics have, https://hf.co/metrics, for names of scores.
-_HUB_METRICS = {
-    "accuracy": "accuracy",
-    "f1": "f1",
-    "f1_macro": "f1",
-    "f1_micro": "f1",
-    "f1_weighted": "f1",
-    "precision": "precision",
-    "recall": "recall",
-    "roc_auc": "roc_auc",
-    "matthews_corrcoef": "matthews_correlation",
-    "entity_f1": "f1",
-    "entity_precision": "precision",
-    "entity_recall": "recall",
-    "token_accuracy": "accuracy",
-    # As a display calls a tagger's own score.
-    "F1 of entities": "f1",
-    "accuracy of tokens": "accuracy",
-}
-_SPEEDS = ("rows_per_second", "rows_per_s")
-
 
 def model_card(
     estimator: Any,
@@ -154,8 +129,9 @@ def model_card(
     name : str
         What it is loaded by: the name of a repository on the hub, or of a folder.
     scores : mapping or muxlearn.inspection.TradeoffDisplay, default=None
-        By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``. None
-        shows the estimator's `measured_points_`, if it has any.
+        By `n_mux` and name, such as ``{10: {"accuracy": 0.91, "rows_per_second": 4100}}``; pairs
+        ``(n_mux, patch_size)`` and "words" name points as well. None shows the
+        estimator's `measured_points_`, if it has any.
     dataset : str, default=None
         What `scores` were measured on, best by its name on the hub.
     metadata : mapping of str to object, default=None
@@ -174,13 +150,13 @@ def model_card(
     """
     from huggingface_hub import ModelCard, ModelCardData
 
-    checked = _check_scores(scores, estimator.module_.n_mux)
+    figures = check_scores(scores, estimator.predictor_.resolve_point())
     # Those of a validation split are not for the hub's index, which compares models on test data.
-    shown = _operating_points(estimator) if scores is None else checked
-    given = dict(_checked("metadata", metadata, Mapping, "a mapping") or {})
-    _checked("dataset", dataset, str, "the name of a dataset")
+    shown = measured_figures(estimator) if scores is None else figures
+    given = dict(checked("metadata", metadata, Mapping, "a mapping") or {})
+    checked("dataset", dataset, str, "the name of a dataset")
     kind = _kind(estimator)
-    results = _eval_results(checked, dataset, kind.pipeline_tag)
+    results = _eval_results(figures, dataset, kind.pipeline_tag)
     data = ModelCardData(
         **{
             "library_name": "muxlearn",
@@ -223,43 +199,6 @@ def is_generated(file: Path) -> bool:
 # What is given
 
 
-def _checked(name: str, value: Any, kind: type, description: str) -> Any:
-    constraint = Instance((kind,), description)
-    if value is not None and not constraint.accepts(value):
-        raise constraint.complain(name, value)
-    return value
-
-
-def _check_scores(scores: Scores | None, capacity: int) -> dict[int, dict[str, float]]:
-    """Return scores as plain numbers, by falling `n_mux`."""
-    form = "a mapping of `n_mux` to scores by name, such as {10: {'accuracy': 0.91}}"
-    if isinstance(scores, _Tradeoff):
-        figures = zip(scores.n_mux, scores.scores, scores.rows_per_second, strict=True)
-        scores = {n: {scores.score_name: score, _SPEEDS[0]: speed} for n, score, speed in figures}
-    points, number = Integer(1, capacity), Number()
-    checked: dict[int, dict[str, float]] = {}
-    for n_mux, row in (_checked("scores", scores, Mapping, form) or {}).items():
-        if not points.accepts(n_mux):
-            error = points.complain("n_mux", n_mux)
-            raise type(error)(f"`scores` is {form}: {error}")
-        if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
-            raise TypeError(f"`scores` must be {form}, got {row!r} for {n_mux}")
-        for column, value in row.items():
-            if not number.accepts(value):
-                raise number.complain(f"scores[{n_mux}][{column!r}]", value)
-        checked[int(n_mux)] = {column: float(value) for column, value in row.items()}
-    return dict(sorted(checked.items(), reverse=True))
-
-
-def _operating_points(estimator: Any) -> dict[int, dict[str, float]]:
-    """Return what the estimator has measured itself, by falling `n_mux`."""
-    measured = sorted((estimator._measured or {}).items(), reverse=True)
-    name = estimator.predictor_.task.score_name
-    return {
-        n_mux: {name: row["score"], _SPEEDS[0]: row["rows_per_second"]} for n_mux, row in measured
-    }
-
-
 def _listed(tags: Any) -> list[str]:
     return [tags] if isinstance(tags, str) else list(tags or [])
 
@@ -292,14 +231,12 @@ def _is_local(name: str) -> bool:
     return name.startswith((".", "~")) or os.path.isabs(name) or Path(name).is_dir()
 
 
-def _hub_metrics(scores: dict[int, dict[str, float]]) -> list[str]:
-    columns = [_HUB_METRICS.get(column) for row in scores.values() for column in row]
+def _hub_metrics(scores: Figures) -> list[str]:
+    columns = [HUB_METRICS.get(column) for row in scores.values() for column in row]
     return list(dict.fromkeys(metric for metric in columns if metric is not None))
 
 
-def _eval_results(
-    scores: dict[int, dict[str, float]], dataset: str | None, task: str
-) -> list[EvalResult]:
+def _eval_results(scores: Figures, dataset: str | None, task: str) -> list[EvalResult]:
     """Return what the hub's index of models takes; a score without a dataset is none."""
     from huggingface_hub import EvalResult
 
@@ -310,14 +247,14 @@ def _eval_results(
             task_type=task,
             dataset_type=dataset,
             dataset_name=dataset,
-            metric_type=_HUB_METRICS[column],
+            metric_type=HUB_METRICS[column],
             metric_value=value,
-            metric_name=f"{column} at n_mux={n_mux}",
-            metric_args={"n_mux": n_mux},
+            metric_name=f"{column} at n_mux={point}",
+            metric_args=arguments_of(point),
         )
-        for n_mux, row in scores.items()
+        for point, row in scores.items()
         for column, value in row.items()
-        if column in _HUB_METRICS
+        if column in HUB_METRICS
     ]
 
 
@@ -336,7 +273,7 @@ def _model(estimator: Any, kind: _Kind) -> list[str]:
         network += f" around {_code(_public(structure['backbone']))}"
     if module.kept_elsewhere:
         network += ", which is frozen and not among these files"
-    trained = estimator.operating_points or (capacity,)
+    trained = as_points(estimator.operating_points or [estimator.predictor_.resolve_point()])
     n_weights = sum(
         weights.numel()
         for name, weights in module.named_parameters()
@@ -353,7 +290,7 @@ def _model(estimator: Any, kind: _Kind) -> list[str]:
                 f"- Estimator: `{type(estimator).__name__}` of muxlearn",
                 f"- Network: {network}; {n_weights:,} weights",
                 f"- `n_mux`, {kind.rows} in one pass: 1 to {capacity}; trained at "
-                + ", ".join(map(str, sorted(trained))),
+                + ", ".join(name_of(point) for point in sorted(trained, key=share_of)),
                 *([f"- Labels: {_labels(estimator)}"] if hasattr(estimator, "classes_") else []),
             ]
         ),
@@ -376,20 +313,23 @@ def _measured_on(dataset: str | None, *, own: bool) -> str:
     return "" if dataset is None else f", measured on {_code(dataset)}"
 
 
-def _table(scores: dict[int, dict[str, float]], where: str) -> list[str]:
+def _table(scores: Figures, where: str) -> list[str]:
     if not scores:
         return []
     columns = list(dict.fromkeys(column for row in scores.values() for column in row))
-    heads = ["`n_mux`", *(_cell("rows/s" if column in _SPEEDS else column) for column in columns)]
+    by_rows = all(point.patch_size == 1 for point in scores)
+    first = "`n_mux`" if by_rows else "`n_mux` x `patch_size`"
+    by = "rows in one pass" if by_rows else "rows, and of tokens of a row, in one position"
+    heads = [first, *(_cell("rows/s" if column in SPEEDS else column) for column in columns)]
     rows = [
-        [str(n_mux), *(_figure(row[column]) if column in row else "" for column in columns)]
-        for n_mux, row in scores.items()
+        [str(point), *(_figure(row[column]) if column in row else "" for column in columns)]
+        for point, row in scores.items()
     ]
     lines = [heads, ["---:"] * len(heads), *rows]
-    machine = " Speed depends on the machine." if set(columns) & set(_SPEEDS) else ""
+    machine = " Speed depends on the machine." if set(columns) & set(SPEEDS) else ""
     return [
         "## Scores",
-        f"By the number of rows in one pass{where}.{machine}",
+        f"By the number of {by}{where}.{machine}",
         "\n".join(f"| {' | '.join(line)} |" for line in lines),
     ]
 

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.architectures import TMUX, MIMOFormer
 from muxlearn.backbones import Scratch
+from muxlearn.estimators._model_card import model_card
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.inspection import InterferenceDisplay, TradeoffDisplay
 from muxlearn.metrics import retrieval_score
@@ -303,6 +304,24 @@ def test_displays_name_the_points(fitted):
         name for name, row in zip(changed.n_mux, changed.changed, strict=True) if row.max() == 0
     ]
     assert {"words", "1", "1x3"} <= set(apart)
+
+
+def test_a_card_names_all_kinds_of_points(fitted):
+    measured = str(model_card(fitted, "user/model"))
+    assert "trained at 1, 2, 1x3, 2x3, words" in measured
+    rows = [line.split(" | ")[0] for line in measured.splitlines() if line.startswith("| ")]
+    assert rows == ["| `n_mux` x `patch_size`", "| ---:", "| words", "| 2x3", "| 1x3", "| 2", "| 1"]
+
+    given = {(2, 3): {"accuracy": 0.9}, "words": {"accuracy": 0.8}}
+    card = model_card(fitted, "user/model", scores=given, dataset="user/data")
+    assert [result.metric_args for result in card.data.eval_results] == [
+        {"n_mux": "words"},
+        {"n_mux": 2, "patch_size": 3},
+    ]
+    display = TradeoffDisplay(["words", (2, 3)], [0.8, 0.9], [9.0, 5.0], score_name="accuracy")
+    assert "| 2x3 | 0.9" in str(model_card(fitted, "user/model", scores=display))
+    with pytest.raises(ValueError, match="`n_mux`"):
+        model_card(fitted, "user/model", scores={(3, 3): {"accuracy": 0.9}})
 
 
 # Bad input
