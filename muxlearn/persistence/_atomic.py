@@ -13,6 +13,7 @@ would move the user's own files in them, the working directory, or a mounted vol
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -164,10 +165,11 @@ def _commit(staged: Path, folder: Path) -> None:
     while True:
         try:
             staged.rename(committed)
-        except OSError:
-            if not committed.is_dir():
+        except OSError as error:
+            # Where there are no locks, another process is at it, and may be done by now.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-            _move_committed(folder)  # where there are no locks: another process is at it
+            _move_committed(folder)
         else:
             return _sync(folder)
 
