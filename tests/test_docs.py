@@ -82,7 +82,7 @@ def test_no_entry_is_written_twice():
     assert {entry: found for entry, found in places.items() if len(found) > 1} == {}
 
 
-@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=str)
+@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=lambda owner: owner.__qualname__)
 def test_no_placeholder_is_left(owner):
     for docstring in read_docstrings(owner):
         assert PLACEHOLDER.findall(docstring) == []
