@@ -82,7 +82,9 @@ def test_no_entry_is_written_twice():
     assert {entry: found for entry, found in places.items() if len(found) > 1} == {}
 
 
-@pytest.mark.parametrize("owner", [*ESTIMATORS, *OTHERS], ids=lambda owner: owner.__qualname__)
+@pytest.mark.parametrize(
+    "owner", [*ESTIMATORS, *OTHERS], ids=lambda owner: getattr(owner, "__qualname__", str(owner))
+)
 def test_no_placeholder_is_left(owner):
     for docstring in read_docstrings(owner):
         assert PLACEHOLDER.findall(docstring) == []

@@ -16,16 +16,16 @@ import torch
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
-from muxlearn.points import Point, point_from_name
+from muxlearn.points import Point, as_points, point_from_name
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--n-mux",
-        type=point_from_name,
+        type=_read_point,
         nargs="+",
-        default=[Point(n_mux) for n_mux in (2, 5, 10, 20, 40)],
+        default=[2, 5, 10, 20, 40],
         help="operating points, such as 2, 1x5 or 2x5",
     )
     parser.add_argument("--multiplexer", default="subspace")
@@ -51,15 +51,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
 
 
+def _read_point(text: str) -> int | Point:
+    return point_from_name(text) if "x" in text else int(text)
+
+
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     lengths = tuple(args.tokens or (args.length, args.length))
-    texts = synthetic_texts(
-        max(2000, args.min_rows, 8 * max(point.n_mux for point in args.n_mux)), lengths
-    )
+    points = [Point(), *as_points(args.n_mux)]
+    most = max(point.n_mux for point in points)
+    texts = synthetic_texts(max(2000, args.min_rows, 8 * most), lengths)
     prepare = _predict_run if args.from_strings or args.tokens else _forward_run
     runs, n_rows = {}, {}
-    points = [Point(), *args.n_mux]
     for point in points:
         classifier = build(args, point, texts)
         for batch_size in args.batch_size:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import ParameterObject, check_parameters
 from muxlearn._version import __version__
 from muxlearn.architectures import flatten, unflatten
+from muxlearn.backbones import Scratch
 from muxlearn.persistence import (
     decode_params,
     encode_params,
@@ -31,6 +33,7 @@ from muxlearn.prediction import (
     restore_module,
     restore_predictor,
 )
+from muxlearn.rows import TOKENIZERS
 
 __all__ = ["load", "save", "saved_config", "write_estimator"]
 
@@ -169,7 +172,7 @@ def _restore(
         check_parameters(params, cls._constraints)
         for value in params.values():
             if isinstance(value, ParameterObject):
-                value.check_parameters()
+                _without_description(value).check_parameters()
     estimator._settle_device()
     # A folder of an earlier version lacks parameters that have come since.
     structure = {**as_built._structure_params(), **structure}
@@ -190,6 +193,14 @@ def _restore(
     estimator._measured = _read_points(config.get("measured_points"))
     estimator._complete_loaded()
     return estimator
+
+
+def _without_description(value: Any) -> Any:
+    """Return an object without what a folder says of a tokenizer that is in a file of its own."""
+    if isinstance(value, Scratch) and value.tokenizer not in (None, *TOKENIZERS):
+        value = copy.copy(value)
+        value.tokenizer = None
+    return value
 
 
 def _named_points(measured: Measured | None) -> dict[str, dict[str, float]] | None:

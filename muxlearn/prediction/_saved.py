@@ -14,9 +14,12 @@ from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Runner
 from muxlearn.prediction._schema import check_entries
 from muxlearn.rows import load_reader
-from muxlearn.tasks import TASKS
+from muxlearn.tasks import TASKS, ClassesTask, TagsTask
 
 __all__ = ["complete_config", "predictor_config", "restore_predictor"]
+
+#: The tasks whose answers are labels.
+_LABELLED = (ClassesTask.name, TagsTask.name)
 
 
 def predictor_config(predictor: Predictor) -> dict[str, Any]:
@@ -109,7 +112,7 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
         if config["estimator"] != "MuxImageClassifier":
             raise ValueError("`reader` lacks kind")
         config["reader"] = {"kind": "images", **reader}
-    if config.get("labels") is None and config["task"].get("name") != "vectors":
+    if config.get("labels") is None and config["task"].get("name") in _LABELLED:
         raise ValueError("`labels` is missing")
     check_entries(config)
     return config

@@ -30,9 +30,7 @@ _ENTRIES: dict[str, Constraint] = {
     "structure.dropout": Number(0, 1, open_high=True),
     "structure.architecture": _TEXT,
     "reader": _OBJECT,
-    "reader.kind": Choice(*READERS),
     "task": _OBJECT,
-    "task.name": Choice(*TASKS),
     "labels": OneOf(None, _OBJECT),
     "labels.dtype": _TEXT,
     "labels.values": Instance((list,), "a list"),
@@ -102,6 +100,9 @@ def check_entries(config: Mapping[str, Any]) -> None:
             raise ValueError(f"`{part}` lacks {', '.join(lost or names)}")
     for part, known, key in (("reader", READERS, "kind"), ("task", TASKS, "name")):
         entries = config.get(part, {})
+        # Readers and tasks of one's own are registered later than this is read.
+        if key in entries and not Choice(*known).accepts(entries[key]):
+            raise Choice(*known).complain(f"{part}.{key}", entries[key])
         constraints = known[entries[key]].constraints if key in entries else {}
         for name, constraint in constraints.items():
             if name in entries and not constraint.accepts(entries[name]):

@@ -378,7 +378,7 @@ def test_a_search_over_architectures_needs_no_other_parameter(tiny):
             "holds 3, but rows fill a part that divides the grid (2, 2)",
         ),
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='mimoformer'"),
-        ({"demultiplexer": "index"}, "leave it at 'rsa', or take architecture='tmux'"),
+        ({"demultiplexer": "index"}, "leave it at 'auto', or take architecture='tmux'"),
         ({"backbone": "some/model"}, "`backbone` is 'some/model', but architecture='mimoformer'"),
         ({"warm_up": "grid"}, "`warm_up` must be None or 'auto' or a whole number of at least 0"),
     ],

@@ -369,7 +369,7 @@ def test_the_real_minilm_is_small_on_disk(tiny, tmp_path):
             "`infonce_weight` must be a number of at least 0",
         ),
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='revmux'"),
-        ({"demultiplexer": "index"}, "leave it at 'rsa', or take architecture='tmux'"),
+        ({"demultiplexer": "index"}, "leave it at 'auto', or take architecture='tmux'"),
         ({"warm_up": 3}, "`warm_up` is 3, but architecture='revmux' has none; leave it out"),
         ({"max_length": 41}, "`max_length` 41 takes 41 positions, but `backbone`"),
     ],

@@ -346,7 +346,7 @@ def test_a_choice_that_disagrees_with_the_weights_is_refused(folder_of, name, va
         start(MuxTextClassifier, folder_of("words"), **{name: value})
 
 
-@pytest.mark.parametrize("multiplexer", ["contextual", "subspace"])
+@pytest.mark.parametrize("multiplexer", ["contextual", "auto"])
 def test_a_choice_may_agree_or_be_left_out(folder_of, multiplexer):
     clf = start(MuxTextClassifier, folder_of("words-contextual"), multiplexer=multiplexer)
     assert clf.multiplexer == multiplexer
