@@ -376,6 +376,32 @@ ENTRIES = {
             Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
             the scheme.
         """,
+    # Files of labelled rows
+    "labelled.path": """
+        path : str or path
+            A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.
+        """,
+    "labelled.target": """
+        target : {"label", "number"}, default="label"
+            Whether targets are labels, kept as text, or numbers.
+        """,
+    "labelled.return_X_y": """
+        return_X_y : bool, default=False
+            Whether to return ``(data, target)`` instead of a Bunch.
+        """,
+    "labelled.targets": """
+        target : ndarray of str or float64, shape (n_samples,)
+            The labels, or the numbers.
+        target_names : list of str
+            The different labels, sorted; empty for numbers. Not in the tuple.
+        """,
+    "labelled.raises": """
+        FileNotFoundError
+            There is no such file.
+        TypeError, ValueError
+            A parameter is not allowed, the file has no rows, or a line is not of that form; the
+            message gives its number.
+        """,
 }
 
 _PLACEHOLDER = re.compile(r"^([ ]*)\{([\w.]+)\}$", re.MULTILINE)

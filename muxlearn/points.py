@@ -18,9 +18,8 @@ __all__ = [
     "PointLike",
     "as_point",
     "as_points",
-    "name_of",
     "point_from_name",
-    "repr_of",
+    "speed_rank",
 ]
 
 
@@ -45,7 +44,14 @@ class Point(NamedTuple):
         return self.n_mux * self.patch_size
 
     def __str__(self) -> str:
-        return str(name_of(self))
+        """Return the name in tables, files and errors: "5", "2x5" or "words"."""
+        if self == WORDS:
+            return _WORDS_NAME
+        return str(self.n_mux) if self.patch_size == 1 else f"{self.n_mux}x{self.patch_size}"
+
+    def __repr__(self) -> str:
+        """Return what a user writes: a pair, or "words"."""
+        return repr(_WORDS_NAME if self == WORDS else tuple(self))
 
 
 #: The words alone.
@@ -83,8 +89,10 @@ def as_point(value: Any, patch_size: int = 1) -> Point | None:
     return None
 
 
-def name_of(point: Point) -> str:
-    """Return the name of a point in tables, files and errors: "5", "2x5" or "words".
+def speed_rank(point: Point) -> tuple[bool, int, int]:
+    """Sort points as they get faster: by what shares a position, the words alone last.
+
+    Of two with the same factor, that of fewer rows has shorter sequences.
 
     Parameters
     ----------
@@ -92,33 +100,13 @@ def name_of(point: Point) -> str:
 
     Returns
     -------
-    str
+    tuple
     """
-    if point == WORDS:
-        return _WORDS_NAME
-    if point.patch_size == 1:
-        return str(point.n_mux)
-    return f"{point.n_mux}x{point.patch_size}"
-
-
-def repr_of(point: Point) -> str:
-    """Return what a user writes for a point: ``5``, ``(2, 5)`` or ``'words'``.
-
-    Parameters
-    ----------
-    point : Point
-
-    Returns
-    -------
-    str
-    """
-    if point == WORDS:
-        return repr(_WORDS_NAME)
-    return repr(point.n_mux if point.patch_size == 1 else tuple(point))
+    return point == WORDS, point.factor, -point.n_mux
 
 
 def point_from_name(name: str) -> Point:
-    """Return the point that `name_of` has named so.
+    """Return the point that `str` has named so.
 
     Parameters
     ----------
@@ -131,6 +119,20 @@ def point_from_name(name: str) -> Point:
     if name == _WORDS_NAME:
         return WORDS
     return Point(*map(int, name.split("x")))
+
+
+def as_points(values: Iterable[Any]) -> tuple[Point, ...]:
+    """Return checked points; a number of rows N stands for ``(N, 1)``.
+
+    Parameters
+    ----------
+    values : iterable of int, pair of int or "words"
+
+    Returns
+    -------
+    tuple of Point
+    """
+    return tuple(point for value in values if (point := as_point(value)) is not None)
 
 
 @dataclass(frozen=True)
@@ -152,17 +154,3 @@ class OperatingPoints:
             "a tuple of different operating points, each a number of rows, a pair (n_mux, "
             "patch_size), or 'words', such as (1, 2, 5) or ((1, 1), (1, 5), 'words')"
         )
-
-
-def as_points(values: Iterable[Any]) -> tuple[Point, ...]:
-    """Return checked points; a number of rows N stands for ``(N, 1)``.
-
-    Parameters
-    ----------
-    values : iterable of int, pair of int or "words"
-
-    Returns
-    -------
-    tuple of Point
-    """
-    return tuple(point for value in values if (point := as_point(value)) is not None)

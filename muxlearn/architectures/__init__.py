@@ -21,7 +21,6 @@ from muxlearn.architectures._registry import (
     make_text_architecture,
 )
 from muxlearn.architectures._revmux import RevMUX
-from muxlearn.architectures._tmux import NESTED as NESTED
 from muxlearn.architectures._tmux import OWN_SIZE as OWN_SIZE
 from muxlearn.architectures._tmux import TMUX
 from muxlearn.architectures._trunk import Trunk

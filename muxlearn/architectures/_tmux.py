@@ -42,6 +42,7 @@ from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     MULTIPLEXERS,
+    NESTED,
     ContextualMultiplexer,
     IdentityMultiplexer,
     Multiplexer,
@@ -54,11 +55,7 @@ from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
 from muxlearn.rows import IntegerReader
 from muxlearn.training.objectives import Objective
 
-__all__ = ["NESTED", "OWN_SIZE", "TMUX"]
-
-#: The name of the multiplexer and the demultiplexer in which a row alone passes unchanged. One
-#: without the other reads what is not there, so that they are in no registry.
-NESTED = "nested"
+__all__ = ["OWN_SIZE", "TMUX"]
 
 #: What "auto" stands for where an encoder comes without any.
 _KINDS = "subspace", "rsa"

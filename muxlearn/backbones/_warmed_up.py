@@ -13,6 +13,7 @@ from torch import Tensor
 from muxlearn.backbones._base import Corpus, Start, cutting
 from muxlearn.backbones._transformers import encoder_from_config
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.nn.multiplex import NESTED
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
     TOKENIZER,
@@ -109,7 +110,7 @@ class Pretrained:
         """
         if (multiplexer, demultiplexer) != (self.multiplexer, self.demultiplexer):
             return False
-        if multiplexer == "nested":
+        if multiplexer == NESTED:
             return n_mux <= self.n_mux
         return n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks
 
@@ -178,7 +179,7 @@ class Pretrained:
         for name, tensor in self.tensors.items():
             if not name.startswith(parts) or name not in known:
                 continue
-            if name in _KEYS_OF_ROWS and self.multiplexer == "nested":
+            if name in _KEYS_OF_ROWS and self.multiplexer == NESTED:
                 tensor = tensor[: len(known[name])]  # n rows take the first n keys
             # A tagger reads patches by vectors of another size, which are new.
             if tensor.shape == known[name].shape:

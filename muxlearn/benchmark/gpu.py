@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -42,8 +43,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--points",
         nargs="+",
-        default=["1,1", "1,2", "1,5", "1,10", "2,1", "5,1", "10,1", "2,5"],
-        help="operating points, n_mux,patch_size",
+        type=parse_point,
+        default=[parse_point(p) for p in ("1", "1,2", "1,5", "1,10", "2", "5", "10", "2,5")],
+        help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
     parser.add_argument("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))
     parser.add_argument("--length", type=int, default=64, help="tokens of a text")
@@ -123,7 +125,7 @@ def _best(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _text(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
-    points = [Point(*map(int, point.split(","))) for point in args.points]
+    points = args.points
     dtype = getattr(torch, args.dtype)
     for name in args.sizes:
         model = _mux_encoder(name, points, args.length).to(device, dtype)

@@ -12,7 +12,7 @@ import torch
 
 from muxlearn.benchmark import speed
 from muxlearn.benchmark._report import report, synthetic_texts
-from muxlearn.points import Point
+from muxlearn.points import Point, as_points
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,10 +26,10 @@ def main(args: Namespace) -> int:
     spawn = multiprocessing.get_context("spawn")
     options = {name: value for name, value in vars(args).items() if name not in ("main", "json")}
     rows: list[dict[str, Any]] = []
-    for n_mux in [1, *args.n_mux]:
+    for point in as_points([1, *args.n_mux]):
         with spawn.Pool(1) as pool:
-            loaded, peak = pool.apply(measure, (options, n_mux))
-        rows.append({"n_mux": n_mux, "loaded_MiB": loaded, "peak_MiB": peak})
+            loaded, peak = pool.apply(measure, (options, point))
+        rows.append({"n_mux": speed.shown(point), "loaded_MiB": loaded, "peak_MiB": peak})
     for row in rows:
         row["peak_ratio"] = row["peak_MiB"] / rows[0]["peak_MiB"]
         row["added_MiB"] = row["peak_MiB"] - row["loaded_MiB"]
@@ -44,21 +44,21 @@ def main(args: Namespace) -> int:
     return 0
 
 
-def measure(options: dict[str, Any], n_mux: int) -> tuple[float, float]:
+def measure(options: dict[str, Any], point: Point) -> tuple[float, float]:
     """Return MiB held by a loaded model, and at the peak of predicting one batch.
 
     The memory is that of the GPU where there is one, else of the process.
     """
     args = Namespace(**options)
     texts = synthetic_texts(200, (args.length, args.length))
-    module = speed.build(args, Point(n_mux), texts).module_
+    module = speed.build(args, point, texts).module_
     model = module.for_inference(getattr(torch, args.dtype))
-    n_rows = args.batch_size[0] * n_mux
+    n_rows = args.batch_size[0] * point.n_mux
     device = next(module.parameters()).device
     ids = torch.randint(3, model_vocab(model), (n_rows, args.length), device=device)
     mask = torch.ones_like(ids, dtype=torch.bool)
     with torch.inference_mode():
-        model(ids[:n_mux], mask[:n_mux])  # what is set up once
+        model(ids[: point.n_mux], mask[: point.n_mux])  # what is set up once
         loaded = _reset_peak()
         for _ in range(3):
             model(ids, mask)

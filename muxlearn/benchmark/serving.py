@@ -20,7 +20,7 @@ import numpy as np
 from muxlearn.benchmark import speed
 from muxlearn.benchmark._load import ask, serving
 from muxlearn.benchmark._report import report, synthetic_texts
-from muxlearn.points import Point
+from muxlearn.points import as_points
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -41,16 +41,14 @@ def main(args: Namespace) -> int:
     bodies = [{"text": text, "tenant": tenant} for text, tenant in zip(texts, tenants, strict=True)]
     options = ["--batch-timeout", str(args.batch_timeout)]
     options += ["--max-batch-size", str(args.max_batch_size)]
-    rounds: dict[tuple[int, int], list[dict[str, float]]] = {}
+    rounds: dict[tuple[int, int | str], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ports = {}
-        for n_mux in [1, *args.n_mux]:
-            model = Path(folder, str(n_mux))
-            speed.build(args, Point(n_mux), texts).set_params(batch_size=args.batch_size[0]).save(
-                model
-            )
-            log = Path(folder, f"{n_mux}.log")
-            ports[n_mux] = stack.enter_context(serving([str(model), *options], log))
+        for point in as_points([1, *args.n_mux]):
+            model = Path(folder, str(point))
+            speed.build(args, point, texts).set_params(batch_size=args.batch_size[0]).save(model)
+            log = Path(folder, f"{point}.log")
+            ports[speed.shown(point)] = stack.enter_context(serving([str(model), *options], log))
         for clients in args.clients:
             for port in ports.values():
                 ask(port, bodies[: 2 * clients], clients)
@@ -82,7 +80,7 @@ def _measure(
     return measured
 
 
-def _rows(rounds: dict[tuple[int, int], list[dict[str, float]]]) -> list[dict[str, Any]]:
+def _rows(rounds: dict[tuple[int, int | str], list[dict[str, float]]]) -> list[dict[str, Any]]:
     rows = []
     for (clients, n_mux), measured in rounds.items():
         twin = rounds[clients, 1]

@@ -15,18 +15,19 @@ import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
+from muxlearn.benchmark._arguments import rows_or_point
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
-from muxlearn.points import Point, as_points, point_from_name
+from muxlearn.points import Point, as_points
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "--n-mux",
-        type=_read_point,
+        type=rows_or_point,
         nargs="+",
         default=[2, 5, 10, 20, 40],
-        help="operating points, such as 2, 1x5 or 2x5",
+        help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--demultiplexer", default="rsa")
@@ -49,10 +50,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--from-strings", action="store_true", help="time predict from strings to labels"
     )
-
-
-def _read_point(text: str) -> int | Point:
-    return point_from_name(text) if "x" in text else int(text)
 
 
 def main(args: Namespace) -> int:
@@ -80,7 +77,7 @@ def main(args: Namespace) -> int:
         ratios = [t / o for t, o in zip(twin, per_row[name], strict=True)]
         rows.append(
             {
-                "n_mux": point.n_mux if point.patch_size == 1 else str(point),
+                "n_mux": shown(point),
                 "batch_size": name[1],
                 "rows_per_s": 1 / sorted(per_row[name])[len(twin) // 2],
                 "speed_up": median_ratio(twin, per_row[name]),
@@ -96,6 +93,11 @@ def main(args: Namespace) -> int:
     )
     report(title, rows, args)
     return 0
+
+
+def shown(point: Point) -> int | str:
+    """Return what the tables call a point: rows alone by their number."""
+    return point.n_mux if point.patch_size == 1 else str(point)
 
 
 def build(args: Namespace, point: Point, texts: list[str]) -> MuxTextClassifier | MuxTokenTagger:

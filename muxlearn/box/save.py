@@ -20,11 +20,9 @@ from muxlearn.box._files import packaged_minilm
 from muxlearn.box._training import read_parts
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.multiplex import NESTED
 from muxlearn.persistence import TOKENIZER, encode_params, write_folder
 from muxlearn.points import WORDS, Point
-
-#: What `MuxTextPretrainer` calls the student's multiplexer and demultiplexer.
-_NESTED = "nested"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -51,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
         parser.error(f"{args.parts} holds no encoder.safetensors.00; `train` writes it")
     tokenizer = args.tokenizer or Path(packaged_minilm(), "tokenizer.json")
     save_student(read_parts(args.parts), tokenizer.read_text(encoding="utf-8"), args.folder)
-    print(f"{args.folder}: a backbone, {_NESTED} in rows and tokens")
+    print(f"{args.folder}: a backbone, {NESTED} in rows and tokens")
     return 0
 
 
@@ -70,7 +68,7 @@ def save_student(student: MuxSequenceEmbedder, tokenizer: str, folder: str | os.
     assert isinstance(encoder, CompactEncoder)
     max_length = encoder.position_embedding.num_embeddings
     sizes = {"n_mux": student.n_mux, "patch_size": 1, "max_length": max_length, "dropout": 0.1}
-    kinds = {"multiplexer": _NESTED, "demultiplexer": _NESTED, "backbone": "scratch"}
+    kinds = {"multiplexer": NESTED, "demultiplexer": NESTED, "backbone": "scratch"}
     structure: dict[str, Any] = {**sizes, **kinds, "architecture": "tmux"}
     points = (*(Point(1, size) for size in student.patch_sizes), WORDS)
     params = {

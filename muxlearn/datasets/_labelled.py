@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import Bunch
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Boolean, Choice, Constraint, PathName, check_parameters
 
 __all__ = ["load_conll", "load_labelled", "load_pairs"]
@@ -25,6 +26,7 @@ _FORMS = {
 }
 
 
+@fill_docs()
 def load_labelled(
     path: str | os.PathLike[str], *, target: str = "label", return_X_y: bool = False
 ) -> Any:
@@ -32,30 +34,20 @@ def load_labelled(
 
     Parameters
     ----------
-    path : str or path
-        A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.
-    target : {"label", "number"}, default="label"
-        Whether targets are labels, kept as text, or numbers.
-    return_X_y : bool, default=False
-        Whether to return ``(data, target)`` instead of a Bunch.
+    {labelled.path}
+    {labelled.target}
+    {labelled.return_X_y}
 
     Returns
     -------
     sklearn.utils.Bunch, or (data, target)
         data : list of str, length n_samples
             The texts.
-        target : ndarray of str or float64, shape (n_samples,)
-            The labels, or the numbers.
-        target_names : list of str
-            The different labels, sorted; empty for numbers. Not in the tuple.
+        {labelled.targets}
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
-    TypeError, ValueError
-        A parameter is not allowed, the file has no rows, or a line is not of that form; the
-        message gives its number.
+    {labelled.raises}
 
     Examples
     --------
@@ -66,6 +58,7 @@ def load_labelled(
     return _bunch([text for (text,) in rows], values, return_X_y)
 
 
+@fill_docs()
 def load_pairs(
     path: str | os.PathLike[str], *, target: str = "label", return_X_y: bool = False
 ) -> Any:
@@ -73,30 +66,20 @@ def load_pairs(
 
     Parameters
     ----------
-    path : str or path
-        A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.
-    target : {"label", "number"}, default="label"
-        Whether targets are labels, kept as text, or numbers.
-    return_X_y : bool, default=False
-        Whether to return ``(data, target)`` instead of a Bunch.
+    {labelled.path}
+    {labelled.target}
+    {labelled.return_X_y}
 
     Returns
     -------
     sklearn.utils.Bunch, or (data, target)
         data : list of (str, str), length n_samples
             The pairs.
-        target : ndarray of str or float64, shape (n_samples,)
-            The labels, or the numbers.
-        target_names : list of str
-            The different labels, sorted; empty for numbers. Not in the tuple.
+        {labelled.targets}
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
-    TypeError, ValueError
-        A parameter is not allowed, the file has no rows, or a line is not of that form; the
-        message gives its number.
+    {labelled.raises}
 
     Examples
     --------
@@ -107,6 +90,7 @@ def load_pairs(
     return _bunch([(first, second) for first, second in rows], values, return_X_y)
 
 
+@fill_docs()
 def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any:
     """Read tagged sentences: one token a line, a blank line between sentences.
 
@@ -118,8 +102,7 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
     ----------
     path : str or path
         A file in UTF-8, gzipped or not.
-    return_X_y : bool, default=False
-        Whether to return ``(data, target)`` instead of a Bunch.
+    {labelled.return_X_y}
 
     Returns
     -------

@@ -33,7 +33,7 @@ from muxlearn.architectures import (
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, as_points
+from muxlearn.points import WORDS
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -175,21 +175,21 @@ class MuxEstimator(BaseEstimator):
 
     def _check_points(self) -> None:
         """Check the operating points against capacity and patch size."""
-        points = as_points(self.operating_points or ())
+        setting = self._setting()
+        points, patch_size = setting.operating_points, setting.patch_size
         too_many = [point for point in points if point.n_mux > self.n_mux]
         if too_many:
             raise ValueError(
                 f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
                 "number of slots; raise `n_mux` or leave it out"
             )
-        patch_size = getattr(self, "patch_size", 1)
         sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
-        if points and not sizes:
+        if not sizes:
             raise ValueError(
                 "`operating_points` holds the words alone; add a point that runs the encoder, such "
                 f"as ({self.n_mux}, {patch_size})"
             )
-        if points and patch_size not in sizes:
+        if patch_size not in sizes:
             raise ValueError(
                 f"`patch_size` is {patch_size}, but no point of `operating_points` has it; set "
                 f"patch_size={sizes[-1]}, with which `predict` then starts, or add a point"

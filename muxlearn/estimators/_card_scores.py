@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn._params import Instance, Integer, Number
-from muxlearn.points import WORDS, Point, PointLike, as_point, point_from_name
+from muxlearn.points import WORDS, Point, PointLike, as_point, point_from_name, speed_rank
 
 __all__ = [
     "HUB_METRICS",
@@ -20,7 +20,6 @@ __all__ = [
     "check_scores",
     "checked",
     "measured_figures",
-    "share_of",
 ]
 
 
@@ -101,12 +100,7 @@ def _as_given(label: Any) -> PointLike:
 
 
 def _sorted(figures: Figures) -> Figures:
-    return {point: figures[point] for point in sorted(figures, key=share_of, reverse=True)}
-
-
-def share_of(point: Point) -> tuple[bool, int, int]:
-    """Sort points as they get faster; the words alone are the fastest."""
-    return point == WORDS, point.factor, point.n_mux
+    return {point: figures[point] for point in sorted(figures, key=speed_rank, reverse=True)}
 
 
 def measured_figures(estimator: Any) -> Figures:

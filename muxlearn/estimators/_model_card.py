@@ -27,12 +27,11 @@ from muxlearn.estimators._card_scores import (
     check_scores,
     checked,
     measured_figures,
-    share_of,
 )
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
-from muxlearn.points import as_points, name_of
+from muxlearn.points import as_points, speed_rank
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -290,7 +289,7 @@ def _model(estimator: Any, kind: _Kind) -> list[str]:
                 f"- Estimator: `{type(estimator).__name__}` of muxlearn",
                 f"- Network: {network}; {n_weights:,} weights",
                 f"- `n_mux`, {kind.rows} in one pass: 1 to {capacity}; trained at "
-                + ", ".join(name_of(point) for point in sorted(trained, key=share_of)),
+                + ", ".join(map(str, sorted(trained, key=speed_rank))),
                 *([f"- Labels: {_labels(estimator)}"] if hasattr(estimator, "classes_") else []),
             ]
         ),

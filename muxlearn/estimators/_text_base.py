@@ -12,12 +12,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
-from muxlearn.architectures import NESTED, TMUX, Built, load_published
+from muxlearn.architectures import TMUX, Built, load_published
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import MULTIPLEXERS
+from muxlearn.nn.multiplex import MULTIPLEXERS, NESTED
 from muxlearn.points import OperatingPoints
 from muxlearn.rows import Reader
 from muxlearn.tasks import ClassesTask, Task

@@ -27,7 +27,7 @@ from muxlearn.export._model import (
 )
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import write_contents
-from muxlearn.points import WORDS, Point, PointLike, as_points
+from muxlearn.points import Point, PointLike, as_points, speed_rank
 from muxlearn.prediction import label_of
 
 __all__ = ["export_onnx"]
@@ -60,10 +60,10 @@ def export_onnx(
         parameters, the seed of the plan, checksums) and, if there is a tokenizer,
         `tokenizer.json`.
 
-    n_mux : operating point or iterable of them, default=None
-        Numbers of rows in a mixture, pairs ``(n_mux, patch_size)`` or "words". Each point gets its
-        own graph with all weights. None stands for the capacity and the `operating_points` of the
-        estimator.
+    n_mux : int, "words" or iterable of operating points, default=None
+        Numbers of rows in a mixture, pairs ``(n_mux, patch_size)`` or "words"; a single pair stands
+        in a list. Each point gets its own graph with all weights. None stands for the capacity and
+        the `operating_points` of the estimator.
 
     dtype : {"float32", "int8"}, default="float32"
         "int8" quantizes the weights of matrix products, and activations dynamically. The graph is
@@ -143,8 +143,9 @@ def _check_points(
     if not given:
         raise ValueError("`n_mux` is empty; give one number of rows at least")
     points = {predictor.resolve_point(point) for point in given}
+    others = sorted(points - {own}, key=speed_rank, reverse=True)
     # The first is what the exported model predicts at where nothing else is said.
-    return sorted(points, key=lambda point: (point != own, point == WORDS, *(-n for n in point)))
+    return [*points & {own}, *others]
 
 
 def _sizes(estimator: MuxEstimator) -> Sizes:

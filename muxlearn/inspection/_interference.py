@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib, scale_points
 from muxlearn.inspection._points import multiplexed
-from muxlearn.points import WORDS, PointLike, as_point
+from muxlearn.points import WORDS, PointLike, as_point, speed_rank
 from muxlearn.prediction import choose_points, label_of
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class InterferenceDisplay(PlotMixin):
         InterferenceDisplay
         """
         check_matplotlib(cls.__name__)
-        points = sorted(predictions, key=lambda point: as_point(point) or WORDS)
+        points = sorted(predictions, key=lambda point: speed_rank(as_point(point) or WORDS))
         labels = [np.asarray(predictions[point]) for point in points]
         for point, array in zip(points, labels, strict=True):
             if array.ndim != 2 or len(array) < 2 or not array.size:

@@ -158,7 +158,7 @@ class TradeoffDisplay(PlotMixin):
         ).plot(ax)
 
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> TradeoffDisplay:
-        """Draw the operating points as a line with their `n_mux`, and others as single points.
+        """Draw the operating points as a line with their names, and others as single points.
 
         Parameters
         ----------
@@ -172,7 +172,8 @@ class TradeoffDisplay(PlotMixin):
         TradeoffDisplay
         """
         ax = self._start(ax)
-        style = {"marker": "o", "label": "multiplexed, by n_mux", **kwargs}
+        named = "n_mux" if self.n_mux.dtype.kind == "i" else "n_mux x patch_size"
+        style = {"marker": "o", "label": f"multiplexed, by {named}", **kwargs}
         (line,) = ax.plot(self.rows_per_second, self.scores, **style)
         for point, score, rate in zip(self.n_mux, self.scores, self.rows_per_second, strict=True):
             ax.annotate(

@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from muxlearn.points import WORDS, as_point
+from muxlearn.points import as_point
 from muxlearn.prediction import choose_points, label_of
 
 __all__ = [
@@ -208,9 +208,7 @@ def find_stages(estimator: Any) -> list[Stage]:
             + _ALLOWED
         )
     runner = found.predictor_.runner
-    points = choose_points(None, found.operating_points, runner)
-    # Of two that fold as many tokens into a position, the one of fewer rows has shorter sequences.
-    points = sorted(points, key=lambda point: (point != WORDS, -point.factor, point.n_mux))
+    points = choose_points(None, found.operating_points, runner)[::-1]
     names = [label_of(point, runner) for point in points]
     if len(names) < 2:
         raise ValueError(

@@ -357,7 +357,6 @@ class MLPDemultiplexer(Demultiplexer):
         return F.layer_norm(F.gelu(x), (self.hidden_size,), eps=self.layer_norm_eps)
 
 
-#: The demultiplexers by the name that the estimators know them by.
 class NestedDemultiplexer(Demultiplexer):
     """Read the row at each place by a network that is told the place.
 
@@ -405,6 +404,7 @@ class NestedDemultiplexer(Demultiplexer):
         return read + self.out(F.gelu(x))
 
 
+#: The demultiplexers by the name that the estimators know them by.
 DEMULTIPLEXERS: dict[str, type[Demultiplexer]] = {
     "rsa": RSADemultiplexer,
     "index": IndexDemultiplexer,

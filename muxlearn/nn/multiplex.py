@@ -25,6 +25,7 @@ from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 
 __all__ = [
     "MULTIPLEXERS",
+    "NESTED",
     "BinaryMultiplexer",
     "ContextualMultiplexer",
     "FoldedSubspaces",
@@ -348,7 +349,6 @@ class SubspaceMultiplexer(Multiplexer):
         return F.pad(blocks.flatten(2), (0, self.width - self.n_blocks * self.block_width))
 
 
-#: The multiplexers by the name that the estimators know them by.
 def recognisable_maps(n_maps: int, width: int) -> Tensor:
     """Draw maps that add a rotation of a vector to the vector itself.
 
@@ -366,6 +366,11 @@ def recognisable_maps(n_maps: int, width: int) -> Tensor:
     """
     rotations = [nn.init.orthogonal_(torch.empty(width, width)) for _ in range(n_maps)]
     return (torch.eye(width) + torch.stack(rotations)) / math.sqrt(2)
+
+
+#: The name of the multiplexer and the demultiplexer in which a row alone passes unchanged. One
+#: without the other reads what is not there, so that they are in no registry.
+NESTED = "nested"
 
 
 class NestedMultiplexer(Multiplexer):
@@ -389,6 +394,7 @@ class NestedMultiplexer(Multiplexer):
         return side_by_side @ (self.keys[:n_rows].flatten(0, 1) / math.sqrt(n_rows))
 
 
+#: The multiplexers by the name that the estimators know them by.
 MULTIPLEXERS: dict[str, type[Multiplexer]] = {
     "hadamard": HadamardMultiplexer,
     "orthogonal": OrthogonalMultiplexer,

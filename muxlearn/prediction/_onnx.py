@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from muxlearn.points import WORDS, Point, repr_of
+from muxlearn.points import WORDS, Point
 from muxlearn.prediction._runner import Run
 
 __all__ = ["OnnxRunner", "make_session"]
@@ -54,7 +54,7 @@ class OnnxRunner:
         """Return a point that there is a graph for."""
         if point not in self.graphs:
             known = ", ".join(map(str, self.graphs))
-            wanted = ", ".join(map(repr_of, sorted({*self.graphs, point})))
+            wanted = ", ".join(map(_written, sorted({*self.graphs, point})))
             raise ValueError(
                 f"`n_mux` is {point}, but this model was exported for {known}; export it with "
                 f"n_mux=[{wanted}]"
@@ -86,6 +86,10 @@ class OnnxRunner:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sessions": {}}
+
+
+def _written(point: Point) -> str:
+    return str(point) if point.patch_size == 1 else repr(point)
 
 
 def make_session(graph: bytes, n_threads: int | None) -> Any:

@@ -11,7 +11,15 @@ import numpy as np
 
 from muxlearn._params import Choice, Integer, OneOf, check_parameters
 from muxlearn._timing import paired_seconds
-from muxlearn.points import WORDS, OperatingPoints, Point, PointLike, as_point, as_points
+from muxlearn.points import (
+    WORDS,
+    OperatingPoints,
+    Point,
+    PointLike,
+    as_point,
+    as_points,
+    speed_rank,
+)
 from muxlearn.prediction._runner import Runner
 
 __all__ = [
@@ -76,7 +84,7 @@ def choose_points(
     trained: Sequence[PointLike] | None,
     runner: Runner,
 ) -> list[Point]:
-    """Return the operating points to look at, the slowest last.
+    """Return the operating points to look at, the slowest first.
 
     Parameters
     ----------
@@ -98,8 +106,7 @@ def choose_points(
     else:
         points = [given] if isinstance(given, int | np.integer | str) else given
     chosen = {resolve_point(point, runner) for point in points}
-    # The words alone are the fastest.
-    return sorted(chosen, key=lambda point: (point != WORDS, point.factor, point.n_mux))
+    return sorted(chosen, key=speed_rank)
 
 
 def _halves(point: Point) -> list[Point]:

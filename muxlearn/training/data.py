@@ -179,8 +179,8 @@ class ResumableBatches(TrainingBatches):
     Parameters
     ----------
     data : MixtureData
-    points : tuple of int
-        Rows in a mixture; each batch has one of them.
+    points : tuple of Point
+        Each batch has one of them.
     batch_size : int
         Mixtures in a batch.
     seed : int
@@ -239,9 +239,8 @@ class ValidationBatches:
                 )
                 yield inputs, targets.counted()
                 continue
-            table = self.data.table.for_patches(
-                self.patch_size or 1
-            )  # a prediction, of fillers too
+            # A prediction, of fillers too.
+            table = self.data.table.for_patches(self.patch_size or 1)
             arrays = table.inputs(part.rows, part.counted)
             inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
             if self.patch_size is not None:

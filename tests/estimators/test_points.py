@@ -68,7 +68,7 @@ def test_tokens_of_a_row_depend_on_no_other_row(tiny_classifier, rows, patch_siz
 
 
 def test_measured_points_are_what_predict_takes(fitted):
-    assert list(fitted.measured_points_) == ["words", (1, 1), (2, 1), (1, 3), (2, 3)]
+    assert list(fitted.measured_points_) == [(1, 1), (2, 1), (1, 3), (2, 3), "words"]
     for point in fitted.measured_points_:
         assert len(fitted.predict(TEXTS[:3], n_mux=point)) == 3
     assert fitted.fastest_point(0.0) in fitted.measured_points_
@@ -82,7 +82,7 @@ def test_a_training_that_ends_early_measures_as_well(fitted):
 
 def test_a_point_of_rows_alone_is_a_number(tiny_classifier):
     clf = tiny_classifier(n_mux=2, operating_points=(1, 2, "words"), early_stopping=True)
-    assert list(clf.fit(TEXTS, LABELS).measured_points_) == ["words", 1, 2]
+    assert list(clf.fit(TEXTS, LABELS).measured_points_) == [1, 2, "words"]
 
 
 @pytest.mark.parametrize("rows", [TEXTS, PAIRS])
@@ -298,7 +298,7 @@ def test_an_exported_tagger_has_patches(tagger, tmp_path):
 
 def test_displays_name_the_points(fitted):
     display = TradeoffDisplay.from_estimator(fitted, TEXTS, LABELS, repeats=1)
-    assert display.n_mux.tolist() == ["words", "1", "2", "1x3", "2x3"]
+    assert display.n_mux.tolist() == ["1", "2", "1x3", "2x3", "words"]
     changed = InterferenceDisplay.from_estimator(fitted, TEXTS, n_regroupings=2)
     apart = [
         name for name, row in zip(changed.n_mux, changed.changed, strict=True) if row.max() == 0

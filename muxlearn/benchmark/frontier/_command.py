@@ -15,13 +15,13 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
 from muxlearn.benchmark.frontier._estimators import (
     Size,
     describe,
     parse_backbone,
-    parse_point,
     parse_size,
 )
 from muxlearn.benchmark.frontier._job import REFERENCE, Job, Unit

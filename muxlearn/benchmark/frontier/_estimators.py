@@ -21,25 +21,11 @@ __all__ = [
     "describe",
     "kind_of",
     "parse_backbone",
-    "parse_point",
     "parse_size",
     "scratch",
 ]
 
 PLAIN = Point(1, 1)
-
-
-def parse_point(text: str) -> Point:
-    """Read an operating point: ``5`` is five rows, ``2,5`` two rows of five tokens each."""
-    if text == "words":
-        return WORDS
-    try:
-        point = Point(*map(int, text.split(",")))
-    except (TypeError, ValueError):
-        point = Point(0, 0)
-    if point.factor < 1:
-        raise ArgumentTypeError(f"{text!r} is none of 5 (rows), 2,5 (rows, tokens of each), words")
-    return point
 
 
 def describe(points: Sequence[Point]) -> str:

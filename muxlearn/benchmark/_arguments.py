@@ -1,0 +1,30 @@
+"""Arguments that several commands take."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+
+from muxlearn.points import WORDS, Point, PointLike
+
+__all__ = ["parse_point", "rows_or_point"]
+
+
+def parse_point(text: str) -> Point:
+    """Read an operating point: ``5`` is five rows, ``2,5`` two rows of five tokens each."""
+    if text == str(WORDS):
+        return WORDS
+    try:
+        point = Point(*map(int, text.split(",")))
+    except (TypeError, ValueError):
+        point = Point(0, 0)
+    if point.factor < 1:
+        raise ArgumentTypeError(f"{text!r} is none of 5 (rows), 2,5 (rows, tokens of each), words")
+    return point
+
+
+def rows_or_point(text: str) -> PointLike:
+    """Read an operating point that runs the encoder: rows alone as a number."""
+    point = parse_point(text)
+    if point == WORDS:
+        raise ArgumentTypeError("'words' runs no encoder")
+    return point.n_mux if point.patch_size == 1 else point
