@@ -1,11 +1,13 @@
-"""Data sets: those of the Long Range Arena, and files of labelled rows."""
+"""Data sets: film snippets, those of the Long Range Arena, and files of labelled rows."""
 
+from muxlearn.datasets._film import fetch_film_snippets
 from muxlearn.datasets._labelled import load_conll, load_labelled, load_pairs
 from muxlearn.datasets._listops import make_listops
 from muxlearn.datasets._lra import fetch_lra_image, fetch_lra_retrieval, fetch_lra_text
 from muxlearn.datasets._pathfinder import make_pathfinder
 
 __all__ = [
+    "fetch_film_snippets",
     "fetch_lra_image",
     "fetch_lra_retrieval",
     "fetch_lra_text",

@@ -85,7 +85,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     rows = parser.add_argument_group("the task")
     add = rows.add_argument
-    help = "rows to learn from, may be gzipped; or headlines or documents, of BBC News"
+    help = "rows to learn from, may be gzipped; or films, or headlines or documents of BBC News"
     add("--data", type=Path, required=True, help=help)
     add("--test", type=Path, help="default: the file beside --data with 'test' for 'train'")
     add("--valid", type=Path, help="rows to choose by; default: as --test, or a tenth of --data")

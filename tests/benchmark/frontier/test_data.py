@@ -56,10 +56,11 @@ def test_a_file_of_no_known_form_is_refused(tmp_path):
         read_task(tmp_path / "missing.tsv")
 
 
-def test_headlines_of_bbc_news_need_no_file(monkeypatch):
-    news = [f"goal {n}\nA match." for n in range(20)], ["sport", "arts"] * 10
-    monkeypatch.setattr("muxlearn.benchmark.frontier._data.bbc_news", lambda: news)
-    task = read_task(Path("headlines"))
-    assert task.name == "headlines"
-    assert set(task.train.X) <= {f"goal {n}" for n in range(20)}
-    assert "A match." in read_task(Path("documents")).test.X[0]
+def test_news_and_films_need_no_file():
+    headlines, documents = read_task(Path("headlines")), read_task(Path("documents"))
+    assert headlines.name == "headlines"
+    assert headlines.test.X[0] == documents.test.X[0].partition("\n")[0]
+    assert len(documents.test.X[0]) > len(headlines.test.X[0])
+    films = read_task(Path("films"), max_test=10)
+    assert films.metric == "accuracy"
+    assert set(films.test.y) <= {"negative", "positive"}
