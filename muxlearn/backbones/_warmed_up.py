@@ -173,6 +173,7 @@ class Pretrained:
         parts = (
             *("multiplexer.", "demultiplexer.", "prefix_embedding."),
             *("lexical_mean.", "retrieval.", "patches.", "patch_reader."),
+            *("head.", "token_head."),  # of vectors; those of tasks have other names
         )
         known = module.state_dict()
         tensors = {}

@@ -16,8 +16,8 @@ __all__ = ["pack", "packaged_minilm", "read_box"]
 _FOLDER = Path(__file__).parent / "encoder"
 #: Ends of the names under which a matrix is kept as bytes, with a scale for each row.
 _BYTES, _SCALE = ".bytes", ".scale"
-#: Parts of a pretrainer that a task has no use for.
-_LEFT_OUT = ("head.", "token_head.", "retrieval.")
+#: Parts of a pretrainer that nothing which starts from it has a use for.
+_LEFT_OUT = ("token_head.", "retrieval.")
 
 
 def read_box() -> tuple[dict[str, Any], dict[str, Tensor], dict[str, str]]:
