@@ -3,6 +3,7 @@
 from pathlib import Path
 
 COLORS = ["#0072b2", "#d55e00", "#009e73"]  # told apart by the colour-blind, too
+SHADES = ["#d55e00", "#a34700", "#de7a33"]  # tokens of one row
 TEXTS = ["rain in the hills", "a late equaliser", "shares fall again"]
 LABELS = ["weather", "sport", "business"]
 INK, PAPER, PALE = "#24292f", "#ffffff", "#eef1f4"
@@ -35,12 +36,12 @@ def caption(x, y, text):
     return f'<text x="{x}" y="{y}" text-anchor="middle" font-size="13" fill="{INK}">{text}</text>'
 
 
-def stripes(x, y, width, height):
-    """The mixture: one vector with a stripe of each row."""
-    part = width / len(COLORS)
+def stripes(x, y, width, height, colors=COLORS):
+    """One position of the encoder: a vector with a stripe of each row or token in it."""
+    part = width / len(colors)
     bars = [
         f'<rect x="{x + i * part}" y="{y}" width="{part}" height="{height}" fill="{color}"/>'
-        for i, color in enumerate(COLORS)
+        for i, color in enumerate(colors)
     ]
     frame = (
         f'<rect x="{x}" y="{y}" width="{width}" height="{height}" rx="4" fill="none" '
@@ -49,30 +50,48 @@ def stripes(x, y, width, height):
     return "".join(bars) + frame
 
 
+def lane(rows, inputs, colors, outputs, captions):
+    """One way to share a position: inputs, what they are folded into, what comes out."""
+    middle = rows[len(rows) // 2] + 16
+    ends = rows if len(outputs) > 1 else [middle - 16]
+    parts = [caption(90, rows[0] - 12, captions[0]), caption(765, ends[0] - 12, captions[3])]
+    for y, color, text in zip(rows, colors, inputs, strict=True):
+        parts.append(box(10, y, 160, 32, PAPER, text, stroke=color, color=color))
+        parts.append(arrow(170, y + 16, 230, middle, color))
+    parts += [stripes(232, middle - 20, 78, 40, colors), arrow(310, middle, 360, middle)]
+    parts += [arrow(520, middle, 570, middle), stripes(570, middle - 20, 78, 40, colors)]
+    parts += [caption(271, middle + 40, captions[1]), caption(609, middle + 40, captions[2])]
+    for y, text, color in zip(ends, outputs, colors, strict=False):
+        parts.append(arrow(650, middle, 710, y + 16, color))
+        parts.append(box(710, y, 110, 32, color, text, stroke=color, color=PAPER, bold=True))
+    return "".join(parts)
+
+
 def draw() -> str:
     """Return the picture as SVG."""
-    rows = [50, 110, 170]
-    middle = rows[1] + 20
-    parts = []
-    for y, color, text, label in zip(rows, COLORS, TEXTS, LABELS, strict=True):
-        parts.append(box(10, y, 160, 40, PAPER, text, stroke=color, color=color))
-        parts.append(arrow(170, y + 20, 230, middle, color))
-        parts.append(arrow(650, middle, 710, y + 20, color))
-        parts.append(box(710, y, 110, 40, color, label, stroke=color, color=PAPER, bold=True))
-    parts.append(stripes(232, middle - 20, 78, 40))
-    parts.append(arrow(310, middle, 360, middle))
-    parts.append(box(360, middle - 50, 160, 100, PALE, "encoder, once", size=17, bold=True))
-    parts.append(arrow(520, middle, 570, middle))
-    parts.append(stripes(570, middle - 20, 78, 40))
-    parts.append(caption(90, 30, "N rows"))
-    parts.append(caption(271, middle + 42, "one mixture"))
-    parts.append(caption(609, middle + 42, "demultiplexed"))
-    parts.append(caption(765, 30, "N predictions"))
-    title = "Three texts are folded into one mixture, the encoder runs once, three labels come out"
+    rows = lane(
+        [34, 78, 122],
+        TEXTS,
+        COLORS,
+        LABELS,
+        ["rows: n_mux=3", "one mixture", "unfolded", "three answers"],
+    )
+    tokens = lane(
+        [206, 250, 294],
+        TEXTS[1].split(),
+        SHADES,
+        LABELS[1:2],
+        ["tokens: patch_size=3", "one patch", "one position", "one answer"],
+    )
+    encoder = box(360, 60, 160, 240, PALE, "encoder, once", size=17, bold=True)
+    title = (
+        "Three texts, or three neighbouring tokens of one text, are folded into one position; "
+        "the encoder runs once"
+    )
     return (
-        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 830 225" width="830" height="225" '
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 830 345" width="830" height="345" '
         f'role="img" font-family="system-ui, Helvetica, Arial, sans-serif"><title>{title}</title>'
-        f'<rect width="830" height="225" rx="10" fill="{PAPER}"/>' + "".join(parts) + "</svg>\n"
+        f'<rect width="830" height="345" rx="10" fill="{PAPER}"/>{rows}{tokens}{encoder}</svg>\n'
     )
 
 
