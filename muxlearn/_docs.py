@@ -376,6 +376,19 @@ ENTRIES = {
             Sentences or tags of `y_true` and `y_pred` do not pair up, or a tag does not belong to
             the scheme.
         """,
+    # Data of the hub
+    "fetched.cache_dir": """
+        cache_dir : str or path, default=None
+            Where `datasets` keeps what it has downloaded. None: its own place.
+        """,
+    "fetched.raises": """
+        ConnectionError
+            The hub can't be reached; the message says what to do without a connection.
+        FileNotFoundError
+            There is no such folder or name.
+        TypeError, ValueError
+            A parameter is not allowed, or the data lack the split or a column.
+        """,
     # Files of labelled rows
     "labelled.path": """
         path : str or path

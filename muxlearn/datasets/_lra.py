@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn._params import Choice, Constraint, Integer, OneOf, PathName, check_parameters
+from muxlearn.datasets._hub import column_of, label_numbers, load_hub
 
 __all__ = ["fetch_lra_image", "fetch_lra_retrieval", "fetch_lra_text"]
 
@@ -72,9 +72,9 @@ def fetch_lra_text(
     >>> from muxlearn.datasets import fetch_lra_text
     >>> texts, y = fetch_lra_text()  # doctest: +SKIP
     """
-    data = _load(source, split, cache_dir)
-    text = _column(data, source, "text")
-    return list(data[text]), _labels(data, source)
+    data = load_hub(source, split, cache_dir)
+    text = column_of(data, source, "text")
+    return list(data[text]), label_numbers(data, source)
 
 
 def fetch_lra_image(
@@ -123,8 +123,8 @@ def fetch_lra_image(
     >>> from muxlearn.datasets import fetch_lra_image
     >>> X, y = fetch_lra_image(split="train[:90%]")  # doctest: +SKIP
     """
-    data = _load(source, split, cache_dir)
-    column = _column(data, source, "img", "image")
+    data = load_hub(source, split, cache_dir)
+    column = column_of(data, source, "img", "image")
     sequences: list[NDArray[np.uint8]] = []
     for row, picture in enumerate(data[column]):
         coloured = np.asarray(picture.convert("RGB"), np.float32)
@@ -134,7 +134,7 @@ def fetch_lra_image(
                 f"picture {row} of '{source}' has {len(sequences[-1])} pixels and picture 0 "
                 f"{len(sequences[0])}; sequences must be of one length: resize the pictures"
             )
-    return np.array(sequences), _labels(data, source)
+    return np.array(sequences), label_numbers(data, source)
 
 
 def fetch_lra_retrieval(
@@ -222,47 +222,3 @@ def _cut(text: bytes, max_length: int | None) -> str:
     if max_length is not None and len(text) > max_length:
         return text[:max_length].decode(errors="ignore")  # not with half a character at the end
     return text.decode(errors="replace")
-
-
-def _load(
-    source: str | os.PathLike[str], split: str, cache_dir: str | os.PathLike[str] | None
-) -> Any:
-    from datasets import load_dataset  # type: ignore[import-untyped]
-
-    place = PathName()
-    constraints: dict[str, Constraint] = {
-        "source": place,
-        "split": place,
-        "cache_dir": OneOf(place, None),
-    }
-    check_parameters({"source": source, "split": split, "cache_dir": cache_dir}, constraints)
-    name = os.fspath(source)
-    advice = (
-        "`source` is a name on the hub or a folder. To get data for a machine without a "
-        f"connection, run `hf download {name} --repo-type dataset --local-dir FOLDER` on one that "
-        "has one, copy FOLDER and give its path as `source`"
-    )
-    try:
-        return load_dataset(
-            name, split=split, cache_dir=None if cache_dir is None else str(cache_dir)
-        )
-    except ConnectionError as error:
-        raise ConnectionError(
-            f"'{name}' can't be fetched from the hub ({error}). {advice}"
-        ) from error
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"'{name}' is not found ({error}). {advice}") from error
-
-
-def _column(data: Any, source: object, *names: str) -> str:
-    for name in names:
-        if name in data.column_names:
-            return name
-    raise ValueError(
-        f"'{source}' has the columns {data.column_names}, but it needs "
-        f"{' or '.join(map(repr, names))}; rename one"
-    )
-
-
-def _labels(data: Any, source: object) -> NDArray[np.int64]:
-    return np.array(list(data[_column(data, source, "label")]), np.int64)
