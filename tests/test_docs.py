@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[1] / "muxlearn"
 #: The folders and files whose classes and functions share entries.
 SHARING = (
     *("estimators", "export", "distributed", "metrics", "model_selection"),
-    *("datasets/_labelled.py", "pretraining.py"),
+    *("datasets/_labelled.py", "datasets/_public.py", "pretraining.py"),
 )
 
 ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)

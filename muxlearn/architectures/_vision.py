@@ -23,7 +23,7 @@ class _Vision(ImageArchitecture):
     module_class: ClassVar[type[MuxVisionMLP] | type[MuxVisionCNN]]
     lr: ClassVar[float]
 
-    def __init__(self, *, learn_keys: bool = True) -> None:
+    def __init__(self, *, learn_keys: bool = False) -> None:
         self.learn_keys = learn_keys
 
     def make(self, setting: Setting, shape: tuple[int, int, int], n_outputs: int) -> MuxModule:
@@ -46,8 +46,9 @@ class MLP(_Vision):
 
     Parameters
     ----------
-    learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+    learn_keys : bool, default=False
+        Whether keys that the paper keeps as they are drawn are trained. With
+        ``multiplexer="gaussian_convolution"``, True is what the paper calls "learnable".
     """
 
     name = "mlp"
@@ -61,8 +62,9 @@ class CNN(_Vision):
 
     Parameters
     ----------
-    learn_keys : bool, default=True
-        Whether the multiplexer is trained or stays as drawn.
+    learn_keys : bool, default=False
+        Whether keys that the paper keeps as they are drawn are trained. With
+        ``multiplexer="gaussian_convolution"``, True is what the paper calls "learnable".
     """
 
     name = "cnn"

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any, ClassVar
 
-from muxlearn._params import Constraint, ParameterObject, PathName
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from muxlearn._params import (
+    Boolean,
+    Choice,
+    Constraint,
+    Integer,
+    Number,
+    OneOf,
+    ParameterObject,
+    PathName,
+    check_parameters,
+)
 from muxlearn.backbones._base import Corpus, Start
-from muxlearn.persistence import TOKENIZER_FILES, find_folder, read_shapes
+from muxlearn.nn.reference import DATAMUX_CONFIG, fresh_datamux, to_state_dict
+from muxlearn.nn.reference.module import ReferenceTextModule
+from muxlearn.persistence import TOKENIZER, TOKENIZER_FILES, find_folder, read_shapes, write_files
 from muxlearn.rows import fingerprint
 
 __all__ = ["Published", "find_published"]
+
+#: The authors' names of multiplexers, by ours.
+_MUXING = {
+    "hadamard": "gaussian_hadamard",
+    "binary": "binary_hadamard",
+    "orthogonal": "random_ortho",
+}
+
+#: The authors' names of classifiers, by ours.
+_OFFICIAL = {
+    "ReferenceSequenceClassifier": "RobertaSequenceClassificationMuxed",
+    "ReferenceTokenClassifier": "RobertaTokenClassificationMuxed",
+    "MuxBertSequenceClassifier": "MuxedBertForSequenceClassification",
+    "MuxBertTokenClassifier": "MuxedBertForTokenClassification",
+}
 
 
 class Published(ParameterObject):
@@ -39,6 +71,145 @@ class Published(ParameterObject):
         self.checkpoint = checkpoint
         self.tokenizer = tokenizer
 
+    @classmethod
+    def create(
+        cls,
+        folder: str | os.PathLike,
+        tokenizer: Any,
+        n_mux: int,
+        *,
+        multiplexer: str = "hadamard",
+        demultiplexer: str = "index",
+        key_norm: float = 1.0,
+        key_sharing: float = 0.0,
+        learn_keys: bool = False,
+        hidden_size: int = 768,
+        num_hidden_layers: int = 12,
+        num_attention_heads: int = 12,
+        intermediate_size: int = 3072,
+        random_state: int | None = None,
+    ) -> Published:
+        """Write DataMUX's own network with random weights, and return it as a backbone.
+
+        This is how the paper begins: with the authors' arithmetic and nothing of ours, to be
+        warmed up on the recovery of tokens and then trained for a task. The class is read off a
+        token in front of the row, not off a mean.
+
+        Parameters
+        ----------
+        folder : str or path
+            Created if needed.
+        tokenizer : tokenizers.Tokenizer
+            The tokenizer, of at most 50,265 tokens; the paper has that of ``roberta-base``.
+        n_mux : int
+            Number of slots.
+        multiplexer : {"hadamard", "binary", "orthogonal"}, default="hadamard"
+        demultiplexer : {"index", "mlp"}, default="index"
+        key_norm : float, default=1.0
+            Length of a key of "hadamard". The authors' warm-up takes 20.
+        key_sharing : float, default=0.0
+            Part of its dimensions that a slot of "binary" shares with its neighbours, from 0 to 1
+            (``binary_hadamard_epsilon``).
+        learn_keys : bool, default=False
+            Whether keys are trained.
+        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size : int
+            Sizes of the encoder, by default the paper's.
+        random_state : int, default=None
+            Seed of the weights.
+
+        Returns
+        -------
+        Published
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter is not allowed.
+
+        Examples
+        --------
+        >>> from tokenizers import Tokenizer
+        >>> from muxlearn import MuxTextClassifier
+        >>> from muxlearn.backbones import Published
+        >>> roberta = Tokenizer.from_pretrained("roberta-base")  # doctest: +SKIP
+        >>> start = Published.create("start", roberta, 10, key_norm=20)  # doctest: +SKIP
+        >>> clf = MuxTextClassifier(n_mux=10, backbone=start, warm_up=5)  # doctest: +SKIP
+        """
+        sizes = {
+            "hidden_size": hidden_size,
+            "num_hidden_layers": num_hidden_layers,
+            "num_attention_heads": num_attention_heads,
+            "intermediate_size": intermediate_size,
+        }
+        given = {
+            "folder": folder,
+            "n_mux": n_mux,
+            "multiplexer": multiplexer,
+            "demultiplexer": demultiplexer,
+            "key_norm": key_norm,
+            "key_sharing": key_sharing,
+            "learn_keys": learn_keys,
+            "random_state": random_state,
+            **sizes,
+        }
+        constraints: dict[str, Constraint] = {
+            "folder": PathName(),
+            "n_mux": Integer(2),
+            "multiplexer": Choice(*_MUXING),
+            "demultiplexer": Choice("index", "mlp"),
+            "key_norm": Number(0),
+            "key_sharing": Number(0),
+            "learn_keys": Boolean(),
+            "random_state": OneOf(Integer(0), None),
+            **dict.fromkeys(sizes, Integer(1)),
+        }
+        check_parameters(given, constraints)
+        if key_sharing > 1:
+            raise ValueError(f"`key_sharing` must be between 0 and 1, got {key_sharing}")
+        if hidden_size % num_attention_heads:
+            raise ValueError(
+                f"`hidden_size` is {hidden_size}, which {num_attention_heads} attention heads do "
+                "not divide"
+            )
+        config = {
+            **sizes,
+            "num_instances": n_mux,
+            "muxing_variant": _MUXING[multiplexer],
+            "demuxing_variant": demultiplexer,
+            "gaussian_hadamard_norm": key_norm,
+            "binary_hadamard_epsilon": key_sharing,
+            "learn_muxing": learn_keys,
+        }
+        with torch.random.fork_rng(devices=()):
+            if random_state is not None:
+                torch.manual_seed(random_state)
+            model = fresh_datamux(config)
+        _write(folder, {**DATAMUX_CONFIG, **config}, to_state_dict(model), tokenizer)
+        return cls(folder)
+
+    @classmethod
+    def keep(
+        cls, folder: str | os.PathLike, module: ReferenceTextModule, tokenizer: Any
+    ) -> Published:
+        """Write a trained network in the authors' layout, and return it as a backbone.
+
+        Parameters
+        ----------
+        folder : str or path
+            Created if needed.
+        module : ReferenceTextModule
+            The `module_` of an estimator whose backbone was a `Published`.
+        tokenizer : tokenizers.Tokenizer
+
+        Returns
+        -------
+        Published
+        """
+        made_by = _OFFICIAL[module.setting["model"]]
+        config = {**module.setting["config"], "architectures": [made_by]}
+        _write(folder, config, to_state_dict(module.model), tokenizer)
+        return cls(folder)
+
     @property
     def label(self) -> str:
         """The name that error messages use."""
@@ -57,6 +228,18 @@ class Published(ParameterObject):
             f"{self.label} is no multiplexed checkpoint, and comes with its own tokenizer; give "
             "its name alone as `backbone`"
         )
+
+
+def _write(
+    folder: str | os.PathLike, config: dict[str, Any], tensors: dict[str, Tensor], tokenizer: Any
+) -> None:
+    """Write a checkpoint with its tokenizer in one step."""
+    contents = {
+        "config.json": json.dumps(config, indent=1).encode(),
+        "model.safetensors": save(tensors),
+        TOKENIZER: tokenizer.to_str().encode(),
+    }
+    write_files(folder, contents)
 
 
 def find_published(name: str | os.PathLike) -> Path | None:

@@ -22,11 +22,13 @@ __all__ = [
     "IMAGE_MULTIPLEXERS",
     "ExpandedNonlinearImageMultiplexer",
     "GaussianImageMultiplexer",
+    "GradedImageMultiplexer",
     "IdentityImageMultiplexer",
     "ImageMultiplexer",
     "LinearImageMultiplexer",
     "NonlinearImageMultiplexer",
     "OrthogonalImageMultiplexer",
+    "RemapImageMultiplexer",
     "RotationImageMultiplexer",
 ]
 
@@ -115,13 +117,29 @@ class GaussianImageMultiplexer(ImageMultiplexer):
         self, n_mux: int, image_shape: tuple[int, int, int], learn_keys: bool = False
     ) -> None:
         super().__init__(n_mux, image_shape, learn_keys)
-        keys = torch.randn(n_mux, image_shape[0], 3, 3) / 3
-        self.keys = nn.Parameter(keys, requires_grad=self.learn_keys)  # (n_mux, channels, 3, 3)
+        # (n_mux, channels, 3, 3)
+        self.keys = nn.Parameter(self.draw_keys(), requires_grad=self.learn_keys)
+
+    def draw_keys(self) -> Tensor:
+        """Draw the kernels, shape (n_mux, channels, 3, 3)."""
+        return torch.randn(self.n_mux, self.image_shape[0], 3, 3) / 3
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         keys = slots_to_places(self.keys, x.shape[1]) / math.sqrt(self.n_mux)
         stacked = x.transpose(1, 2).flatten(1, 2)  # a channel's images side by side
         return F.conv2d(stacked, keys.transpose(0, 1), padding=1, groups=self.image_shape[0])
+
+
+class GradedImageMultiplexer(GaussianImageMultiplexer):
+    """Blur each image by a 3x3 kernel of ones, and give slot `s` the weight ``s + 1``.
+
+    "graded" in the study: strength alone tells the slots apart.
+    """
+
+    def draw_keys(self) -> Tensor:  # noqa: D102
+        weights = torch.arange(1.0, self.n_mux + 1)
+        weights /= weights.square().mean().sqrt()
+        return (weights[:, None, None, None] / 3).repeat(1, self.image_shape[0], 3, 3)
 
 
 class LinearImageMultiplexer(ImageMultiplexer):
@@ -215,6 +233,46 @@ class RotationImageMultiplexer(ImageMultiplexer):
         return mixed.unflatten(0, (len(x), -1)).to(x.dtype)
 
 
+class RemapImageMultiplexer(ImageMultiplexer):
+    """Put a small copy of each image into a tile of its own ("remap" in the study).
+
+    A copy keeps every fourth pixel along both axes. Slot `s` has the tile in row ``s % 4`` and
+    column ``s // 4``, so that nothing is added up. Of more than 16 slots, which the study does not
+    have, copies are as much smaller as needed.
+
+    Raises
+    ------
+    ValueError
+        An image has fewer pixels along an axis than there are tiles.
+    """
+
+    #: Tiles along an axis, at least.
+    least_side = 4
+
+    def __init__(
+        self, n_mux: int, image_shape: tuple[int, int, int], learn_keys: bool = False
+    ) -> None:
+        super().__init__(n_mux, image_shape, learn_keys)
+        self.side = max(self.least_side, math.ceil(math.sqrt(n_mux)))
+        if min(image_shape[1:]) < self.side:
+            raise ValueError(
+                f"images of shape {image_shape} cannot be divided into {self.side} x {self.side} "
+                f"tiles, which {n_mux} slots need; at least {self.side} pixels a side are needed: "
+                "lower n_mux, or take another multiplexer"
+            )
+
+    def forward(self, x: Tensor) -> Tensor:  # noqa: D102
+        side, (height, width) = self.side, (size // self.side for size in self.image_shape[1:])
+        copies = self.fill_slots(x)[..., : height * side : side, : width * side : side]
+        tiles = x.new_zeros(len(x), side * side, *copies.shape[2:])
+        tiles[:, : self.n_mux] = copies
+        # (n_mixtures, column, row, channels, height, width), columns of tiles one after the other
+        rows = tiles.unflatten(1, (side, side)).permute(0, 3, 2, 4, 1, 5)
+        whole = rows.flatten(4, 5).flatten(2, 3)
+        lacking = [self.image_shape[axis] - whole.shape[axis + 1] for axis in (2, 1)]
+        return F.pad(whole, (0, lacking[0], 0, lacking[1]))
+
+
 class NonlinearImageMultiplexer(ImageMultiplexer):
     """Two 3x3 convolutions for each slot, each behind a tanh ("nonlinear" in the study).
 
@@ -262,10 +320,12 @@ class ExpandedNonlinearImageMultiplexer(NonlinearImageMultiplexer):
 #: The image multiplexers by the name that `MuxImageClassifier` knows them by.
 IMAGE_MULTIPLEXERS: dict[str, type[ImageMultiplexer]] = {
     "gaussian_convolution": GaussianImageMultiplexer,
+    "graded": GradedImageMultiplexer,
     "orthogonal": OrthogonalImageMultiplexer,
     "linear": LinearImageMultiplexer,
     "nonlinear": NonlinearImageMultiplexer,
     "expanded_nonlinear": ExpandedNonlinearImageMultiplexer,
     "rotation": RotationImageMultiplexer,
+    "remap": RemapImageMultiplexer,
     "identity": IdentityImageMultiplexer,
 }

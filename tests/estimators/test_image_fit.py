@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
 from muxlearn import MuxImageClassifier
-from muxlearn.architectures import MIMOConv, Trunk
+from muxlearn.architectures import CNN, MIMOConv, Trunk
 from muxlearn.nn.wideresnet import OperatingPointNorm
 from muxlearn.training import Optimizer
 from muxlearn.training.data import Targets
@@ -312,3 +312,21 @@ def test_a_bad_parameter_is_named_and_leaves_nothing_fitted(params, error, messa
     with pytest.raises(error, match=message):
         clf.fit(IMAGES, LABELS)
     assert set(vars(clf)) == before
+
+
+@pytest.mark.parametrize("learn_keys", [False, True])
+@pytest.mark.parametrize("multiplexer", ["gaussian_convolution", "orthogonal", "graded"])
+def test_keys_that_the_vision_study_fixes_stay_as_drawn(multiplexer, learn_keys):
+    rng = np.random.default_rng(0)
+    X, y = rng.random((16, 8, 8)), np.arange(16) % 2
+    clf = MuxImageClassifier(
+        n_mux=2,
+        architecture=CNN(learn_keys=True) if learn_keys else "cnn",
+        multiplexer=multiplexer,
+        batch_size=4,
+        max_epochs=0,
+        random_state=0,
+    )
+    drawn = clf.fit(X, y).module_.multiplexer.keys.clone()
+    trained = clf.set_params(max_epochs=2).fit(X, y).module_.multiplexer.keys
+    assert torch.equal(trained, drawn) is not learn_keys

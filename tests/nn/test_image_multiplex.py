@@ -9,10 +9,12 @@ from torchvision.transforms import functional as TF
 from muxlearn.nn.image_multiplex import (
     IMAGE_MULTIPLEXERS,
     GaussianImageMultiplexer,
+    GradedImageMultiplexer,
     IdentityImageMultiplexer,
     LinearImageMultiplexer,
     NonlinearImageMultiplexer,
     OrthogonalImageMultiplexer,
+    RemapImageMultiplexer,
     RotationImageMultiplexer,
 )
 
@@ -42,8 +44,15 @@ def sum_slots(images):
 # What all share
 
 
-@every_multiplexer
-@pytest.mark.parametrize("shape", [SHAPE, (1, 8, 8), (2, 1, 1), (1, 1, 9)])
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        (name, shape)
+        for name in IMAGE_MULTIPLEXERS
+        for shape in [SHAPE, (1, 8, 8), (2, 1, 1), (1, 1, 9)]
+        if name != "remap" or min(shape[1:]) >= 4
+    ],
+)
 def test_a_mixture_is_as_high_and_wide_as_an_image(name, shape):
     multiplexer = make(name, shape=shape)
     mixture = multiplexer(draw_images(shape=shape))
@@ -136,6 +145,39 @@ def test_every_channel_of_every_slot_is_convolved_with_its_kernel():
         ]
         slots.append(torch.cat(channels, 1))
     assert_near(multiplexer(x), sum_slots(slots))
+
+
+def test_graded_slots_are_blurred_and_count_the_more_the_later():
+    x = draw_images()
+    ones = torch.ones(SHAPE[0], 1, 3, 3)
+    blurred = [
+        (slot + 1) * F.conv2d(x[:, slot], ones, padding=1, groups=SHAPE[0]) for slot in range(N_MUX)
+    ]
+    mixture = GradedImageMultiplexer(N_MUX, SHAPE)(x)
+    # 1, 4, 9, 16 and 25 have the mean 11; a kernel of ones makes white noise three times as large.
+    assert_near(mixture, sum_slots(blurred) / (3 * math.sqrt(11)))
+
+
+@pytest.mark.parametrize("n_mux", [3, 16])
+def test_remapped_slots_have_tiles_of_their_own(n_mux):
+    x = draw_images(n_mux, (1, 20, 20))
+    expected = torch.zeros(3, 1, 20, 20)
+    for slot in range(n_mux):
+        row, column = 5 * (slot % 4), 5 * (slot // 4)
+        expected[:, :, row : row + 5, column : column + 5] = x[:, slot, :, ::4, ::4]
+    assert_near(RemapImageMultiplexer(n_mux, (1, 20, 20))(x), expected)
+
+
+def test_more_slots_have_smaller_tiles_and_odd_images_a_rim():
+    x = draw_images(17, (2, 11, 16))
+    mixture = RemapImageMultiplexer(17, (2, 11, 16))(x)
+    assert_near(mixture[:, :, 2:4, 9:12], x[:, 16, :, :10:5, :15:5])
+    assert mixture[:, :, 10:].abs().max() == 0
+
+
+def test_images_smaller_than_the_tiles_are_refused():
+    with pytest.raises(ValueError, match=r"\(1, 3, 8\) cannot be divided into 4 x 4 tiles"):
+        make("remap", shape=(1, 3, 8))
 
 
 @pytest.mark.parametrize("kind", [LinearImageMultiplexer, OrthogonalImageMultiplexer])
