@@ -219,6 +219,12 @@ ENTRIES = {
             Weights of the $rows. One of weight 2 counts as two copies of it, one of weight 0 is
             left out. Weights that are not integers, or above 10 on average, weight the loss.
         """,
+    "fit.checkpoint": """
+        checkpoint : str or path, default=None
+            A folder that keeps the state of the training: every ten minutes, at its end, and where
+            Ctrl-C ends it. After a crash, `fit` with the same $rows and parameters continues there
+            and ends with the same model. Not for several processes.
+        """,
     "fit.returns": """
         estimator
             The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far;

@@ -26,7 +26,7 @@ from muxlearn.persistence import encode_params
 from muxlearn.points import PointLike
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
 from muxlearn.tasks import Task, VectorsTask
-from muxlearn.training.checkpoints import fingerprint_of, take_up
+from muxlearn.training.checkpoints import fingerprint_of, open_stage
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
 from muxlearn.training.distillation import Distillation, DistillationObjective
@@ -454,26 +454,23 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         """Train, from the state of `checkpoint` on where there is one."""
         module, rows = built.module, np.arange(len(table))
         params = flatten(self.get_params(deep=False))
-        fingerprint = fingerprint_of(params, table.lengths, free=_FREE)
-        first_step, keep = take_up(module, self.checkpoint, self.checkpoint_minutes, fingerprint)
-        # The first: it counts a step before another callback can interrupt the training.
-        callbacks = [*keep, *copy_callbacks(self.callbacks)]
+        keep = None
+        if self.checkpoint is not None:
+            tokens = cast(TokenTable, table).flatten(rows)
+            fingerprint = fingerprint_of(params, table.lengths, tokens, free=_FREE)
+            keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint)
         steps_per_epoch = -(-len(rows) // self.batch_size)
-        net = make_trainer(self, built.architecture, module, classes=None).train(
+        return make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers),
             MixtureData(table, rows, np.ones(len(rows), np.float32)),
             seed=seed,
             description="pre-training",
             max_epochs=self.max_epochs,
-            first_epoch=first_step // steps_per_epoch,
-            schedule=TrapezoidSchedule(self.max_epochs * steps_per_epoch, first_step),
-            callbacks=callbacks,
-            first_step=first_step,
+            keep=keep,
+            schedule=TrapezoidSchedule(self.max_epochs * steps_per_epoch),
+            callbacks=copy_callbacks(self.callbacks),
         )
-        for _, callback in keep:
-            callback.restore_history(net)
-        return net
 
     def _objective(self, answers: TeacherAnswers | None) -> DistillationObjective:
         samples = self._make_architecture().get_params()["retrieval_samples"]

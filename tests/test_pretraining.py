@@ -257,9 +257,9 @@ def test_a_training_can_be_made_longer(bert, tmp_path):
 
 def test_the_state_of_another_training_is_refused(bert, tmp_path):
     distiller(bert, checkpoint=tmp_path).fit(TEXTS)
-    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other texts"):
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
         distiller(bert, checkpoint=tmp_path, lr=0.5).fit(TEXTS)
-    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other texts"):
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
         distiller(bert, checkpoint=tmp_path).fit(TEXTS[:20])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -38,11 +39,13 @@ def fit_labels(
     extra: Any,
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
+    checkpoint: str | os.PathLike | None = None,
     **table_options: Any,
 ) -> None:
     """Fit to checked rows, and to labels and weights that are not checked yet."""
     task, targets = ClassesTask.learn(rows, y, sample_weight, estimator.class_weight)
-    part = fit(estimator, targets, targets.rows if extra is rows else extra, task, **table_options)
+    extra = targets.rows if extra is rows else extra
+    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
     if part is not None:
         measure_set_aside(estimator, targets, part)
 

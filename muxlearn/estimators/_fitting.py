@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,19 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
-from muxlearn.architectures import Architecture, Built
+from muxlearn._params import PathName
+from muxlearn.architectures import Architecture, Built, flatten
 from muxlearn.mixtures import training_batches
-from muxlearn.nn.module import MuxModule
-from muxlearn.rows import ranges, split_rows, take_rows
+from muxlearn.nn.module import MuxModule, weights_digest
+from muxlearn.rows import Reader, ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
 from muxlearn.training.devices import seeded
 from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import make_optimizer
-from muxlearn.training.processes import agree_on
+from muxlearn.training.processes import agree_on, n_processes
 
 if TYPE_CHECKING:
+    from muxlearn.training.checkpoints import KeepState
     from muxlearn.training.trainer import Trainer
 
 __all__ = ["fit", "for_task", "make_trainer", "warn_of_interruption"]
@@ -33,12 +36,19 @@ __all__ = ["fit", "for_task", "make_trainer", "warn_of_interruption"]
 #: leaves them to us.
 _WARM_UP_EPOCHS, _PATIENCE = 5, 3
 
+#: Between two states of a training, and the stages that have states.
+_MINUTES, _STAGES = 10, ("training", "warm-up")
+
+#: Parameters that may change before a training is taken up again; the seed stands for its source.
+_FREE = ("callbacks", "compile", "device", "n_workers", "random_state", "verbose")
+
 
 def fit(
     estimator: Any,
     targets: Targets,
     extra: Any,
     task: Task,
+    checkpoint: str | os.PathLike | None = None,
     **table_options: Any,
 ) -> NDArray[np.int64] | None:
     """Fit to checked rows: build, warm up, train, and set the fitted attributes.
@@ -50,6 +60,8 @@ def fit(
     extra : list or ndarray
         Rows that reader and warm-up learn from.
     task : Task
+    checkpoint : str or path, default=None
+        A folder that keeps the state of the training.
     **table_options
         Arguments of the reader's `table` in the training, such as how images are varied.
 
@@ -65,7 +77,7 @@ def fit(
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(rows) == 1:
         raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
-    seed = agree_on(int(check_random_state(estimator.random_state).randint(2**31 - 1)))
+    seed = agree_on(_seed_of(estimator, checkpoint))
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     setting = estimator._setting()
     train, valid = np.arange(len(rows)), None
@@ -80,6 +92,7 @@ def fit(
         else:
             built = estimator._build(rows, extra, task.n_outputs)
         reader, module, architecture = built
+        stage = _stages(estimator, checkpoint, seed, module, targets, extra)
         starts = np.cumsum(targets.n_of_row) - targets.n_of_row
 
         def data(part: NDArray[np.int64]) -> MixtureData:
@@ -104,8 +117,10 @@ def fit(
                 description="warm-up",
                 max_epochs=warm_up_epochs(estimator),
                 operating_points=warm_up.operating_points,
+                keep=stage("warm-up"),
             )
-            warm_up_history, interrupted = net.history, net.interrupted_
+            warm_up_history = net.history
+            interrupted = getattr(net, "interrupted_", False)
         training_data = training_data or data(train)
         net = trainer.train(
             module,
@@ -115,6 +130,7 @@ def fit(
             seed=seed + 1,
             description="training",
             max_epochs=0 if interrupted else estimator.max_epochs,
+            keep=None if interrupted else stage("training"),
             callbacks=copy_callbacks(estimator.callbacks),
         )
         if net.history:
@@ -134,6 +150,52 @@ def fit(
     interrupted = interrupted or getattr(net, "interrupted_", False)
     warn_of_interruption(estimator, interrupted)
     return None if interrupted else valid
+
+
+def _seed_of(estimator: Any, checkpoint: str | os.PathLike | None) -> int:
+    """Draw a seed; a training that is continued keeps its own where any will do."""
+    if checkpoint is not None and estimator.random_state is None:
+        from muxlearn.training.checkpoints import kept_seed
+
+        if (kept := kept_seed(checkpoint, _STAGES)) is not None:
+            return kept
+    return int(check_random_state(estimator.random_state).randint(2**31 - 1))
+
+
+def _stages(
+    estimator: Any,
+    checkpoint: str | os.PathLike | None,
+    seed: int,
+    module: MuxModule,
+    targets: Targets,
+    extra: Any,
+) -> Callable[[str], KeepState | None]:
+    """Return a function that gives what keeps the state of a stage of the training."""
+    if checkpoint is None:
+        return lambda stage: None
+    if not PathName().accepts(checkpoint):
+        raise PathName().complain("checkpoint", checkpoint)
+    if n_processes() > 1:
+        raise ValueError(
+            "`checkpoint` keeps the state of one process; call `fit` outside of train_with, or "
+            "set checkpoint=None"
+        )
+    from muxlearn.training.checkpoints import fingerprint_of, fingerprint_of_rows, open_stage
+
+    more = {
+        "estimator": type(estimator).__name__,
+        "seed": seed,
+        "rows": fingerprint_of_rows(targets.rows),
+        "unlabeled": None if isinstance(extra, Reader) else fingerprint_of_rows(extra),
+        "shapes": [f"{n} {tuple(t.shape)}" for n, t in module.state_dict().items()],
+    }
+    if estimator.warm_start and estimator.__sklearn_is_fitted__():
+        more["weights"] = weights_digest(module)
+    params = flatten(estimator.get_params(deep=False))
+    fingerprint = fingerprint_of(
+        {**params, **more}, targets.values, targets.weights, targets.n_of_row, free=_FREE
+    )
+    return lambda stage: open_stage(checkpoint, _MINUTES, fingerprint, stage, seed)
 
 
 def warn_of_interruption(estimator: Any, interrupted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -20,6 +21,8 @@ from muxlearn.estimators import _classifying
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.rows import (
     ImageReader,
+    RandomCrops,
+    Transform,
     collect_images,
     learn_reader,
 )
@@ -249,7 +252,12 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         return tags
 
     def fit(
-        self, X: Any, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
     ) -> MuxImageClassifier:
         """Fit the model to images and labels.
 
@@ -266,6 +274,8 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
         {fit.sample_weight}
 
+        {fit.checkpoint}
+
         Returns
         -------
         {fit.returns}
@@ -273,7 +283,8 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         Raises
         ------
         TypeError, ValueError
-            A parameter, an image or a label is not valid.
+            A parameter, an image or a label is not valid, or the checkpoint is of another
+            training.
         """
         self._check_parameters()
         images, labels = collect_images(X)
@@ -293,8 +304,9 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
                 channels=self.channels,
                 feature_names=_get_feature_names(X),
             )
-        transform = self._transform(reader.shape)
-        _classifying.fit_labels(self, rows, reader, y, sample_weight, transform=transform)
+        _classifying.fit_labels(
+            self, rows, reader, y, sample_weight, checkpoint, transform=self._transform()
+        )
         return self
 
     predict = _classifying.predict
@@ -354,20 +366,10 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
             error = presets.complain("augment", self.augment)
             raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
 
-    def _transform(self, shape: tuple[int, int, int]) -> Callable[..., torch.Tensor] | None:
+    def _transform(self) -> Transform | None:
         if callable(self.augment):
             return self.augment
-        if self.augment == "none":
-            return None
-        from torchvision.transforms import v2  # type: ignore[import-untyped]
-
-        size = shape[1:]
-        # Left and right, top and bottom; a single row of pixels has nothing to mirror.
-        padding = [side // 8 for side in reversed(size)]
-        crop = v2.RandomCrop(size, padding=padding, padding_mode="reflect")
-        if self.augment == "crop":
-            return crop
-        return v2.Compose([crop, v2.RandomHorizontalFlip()])
+        return None if self.augment == "none" else RandomCrops(flip=self.augment == "crop-flip")
 
     def _build(self, rows: NDArray[Any], extra: ImageReader, n_classes: int) -> Built:
         reader = extra.with_statistics(rows)

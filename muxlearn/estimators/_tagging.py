@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -262,6 +263,8 @@ class MuxTokenTagger(MuxTextEstimator):
         y: Iterable[Any],
         sample_weight: ArrayLike | None = None,
         unlabeled: Iterable[Any] | None = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
     ) -> MuxTokenTagger:
         """Fit the model to sentences and their tags.
 
@@ -280,6 +283,8 @@ class MuxTokenTagger(MuxTextEstimator):
             Sentences for the warm-up, and for the tokenizer if one is trained; None stands for
             `X`.
 
+        {fit.checkpoint}
+
         Returns
         -------
         {fit.returns}
@@ -287,15 +292,15 @@ class MuxTokenTagger(MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A parameter, a sentence or a tag is not valid, tokens and tags differ in number, or
-            there is no token at all.
+            A parameter, a sentence or a tag is not valid, tokens and tags differ in number,
+            there is no token at all, or the checkpoint is of another training.
         OSError
             `backbone` cannot be loaded.
         """
         self._check_parameters()
         task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
         extra = targets.rows if unlabeled is None else self._check_unlabeled(unlabeled)
-        part = fit(self, targets, extra, task)
+        part = fit(self, targets, extra, task, checkpoint)
         if part is not None:
             measure_set_aside(self, targets, part)
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -272,6 +273,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         unlabeled: Iterable[Any] | None = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
     ) -> MuxTextClassifier:
         """Fit the model to texts and labels.
 
@@ -291,6 +294,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
             for `X`.
 
+        {fit.checkpoint}
+
         Returns
         -------
         {fit.returns}
@@ -298,7 +303,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Raises
         ------
         TypeError, ValueError
-            A parameter, a text or a label is not valid.
+            A parameter, a text or a label is not valid, or the checkpoint is of another training.
         OSError
             `backbone` cannot be loaded.
         """
@@ -307,7 +312,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         rows = self._reader.check(X) if continued else check_rows(X)
         extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
         self._check_integers(rows, extra)
-        _classifying.fit_labels(self, rows, extra, y, sample_weight)
+        _classifying.fit_labels(self, rows, extra, y, sample_weight, checkpoint)
         return self
 
     predict = _classifying.predict

@@ -64,6 +64,7 @@ from muxlearn.rows._tokenizers import (
     fingerprint,
     make_tokenizer,
 )
+from muxlearn.rows._variants import RandomCrops, Transform
 
 __all__ = [
     "READERS",
@@ -75,6 +76,7 @@ __all__ = [
     "IntegerReader",
     "PairTable",
     "PieceTable",
+    "RandomCrops",
     "Reader",
     "RowTable",
     "SentenceReader",
@@ -85,6 +87,7 @@ __all__ = [
     "TokenTable",
     "TokenizerChoice",
     "TokenizerReader",
+    "Transform",
     "Window",
     "are_entity_tags",
     "check_column",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Lis
 from muxlearn.rows._collect_images import Images, collect_images, iterate_images
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._reader import Reader
+from muxlearn.rows._variants import Transform
 
 __all__ = [
     "ImageReader",
@@ -101,7 +102,7 @@ class ImageReader(Reader):
     def table(
         self,
         rows: NDArray[Any],
-        transform: Callable[[torch.Tensor], torch.Tensor] | None = None,
+        transform: Transform | None = None,
     ) -> ImageTable:
         """Make checked images ready to be mixed.
 
@@ -109,8 +110,8 @@ class ImageReader(Reader):
         ----------
         rows : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
             As `check` returns them.
-        transform : callable, default=None
-            Makes a variant of one image in training; see `ImageTable`.
+        transform : RandomCrops or callable, default=None
+            Makes variants of images in training; see `ImageTable`.
 
         Returns
         -------

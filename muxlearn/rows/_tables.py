@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -74,10 +75,21 @@ class RowTable:
         return self
 
     def training_inputs(
-        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
+        self, rows: NDArray[np.int64], seed: Sequence[int]
     ) -> dict[str, NDArray[Any]]:
-        """Collate mixtures for a step of training, which may see rows in variants."""
-        return self.inputs(rows, counted)
+        """Collate mixtures for a step of training, which may see rows in variants.
+
+        Parameters
+        ----------
+        rows : ndarray of int64, shape (n_mixtures, n_mux)
+        seed : sequence of int
+            Decides on the variants.
+
+        Returns
+        -------
+        dict of ndarray, each (n_mixtures, n_mux, ...)
+        """
+        return self.inputs(rows)
 
     def answers(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None

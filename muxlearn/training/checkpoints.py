@@ -5,27 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.history import History
-from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from muxlearn.persistence import open_file, replace_files
 from muxlearn.training.net import MuxNet
 
-__all__ = ["KeepState", "fingerprint_of", "read_state", "take_up"]
+__all__ = ["KeepState", "fingerprint_of", "fingerprint_of_rows", "kept_seed", "open_stage"]
 
-_CHECKPOINT = "checkpoint.pt"
+#: Of a state; another one is of another training.
+_FORMAT = 2
+
+#: What early stopping knows between two epochs.
+_STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
 
 class KeepState(Callback):
     """Keep the state of a training on disk, every few minutes and at its end.
+
+    A state holds all that the next step depends on: weights, optimizer, schedule, early stopping,
+    random numbers and the history of the epoch that is under way.
 
     Parameters
     ----------
@@ -34,7 +42,11 @@ class KeepState(Callback):
     fingerprint : str
         Says which training this is.
     state : dict or None
-        The state from `read_state`, from which the training continues.
+        The state that was found, from which the training continues.
+    stage : str, default="checkpoint"
+        The name of the file.
+    seed : int, default=None
+        Kept for `kept_seed`.
     """
 
     def __init__(
@@ -43,127 +55,213 @@ class KeepState(Callback):
         minutes: float,
         fingerprint: str,
         state: dict[str, Any] | None,
+        stage: str = "checkpoint",
+        seed: int | None = None,
     ) -> None:
         self.folder = folder
         self.minutes = minutes
         self.fingerprint = fingerprint
         self.state = state
+        self.stage = stage
+        self.seed = seed
+
+    @property
+    def first_step(self) -> int:
+        """The step that comes next."""
+        return 0 if self.state is None else self.state["step"]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the training ended before its last epoch, and not by an interruption."""
+        return self.state is not None and self.state["stopped"]
+
+    def restore(self, net: MuxNet) -> None:
+        """Bring a net into the state that was found, but for what its training sets up itself.
+
+        Parameters
+        ----------
+        net : MuxNet
+            Initialised.
+        """
+        if self.state is None:
+            return
+        net.module_.load_state_dict(self.state["module"])
+        epochs = json.loads(self.state["history"])
+        self.begun_ = epochs.pop()["batches"] if epochs and "train_loss" not in epochs[-1] else []
+        net.history = History(epochs)
+        # Before the first epoch again, for a scheduler takes a step when it is set up.
+        net.optimizer_.load_state_dict(self.state["optimizer"])
+        torch.set_rng_state(self.state["rng_state"])
+        if "cuda_rng_state" in self.state and net.device != "cpu":
+            torch.cuda.set_rng_state(self.state["cuda_rng_state"], net.device)
 
     def on_train_begin(self, net: MuxNet, **kwargs: Any) -> None:
-        """Restore the optimizer, and start the clock."""
-        self.step_ = net.first_step or 0
-        if self.state is not None:
-            net.optimizer_.load_state_dict(self.state["optimizer"])
-            net.history = History(json.loads(self.state["history"]))
-            torch.set_rng_state(self.state["rng_state"])
-            self.state = None
+        """Start the clock."""
+        self.step_ = self.first_step
         self.saved_ = time.monotonic()
 
-    def restore_history(self, net: MuxNet) -> None:
-        """Give a net that had nothing left to learn the history of its training."""
-        if self.state is not None and not net.history:
-            net.history = History(json.loads(self.state["history"]))
+    def on_epoch_begin(self, net: MuxNet, **kwargs: Any) -> None:
+        """Restore the optimizer and other callbacks, which have set up theirs by now."""
+        if self.state is None:
+            return
+        state, self.state = self.state, None
+        net.optimizer_.load_state_dict(state["optimizer"])
+        net.history[-1]["batches"].extend(self.begun_)
+        callbacks = dict(net.callbacks_)
+        for name, kept in state["callbacks"].items():
+            callback = callbacks.get(name)
+            if isinstance(callback, LRScheduler):
+                _restore_schedule(callback.lr_scheduler_, kept)
+            elif isinstance(callback, EarlyStopping):
+                vars(callback).update(kept)
 
-    def on_batch_end(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
+    # A state is saved before a step, when every callback is done with the last one.
+
+    def on_batch_begin(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
         """Save when it is time."""
-        self.step_ += training
-        if time.monotonic() - self.saved_ > 60 * self.minutes:
+        if training and time.monotonic() - self.saved_ > 60 * self.minutes:
             self._save(net)
 
-    def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
-        """Save the last state."""
-        self._save(net)
+    def on_batch_end(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
+        """Count the step."""
+        self.step_ += training
 
-    def _save(self, net: MuxNet) -> None:
-        epochs = [{**epoch, "batches": []} for epoch in net.history if "train_loss" in epoch]
+    def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
+        """Save the last state of an interrupted training."""
+        if net.interrupted_:
+            self._save(net)
+
+    def finish(self, net: MuxNet, *, stopped: bool) -> None:
+        """Keep the outcome of a training that was not interrupted.
+
+        Parameters
+        ----------
+        net : MuxNet
+            Trained.
+        stopped : bool
+            Whether it ended before its last epoch.
+        """
+        self._save(net, stopped=stopped)
+
+    def _save(self, net: MuxNet, *, stopped: bool = False) -> None:
+        epochs = [dict(epoch) for epoch in net.history]
+        for epoch in epochs:
+            if "train_loss" in epoch:  # a finished epoch, whose batches are summed up
+                epoch["batches"] = []
         state = {
             "fingerprint": self.fingerprint,
+            "seed": self.seed,
             "step": self.step_,
+            "stopped": stopped,
             "module": net.module_.state_dict(),
             "optimizer": net.optimizer_.state_dict(),
+            "callbacks": _states_of_callbacks(net),
             "history": json.dumps(epochs, default=float),
             "rng_state": torch.get_rng_state(),
         }
+        if torch.device(net.device).type == "cuda":
+            state["cuda_rng_state"] = torch.cuda.get_rng_state(net.device)
         with replace_files(self.folder) as staged:
-            torch.save(state, staged / _CHECKPOINT)
+            torch.save(state, staged / f"{self.stage}.pt")
         self.saved_ = time.monotonic()
 
 
-def read_state(folder: str | os.PathLike | None, fingerprint: str) -> dict[str, Any] | None:
-    """Read what `KeepState` wrote, None where there is nothing.
+def _states_of_callbacks(net: MuxNet) -> dict[str, dict[str, Any]]:
+    states: dict[str, dict[str, Any]] = {}
+    for name, callback in net.callbacks_:
+        if isinstance(callback, LRScheduler):
+            states[name] = callback.lr_scheduler_.state_dict()
+        elif isinstance(callback, EarlyStopping):
+            kept = {key: vars(callback)[key] for key in _STOPPING}
+            states[name] = {**kept, "dynamic_threshold_": float(kept["dynamic_threshold_"])}
+    return states
+
+
+def _restore_schedule(scheduler: Any, kept: dict[str, Any]) -> None:
+    if isinstance(scheduler, LambdaLR):
+        # Not its functions, as this training may be longer; and their values now.
+        kept = {**kept, "lr_lambdas": [None] * len(scheduler.lr_lambdas)}
+    scheduler.load_state_dict(kept)
+    if isinstance(scheduler, LambdaLR):
+        groups = scheduler.optimizer.param_groups
+        for group, base, factor in zip(
+            groups, scheduler.base_lrs, scheduler.lr_lambdas, strict=True
+        ):
+            group["lr"] = base * factor(scheduler.last_epoch)
+
+
+def open_stage(
+    folder: str | os.PathLike,
+    minutes: float,
+    fingerprint: str,
+    stage: str = "checkpoint",
+    seed: int | None = None,
+) -> KeepState:
+    """Return what keeps the states of a stage of a training, with the state that is there.
 
     Parameters
     ----------
-    folder : str or path or None
-    fingerprint : str
-
-    Returns
-    -------
-    dict or None
-
-    Raises
-    ------
-    ValueError
-        The checkpoint is of another training.
-    """
-    if folder is None or (file := open_file(folder, _CHECKPOINT)) is None:
-        return None
-    with file:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    if state["fingerprint"] != fingerprint:
-        raise ValueError(
-            f"`checkpoint` {str(folder)!r} is of a training with other texts or parameters; give "
-            "another folder, or delete it to begin anew"
-        )
-    return state
-
-
-def take_up(
-    module: nn.Module, folder: str | os.PathLike | None, minutes: float, fingerprint: str
-) -> tuple[int, list[tuple[str, KeepState]]]:
-    """Bring a module into the last state of its training, and keep the states to come.
-
-    Parameters
-    ----------
-    module : nn.Module
-    folder : str or path or None
-        Where states are kept; None keeps none.
+    folder : str or path
     minutes : float
         Between two states.
     fingerprint : str
-        From `fingerprint_of`.
+        Says which training this is.
+    stage : str, default="checkpoint"
+    seed : int, default=None
+        Kept for `kept_seed`.
 
     Returns
     -------
-    first_step : int
-        The step that comes next.
-    callbacks : list of (str, KeepState)
-        One, or none without a folder.
+    KeepState
 
     Raises
     ------
     ValueError
         The folder holds the state of another training.
     """
-    if folder is None:
-        return 0, []
-    state = read_state(folder, fingerprint)
-    if state is not None:
-        module.load_state_dict(state["module"])
-    callback = KeepState(folder, minutes, fingerprint, state)
-    return 0 if state is None else state["step"], [("checkpoint", callback)]
+    state = _read(folder, stage)
+    if state is not None and state["fingerprint"] != fingerprint:
+        raise ValueError(
+            f"`checkpoint` {str(folder)!r} is of a training with other rows or parameters; give "
+            "another folder, or delete it to begin anew"
+        )
+    return KeepState(folder, minutes, fingerprint, state, stage, seed)
+
+
+def kept_seed(folder: str | os.PathLike, stages: Iterable[str]) -> int | None:
+    """Return the seed of the training whose states a folder keeps, None where there is none.
+
+    Parameters
+    ----------
+    folder : str or path
+    stages : iterable of str
+
+    Returns
+    -------
+    int or None
+    """
+    states = (_read(folder, stage) for stage in stages)
+    return next((state["seed"] for state in states if state is not None), None)
+
+
+def _read(folder: str | os.PathLike, stage: str) -> dict[str, Any] | None:
+    file = open_file(folder, f"{stage}.pt")
+    if file is None:
+        return None
+    with file:
+        return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def fingerprint_of(
-    params: Mapping[str, Any], lengths: NDArray[np.int64], *, free: Collection[str] = ()
+    params: Mapping[str, Any], *arrays: NDArray[Any], free: Collection[str] = ()
 ) -> str:
-    """Return a digest of a training's parameters and rows.
+    """Return a digest of a training's parameters and data.
 
     Parameters
     ----------
     params : mapping of str to object
-    lengths : ndarray of int64, shape (n_rows,)
-        Tokens of each row.
+    *arrays : ndarray
+        The data.
     free : collection of str, default=()
         Parameters that may change before the training is taken up again.
 
@@ -171,7 +269,34 @@ def fingerprint_of(
     -------
     str
     """
-    kept = {name: str(value) for name, value in params.items() if name not in free}
-    digest = hashlib.sha256(json.dumps(kept, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(lengths).tobytes())
+    kept = {name: _shown(value) for name, value in params.items() if name not in free}
+    digest = hashlib.sha256(json.dumps([_FORMAT, kept], sort_keys=True).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]
+
+
+def fingerprint_of_rows(rows: Any) -> str:
+    """Return a digest of checked rows.
+
+    Parameters
+    ----------
+    rows : list or ndarray
+
+    Returns
+    -------
+    str
+    """
+    digest = hashlib.sha256()
+    if isinstance(rows, np.ndarray) and rows.dtype != object:
+        for row in rows:  # not all at once: they may be on a disk
+            digest.update(np.ascontiguousarray(row).data)
+    else:
+        for row in rows:
+            digest.update(repr(row).encode())
+    return digest.hexdigest()
+
+
+def _shown(value: object) -> str:
+    # The place of an object in memory is another one in the next process.
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -17,7 +17,7 @@ from muxlearn.mixtures import MixturePlan, training_batches
 from muxlearn.points import Point
 from muxlearn.rows import RowTable
 
-__all__ = ["MixtureData", "ResumableBatches", "Targets", "TrainingBatches", "ValidationBatches"]
+__all__ = ["MixtureData", "Targets", "TrainingBatches", "ValidationBatches"]
 
 
 class Targets(Tensor):
@@ -93,7 +93,7 @@ class MixtureData(Dataset):
         self,
         rows: NDArray[np.int64],
         counted: NDArray[np.bool_] | None = None,
-        training: bool = False,
+        seed: Sequence[int] | None = None,
         patch_size: int | None = None,
     ) -> tuple[dict[str, Any], Targets]:
         """Collate mixtures into what a skorch step takes.
@@ -103,8 +103,8 @@ class MixtureData(Dataset):
         rows : ndarray of int64, shape (n_mixtures, n_mux)
         counted : ndarray of bool, the same shape, default=None
             False where a row repeats another and shall not count again.
-        training : bool, default=False
-            Whether rows may come in variants.
+        seed : sequence of int, default=None
+            The seed of a step of training, in which rows may come in variants.
         patch_size : int, default=None
             Tokens of a row in a position, of a module that takes several.
 
@@ -121,7 +121,7 @@ class MixtureData(Dataset):
         else:
             answered, kept = table.answers(rows, counted)
             targets, weights = self.targets[answered], self.weights[answered] * kept
-        inputs = table.training_inputs(rows, counted) if training else table.inputs(rows, counted)
+        inputs = table.inputs(rows, counted) if seed is None else table.training_inputs(rows, seed)
         tensors: dict[str, Any] = {n: torch.from_numpy(values) for n, values in inputs.items()}
         if patch_size is not None:
             tensors["patch_size"] = patch_size
@@ -131,50 +131,7 @@ class MixtureData(Dataset):
 class TrainingBatches:
     """An iterable that draws new companions each time it is iterated over.
 
-    Parameters
-    ----------
-    data : MixtureData
-    points : tuple of Point
-        Each batch has one of them.
-    batch_size : int
-        Mixtures in a batch.
-    seed : int
-    """
-
-    def __init__(
-        self, data: MixtureData, points: tuple[Point, ...], batch_size: int, seed: int
-    ) -> None:
-        self.data = data
-        self.points = points
-        self.batch_size = batch_size
-        self.rng = np.random.default_rng(seed)
-        self.share, self.n_shares = 0, 1
-
-    def shard(self, share: int, n_shares: int) -> None:
-        """Yield one share of batches that are `n_shares` times as large."""
-        self.share, self.n_shares = share, n_shares
-
-    def __iter__(self) -> Iterator[Any]:
-        for rows, patch_size in self._draw():
-            # No share is larger than another: of few rows some mixtures stand in two of them.
-            n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
-            own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
-            yield self.data.batch(rows[own], training=True, patch_size=patch_size)
-
-    def _draw(self) -> list[tuple[NDArray[np.int64], int | None]]:
-        """Return the rows and the patch size of each batch of the next epoch."""
-        size, row_counts = self.batch_size * self.n_shares, tuple(p.n_mux for p in self.points)
-        batches = training_batches(self.data.table.lengths, row_counts, size, self.rng)
-        if all(point.patch_size == 1 for point in self.points):
-            return [(rows, None) for rows in batches]
-        # Points with the same number of rows take turns.
-        turns = {n: [p.patch_size for p in self.points if p.n_mux == n] for n in row_counts}
-        cycles = {n: cycle(self.rng.permutation(sizes).tolist()) for n, sizes in turns.items()}
-        return [(rows, next(cycles[rows.shape[1]])) for rows in batches]
-
-
-class ResumableBatches(TrainingBatches):
-    """Batches of a training from any of its steps on.
+    Batch `i` of epoch `e` depends on `seed`, `e` and `i` alone, wherever the training begins.
 
     Parameters
     ----------
@@ -184,8 +141,8 @@ class ResumableBatches(TrainingBatches):
     batch_size : int
         Mixtures in a batch.
     seed : int
-    first_step : int
-        The step to begin at; those behind it are the same however often it is interrupted.
+    first_step : int, default=0
+        The step of the training to begin at.
     """
 
     def __init__(
@@ -194,17 +151,45 @@ class ResumableBatches(TrainingBatches):
         points: tuple[Point, ...],
         batch_size: int,
         seed: int,
-        first_step: int,
+        first_step: int = 0,
     ) -> None:
-        super().__init__(data, points, batch_size, seed)
+        self.data = data
+        self.points = points
+        self.batch_size = batch_size
         self.seed = seed
-        self.epoch, self.n_skipped = divmod(first_step, -(-len(data) // batch_size))
+        self.rng = np.random.default_rng(seed)
+        self.epoch, self.first_step = 0, first_step
+        self.share, self.n_shares = 0, 1
+
+    def shard(self, share: int, n_shares: int) -> None:
+        """Yield one share of batches that are `n_shares` times as large."""
+        self.share, self.n_shares = share, n_shares
+
+    def __iter__(self) -> Iterator[Any]:
+        batches = self._draw()
+        while self.first_step >= len(batches):
+            self.first_step -= len(batches)
+            batches = self._draw()
+        first, self.first_step = self.first_step, 0
+        for number in range(first, len(batches)):
+            rows, patch_size = batches[number]
+            # No share is larger than another: of few rows some mixtures stand in two of them.
+            n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
+            own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
+            seed = [self.seed, self.epoch, number, self.share]
+            yield self.data.batch(rows[own], seed=seed, patch_size=patch_size)
 
     def _draw(self) -> list[tuple[NDArray[np.int64], int | None]]:
-        self.rng = np.random.default_rng([self.seed, self.epoch])
-        batches = super()._draw()[self.n_skipped :]
-        self.epoch, self.n_skipped = self.epoch + 1, 0
-        return batches
+        """Return the rows and the patch size of each batch of the next epoch."""
+        self.epoch += 1
+        size, row_counts = self.batch_size * self.n_shares, tuple(p.n_mux for p in self.points)
+        batches = training_batches(self.data.table.lengths, row_counts, size, self.rng)
+        if all(point.patch_size == 1 for point in self.points):
+            return [(rows, None) for rows in batches]
+        # Points with the same number of rows take turns.
+        turns = {n: [p.patch_size for p in self.points if p.n_mux == n] for n in row_counts}
+        cycles = {n: cycle(self.rng.permutation(sizes).tolist()) for n, sizes in turns.items()}
+        return [(rows, next(cycles[rows.shape[1]])) for rows in batches]
 
 
 class ValidationBatches:

@@ -21,7 +21,6 @@ from muxlearn.points import WORDS, Point
 from muxlearn.rows import RowTable
 from muxlearn.training.data import (
     MixtureData,
-    ResumableBatches,
     TrainingBatches,
     ValidationBatches,
 )
@@ -47,8 +46,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
         Decides who is mixed with whom.
     autocast : torch.dtype or None
         Precision of the products in training.
-    first_step : int, default=None
-        The step at which an interrupted training continues; None if it cannot.
+    first_step : int, default=0
+        The step at which an interrupted training continues.
     n_classes : int, default=None
         None where the module answers with something other than classes.
     **kwargs
@@ -72,7 +71,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         operating_points: tuple[Point, ...] = (Point(),),
         seed: int = 0,
         autocast: torch.dtype | None = None,
-        first_step: int | None = None,
+        first_step: int = 0,
         n_classes: int | None = None,
         predict_nonlinearity: Any = None,
         **kwargs: Any,
@@ -169,9 +168,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)
-        if self.first_step is not None:
-            return ResumableBatches(dataset, points, size, self.seed, self.first_step)
-        return TrainingBatches(dataset, points, size, self.seed)
+        return TrainingBatches(dataset, points, size, self.seed, self.first_step)
 
     # Steps
 

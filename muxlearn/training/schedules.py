@@ -36,24 +36,18 @@ class TrapezoidSchedule:
     ----------
     n_steps : int
         Steps of the whole training.
-    first_step : int, default=0
-        The step that the first call is about.
     n_rising : int, default=200
     falling : float, default=0.3
         Share of the steps over which the factor falls.
     """
 
-    def __init__(
-        self, n_steps: int, first_step: int = 0, n_rising: int = 200, falling: float = 0.3
-    ) -> None:
+    def __init__(self, n_steps: int, n_rising: int = 200, falling: float = 0.3) -> None:
         self.n_steps = n_steps
-        self.first_step = first_step
         self.n_rising = n_rising
         self.n_falling = max(1, round(falling * n_steps))
 
     def __call__(self, step: int) -> float:
         """Return the factor at a step."""
-        step += self.first_step
         rising = (step + 1) / (self.n_rising + 1)
         falling = (self.n_steps - step) / self.n_falling
         return max(0.0, min(1.0, rising, falling))

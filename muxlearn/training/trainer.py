@@ -13,6 +13,7 @@ from skorch.helper import predefined_split
 
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import Point
+from muxlearn.training.checkpoints import KeepState
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import explain_out_of_memory
 from muxlearn.training.net import MuxNet, RowProgress
@@ -126,7 +127,7 @@ class Trainer:
         seed: int,
         description: str,
         max_epochs: int,
-        first_epoch: int = 0,
+        keep: KeepState | None = None,
         schedule: Callable[[int], float] | None = None,
         callbacks: Sequence[Any] = (),
         **options: Any,
@@ -142,7 +143,9 @@ class Trainer:
         seed : int
         description : str
             The text of the progress bar.
-        max_epochs, first_epoch : int
+        max_epochs : int
+        keep : KeepState, default=None
+            Keeps the state of the training, and has the one from which it continues.
         schedule : callable, default=None
             From the number of a step to the factor of the learning rate.
         callbacks : sequence of skorch callbacks
@@ -154,26 +157,37 @@ class Trainer:
         -------
         MuxNet
         """
+        steps_per_epoch = -(-len(data) // (self.batch_size * n_processes()))
         if schedule is None:
-            n_steps = max_epochs * -(-len(data) // (self.batch_size * n_processes()))
-            schedule = LinearSchedule(max(1, n_steps))
+            schedule = LinearSchedule(max(1, max_epochs * steps_per_epoch))
+        first_step = 0 if keep is None else keep.first_step
+        n_epochs = max_epochs - first_step // steps_per_epoch
+        if keep is not None and keep.stopped:
+            n_epochs = 0
         options |= {
             "seed": seed,
             "max_epochs": max_epochs,
+            "first_step": first_step,
             "callbacks": [
+                # The first: it counts a step before another callback can interrupt the training.
+                *([] if keep is None else [("keep_state", keep)]),
                 *self._own_callbacks(schedule, description, callbacks),
                 *callbacks,
                 # The last, since no callback behind it would hear of the end of the last epoch.
                 *(self._early_stopping() if valid is not None else []),
             ],
         }
-        accelerator = current_accelerator() if max_epochs > first_epoch else None
+        accelerator = current_accelerator() if n_epochs > 0 else None
         net = self.compose(module, objective, accelerator=accelerator, **options)
-        if max_epochs <= first_epoch:
+        if keep is not None:
+            keep.restore(net)
+        if n_epochs <= 0:
             return net
         net.train_split = predefined_split(valid) if valid is not None else None
         with explain_out_of_memory(self.memory_advice):
-            net.partial_fit(data, y=None, epochs=max_epochs - first_epoch)
+            net.partial_fit(data, y=None, epochs=n_epochs)
+        if keep is not None and not net.interrupted_:
+            keep.finish(net, stopped=len(net.history) < max_epochs)
         net.train_split = None  # or a pickle would carry the validation rows
         net.optimizer_.state.clear()  # as large as two more models, and of no use any more
         for _, callback in net.callbacks_:

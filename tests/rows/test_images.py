@@ -282,7 +282,7 @@ def test_a_transform_sees_each_image_by_itself_in_training_only():
     chosen = np.array([[0, 1]])
     plain = table.inputs(chosen)["images"]
     assert seen == []
-    assert_array_equal(table.training_inputs(chosen)["images"], plain[..., ::-1])
+    assert_array_equal(table.training_inputs(chosen, [0])["images"], plain[..., ::-1])
     assert seen == [(3, 6, 7)] * 2
 
 
@@ -294,4 +294,5 @@ def test_a_transform_that_returns_something_else_is_refused(transform):
         r"`augment` turned an image of shape \(3, 6, 7\)",
         table.training_inputs,
         np.zeros((1, 1), int),
+        [0],
     )

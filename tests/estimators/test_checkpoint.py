@@ -1,0 +1,188 @@
+"""Trainings that a killed process leaves behind go on where it was killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import OneCycleLR
+
+from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn.architectures import MIMOConv
+from muxlearn.backbones import Scratch
+
+ROOT = Path(__file__).parents[2]
+
+SMALL = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300)
+TEXT = {"backbone": SMALL, "n_mux": 2, "max_length": 16, "batch_size": 8, "random_state": 0}
+TEXTS = [f"{a} {b} {c}" for a in ("rain", "goal") for b in ("and", "of") for c in "abcdefgh"]
+LABELS = [text.split()[0] for text in TEXTS]
+IMAGES = np.random.default_rng(0).integers(0, 256, (40, 3, 8, 8), dtype=np.uint8)
+EARLY = {"early_stopping": True, "validation_fraction": 0.25, "max_epochs": 3}
+
+
+def make(kind):
+    """Return an estimator, what it is fitted to, and the epochs of 4 or more steps it takes."""
+    if kind == "text":
+        params = {**TEXT, "operating_points": ((1, 1), (2, 1), (2, 2)), "patch_size": 2}
+        return MuxTextClassifier(**params, warm_up=2, max_epochs=2), (TEXTS, LABELS)
+    if kind == "tagger":
+        words = [text.split() for text in TEXTS]
+        return MuxTokenTagger(**TEXT, warm_up=1, **EARLY), (
+            words,
+            [[w[0] for w in t] for t in words],
+        )
+    one_cycle = LRScheduler(OneCycleLR, max_lr=0.1, total_steps=15, step_every="batch")
+    clf = MuxImageClassifier(
+        2,
+        architecture=MIMOConv(width=1, initial_width=1),
+        optimizer="SGD",
+        augment="crop-flip",
+        mixup=1.0,
+        batch_size=8,
+        max_epochs=3,
+        callbacks=[one_cycle],
+        random_state=0,
+    )
+    return clf, (IMAGES, np.arange(40) % 4)
+
+
+def weights(estimator):
+    return torch.cat([t.double().ravel() for t in estimator.module_.state_dict().values()])
+
+
+SCRIPT = f"""
+import os, signal, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import torch
+torch.set_num_threads(1)
+from test_checkpoint import make
+from muxlearn.estimators import _fitting
+from muxlearn.training.net import MuxNet
+
+_fitting._MINUTES = 0
+steps, take = [], MuxNet.train_step_single
+
+def kill(self, batch, **params):
+    steps.append(batch)
+    if len(steps) > int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return take(self, batch, **params)
+
+MuxNet.train_step_single = kill
+estimator, data = make(sys.argv[1])
+estimator.fit(*data, checkpoint=sys.argv[3])
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_steps", "stage"),
+    [
+        pytest.param("text", 6, "warm-up", id="in the warm-up"),
+        pytest.param("tagger", 8, "training", id="with early stopping"),
+        pytest.param("image", 8, "training", id="with a schedule of one's own"),
+    ],
+)
+def test_a_killed_training_ends_as_one_that_was_not(kind, n_steps, stage, tmp_path):
+    folder = tmp_path / "state"
+    killed = subprocess.run(
+        [sys.executable, "-c", SCRIPT, kind, str(n_steps), str(folder)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
+    assert (folder / f"{stage}.pt").exists()
+    resumed, data = make(kind)
+    resumed.fit(*data, checkpoint=folder)
+    whole, _ = make(kind)
+    whole.fit(*data)
+    np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-6)
+    ours, theirs = ([e["train_loss"] for e in model.history_] for model in (resumed, whole))
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert resumed.n_iter_ == whole.n_iter_
+    if kind == "text":
+        assert len(resumed.warm_up_history_) == len(whole.warm_up_history_) == 2
+
+
+class Stop(Callback):
+    """Interrupts a training after some steps, as Ctrl-C does."""
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.n_steps -= training
+        if not self.n_steps:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture
+def tiny(tiny_classifier):
+    def make_tiny(**params):
+        return tiny_classifier(**{"warm_up": 1, "max_epochs": 2, **params})
+
+    return make_tiny
+
+
+def test_an_interrupted_training_goes_on(tiny, tmp_path):
+    tiny(callbacks=[Stop(6)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    resumed = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
+    torch.testing.assert_close(weights(resumed), weights(tiny().fit(TEXTS, LABELS)))
+
+
+def test_a_finished_training_is_not_repeated(tiny, tmp_path):
+    first = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
+    again = tiny(callbacks=[Stop(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert torch.equal(weights(first), weights(again))
+    assert again.history_[:, "train_loss"] == first.history_[:, "train_loss"]
+
+
+def test_training_that_was_stopped_early_is_not_repeated(tiny, tmp_path):
+    params = {"early_stopping": 1, "max_epochs": 30, "lr": 0.3, "validation_fraction": 0.3}
+    first = tiny(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert first.n_iter_ < 30
+    again = tiny(**params, callbacks=[Stop(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert torch.equal(weights(first), weights(again))
+
+
+def test_a_training_without_a_seed_keeps_the_one_it_drew(tiny, tmp_path):
+    first = tiny(random_state=None).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    again = tiny(random_state=None).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert torch.equal(weights(first), weights(again))
+    np.testing.assert_array_equal(again.predict_proba(TEXTS), first.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("params", "texts", "labels"),
+    [
+        ({"lr": 0.5}, TEXTS, LABELS),
+        ({"random_state": 1}, TEXTS, LABELS),
+        ({}, [*TEXTS[:-1], "one other text"], LABELS),
+        ({}, TEXTS, LABELS[::-1]),
+    ],
+    ids=["parameter", "seed", "row", "label"],
+)
+def test_the_state_of_another_training_is_refused(tiny, tmp_path, params, texts, labels):
+    tiny(max_epochs=0, warm_up=1).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match=r"`checkpoint` .* with other rows or parameters"):
+        tiny(max_epochs=0, **params).fit(texts, labels, checkpoint=tmp_path)
+
+
+def test_a_warm_start_goes_on_from_its_own_weights(tiny, tmp_path):
+    clf = tiny(warm_start=True).fit(TEXTS, LABELS).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert clf.n_iter_ == 4
+    with pytest.raises(ValueError, match="is of a training with other rows or parameters"):
+        clf.fit(TEXTS, LABELS, checkpoint=tmp_path)
+
+
+def test_what_is_no_folder_is_refused(tiny):
+    with pytest.raises(TypeError, match="`checkpoint` must be a folder"):
+        tiny().fit(TEXTS, LABELS, checkpoint=3)
