@@ -267,6 +267,10 @@ ENTRIES = {
             fills several slots, which is slower and more accurate. Also a whole operating point, a
             pair ``(n_mux, patch_size)`` or "words".
         """,
+    "transform.n_passes": """
+        n_passes : int, default=1
+            Number of passes, each in other mixtures. Their vectors are averaged.
+        """,
     "exported.X": """
         X : sequence of length n_samples
             Rows as the estimator takes them.
@@ -319,6 +323,11 @@ ENTRIES = {
     "dataset.keep": """
         keep : sequence of str, default=()
             Columns to copy to the output, such as the key of a row.
+        """,
+    "dataset.rows_per_part": """
+        rows_per_part : int, default=100000
+            Rows of a part, rounded up to a multiple of a window, within which mixtures are
+            planned. A kill loses the work of at most one part.
         """,
     "dataset.groups": """
         groups : str, default=None

@@ -311,7 +311,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         groups: ArrayLike | None = None,
         n_passes: int = 1,
         patch_size: int | None = None,
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float32]:
         """Embed texts.
 
         Parameters
@@ -323,14 +323,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
         {predict.groups}
 
-        n_passes : int, default=1
-            Number of passes, each in other mixtures. Their vectors are averaged.
+        {transform.n_passes}
 
         {predict.patch_size}
 
         Returns
         -------
-        ndarray of shape (n_samples, teacher_size)
+        ndarray of float32, shape (n_samples, teacher_size)
             Vectors of length 1, after several passes their mean. Without a teacher they have
             `hidden_size` dimensions.
         """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTextEmbedder, MuxTokenTagger
 from muxlearn.estimators import MuxEstimator, MuxTextEstimator
 from muxlearn.pretraining import MuxTextPretrainer
 
@@ -62,7 +62,13 @@ HEAVY = {
 #: Folders of tests that are not of the package, by what they test.
 BESIDE = {"docs": "docs", "examples": "examples"}
 
-ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
+ESTIMATORS = (
+    MuxTextClassifier,
+    MuxTokenTagger,
+    MuxImageClassifier,
+    MuxTextEmbedder,
+    MuxTextPretrainer,
+)
 
 N_FILES_AT_ROOT = 12
 N_LINES = 500
@@ -293,6 +299,7 @@ def test_the_base_class_names_the_methods_that_a_subclass_overrides(estimator):
         (MuxTextClassifier, 28),
         (MuxTokenTagger, 26),
         (MuxImageClassifier, 26),
+        (MuxTextEmbedder, 12),
         (MuxTextPretrainer, 26),
     ],
 )

@@ -7,6 +7,7 @@ for its defaults. They are cloned and searched with the estimator: ``architectur
 from muxlearn.architectures._base import Architecture, Built, Setting, WarmUp
 from muxlearn.architectures._base import ParamGroups as ParamGroups
 from muxlearn.architectures._checkpoints import load_published as load_published
+from muxlearn.architectures._embedding import build_embedder as build_embedder
 from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.architectures._mimoconv import MIMOConv
 from muxlearn.architectures._mimoformer import MIMOFormer

@@ -10,7 +10,7 @@ import os
 from typing import Any
 
 from muxlearn._params import PathName
-from muxlearn.backbones._base import Backbone, Corpus, Start
+from muxlearn.backbones._base import Backbone, Corpus, Start, Vectors
 from muxlearn.backbones._base import Encoder as Encoder
 from muxlearn.backbones._base import cutting as cutting
 from muxlearn.backbones._named import Named as Named
@@ -26,7 +26,16 @@ from muxlearn.backbones._warmed_up import Pretrained as Pretrained
 from muxlearn.backbones._warmed_up import Pretrainer as Pretrainer
 from muxlearn.backbones._warmed_up import is_pretrainer as is_pretrainer
 
-__all__ = ["SCRATCH", "Backbone", "Corpus", "Published", "Scratch", "Start", "make_backbone"]
+__all__ = [
+    "SCRATCH",
+    "Backbone",
+    "Corpus",
+    "Published",
+    "Scratch",
+    "Start",
+    "Vectors",
+    "make_backbone",
+]
 
 
 class BackboneChoice:

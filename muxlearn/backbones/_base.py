@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.text import MuxTextModule
 
-__all__ = ["Backbone", "Corpus", "Encoder", "Start", "cutting"]
+__all__ = ["Backbone", "Corpus", "Encoder", "Start", "Vectors", "cutting"]
 
 Encoder = CompactEncoder | PretrainedEncoder
 
@@ -43,6 +43,26 @@ class Corpus:
         return isinstance(self.rows[0], tuple)
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """The points and the size of the vectors that an encoder gives before any task.
+
+    Attributes
+    ----------
+    patch_sizes : tuple of int
+        Neighbouring tokens of a row that may share a position.
+    words : bool
+        Whether the words alone can answer.
+    size : int or None
+        Size of the vectors that a head of its own makes of the encoder's. None: there is none, and
+        the mean of a row's hidden vectors is its vector.
+    """
+
+    patch_sizes: tuple[int, ...] = (1,)
+    words: bool = False
+    size: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Start:
     """An encoder with its reader, and whatever else comes with it.
@@ -57,12 +77,15 @@ class Start:
     load_into : callable or None
         Starts a module's multiplexer, demultiplexer and heads from weights that come along, and
         marks it as warmed up; None where there is nothing that fits.
+    vectors : Vectors
+        How rows are embedded with these weights.
     """
 
     encoder: Encoder
     reader: Any
     n_blocks: int | None = None
     load_into: Callable[[MuxTextModule], None] | None = None
+    vectors: Vectors = Vectors()
 
 
 def cutting(tokenizer: Any, max_length: int) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
-from muxlearn.backbones._base import Corpus, Start, cutting
+from muxlearn.backbones._base import Corpus, Start, Vectors, cutting
 from muxlearn.backbones._transformers import encoder_from_config
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.multiplex import NESTED
@@ -61,6 +61,10 @@ class Pretrained:
         Weights, by their names in a `MuxTextModule`.
     tokenizer : str
         The tokenizer as JSON.
+    patch_sizes : tuple of int
+        Neighbouring tokens that may share a position.
+    words : bool
+        Whether the words alone can answer.
     """
 
     name: str
@@ -72,6 +76,8 @@ class Pretrained:
     transformers_config: dict[str, Any] | None
     tensors: dict[str, Tensor] = field(repr=False)
     tokenizer: str = field(repr=False)
+    patch_sizes: tuple[int, ...] = (1,)
+    words: bool = False
 
     @classmethod
     def from_saved(
@@ -93,6 +99,8 @@ class Pretrained:
             transformers_config=config.get("backbone"),
             tensors=tensors,
             tokenizer=tokenizer,
+            patch_sizes=tuple(config.get("patch_sizes", (1,))),
+            words=bool(config.get("words")),
         )
 
     def fits(self, n_mux: int, multiplexer: str, demultiplexer: str) -> bool:
@@ -160,7 +168,9 @@ class Pretrained:
         encoder = self.encoder(dropout)
         reader = cutting(Tokenizer.from_str(self.tokenizer), max_length)
         if self.fits(n_mux, multiplexer, demultiplexer):
-            return Start(encoder, reader, self.n_blocks, self.load_into)
+            head = self.tensors.get("head.weight")
+            vectors = Vectors(self.patch_sizes, self.words, None if head is None else len(head))
+            return Start(encoder, reader, self.n_blocks, self.load_into, vectors)
         return Start(encoder, reader)
 
     def load_into(self, module: MuxTextModule) -> None:

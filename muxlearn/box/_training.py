@@ -306,7 +306,7 @@ def make_student(teacher: CompactEncoder, points: Iterable[Point]) -> MuxSequenc
     with torch.no_grad():
         lexical.norm.load_state_dict(teacher.embedding_norm.state_dict())
         nn.init.eye_(lexical.out.weight).mul_(_WORDS_SHARE)
-        for head in (cast(nn.Linear, student.head), student.token_head):
+        for head in (cast(nn.Linear, student.head), cast(nn.Linear, student.token_head)):
             nn.init.eye_(head.weight)
             nn.init.zeros_(head.bias)
     return student

@@ -1,6 +1,7 @@
 """The estimators, and the code that they share."""
 
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._embedding import MuxTextEmbedder
 from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._model_card import model_card
@@ -13,6 +14,7 @@ __all__ = [
     "MuxEstimator",
     "MuxImageClassifier",
     "MuxTextClassifier",
+    "MuxTextEmbedder",
     "MuxTextEstimator",
     "MuxTokenTagger",
     "make_trainer",

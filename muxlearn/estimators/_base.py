@@ -59,6 +59,7 @@ class MuxEstimator(BaseEstimator):
     - `_check_parameters`: raises where parameters do not fit each other.
     - `_parts`: reader and task of a prediction, by parameters that may change after `fit`.
     - `_structure_params`: the parameters that decide what the module looks like.
+    - `_setting`: what the architecture is told.
     - `_idle_net`, `_complete_loaded`: the net of a model that is not trained here, and parameters
       that a loaded one takes from its reader.
 
@@ -84,6 +85,9 @@ class MuxEstimator(BaseEstimator):
     _labels_rows: ClassVar[bool] = True
     #: The parameters that decide what the module looks like, beside those of the architecture.
     _structure_names: ClassVar[tuple[str, ...]] = ()
+    #: Parameters of others that are attributes of the class here: nothing is to be chosen, but a
+    #: folder keeps what they were settled to.
+    _settled: ClassVar[tuple[str, ...]] = ()
     #: Parameters that name a place which may be another one where a model is loaded.
     _movable: ClassVar[tuple[str, ...]] = ()
     #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.

@@ -69,6 +69,15 @@ class _Kind:
     method: str = "predict"
 
 
+_EMBEDDING = _Kind(
+    "feature-extraction",
+    "one vector for each text",
+    "texts",
+    '["a text", "another one"]',
+    "Of a text the first {max_length} tokens are read.",
+    method="transform",
+)
+
 _KINDS = {
     "MuxTextClassifier": _Kind(
         "text-classification",
@@ -84,14 +93,8 @@ _KINDS = {
         '[["One", "sentence"], ["and", "another", "one"]]',
         "Sentences of more than {max_length} tokens are read in overlapping windows.",
     ),
-    "MuxTextPretrainer": _Kind(
-        "feature-extraction",
-        "one vector for each text",
-        "texts",
-        '["a text", "another one"]',
-        "Of a text the first {max_length} tokens are read.",
-        method="transform",
-    ),
+    "MuxTextPretrainer": _EMBEDDING,
+    "MuxTextEmbedder": _EMBEDDING,
     "MuxImageClassifier": _Kind(
         "image-classification",
         "one label for each image",

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
 from muxlearn.points import PointLike
 
-__all__ = ["predict_dataset", "predict_iter"]
+__all__ = ["predict_dataset", "predict_iter", "transform_dataset", "transform_iter"]
 
 
 @fill_docs()
@@ -98,9 +101,7 @@ def predict_dataset(
     form : {"parquet", "csv"}, default="parquet"
         The format of the files. CSV has no lists and only takes the labels of classifiers.
 
-    rows_per_part : int, default=100000
-        Rows of a part, rounded up to a multiple of a window, within which mixtures are planned. A
-        kill loses the work of at most one part.
+    {dataset.rows_per_part}
 
     Returns
     -------
@@ -124,7 +125,6 @@ def predict_dataset(
     >>> pandas.read_parquet("labels")  # doctest: +SKIP
     """
     estimator._check_labels_rows("predict_dataset")
-
     return prediction.predict_dataset(
         estimator.predictor_,
         dataset,
@@ -136,6 +136,106 @@ def predict_dataset(
         n_passes=n_passes,
         method=method,
         form=form,
+        rows_per_part=rows_per_part,
+        patch_size=patch_size,
+    )
+
+
+@fill_docs(row="text", rows="texts")
+def transform_iter(
+    estimator: Any,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: Iterable[Any] | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Embed a stream of texts of any length in constant memory.
+
+    Parameters
+    ----------
+    X : iterable
+        The texts. They are read as vectors are requested, up to two windows of some thousand
+        texts ahead. Mixtures are planned within a window.
+
+    {transform.n_mux}
+
+    {stream.groups}
+
+    {transform.n_passes}
+
+    {predict.patch_size}
+
+    Yields
+    ------
+    ndarray of float32, shape (n_features,)
+        One vector for each text, in order.
+    """
+    return estimator.predictor_.predict_iter(
+        X, n_mux, groups, n_passes, "transform", patch_size=patch_size
+    )
+
+
+@fill_docs(row="text", rows="texts")
+def transform_dataset(
+    estimator: Any,
+    dataset: Any,
+    output: str | os.PathLike,
+    *,
+    column: str | None = None,
+    groups: str | None = None,
+    keep: Sequence[str] = (),
+    n_mux: PointLike | None = None,
+    n_passes: int = 1,
+    rows_per_part: int = 100_000,
+    patch_size: int | None = None,
+) -> Path:
+    """Embed a data set larger than the memory into a folder; an interrupted run can continue.
+
+    Parameters
+    ----------
+    dataset : datasets.Dataset, path, or list of paths
+        As in `MuxTextClassifier.predict_dataset`.
+
+    output : str or path
+        The folder of the results, Parquet files with the columns `keep` and "vector", lists of
+        float32. It is created if needed, and ``pandas.read_parquet(output)`` reads it back.
+
+    column : str, default=None
+        The column of the texts. None takes the only column, or "text".
+
+    {dataset.groups}
+
+    {dataset.keep}
+
+    {transform.n_mux}
+
+    {transform.n_passes}
+
+    {dataset.rows_per_part}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    TypeError, ValueError, FileExistsError, OSError
+        As in `MuxTextClassifier.predict_dataset`.
+    """
+    return prediction.predict_dataset(
+        estimator.predictor_,
+        dataset,
+        output,
+        column=column,
+        groups=groups,
+        keep=keep,
+        n_mux=n_mux,
+        n_passes=n_passes,
+        method="transform",
         rows_per_part=rows_per_part,
         patch_size=patch_size,
     )

@@ -166,7 +166,7 @@ def _restore(
     config = complete_config(config, files)
     estimator = cls(**unflatten({**decode_params(config["params"]), **moved}))
     structure = {**decode_params(config["structure"]), **moved}
-    as_built = cls(**unflatten(structure))
+    as_built = _as_built(cls, unflatten(structure))
     for given in (estimator, as_built):
         params = given.get_params(deep=False)
         check_parameters(params, cls._constraints)
@@ -176,7 +176,9 @@ def _restore(
     estimator._settle_device()
     # A folder of an earlier version lacks parameters that have come since.
     structure = {**as_built._structure_params(), **structure}
-    module, arrays = restore_module(as_built.get_params(deep=False), config, tensors)
+    settled = {name: getattr(as_built, name) for name in cls._settled}
+    built_of = {**as_built.get_params(deep=False), **settled}
+    module, arrays = restore_module(built_of, config, tensors)
     predictor = restore_predictor(TorchRunner(module), config, files, arrays)
     net = estimator._idle_net(module, predictor.task)
     net.history = History(config["history"])
@@ -192,6 +194,15 @@ def _restore(
     )
     estimator._measured = _read_points(config.get("measured_points"))
     estimator._complete_loaded()
+    return estimator
+
+
+def _as_built(cls: Any, structure: dict[str, Any]) -> Any:
+    """Return an estimator with the parameters that its module was built with."""
+    settled = {name: structure.pop(name) for name in cls._settled if name in structure}
+    estimator = cls(**structure)
+    for name, value in settled.items():
+        setattr(estimator, name, value)
     return estimator
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
+import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
@@ -16,6 +16,12 @@ from muxlearn.nn.text import MuxTextModule
 from muxlearn.points import WORDS
 
 __all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
+
+Self = TypeVar("Self", bound="MuxSequenceEmbedder")
+
+#: Tokens of a single row in a position from which its vector can still be read without the help of
+#: its words, which bypass the encoder.
+_CLEAR = 2
 
 
 class EmbeddingTrainingOutput(NamedTuple):
@@ -63,6 +69,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         Whether the lexical path shall also answer alone.
     """
 
+    optional: ClassVar[tuple[str, ...]] = ("retrieval", "token_head", "lexical_mean")
+
     def __init__(
         self,
         encoder: CompactEncoder | PretrainedEncoder,
@@ -76,7 +84,7 @@ class MuxSequenceEmbedder(MuxTextModule):
         head = nn.Linear(encoder.hidden_size, teacher_size)
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
         self.answers_by_words = words
-        self.token_head = nn.Linear(encoder.hidden_size, teacher_size)
+        self.token_head: nn.Linear | None = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
@@ -85,7 +93,7 @@ class MuxSequenceEmbedder(MuxTextModule):
     @property
     def vector_size(self) -> int:
         """Size of the vectors that a row and its tokens get."""
-        return self.token_head.out_features
+        return cast(nn.Linear, self.head).out_features
 
     def forward(
         self,
@@ -122,30 +130,41 @@ class MuxSequenceEmbedder(MuxTextModule):
         Returns
         -------
         Tensor of shape (n_mixtures * n_mux, teacher_size) or EmbeddingTrainingOutput
-            The rows' vectors, of length 1, or `in_parts` what a loss needs.
+            The rows' vectors, or `in_parts` what a loss needs.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         if patch_size == WORDS.patch_size:
             rows = self._embed_words(ids, mask)
             if in_parts:
                 return EmbeddingTrainingOutput(rows, rows, None, None)
-            return F.normalize(rows.float(), dim=-1)
-        patch_size = self._patch_size(patch_size)
+            return rows
+        patch_size, n_places = self._patch_size(patch_size), ids.shape[1]
         hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixed = self._read_rows(hidden, prefix, mask, patch_size)
-        rows = self.head(self._add_lexical(mixed, ids, mask, patch_size))
-        rows = mean_over_slots(rows, ids.shape[1], dim=1).flatten(0, 1)
+        # The encoder alone says more of a single row than with what its words say added.
+        clear = self.demultiplexer.passes_alone and n_places == 1 and patch_size <= _CLEAR
+        read = mixed
+        if in_parts or not clear:
+            read = self._add_lexical(mixed, ids, mask, patch_size)
+        rows = mean_over_slots(self.head(read), n_places, dim=1).flatten(0, 1)
         if not in_parts:
-            return F.normalize(rows.float(), dim=-1)
-        mixed = mean_over_slots(self.head(mixed), ids.shape[1], dim=1).flatten(0, 1)
+            return rows
+        mixed = mean_over_slots(self.head(mixed), n_places, dim=1).flatten(0, 1)
         tokens = retrieval = None
         if token_samples:
+            assert self.token_head is not None
             vectors, positions = self._read_samples(hidden, prefix, mask, token_samples, patch_size)
             tokens = self.token_head(vectors), positions
         if retrieval_samples:
             retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
         words = self._embed_words(ids, mask) if with_words else None
         return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval, words)
+
+    def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
+        """Return a copy that predicts only; see `MuxTextModule.for_inference`."""
+        model = super().for_inference(dtype)
+        model.token_head = None
+        return model
 
     def _embed_words(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self._read_words(ids, mask)).flatten(0, 1)

@@ -53,6 +53,9 @@ class MuxModule(nn.Module):
     #: these were, and takes them from where they are kept.
     kept_elsewhere: ClassVar[tuple[str, ...]] = ()
 
+    #: Parts that a model may be without: a saved one says which by what it has weights of.
+    optional: ClassVar[tuple[str, ...]] = ()
+
     #: Whether rows share mixtures in the order in which they come, not with rows of their length.
     in_order: ClassVar[bool] = False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -90,6 +90,7 @@ class MuxTextModule(MuxModule):
     warmed_up = False
     #: Tokens of a row that are mixed, all of them where this is None.
     max_length: int | None = None
+    optional: ClassVar[tuple[str, ...]] = ("retrieval",)
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ def predict_dataset(
     keep: Sequence[str] = (),
     n_mux: PointLike | None = None,
     n_passes: int = 1,
-    method: Literal["predict", "predict_proba"] = "predict",
+    method: Literal["predict", "predict_proba", "transform"] = "predict",
     form: Literal["parquet", "csv"] = "parquet",
     rows_per_part: int = 100_000,
     patch_size: int | None = None,
@@ -55,7 +55,7 @@ def predict_dataset(
         predict=partial(predictor.predict_windows, point=point, n_passes=n_passes, method=method),
         check=predictor.reader.check,
         column_kind=predictor.reader.column_kind,
-        classes=predictor.classes,
+        classes=predictor.task.classes,
         nested=predictor.task.nested,
         method=method,
         window_rows=predictor.window_size(point.n_mux),
@@ -77,6 +77,14 @@ def predict_dataset(
     )
 
 
+#: The column that the results of a method are written to.
+_RESULT_NAMES = {
+    "predict": "prediction",
+    "predict_proba": "probabilities",
+    "transform": "vector",
+}
+
+
 class Recipe(NamedTuple):
     """Prediction of the windows of a data set.
 
@@ -89,10 +97,11 @@ class Recipe(NamedTuple):
         Takes rows and, as a keyword, `first_row`, the number of the first one.
     column_kind : str or None
         As in `check_column`.
-    classes : ndarray of shape (n_classes,)
+    classes : ndarray of shape (n_classes,) or None
+        None where rows get no labels.
     nested : bool
         Whether a row has a list of results.
-    method : {"predict", "predict_proba"}
+    method : {"predict", "predict_proba", "transform"}
     window_rows : int
     described : dict of str to object
         What the results depend on beside the data, as JSON keeps it.
@@ -101,7 +110,7 @@ class Recipe(NamedTuple):
     predict: Callable[..., Iterator[Any]]
     check: Callable[..., Any]
     column_kind: str | None
-    classes: NDArray
+    classes: NDArray | None
     nested: bool
     method: str
     window_rows: int
@@ -130,7 +139,7 @@ def predict_parts(
         if not options.accepts(value):
             raise options.complain(name, value)
     result = result_name(recipe.method)
-    if form == "csv" and (recipe.method == "predict_proba" or recipe.nested):
+    if form == "csv" and (recipe.method != "predict" or recipe.nested):
         raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
     source = open_source(dataset)
     columns = choose_columns(source.schema, column, recipe.column_kind)
@@ -236,15 +245,16 @@ class _Job:
         tables.clear()
 
 
-def result_type(classes: NDArray, nested: bool, method: str) -> Any:
+def result_type(classes: NDArray | None, nested: bool, method: str) -> Any:
     """Return the Arrow type of what a method returns for a row.
 
     Parameters
     ----------
-    classes : ndarray of shape (n_classes,)
+    classes : ndarray of shape (n_classes,) or None
+        None where rows get no labels.
     nested : bool
         Whether a row has a list of results.
-    method : {"predict", "predict_proba"}
+    method : {"predict", "predict_proba", "transform"}
 
     Returns
     -------
@@ -252,6 +262,9 @@ def result_type(classes: NDArray, nested: bool, method: str) -> Any:
     """
     import pyarrow as pa
 
+    if method == "transform":
+        return pa.list_(pa.float32())
+    assert classes is not None
     value = pa.array(classes.tolist()).type
     if method == "predict_proba":
         value = pa.list_(pa.float64())
@@ -260,7 +273,7 @@ def result_type(classes: NDArray, nested: bool, method: str) -> Any:
 
 def result_name(method: str) -> str:
     """Return the name of the column that a method's results are written to."""
-    return "prediction" if method == "predict" else "probabilities"
+    return _RESULT_NAMES[method]
 
 
 def window_rows(values: dict[str, list[Any]], columns: Sequence[str]) -> list[Any]:
@@ -318,7 +331,7 @@ def arrow_column(results: Any) -> Any:
     Parameters
     ----------
     results : ndarray or list
-        What `predict` or `predict_proba` returns.
+        What `predict`, `predict_proba` or `transform` returns.
 
     Returns
     -------
@@ -328,4 +341,4 @@ def arrow_column(results: Any) -> Any:
 
     if isinstance(results, list):  # of a tagger
         return pa.array([getattr(row, "tolist", lambda row=row: row)() for row in results])
-    return pa.array(results if results.ndim == 1 else results.tolist())
+    return pa.array(results if results.ndim == 1 else list(results))

@@ -16,7 +16,6 @@ from muxlearn.architectures import (
     unflatten,
 )
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import (
     bounded_by,
     check_sizes,
@@ -142,8 +141,9 @@ def restore_module(
             arrays[name.removeprefix(ARRAY)] = tensor.numpy()
         else:
             weights[name] = tensor
-    if isinstance(module, MuxTextModule) and not any(n.startswith("retrieval.") for n in weights):
-        module.retrieval = None
+    for part in module.optional:
+        if not any(name.startswith(f"{part}.") for name in weights):
+            setattr(module, part, None)
     with told_with_sizes(sized):
         lost, unknown = module.load_state_dict(weights, strict=False)
         if odd := sorted({*lost} & own_names(module)) + unknown:

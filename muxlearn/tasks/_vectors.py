@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from muxlearn._params import Boolean, Constraint
 from muxlearn.tasks._task import Task
 
 __all__ = ["VectorsTask"]
@@ -17,22 +18,38 @@ __all__ = ["VectorsTask"]
 
 @dataclass(frozen=True)
 class VectorsTask(Task):
-    """Embed rows: the answers are vectors of length 1."""
+    """Embed rows: the answers are vectors.
 
+    Parameters
+    ----------
+    normalize : bool, default=True
+        Whether vectors are brought to length 1.
+    """
+
+    normalize: bool = True
     classes: None = None
 
     name: ClassVar[str] = "vectors"
     methods: ClassVar[tuple[str, ...]] = ("transform",)
+    constraints: ClassVar[dict[str, Constraint]] = {"normalize": Boolean()}
 
     def answers(self, outputs: Tensor) -> NDArray[np.float64]:
-        return outputs.double().numpy()
+        return self._brought_to_length(outputs.double().numpy())
 
     def merge(self, passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-        mean = np.mean(passes, axis=0)
-        return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+        return self._brought_to_length(np.mean(passes, axis=0))
 
-    def results(self, method: str, rows: Any, answers: NDArray[np.float64]) -> NDArray[np.float64]:
-        return answers
+    def _brought_to_length(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        if not self.normalize:
+            return vectors
+        lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
+        return vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+
+    def results(self, method: str, rows: Any, answers: NDArray[np.float64]) -> NDArray[np.float32]:
+        return answers.astype(np.float32)
+
+    def to_config(self) -> dict[str, Any]:
+        return {"name": self.name, "normalize": self.normalize}
 
     @classmethod
     def from_saved(
@@ -41,4 +58,4 @@ class VectorsTask(Task):
         classes: NDArray | None,
         arrays: Mapping[str, NDArray],
     ) -> VectorsTask:
-        return cls()
+        return cls(config.get("normalize", True))

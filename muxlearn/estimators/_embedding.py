@@ -1,0 +1,261 @@
+"""The text embedder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
+
+from muxlearn._docs import fill_docs
+from muxlearn._params import Boolean, Choice, Constraint, Integer, OneOf
+from muxlearn.architectures import Setting, build_embedder
+from muxlearn.estimators import _predicting
+from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.nn.embedding import MuxSequenceEmbedder
+from muxlearn.nn.module import MuxModule
+from muxlearn.points import PointLike
+from muxlearn.rows import Reader, TextReader, check_single_texts
+from muxlearn.tasks import VectorsTask
+from muxlearn.training.devices import seeded
+
+__all__ = ["MuxTextEmbedder"]
+
+#: Tokens of a text in a position that "auto" takes at most.
+_AUTO_PATCH_SIZE = 5
+
+
+@fill_docs(row="text", rows="texts")
+class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
+    """Embed texts: a vector for each, so that texts of similar meaning have similar vectors.
+
+    Nothing is trained. `fit` checks the parameters and loads the encoder, and `transform` runs it,
+    with several tokens of a text, or several texts, in each of its positions: the more, the
+    faster and the less exact.
+
+    With ``n_mux=1`` no vector depends on another text, whatever the patch size. With ``n_mux > 1``
+    a vector depends on the texts that share its mixture. To limit this, use `patch_size` in the
+    place of `n_mux`, or `groups`.
+
+    Parameters
+    ----------
+    n_mux : int, default=$default
+        Number of texts in a mixture, which is the model's number of slots, its capacity.
+
+    patch_size : int or "auto", default="auto"
+        Number of neighbouring tokens of a text that share a position of the encoder, with which
+        `transform` starts. It also takes all others that the encoder was trained for. "auto" is
+        the largest of these up to 5, which is 1 for an encoder of the `transformers` library.
+
+    backbone : str, path or MuxTextPretrainer, default=None
+        The encoder.
+
+        - None: the packaged English encoder, see `muxlearn.box`.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
+          code that clones needs in `sklearn.frozen.FrozenEstimator`. A vector is the one that
+          the pretrainer's teacher gives the text, as far as it was learned.
+        - A folder, or a name on the hub, of an encoder of the `transformers` library with its
+          tokenizer. It runs as it is, with ``n_mux=1`` and ``patch_size=1``, and the vector of a
+          text is the mean of its tokens' vectors, as in most sentence encoders (MiniLM, MPNet).
+
+    max_length : int, default=128
+        Maximum number of tokens of a text that are read. The rest is cut off.
+
+    normalize : bool, default=True
+        Whether to bring vectors to length 1, so that the product of two is their cosine.
+
+    batch_size : int, default=32
+        Mixtures in a batch.
+
+    dtype : {"auto", "float32", "bfloat16", "float16"}, default="auto"
+        Precision of the encoder. "auto" is bfloat16 on a GPU and float32 elsewhere. "float16"
+        needs a GPU. Vectors are float32 in any case.
+
+    {device}
+
+    {compile}
+
+    verbose : int, default=0
+        1 shows a progress bar on a terminal.
+
+    Attributes
+    ----------
+    module_ : torch.nn.Module
+        The module: takes `input_ids` and `attention_mask` of ``k * n_mux`` texts and returns their
+        vectors in the same order, not brought to length 1.
+
+    {tokenizer_}
+
+    See Also
+    --------
+    MuxTextClassifier.transform : The vectors of an encoder that was trained for a task.
+    muxlearn.pretraining.MuxTextPretrainer : Trains an encoder to embed texts of yours.
+
+    Notes
+    -----
+    What the words of a text say, which bypass the encoder, is added to its vector where more than
+    two tokens share a position, and is all of it at the point "words".
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextEmbedder
+    >>> embedder = MuxTextEmbedder().fit()
+    >>> texts = ["A man plays the guitar.", "Someone is making music.", "It rains in the hills."]
+    >>> vectors = embedder.transform(texts)
+    >>> similarities = vectors @ vectors.T
+    >>> bool(similarities[0, 1] > similarities[0, 2])
+    True
+    """
+
+    _task_name = "vector"
+    _labels_rows = False
+    _settled = (*("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points"),)
+    _structure_names = (*MuxTextEstimator._structure_names, "operating_points")
+    _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch) or `max_length`"
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **{
+            name: MuxTextEstimator._constraints[name]
+            for name in ("n_mux", "backbone", "max_length", "batch_size", "dtype", "compile")
+        },
+        "patch_size": OneOf(Choice("auto"), Integer(1)),
+        "normalize": Boolean(),
+        "verbose": MuxTextEstimator._constraints["verbose"],
+    }
+
+    # Parameters of estimators that train.
+    architecture = "tmux"
+    multiplexer = "auto"
+    demultiplexer = "auto"
+    dropout = 0.0
+    operating_points = None
+    lr = "auto"
+    optimizer = None
+    warm_start = False
+
+    def __init__(
+        self,
+        n_mux: int = 1,
+        *,
+        patch_size: int | str = "auto",
+        backbone: Any = None,
+        max_length: int = 128,
+        normalize: bool = True,
+        batch_size: int = 32,
+        dtype: str = "auto",
+        device: Any = "auto",
+        compile: bool = False,
+        verbose: int = 0,
+    ) -> None:
+        self.n_mux = n_mux
+        self.patch_size = patch_size
+        self.backbone = backbone
+        self.max_length = max_length
+        self.normalize = normalize
+        self.batch_size = batch_size
+        self.dtype = dtype
+        self.device = device
+        self.compile = compile
+        self.verbose = verbose
+
+    def fit(self, X: Iterable[str] | None = None, y: Any = None) -> MuxTextEmbedder:
+        """Check the parameters and load the encoder.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples, default=None
+            Texts, which are checked if there are any, and of which nothing is learned.
+
+        y : Ignored
+            For pipelines.
+
+        Returns
+        -------
+        estimator
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter or a text is not valid, or the encoder was never trained for such mixtures.
+        OSError
+            `backbone` cannot be loaded.
+        """
+        self._check_parameters()
+        if X is not None:
+            check_single_texts(X)
+        with seeded(0, self._device()):
+            built = build_embedder(self._setting(), self._most_tokens)
+            task = VectorsTask(bool(self.normalize))
+            net = self._idle_net(built.module, task)
+        self._set_fitted(
+            reader=self._wrap(built.reader, built.module),
+            task=task,
+            net=net,
+            history=net.history,
+            warm_up_history=None,
+            plan_seed=0,
+            structure=self._structure_params(),
+        )
+        return self
+
+    def transform(
+        self,
+        X: Iterable[str],
+        n_mux: PointLike | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+        patch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples
+            The texts; a single one is enough.
+
+        {transform.n_mux}
+
+        {predict.groups}
+
+        {transform.n_passes}
+
+        {predict.patch_size}
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_features)
+            The vectors, in the order of `X`.
+        """
+        return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
+
+    transform_iter = _predicting.transform_iter
+    transform_dataset = _predicting.transform_dataset
+
+    @property
+    def _n_features_out(self) -> int:
+        """Size of a vector, for `get_feature_names_out`."""
+        return cast(MuxSequenceEmbedder, self.module_).vector_size
+
+    @property
+    def _most_tokens(self) -> int | None:
+        """Tokens in a position that the encoder may choose to start with; None: no choice."""
+        return _AUTO_PATCH_SIZE if self.patch_size == "auto" else None
+
+    # What the shared parts ask for
+
+    def _setting(self) -> Setting:
+        settled = {name: getattr(self, name) for name in self._settled}
+        params = {**settled, **self.get_params(deep=False)}
+        if self.patch_size == "auto":
+            # What it stands for is up to the encoder, which `fit` loads.
+            params["patch_size"] = 1
+        return Setting.of(self._task_name, params, {})
+
+    def _parts(self) -> tuple[Reader, VectorsTask]:
+        return self._reader, replace(self._task, normalize=bool(self.normalize))
+
+    def _wrap(self, tokenizer: Any, module: MuxModule) -> TextReader:
+        return TextReader(tokenizer, pairs=False)
