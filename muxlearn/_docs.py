@@ -158,7 +158,10 @@ ENTRIES = {
         """,
     "verbose": """
         verbose : int, default=$default
-            1 shows progress bars on a terminal, 2 also skorch's table of epochs.
+            1 says what a training will take and shows its progress: bars on a terminal, lines in
+            a log (a line an epoch, or every half a minute). 2 also prints skorch's table of epochs.
+            With 0, only a training of more than a minute says so, in one line that
+            ``logging.getLogger("muxlearn").setLevel("WARNING")`` silences.
         """,
     # Attributes of estimators
     "classes_": """

@@ -3,12 +3,15 @@
 import ast
 import importlib.util
 import inspect
+import subprocess
+import sys
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+import muxlearn
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTextEmbedder, MuxTokenTagger
 from muxlearn.estimators import MuxEstimator, MuxTextEstimator
 from muxlearn.pretraining import MuxTextPretrainer
@@ -148,6 +151,29 @@ def test_a_late_import_of_ours_defers_a_heavy_library():
         if not (loaded_with(imported.target) - loaded_with(name)) & set(HEAVY)
     }
     assert needless == set()
+
+
+@pytest.mark.parametrize(
+    ("module", "spared"),
+    [
+        ("muxlearn", {"torch", "sklearn", "transformers"}),
+        (
+            "muxlearn.estimators",
+            {"skorch", "torchvision", "transformers", "datasets"},
+        ),
+    ],
+)
+def test_an_import_takes_no_more_than_it_needs(module, spared):
+    code = f"import sys, {module}; print(*sorted({spared!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_front_door_opens_to_what_it_names_alone():
+    assert {getattr(muxlearn, name).__name__ for name in muxlearn.__all__} == set(muxlearn.__all__)
+    assert set(muxlearn.__all__) <= set(dir(muxlearn))
+    with pytest.raises(AttributeError, match="no attribute 'MuxText'"):
+        _ = muxlearn.MuxText
 
 
 # Private names

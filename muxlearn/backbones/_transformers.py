@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.persistence import (
+    TOKENIZER_FILES,
     bounded_by,
     check_sizes,
+    find_folder,
     quiet_transformers,
     read_shapes,
     refuse_code,
@@ -24,6 +26,17 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 __all__ = ["encoder_from_config", "load_backbone", "max_positions"]
+
+_TOKENIZERS = (
+    *("tokenizer.json", "vocab.txt", "vocab.json"),
+    *("sentencepiece.bpe.model", "spiece.model", "tokenizer.model"),
+)
+#: What to bring from the hub beside the weights, which may be in parts.
+_FILES = (
+    *("config.json", *TOKENIZER_FILES, *_TOKENIZERS),
+    *("model.safetensors.index.json", "model-*.safetensors"),
+)
+_SETTINGS = "the environment variable HF_HOME"
 
 
 def load_backbone(
@@ -56,23 +69,24 @@ def load_backbone(
     """
     from transformers import AutoConfig, AutoModel, PretrainedConfig
 
-    _check_path(name, parameter)
+    # Found first: transformers would ask a hub that is out of reach for half a minute.
+    folder = str(find_folder(name, _FILES, parameter=parameter, settings=_SETTINGS, weights=True))
     name = os.fspath(name)
     with quiet_transformers():
-        described, _ = _load("model", name, parameter, PretrainedConfig.get_config_dict)
+        described, _ = _load("model", name, parameter, PretrainedConfig.get_config_dict, folder)
         refuse_code(described, f"`{parameter}` {name!r}")
-        # A name on the hub has no file here yet, and a file in parts is not looked into.
-        shapes = list(read_shapes(Path(name)).values()) or None
+        # A file in parts is not looked into.
+        shapes = list(read_shapes(Path(folder)).values()) or None
         if shapes is not None:
             with told_as_format_error(f"the files in {name!r}"):
                 check_sizes(described, shapes)
-        config = _load("model", name, parameter, _without_code(AutoConfig.from_pretrained))
+        config = _load("model", name, parameter, _without_code(AutoConfig.from_pretrained), folder)
         _check_is_encoder(name, config, parameter)
-        tokenizer = _load_tokenizer(name, parameter)
+        tokenizer = _load_tokenizer(name, parameter, folder)
         _set_dropout(config, dropout)
         load = _without_code(AutoModel.from_pretrained, config=config, output_loading_info=True)
         with bounded_by(shapes):
-            model, info = _load("model", name, parameter, load)
+            model, info = _load("model", name, parameter, load, folder)
     _warn_of_missing(name, info["missing_keys"], parameter)
     encoder = PretrainedEncoder(model)
     _check_belong_together(name, encoder, tokenizer, parameter)
@@ -144,18 +158,6 @@ def max_positions(encoder: PretrainedEncoder) -> int | None:
     return n_positions - padding_idx - 1
 
 
-def _check_path(name: str | os.PathLike, parameter: str) -> None:
-    """Refuse what can only be meant as a folder and isn't one, without asking the hub."""
-    path = Path(name)
-    if path.is_file():
-        raise NotADirectoryError(
-            f"`{parameter}` {str(name)!r} is a file; give the folder that it is in"
-        )
-    is_path = isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep))
-    if is_path and not path.is_dir():
-        raise FileNotFoundError(f"`{parameter}`: there is no folder {str(name)!r}")
-
-
 def _check_belong_together(
     name: str, encoder: PretrainedEncoder, tokenizer: Tokenizer, parameter: str
 ) -> None:
@@ -211,22 +213,19 @@ def _set_dropout(config: Any, dropout: float) -> None:
             setattr(config, name, 0.0)
 
 
-def _load_tokenizer(name: str, parameter: str) -> Tokenizer:
+def _load_tokenizer(name: str, parameter: str, folder: str) -> Tokenizer:
     from transformers import AutoTokenizer
     from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-    folder = Path(name)
-    known = ("tokenizer.json", "vocab.txt", "vocab.json", "sentencepiece.bpe.model", "spiece.model")
-    missing = (
-        f"`{parameter}` {name!r} has no tokenizer: none of {', '.join(known)} is there; save the "
-        "model's tokenizer into the folder with tokenizer.save_pretrained"
-    )
-    if folder.is_dir() and not any((folder / file).exists() for file in known):
-        raise ValueError(missing)
-    described = _load("tokenizer", name, parameter, get_tokenizer_config)
+    if not any((Path(folder) / file).exists() for file in _TOKENIZERS):
+        raise ValueError(
+            f"`{parameter}` {name!r} has no tokenizer: none of {', '.join(_TOKENIZERS)} is there; "
+            "save the model's tokenizer into the folder with tokenizer.save_pretrained"
+        )
+    described = _load("tokenizer", name, parameter, get_tokenizer_config, folder)
     refuse_code(described, f"the tokenizer of `{parameter}` {name!r}")
     load = _without_code(AutoTokenizer.from_pretrained)
-    tokenizer = _load("tokenizer", name, parameter, load)
+    tokenizer = _load("tokenizer", name, parameter, load, folder)
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(
@@ -241,16 +240,12 @@ def _without_code(load: Any, **options: Any) -> Any:
     return partial(load, trust_remote_code=False, **options)
 
 
-def _load(what: str, name: str, parameter: str, load: Any) -> Any:
+def _load(what: str, name: str, parameter: str, load: Any, folder: str) -> Any:
     try:
-        return load(name)
+        return load(folder)
     except Exception as error:  # damaged files make torch and safetensors raise errors of theirs
-        if Path(name).is_dir():
-            problem = f"the folder {name!r} holds no {what} that transformers can read"
-        else:
-            problem = (
-                f"{name!r} is not a folder here, and no {what} of that name could be had from "
-                "the hub or its cache; offline, give a folder that holds the model"
-            )
         reason = str(error).partition("\n")[0]
-        raise OSError(f"`{parameter}`: {problem} ({reason})") from error
+        raise OSError(
+            f"`{parameter}`: the folder {name!r} holds no {what} that transformers can read "
+            f"({reason})"
+        ) from error

@@ -58,6 +58,7 @@ class MuxEstimator(BaseEstimator):
 
     - `_check_parameters`: raises where parameters do not fit each other.
     - `_parts`: reader and task of a prediction, by parameters that may change after `fit`.
+    - `_starts_from_scratch`: whether no part of the network was trained before.
     - `_structure_params`: the parameters that decide what the module looks like.
     - `_setting`: what the architecture is told.
     - `_idle_net`, `_complete_loaded`: the net of a model that is not trained here, and parameters
@@ -218,6 +219,10 @@ class MuxEstimator(BaseEstimator):
         params = self.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
         return Setting.of(self._task_name, params, defaults)
+
+    def _starts_from_scratch(self) -> bool:
+        """Return whether no part of the network was trained before."""
+        return True
 
     def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""

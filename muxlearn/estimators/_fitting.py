@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -35,6 +36,8 @@ __all__ = ["fit", "for_task", "make_trainer", "warn_of_interruption"]
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
 _WARM_UP_EPOCHS, _PATIENCE = 5, 3
+#: Of the epochs of a training, the share that the warm-up of a trained encoder may take as well.
+_WARM_UP_SHARE = 0.2
 
 #: Between two states of a training, and the stages that have states.
 _MINUTES, _STAGES = 10, ("training", "warm-up")
@@ -247,7 +250,12 @@ def make_trainer(
 
 def warm_up_epochs(estimator: Any) -> int:
     given = getattr(estimator, "warm_up", None)
-    return _WARM_UP_EPOCHS if given == "auto" else int(given or 0)
+    if given != "auto":
+        return int(given or 0)
+    if not estimator.max_epochs or estimator._starts_from_scratch():
+        return _WARM_UP_EPOCHS
+    # A trained encoder is large, and reads well as it is: its warm-up is not to be most of `fit`.
+    return min(_WARM_UP_EPOCHS, math.ceil(_WARM_UP_SHARE * estimator.max_epochs))
 
 
 def _chosen_warm_up(estimator: Any, architecture: Architecture, module: MuxModule) -> Any:

@@ -87,8 +87,9 @@ class MuxTokenTagger(MuxTextEstimator):
 
     warm_up : int, "auto" or None, default="auto"
         Epochs of the warm-up, a training before the task in which the network learns to recover
-        pieces of single sentences from the mixture ([1]_, eq. 3). "auto" is 5, or 0 if `backbone`
-        is warmed up already. None is the same as 0. ``n_mux=1`` has no warm-up.
+        pieces of single sentences from the mixture ([1]_, eq. 3). "auto" is 5 for an encoder from
+        scratch, a fifth of `max_epochs` for a trained one and 0 for one that is warmed up already.
+        None is the same as 0. ``n_mux=1`` has no warm-up.
 
     {operating_points}
         {operating_points.texts}

@@ -107,8 +107,9 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Epochs of the warm-up, a training before the task in which the network learns to keep
         texts apart. "tmux" learns to recover the tokens of single texts from the mixture ([1]_,
         eq. 3). "mimoformer" learns the task on half of the grid's rows and columns ([3]_).
-        "revmux" has no warm-up. "auto" is 5, or 0 if `backbone` is warmed up already. None is the
-        same as 0. ``n_mux=1`` needs no warm-up and has none.
+        "revmux" has no warm-up. "auto" is 5 for an encoder from scratch, a fifth of `max_epochs`
+        for a trained one and 0 for one that is warmed up already. None is the same as 0.
+        ``n_mux=1`` needs no warm-up and has none.
 
     {operating_points}
         {operating_points.texts}

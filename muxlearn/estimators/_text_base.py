@@ -63,6 +63,9 @@ class MuxTextEstimator(MuxEstimator):
         """The backbone that the parameter stands for."""
         return self._make_architecture().backbone(self.backbone)
 
+    def _starts_from_scratch(self) -> bool:
+        return bool(self._backbone.from_scratch)
+
     def _structure_params(self) -> dict[str, Any]:
         backbone, params = self._backbone, super()._structure_params()
         if isinstance(self.backbone, str | os.PathLike | None) and backbone.from_scratch is False:

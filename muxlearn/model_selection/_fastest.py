@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import partial
 from typing import Any
 
@@ -115,8 +115,7 @@ def fastest_within(
 
     Notes
     -----
-    With several metrics, `GridSearchCV.score` asks a callable `refit` in vain which of them to
-    take: score ``search.best_estimator_`` instead.
+    ``search.score`` then takes `metric`.
 
     References
     ----------
@@ -146,15 +145,24 @@ def fastest_within(
     return FastestWithin(**params)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FastestWithin:
-    """The callable that `fastest_within` returns."""
+    """The callable that `fastest_within` returns; it equals the name of its metric."""
 
     drop: float
     of: str
     metric: str
     speed: str
     standard_error: bool
+
+    # `GridSearchCV.score` looks up the scorer under the key `refit`, callable or not.
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, FastestWithin):
+            return astuple(self) == astuple(other)
+        return self.metric == other
+
+    def __hash__(self) -> int:
+        return hash(self.metric)
 
     def __call__(self, cv_results: Mapping[str, Any]) -> int:
         """Return the index of the chosen candidate.

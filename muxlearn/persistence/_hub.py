@@ -92,6 +92,8 @@ def find_folder(
         )
     if isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep)):
         raise FileNotFoundError(f"`{parameter}`: there is no folder {str(name)!r}")
+    if name.count("/") > 1 or "\\" in name:
+        raise FileNotFoundError(f"`{parameter}`: there is no folder {name!r}")
     from huggingface_hub import constants, snapshot_download
 
     cache = cache_dir or constants.HF_HUB_CACHE
@@ -118,9 +120,9 @@ def find_folder(
             reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         at = "" if revision is None else f" at revision {revision!r}"
         raise OSError(
-            f"`{parameter}` {name!r}{at} is neither a folder here nor to be had from the hub or "
-            f"its cache {str(cache)!r} ({reason}). With a network, leave HF_HUB_OFFLINE unset and "
-            "it is downloaded; without one, give a folder, or name a cache that holds it by "
+            f"`{parameter}` {name!r}{at} was not found: there is no such folder, and neither the "
+            f"hub nor its cache {str(cache)!r} has it ({reason}). With a network, leave "
+            "HF_HUB_OFFLINE unset; without one, give a folder, or name a cache that holds it by "
             f"{settings}"
         ) from None
     return found

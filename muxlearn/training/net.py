@@ -25,9 +25,8 @@ from muxlearn.training.data import (
     ValidationBatches,
 )
 from muxlearn.training.objectives import Objective
-from muxlearn.training.progress import progress_bar
 
-__all__ = ["MuxNet", "RowProgress"]
+__all__ = ["MuxNet"]
 
 
 class MuxNet(ClassifierMixin, NeuralNet):
@@ -266,44 +265,3 @@ class MuxNet(ClassifierMixin, NeuralNet):
     def predict(self, X: Any) -> NDArray[np.int64]:
         """Return the numbers of the classes, in the order of `predict_proba`."""
         return self.predict_proba(X).argmax(-1)
-
-
-class RowProgress(Callback):
-    """A progress bar over the rows of an epoch, with the training loss.
-
-    Parameters
-    ----------
-    description : str
-        What is going on, such as "warm-up".
-    """
-
-    def __init__(self, description: str) -> None:
-        self.description = description
-
-    def on_epoch_begin(self, net: MuxNet, dataset_train: Any = None, **kwargs: Any) -> None:
-        """Open the bar."""
-        n_batches = -(-len(dataset_train) // net.batch_size)
-        row_counts = [point.n_mux for point in net.operating_points if point != WORDS]
-        mean_point = sum(row_counts) / len(row_counts)
-        batch_size = min(net.batch_size, len(dataset_train))
-        label = f"{self.description} {len(net.history)}/{net.max_epochs}"
-        self.bar_ = progress_bar(int(n_batches * batch_size * mean_point), label, show=True)
-
-    def on_batch_end(self, net: MuxNet, batch: Any, training: bool, **kwargs: Any) -> None:
-        """Move on by the rows of the batch."""
-        if training:
-            self.bar_.update(next(iter(batch[0].values())).shape[:2].numel())
-            self.bar_.set_postfix(loss=f"{kwargs['loss'].item():.3f}", refresh=False)
-
-    def on_epoch_end(self, net: MuxNet, **kwargs: Any) -> None:
-        """Close the bar."""
-        self._close()
-
-    def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
-        """Close the bar of an interrupted epoch."""
-        self._close()
-
-    def _close(self) -> None:
-        if getattr(self, "bar_", None) is not None:
-            self.bar_.close()
-            self.bar_ = None

@@ -13,10 +13,11 @@ from skorch.helper import predefined_split
 
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import Point
+from muxlearn.training.announcements import Forecast, RowProgress
 from muxlearn.training.checkpoints import KeepState
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import explain_out_of_memory
-from muxlearn.training.net import MuxNet, RowProgress
+from muxlearn.training.net import MuxNet
 from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import Optimizer
 from muxlearn.training.processes import current_accelerator, n_processes, sharded_class
@@ -218,8 +219,11 @@ class Trainer:
                 event_name=None,
             )
             callbacks.append(("schedule", scheduler))
-        if self.verbose:
-            callbacks.append(("progress", RowProgress(description)))
+        accelerator = current_accelerator()
+        if accelerator is None or accelerator.is_main_process:
+            callbacks.append(("forecast", Forecast(description, asked_for=bool(self.verbose))))
+            if self.verbose:
+                callbacks.append(("progress", RowProgress(description)))
         return callbacks
 
     def _early_stopping(self) -> list[Any]:

@@ -209,8 +209,32 @@ def test_a_folder_that_is_not_there_is_refused_without_asking_the_hub(tiny, tmp_
 
 def test_a_name_that_neither_the_hub_nor_the_cache_knows_is_refused(tiny, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(OSError, match="`backbone` 'no/such-model' is neither a folder"):
+    with pytest.raises(OSError, match="`backbone` 'no/such-model' was not found"):
         tiny("no/such-model").fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("name", ["fodler", "some/folder/that/was/mistyped"])
+def test_a_mistyped_folder_is_refused_before_transformers_tries_again_and_again(
+    name, tmp_path, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("transformers.PretrainedConfig.get_config_dict", asked.append)
+    with pytest.raises(OSError, match=f"`teacher`.*{name}"):
+        load_backbone(name, 0.1, parameter="teacher")
+    assert asked == []
+
+
+def test_a_model_in_the_cache_is_read_from_there(bert, tmp_path, monkeypatch):
+    repository = tmp_path / "models--some--bert"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(bert, repository / "snapshots" / ("0" * 40))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    encoder, tokenizer = load_backbone("some/bert", 0.1)
+    assert encoder.embedding.num_embeddings >= tokenizer.get_vocab_size() > 0
 
 
 def test_a_file_is_refused(tiny, bert):

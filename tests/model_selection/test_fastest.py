@@ -171,3 +171,4 @@ def test_a_search_refits_the_fastest_candidate_that_is_good_enough(tiny_classifi
     assert search.best_index_ == np.argmax(speeds)
     assert search.best_estimator_.n_mux == [1, 2][search.best_index_]
     assert len(search.predict(TEXTS)) == len(TEXTS)
+    assert search.score(TEXTS, TOPICS) == search.best_estimator_.score(TEXTS, TOPICS)

@@ -37,7 +37,7 @@ def test_a_folder_is_found(tmp_path, kind):
     assert find(kind(tmp_path)) == tmp_path
 
 
-@pytest.mark.parametrize("name", ["./nothing", "/nothing", "~/nothing", Path("nothing")])
+@pytest.mark.parametrize("name", ["./nothing", "/nothing", "~/nothing", "a/b/c", Path("nothing")])
 def test_a_path_that_is_no_folder_is_not_asked_for(name):
     with pytest.raises(FileNotFoundError, match="`tokenizer`: there is no folder"):
         find(name, parameter="tokenizer")
@@ -74,7 +74,11 @@ def test_what_is_in_the_cache_is_found_offline(snapshot, monkeypatch):
     ("name", "options", "reason"),
     [
         ("other/model", {"local_files_only": True}, "`local_files_only` is True"),
-        ("some/model", {"local_files_only": True, "revision": "v2"}, "at revision 'v2' is neither"),
+        (
+            "some/model",
+            {"local_files_only": True, "revision": "v2"},
+            "revision 'v2' was not found",
+        ),
         ("no such name", {}, "HFValidationError: "),
     ],
 )
@@ -90,9 +94,9 @@ def test_offline_is_said_without_a_chain_of_tracebacks(tmp_path, monkeypatch):
     # What the library makes of the environment variables when it is imported.
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(OSError, match="`tokenizer` 'some/model' is neither") as error:
+    with pytest.raises(OSError, match="`tokenizer` 'some/model' was not found") as error:
         find("some/model", parameter="tokenizer")
-    assert f"{str(tmp_path)!r} (HF_HUB_OFFLINE is set)" in str(error.value)
+    assert f"{str(tmp_path)!r} has it (HF_HUB_OFFLINE is set)" in str(error.value)
     assert error.value.__suppress_context__
 
 
