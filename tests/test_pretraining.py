@@ -304,6 +304,7 @@ def test_rows_share_the_blocks_of_an_encoder_for_more(distilled, n_mux):
     assert len(clf.predict(TEXTS[:7])) == 7
 
 
+@pytest.mark.filterwarnings("ignore:.*was warmed up for mixtures of up to 4 rows")
 @pytest.mark.parametrize(
     "params", [{"n_mux": 5}, {"n_mux": 4, "multiplexer": "hadamard"}, {"demultiplexer": "mlp"}]
 )
@@ -369,7 +370,7 @@ def test_a_clone_of_one_is_told_from_a_fitted_one(distilled):
 
 
 def test_longer_texts_than_it_has_positions_for_are_refused(folder):
-    clf = MuxTextClassifier(backbone=folder, max_length=17)
+    clf = MuxTextClassifier(n_mux=4, backbone=folder, max_length=17)
     with pytest.raises(ValueError, match=r"`max_length` 17 takes 17 positions, but .* has 16"):
         clf.fit(TEXTS, LABELS)
 

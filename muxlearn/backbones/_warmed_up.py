@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,11 @@ class Pretrained:
             return n_mux <= self.n_mux
         return n_mux == self.n_mux if self.n_blocks is None else n_mux <= self.n_blocks
 
+    @property
+    def most_rows(self) -> int:
+        """The most rows in a mixture that it was warmed up for."""
+        return self.n_blocks or self.n_mux
+
     def kinds(self, n_mux: int) -> tuple[str, str] | None:
         """Return the kinds of its multiplexer and demultiplexer if they serve `n_mux` rows."""
         kinds = self.multiplexer, self.demultiplexer
@@ -165,6 +171,14 @@ class Pretrained:
         """Return encoder and tokenizer, and the rest where it fits what is to be built."""
         from tokenizers import Tokenizer
 
+        if n_mux > self.most_rows:
+            warnings.warn(
+                f"{self.name} was warmed up for mixtures of up to {self.most_rows} rows, but "
+                f"`n_mux` is {n_mux}: the encoder alone starts there, the parts around it from "
+                "scratch, which takes a warm-up and costs accuracy; set "
+                f"n_mux={self.most_rows} or less",
+                stacklevel=2,
+            )
         encoder = self.encoder(dropout)
         reader = cutting(Tokenizer.from_str(self.tokenizer), max_length)
         if self.fits(n_mux, multiplexer, demultiplexer):

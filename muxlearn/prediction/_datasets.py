@@ -146,6 +146,7 @@ def predict_parts(
     keep = _check_keep(source.schema, keep, result)
     if groups is not None:
         check_column(source.schema, groups, "groups")
+    source.settle([name for name in keep if name not in (*columns, groups)])
     window = recipe.window_rows
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]

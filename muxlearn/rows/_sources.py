@@ -15,6 +15,7 @@ _HASHED_BYTES = 1 << 20
 _HASHED_ROWS = 10_000
 #: A value of a CSV file is shorter than this.
 _CSV_BLOCK = 1 << 23
+_WHOLE_NUMBER = "^(0|-?[1-9][0-9]{0,17})$"
 
 
 class Window(NamedTuple):
@@ -44,6 +45,9 @@ class Source:
 
     schema: Any
     n_rows: int | None
+
+    def settle(self, keep: Sequence[str]) -> None:
+        """Find the types of columns that are only copied, where a file does not say them."""
 
     def windows(
         self, columns: Sequence[str], keep: Sequence[str], size: int, first_row: int
@@ -159,7 +163,7 @@ class _ParquetSource(_FileSource):
 
 
 class _CsvSource(_FileSource):
-    """CSV files with a line of names; all columns are text, as they stand there."""
+    """CSV files with a line of names; all columns are text until they are settled."""
 
     def __init__(self, files: list[Path]) -> None:
         import pyarrow as pa
@@ -175,8 +179,23 @@ class _CsvSource(_FileSource):
         with self._reader(file, None) as reader:
             return reader.schema.names
 
-    @staticmethod
-    def _reader(file: Path, names: list[str] | None) -> Any:
+    def settle(self, keep: Sequence[str]) -> None:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        whole = set(keep)
+        for batch in self._batches(list(keep), 0, 0) if keep else ():
+            for name in list(whole):
+                # As they would be written again: no zero in front, nothing empty, 64 bits.
+                numbers = pc.match_substring_regex(batch.column(name), _WHOLE_NUMBER)
+                if not pc.all(numbers, min_count=0).as_py():
+                    whole.remove(name)
+            if not whole:
+                return
+        fields = [f.with_type(pa.int64()) if f.name in whole else f for f in self.schema]
+        self.schema = pa.schema(fields)
+
+    def _reader(self, file: Path, names: list[str] | None) -> Any:
         import pyarrow as pa
         from pyarrow import csv
 
@@ -185,7 +204,8 @@ class _CsvSource(_FileSource):
             csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK),
             csv.ParseOptions(newlines_in_values=True),
             csv.ConvertOptions(
-                include_columns=names, column_types={name: pa.string() for name in names or []}
+                include_columns=names,
+                column_types={name: self.schema.field(name).type for name in names or []},
             ),
         )
 

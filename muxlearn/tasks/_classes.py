@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -74,6 +75,12 @@ class ClassesTask(Task):
         order, weights = training_order(rows, codes, check_weights(sample_weight, len(rows)))
         # A label whose rows all have weight 0 is no class.
         classes, codes = check_labels(labels[codes[order]], len(order))
+        if len(classes) == 1:
+            warnings.warn(
+                f"`y` holds one class alone, {classes.tolist()[0]!r}, which every row will get; a "
+                "classifier needs at least two",
+                stacklevel=2,
+            )
         return cls(classes), Targets(
             rows=take_rows(rows, order),
             true=classes[codes],

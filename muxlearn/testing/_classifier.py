@@ -57,7 +57,9 @@ def _relabelled(codes: np.ndarray) -> Iterator[Any]:
 def check_classifiers_one_label(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
     """With a single class in ``y`` that class is always predicted, with probability 1."""
     label = np.asarray(y)[0]
-    estimator = fitted(estimator_orig, X, [label] * len(X))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        estimator = fitted(estimator_orig, X, [label] * len(X))
     assert_same(estimator.predict(X), [label] * len(X), f"{name} fitted on one class")
     if hasattr(estimator, "predict_proba"):
         assert_same(estimator.predict_proba(X), np.ones((len(X), 1)), f"{name} fitted on one class")

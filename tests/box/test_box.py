@@ -92,6 +92,7 @@ def test_training_does_not_change_it():
         torch.testing.assert_close(tensor, before[name], rtol=0, atol=0)
 
 
+@pytest.mark.filterwarnings("ignore:the packaged encoder was warmed up for mixtures")
 def test_above_its_capacity_the_encoder_alone_comes_from_it():
     clf = MuxTextClassifier(n_mux=21, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
     assert not clf.module_.warmed_up

@@ -147,6 +147,7 @@ def test_a_pretrainer_is_taken_as_it_is(bert):
     np.testing.assert_allclose(embedder.transform(TEXTS, n_mux=1), wanted, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*was warmed up for mixtures of up to")
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [

@@ -325,8 +325,8 @@ def test_global_random_generators_are_left_alone(tiny):
     assert random.getstate() == states[2]
 
 
-def test_nothing_is_printed_where_nobody_watches(tiny, capfd):
-    tiny(verbose=1).fit(TEXTS, LABELS).predict(TEXTS)
+def test_nothing_is_printed_unless_it_is_asked_for(tiny, capfd):
+    tiny().fit(TEXTS, LABELS).predict(TEXTS)
     assert capfd.readouterr() == ("", "")
 
 

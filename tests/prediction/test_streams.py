@@ -80,8 +80,24 @@ def test_every_row_is_predicted_once_in_order(fitted, frame, tmp_path, write):
     output = fitted.predict_dataset(dataset, tmp_path / "out", keep=["id"], rows_per_part=60)
     assert len(list(output.glob("part-*"))) == 3
     read = pd.read_parquet(output)
-    assert read["id"].astype(int).tolist() == frame["id"].tolist()
+    assert read["id"].tolist() == frame["id"].tolist()
     assert read["prediction"].tolist() == list(fitted.predict_iter(frame["text"]))
+
+
+def test_columns_of_csv_files_are_kept_as_they_are(fitted, tmp_path):
+    kept = pd.DataFrame(
+        {"id": [3, -40], "zip": ["00501", "10001"], "gap": ["7", ""], "late": ["1", "x"]}
+    )
+    for part, rows in enumerate((kept[:1], kept[1:])):
+        rows.assign(text="a cat", number=7).to_csv(tmp_path / f"{part}.csv", index=False)
+    keep = [*kept.columns, "text", "number"]
+    output = fitted.predict_dataset(
+        tmp_path, tmp_path / "out", column="text", groups="number", keep=keep
+    )
+    read = pd.read_parquet(output)
+    assert read[list(kept.columns)].to_dict("list") == kept.to_dict("list")
+    assert read["id"].dtype == "int64"
+    assert read["number"].tolist() == ["7", "7"]  # its values are names of groups
 
 
 def test_probabilities_are_written_as_lists(fitted, frame, parquet, tmp_path):

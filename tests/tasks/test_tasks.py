@@ -41,6 +41,11 @@ def test_a_folder_gives_a_task_back(task):
         np.testing.assert_array_equal(loaded.arrays()[name], array)
 
 
+def test_one_class_alone_is_told():
+    with pytest.warns(UserWarning, match="one class alone, 'sport', which every row will get"):
+        assert ClassesTask.learn(TEXTS, ["sport"] * len(TEXTS))[0].classes.tolist() == ["sport"]
+
+
 def test_targets_of_rows_are_numbers_of_classes():
     task, targets = ClassesTask.learn(TEXTS, LABELS, class_weight={"sport": 3, "weather": 1})
     assert task.classes.tolist() == ["sport", "weather"]

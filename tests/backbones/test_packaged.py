@@ -1,0 +1,80 @@
+"""The packaged encoder says what it was not made for."""
+
+import warnings
+
+import pytest
+
+from muxlearn.backbones import Corpus, make_backbone
+from muxlearn.backbones._packaged import Packaged, load_packaged
+
+WANTED = {
+    "n_mux": 2,
+    "multiplexer": "subspace",
+    "demultiplexer": "rsa",
+    "n_prefix": 0,
+    "max_length": 32,
+    "dropout": 0.0,
+}
+
+GERMAN = [
+    "Die Bundesregierung hat am Mittwoch ein neues Gesetz beschlossen.",
+    "Ich habe gestern im Supermarkt Brot und Milch gekauft.",
+    "Das Wetter wird morgen wieder schlechter.",
+    "Die Mannschaft gewann das Spiel mit drei zu eins.",
+    "Meine Schwester wohnt seit zwei Jahren in Hamburg.",
+    "Sehr schlechter Kundenservice, nie wieder!",
+    "Wie komme ich zum Bahnhof?",
+]
+CHINESE = [
+    "今天天气很好，我们去公园散步。",
+    "中国政府宣布了一项新的法律。",
+    "这个产品的质量很差。",
+    "他昨天在超市买了面包和牛奶。",
+    "球队以三比一赢得了比赛。",
+] * 2
+RUSSIAN = ["Сегодня хорошая погода.", "Правительство объявило о новом законе."] * 3
+TWEETS = [
+    "@user omg so happy rn!!! #blessed #tbt 😂😂 http://t.co/abc",
+    "RT @VirginAmerica: worst flight ever smh, 3 hrs delayed",
+    "gr8 deal @ walmart!!! $5.99 #sale, who's coming w me?",
+    "idk tbh, the new iPhone is kinda meh lol",
+    "@SouthwestAir thx u rock, made my day 👍",
+    "Boeing adds 10 orders for week, loses 737 request http://url",
+] * 3
+TAGGED = [
+    "SOCCER - JAPAN GET LUCKY WIN , CHINA IN SURPRISE DEFEAT .",
+    "Nadim Ladki",
+    "AL-AIN , United Arab Emirates 1996-12-06",
+    "Rugby union - Cuttitta back for Italy after a year .",
+    "Brian Shimer piloted USA III to a surprise victory in a World Cup bobsleigh race on Sunday .",
+    "CRICKET - LARA ENDURES ANOTHER MISERABLE DAY .",
+    "1. FC Cologne 15 7 3 5 31 27 24",
+] * 3
+
+
+def start(texts, **wanted):
+    return Packaged().start(Corpus(texts, texts), **WANTED | wanted)
+
+
+@pytest.mark.parametrize("texts", [GERMAN, CHINESE, RUSSIAN], ids=["German", "Chinese", "Russian"])
+def test_texts_that_are_not_english_are_told(texts):
+    with pytest.warns(UserWarning, match=r"% of the pieces of `X` are fragments or unknown"):
+        start(texts)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [TWEETS, TAGGED, [("It rained in London.", "The sun shone.")] * 40, ["12 34 56"] * 99, ["Ω"]],
+    ids=["tweets", "entities", "pairs", "numbers", "few pieces"],
+)
+def test_english_and_what_is_no_language_raise_no_alarm(texts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        start(texts)
+
+
+def test_more_rows_than_it_was_warmed_up_for_are_told():
+    most = load_packaged().most_rows
+    with pytest.warns(UserWarning, match=f"up to {most} rows, but `n_mux` is {most + 1}"):
+        assert start(["it rains"], n_mux=most + 1).load_into is None
+    assert make_backbone(None).kinds(most + 1) is None
