@@ -38,13 +38,20 @@ ENTRIES = {
         n_mux : int, default=$default
             Number of $rows in a mixture, which is the model's number of slots, its capacity.
         """,
+    "texts.n_mux": """
+        n_mux : int or "auto", default=$default
+            Number of $rows in a mixture, which is the model's number of slots, its capacity. With
+            a number alone, `patch_size` is 1: ``n_mux=10`` mixes ten $rows. If both are "auto",
+            they follow `operating_points`, or `backbone` and `architecture` choose, see
+            `operating_point_`.
+        """,
     "patch_size": """
-        patch_size : int, default=$default
+        patch_size : int or "auto", default=$default
             Number of neighbouring tokens of a $row that share a position of the encoder, on top of
             the $rows: with ``n_mux=2, patch_size=5`` ten tokens share one. The encoder then runs
             on sequences that are `patch_size` times shorter. Tokens of one $row disturb each other
             less than $rows do, and with ``n_mux=1`` no prediction depends on another $row. Only
-            for "tmux".
+            for "tmux". With a number alone, `n_mux` is 1.
         """,
     "multiplexer": """
         multiplexer : {"auto", "subspace", "hadamard", "orthogonal", "binary", "identity", \
@@ -183,6 +190,10 @@ ENTRIES = {
     "warm_up_history_": """
         warm_up_history_ : skorch.history.History or None
             Losses of the warm-up, and its retrieval accuracy; None without a warm-up.
+        """,
+    "operating_point_": """
+        operating_point_ : (int, int)
+            The `n_mux` and `patch_size` that a prediction has where it is given none.
         """,
     "measured_points_": """
         measured_points_ : dict of operating points to dict of str to float

@@ -18,6 +18,7 @@ __all__ = [
     "PointLike",
     "as_point",
     "as_points",
+    "choose_own_point",
     "point_from_name",
     "speed_rank",
 ]
@@ -133,6 +134,35 @@ def as_points(values: Iterable[Any]) -> tuple[Point, ...]:
     tuple of Point
     """
     return tuple(point for value in values if (point := as_point(value)) is not None)
+
+
+def choose_own_point(
+    n_mux: int | str, patch_size: int | str, points: tuple[Point, ...], auto: Point
+) -> Point:
+    """Return the capacity and the own patch size of a model, some of which may be "auto".
+
+    Parameters
+    ----------
+    n_mux, patch_size : int or "auto"
+        As the user gives them. One of them alone leaves the other at 1.
+    points : tuple of Point
+        The operating points that the user gives, if any: "auto" then serves all of them.
+    auto : Point
+        What both stand for where nothing is given.
+
+    Returns
+    -------
+    Point
+    """
+    running = [point for point in points if point != WORDS]
+    if n_mux == patch_size == "auto" and not running:
+        return auto
+    if n_mux == "auto":
+        n_mux = max((point.n_mux for point in running), default=1)
+    if patch_size == "auto":
+        of_capacity = [point for point in running if point.n_mux == n_mux]
+        patch_size = max((point.patch_size for point in of_capacity or running), default=1)
+    return Point(int(n_mux), int(patch_size))
 
 
 @dataclass(frozen=True)

@@ -59,9 +59,12 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     Parameters
     ----------
-    {n_mux}
+    {texts.n_mux}
 
     {patch_size}
+
+        If both are "auto", ten tokens share a position: (1, 10), or what a `backbone` was warmed
+        up for before. A given `multiplexer` or `demultiplexer` means ten texts.
 
     objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
         The training task.
@@ -153,6 +156,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     {tokenizer_}
 
+    {operating_point_}
+
     history_ : skorch.history.History
         For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
         without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's
@@ -208,9 +213,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     def __init__(
         self,
-        n_mux: int = 10,
+        n_mux: int | str = "auto",
         *,
-        patch_size: int = 1,
+        patch_size: int | str = "auto",
         objective: str | Distillation = "distillation",
         teacher: str | os.PathLike | None = None,
         backbone: str | os.PathLike | Scratch | None = SCRATCH,

@@ -14,10 +14,21 @@ from typing import Any, ClassVar, NamedTuple
 from muxlearn._params import ParameterObject
 from muxlearn.backbones import Backbone, make_backbone
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, Point, as_points
+from muxlearn.points import WORDS, Point, as_points, choose_own_point
 from muxlearn.training.objectives import Objective
 
-__all__ = ["NO_DECAY", "Architecture", "Built", "ParamGroups", "Setting", "WarmUp"]
+__all__ = [
+    "AUTO_FACTOR",
+    "NO_DECAY",
+    "Architecture",
+    "Built",
+    "ParamGroups",
+    "Setting",
+    "WarmUp",
+]
+
+#: Tokens that share a position where the user leaves that to us: about ten times the plain speed.
+AUTO_FACTOR = 10
 
 #: Patterns of the names of weights that do not decay.
 NO_DECAY = (
@@ -45,7 +56,8 @@ class Setting:
     defaults : dict of str to object
         The estimator's defaults, against which a parameter that does not apply is recognised.
     params : dict of str to object
-        The estimator's own parameters, including those that the architecture reads.
+        The estimator's own parameters, including those that the architecture reads; numbers in
+        place of an `n_mux` or `patch_size` of "auto".
     """
 
     task: str
@@ -56,11 +68,18 @@ class Setting:
     defaults: Mapping[str, Any]
 
     @classmethod
-    def of(cls, task: str, params: Mapping[str, Any], defaults: Mapping[str, Any]) -> Setting:
-        """Read the settings off an estimator's parameters."""
-        n_mux, patch_size = int(params["n_mux"]), int(params.get("patch_size", 1))
-        points = as_points(params["operating_points"] or ((n_mux, patch_size),))
-        return cls(task, n_mux, patch_size, points, params, defaults)
+    def of(
+        cls,
+        task: str,
+        params: Mapping[str, Any],
+        defaults: Mapping[str, Any],
+        auto: Point,
+    ) -> Setting:
+        """Read the settings off an estimator's parameters; `auto` is what "auto" stands for."""
+        points = as_points(params["operating_points"] or ())
+        own = choose_own_point(params["n_mux"], params.get("patch_size", 1), points, auto)
+        settled = {name: value for name, value in own._asdict().items() if name in params}
+        return cls(task, *own, points or (own,), {**params, **settled}, defaults)
 
     @property
     def row_counts(self) -> tuple[int, ...]:
@@ -145,6 +164,21 @@ class Architecture(ParameterObject):
             f"{given}, but architecture={self.name!r} gives every token a position of its own; "
             "leave it out, or take architecture='tmux'"
         )
+
+    def auto_point(self, task: str, params: Mapping[str, Any]) -> Point:
+        """Return the operating point that an estimator has where the user gives none.
+
+        Parameters
+        ----------
+        task : str
+        params : mapping of str to object
+            The estimator's parameters.
+
+        Returns
+        -------
+        Point
+        """
+        return Point(AUTO_FACTOR)
 
     def settle(self, setting: Setting) -> Setting:
         """Return the settings with what "auto" stands for where that decides on the module."""

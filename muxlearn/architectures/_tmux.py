@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures._base import (
+    AUTO_FACTOR,
     NO_DECAY,
     Architecture,
     Built,
@@ -52,6 +53,7 @@ from muxlearn.nn.multiplex import (
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
+from muxlearn.points import Point
 from muxlearn.rows import IntegerReader
 from muxlearn.training.objectives import Objective
 
@@ -73,6 +75,9 @@ _TABLE_LR_FACTOR = 0.3
 
 #: Stands for vectors as wide as the encoder's own.
 OWN_SIZE = 0
+
+#: Tokens that share a position of a tagger where the user leaves that to us.
+_TAGGING_FACTOR = 5
 
 #: Which parameters a task has no use for.
 _WITHOUT_EFFECT = {
@@ -190,6 +195,17 @@ class TMUX(Architecture):
         given = isinstance(backbone, Scratch) and backbone.tokenizer is not None
         if given and setting.task != "sequence":
             raise ValueError("`tokenizer` is for a MuxTextClassifier; leave it out of Scratch(…)")
+
+    def auto_point(self, task: str, params: Mapping[str, Any]) -> Point:
+        """Return the best point that the backbone was warmed up for, else tokens of one row.
+
+        A `multiplexer` or `demultiplexer` that the user gives is one of rows.
+        """
+        factor = _TAGGING_FACTOR if task == "token" else AUTO_FACTOR
+        if (params["multiplexer"], params["demultiplexer"]) != ("auto", "auto"):
+            return Point(AUTO_FACTOR)
+        known = make_backbone(params["backbone"]).auto_point(factor)
+        return Point(1, factor) if known is None else known
 
     def settle(self, setting: Setting) -> Setting:
         """Return the settings with the kinds that "auto" stands for: those of the backbone."""

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.text import MuxTextModule
+from muxlearn.points import Point
 
 __all__ = ["Backbone", "Corpus", "Encoder", "Start", "Vectors", "cutting"]
 
@@ -125,6 +126,22 @@ class Backbone(Protocol):
         -------
         (str, str) or None
             None if there are none for so many rows.
+        """
+        ...
+
+    def auto_point(self, factor: int) -> Point | None:
+        """Return the best operating point that the encoder was warmed up for.
+
+        Parameters
+        ----------
+        factor : int
+            Tokens that may share a position, at most. As many of them as possible are of one row.
+
+        Returns
+        -------
+        Point or None
+            None if the encoder was never warmed up. A checkpoint that fixes the number of rows
+            answers with that.
         """
         ...
 

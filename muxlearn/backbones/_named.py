@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn.backbones._base import Corpus, Start, cutting
+from muxlearn.backbones._published import point_of_published
 from muxlearn.backbones._transformers import load_backbone
-from muxlearn.backbones._warmed_up import is_ours, kinds_of_folder, read_pretrained
+from muxlearn.backbones._warmed_up import describe_folder, is_ours, read_pretrained
+from muxlearn.points import Point
 
 __all__ = ["Named"]
 
@@ -39,7 +41,13 @@ class Named:
 
     def kinds(self, n_mux: int) -> tuple[str, str] | None:
         """Return the kinds that a folder of ours was warmed up with; see `Backbone`."""
-        return kinds_of_folder(self.name, n_mux) if self.is_ours else None
+        known = describe_folder(self.name)
+        return None if known is None else known.kinds(n_mux)
+
+    def auto_point(self, factor: int) -> Point | None:
+        """Return the best point that a folder was warmed up for; see `Backbone`."""
+        known = describe_folder(self.name)
+        return point_of_published(self.name) if known is None else known.auto_point(factor)
 
     def start(self, corpus: Corpus, *, max_length: int, dropout: float, **wanted: Any) -> Start:
         """Load the encoder; see `Backbone`."""

@@ -12,6 +12,7 @@ from muxlearn.backbones._base import Corpus, Start
 from muxlearn.backbones._warmed_up import Pretrained
 from muxlearn.box import read_box
 from muxlearn.persistence import TOKENIZER
+from muxlearn.points import Point
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -51,6 +52,10 @@ class Packaged:
     def kinds(self, n_mux: int) -> tuple[str, str] | None:
         """Return the kinds that it was warmed up with; see `Backbone`."""
         return load_packaged().kinds(n_mux)
+
+    def auto_point(self, factor: int) -> Point | None:
+        """Return the best point that it was warmed up for; see `Backbone`."""
+        return load_packaged().auto_point(factor)
 
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Take over what the warm-up has left; see `Backbone`."""

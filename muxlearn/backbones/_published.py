@@ -26,9 +26,13 @@ from muxlearn.backbones._base import Corpus, Start
 from muxlearn.nn.reference import DATAMUX_CONFIG, fresh_datamux, to_state_dict
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import TOKENIZER, TOKENIZER_FILES, find_folder, read_shapes, write_files
+from muxlearn.points import Point
 from muxlearn.rows import fingerprint
 
-__all__ = ["Published", "find_published"]
+__all__ = ["Published", "find_published", "point_of_published"]
+
+#: The tensor that tells a published checkpoint from other ones, with a row for each slot.
+_SLOTS = "instance_embedding"
 
 #: The authors' names of multiplexers, by ours.
 _MUXING = {
@@ -222,6 +226,10 @@ class Published(ParameterObject):
     def kinds(self, n_mux: int) -> None:
         """Return None: nothing comes with the encoder; see `Backbone`."""
 
+    def auto_point(self, factor: int) -> Point | None:
+        """Return the rows that the weights are for; see `Backbone`."""
+        return point_of_published(self.checkpoint) or Point(factor)
+
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Raise ValueError: a checkpoint that is none cannot stand in for an encoder."""
         raise ValueError(
@@ -269,4 +277,20 @@ def find_published(name: str | os.PathLike) -> Path | None:
         settings="the environment variable HF_HOME",
         weights=True,
     )
-    return folder if "instance_embedding" in read_shapes(folder) else None
+    return folder if _SLOTS in read_shapes(folder) else None
+
+
+def point_of_published(folder: str | os.PathLike) -> Point | None:
+    """Return the rows that the weights in a folder are for, without a look at the hub.
+
+    Parameters
+    ----------
+    folder : str or path
+
+    Returns
+    -------
+    Point or None
+        None if this is no folder, or holds something else.
+    """
+    shape = read_shapes(Path(folder)).get(_SLOTS)
+    return Point(shape[0]) if shape else None

@@ -158,6 +158,9 @@ class Scratch(ParameterObject):
     def kinds(self, n_mux: int) -> None:
         """Return None: nothing comes with the encoder; see `Backbone`."""
 
+    def auto_point(self, factor: int) -> None:
+        """Return None: it was never warmed up; see `Backbone`."""
+
     def start(
         self,
         corpus: Corpus,

@@ -26,13 +26,14 @@ from muxlearn.persistence import (
     read_folder,
     told_as_format_error,
 )
+from muxlearn.points import Point
 
 __all__ = [
     "Pretrained",
     "Pretrainer",
+    "describe_folder",
     "is_ours",
     "is_pretrainer",
-    "kinds_of_folder",
     "read_pretrained",
 ]
 
@@ -133,6 +134,10 @@ class Pretrained:
         kinds = self.multiplexer, self.demultiplexer
         return kinds if self.fits(n_mux, *kinds) else None
 
+    def auto_point(self, factor: int) -> Point:
+        """Return the best of its operating points; see `Backbone`."""
+        return _best_point(self.n_mux, self.patch_sizes, factor)
+
     def encoder(self, dropout: float) -> CompactEncoder | PretrainedEncoder:
         """Build the encoder.
 
@@ -214,6 +219,12 @@ class Pretrained:
         module.warmed_up = not new_maps
 
 
+def _best_point(n_mux: int, patch_sizes: tuple[int, ...], factor: int) -> Point:
+    """Share a position among as many tokens of one row as there are maps for, then among rows."""
+    patch_size = max((size for size in patch_sizes if size <= factor), default=1)
+    return Point(min(n_mux, factor // patch_size), patch_size)
+
+
 def is_pretrainer(backbone: Any) -> bool:
     """Return whether a parameter is a `MuxTextPretrainer`, or a frozen one."""
     return hasattr(getattr(backbone, "estimator", backbone), "as_pretrained")
@@ -228,23 +239,20 @@ def is_ours(folder: str | os.PathLike) -> bool:
     return True
 
 
-def kinds_of_folder(folder: str | os.PathLike, n_mux: int) -> tuple[str, str] | None:
-    """Return the kinds that a folder was warmed up with, without reading its weights.
+def describe_folder(folder: str | os.PathLike) -> Pretrained | None:
+    """Return what a `MuxTextPretrainer` was saved to, without its weights and its tokenizer.
 
     Parameters
     ----------
     folder : str or path
-    n_mux : int
-        Rows in a mixture.
 
     Returns
     -------
-    (str, str) or None
-        None if it has none for so many rows, or holds something else.
+    Pretrained or None
+        None if it holds something else.
     """
     try:
-        config = parse_config(Path(folder))
-        return Pretrained.from_saved(str(folder), config, {}, "").kinds(n_mux)
+        return Pretrained.from_saved(str(folder), parse_config(Path(folder)), {}, "")
     except (FormatError, KeyError, TypeError, ValueError):
         return None  # `read_pretrained` says why
 
@@ -290,6 +298,13 @@ class Pretrainer:
         """Return the kinds that it was warmed up with; see `Backbone`."""
         fitted = self.value.__sklearn_is_fitted__()
         return self.value.as_pretrained().kinds(n_mux) if fitted else None
+
+    def auto_point(self, factor: int) -> Point | None:
+        """Return the best point that it was warmed up for; see `Backbone`."""
+        if not self.value.__sklearn_is_fitted__():
+            return None
+        module = self.value.module_
+        return _best_point(module.n_mux, module.patch_sizes, factor)
 
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
         """Take over what the warm-up has left; see `Backbone`."""

@@ -33,7 +33,7 @@ from muxlearn.architectures import (
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS
+from muxlearn.points import WORDS, Point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -182,17 +182,17 @@ class MuxEstimator(BaseEstimator):
         """Check the operating points against capacity and patch size."""
         setting = self._setting()
         points, patch_size = setting.operating_points, setting.patch_size
-        too_many = [point for point in points if point.n_mux > self.n_mux]
+        too_many = [point for point in points if point.n_mux > setting.n_mux]
         if too_many:
             raise ValueError(
-                f"`operating_points` holds {too_many[0]}, which is above n_mux={self.n_mux}, the "
+                f"`operating_points` holds {too_many[0]}, which is above n_mux={setting.n_mux}, "
                 "number of slots; raise `n_mux` or leave it out"
             )
         sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
         if not sizes:
             raise ValueError(
                 "`operating_points` holds the words alone; add a point that runs the encoder, such "
-                f"as ({self.n_mux}, {patch_size})"
+                f"as ({setting.n_mux}, {patch_size})"
             )
         if patch_size not in sizes:
             raise ValueError(
@@ -218,7 +218,13 @@ class MuxEstimator(BaseEstimator):
         """Return what the architecture is told."""
         params = self.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
-        return Setting.of(self._task_name, params, defaults)
+        return Setting.of(self._task_name, params, defaults, self._auto_point(params))
+
+    def _auto_point(self, params: dict[str, Any]) -> Point:
+        """Return the point that "auto" stands for, which a training that goes on keeps."""
+        if self.warm_start and hasattr(self, "_structure"):
+            return Point(self._structure["n_mux"], self._structure.get("patch_size", 1))
+        return self._make_architecture().auto_point(self._task_name, params)
 
     def _starts_from_scratch(self) -> bool:
         """Return whether no part of the network was trained before."""
@@ -296,6 +302,12 @@ class MuxEstimator(BaseEstimator):
         if "net_" in state:
             self._settle_device()
             self._connect_net()
+
+    @property
+    def operating_point_(self) -> Point:
+        """The `n_mux` and `patch_size` that a prediction has where it is given none."""
+        check_is_fitted(self)
+        return Point(self.module_.round_n_mux(self.module_.n_mux), self.module_.patch_sizes[0])
 
     @property
     def measured_points_(self) -> Measured:

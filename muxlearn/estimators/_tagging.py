@@ -38,10 +38,14 @@ class MuxTokenTagger(MuxTextEstimator):
 
     Parameters
     ----------
-    {n_mux}
+    {texts.n_mux}
 
     {patch_size}
-        1 is the plain encoder without multiplexer and demultiplexer.
+
+        If both are "auto", about five tokens share a position, since tags lose more than classes
+        do. A `backbone` that is warmed up for patches, or was never warmed up, gives (1, 5): five
+        tokens of one sentence. One that is warmed up for rows alone gives as many as it has up to
+        5. A given `multiplexer` or `demultiplexer` means ten rows. (1, 1) is the plain encoder.
 
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
@@ -141,6 +145,8 @@ class MuxTokenTagger(MuxTextEstimator):
 
     {tokenizer_}
 
+    {operating_point_}
+
     {history_}
 
     {warm_up_history_}
@@ -197,9 +203,9 @@ class MuxTokenTagger(MuxTextEstimator):
 
     def __init__(
         self,
-        n_mux: int = 10,
+        n_mux: int | str = "auto",
         *,
-        patch_size: int = 1,
+        patch_size: int | str = "auto",
         architecture: str | Architecture = "tmux",
         multiplexer: str = "auto",
         demultiplexer: str = "auto",

@@ -45,10 +45,14 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     Parameters
     ----------
-    {n_mux}
+    {texts.n_mux}
 
     {patch_size}
-        1 is the plain encoder without multiplexer and demultiplexer.
+
+        If both are "auto", about ten tokens share a position. A `backbone` that is warmed up for
+        patches, or was never warmed up, gives (1, 10): ten tokens of one text. One that is warmed
+        up for rows alone gives as many as it has up to 10. A given `multiplexer` or
+        `demultiplexer`, "mimoformer" and "revmux" mean ten rows. (1, 1) is the plain encoder.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         The network: an object of `muxlearn.architectures`, or the string that stands for its
@@ -164,6 +168,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     {tokenizer_}
         For sequences of integers, the reader that takes its place.
 
+    {operating_point_}
+
     {history_}
 
     {warm_up_history_}
@@ -217,9 +223,9 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     def __init__(
         self,
-        n_mux: int = 10,
+        n_mux: int | str = "auto",
         *,
-        patch_size: int = 1,
+        patch_size: int | str = "auto",
         architecture: str | Architecture = "tmux",
         multiplexer: str = "auto",
         demultiplexer: str = "auto",

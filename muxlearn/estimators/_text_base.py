@@ -42,7 +42,8 @@ class MuxTextEstimator(MuxEstimator):
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **MuxEstimator._constraints,
-        "patch_size": Integer(1),
+        "n_mux": OneOf(Choice("auto"), Integer(1)),
+        "patch_size": OneOf(Choice("auto"), Integer(1)),
         "operating_points": OneOf(None, OperatingPoints()),
         "multiplexer": Choice("auto", *MULTIPLEXERS, NESTED),
         "demultiplexer": Choice("auto", *DEMULTIPLEXERS, NESTED),

@@ -331,13 +331,17 @@ def test_a_card_names_all_kinds_of_points(fitted):
     ("params", "error", "message"),
     [
         ({"patch_size": 0}, ValueError, "`patch_size`"),
-        ({"patch_size": "5"}, TypeError, "`patch_size`"),
+        ({"patch_size": 2.5}, TypeError, "`patch_size`"),
         (
             {"operating_points": ((1, 2), (3, 2)), "patch_size": 2},
             ValueError,
             "holds 3x2, which is",
         ),
-        ({"operating_points": ((1, 2),)}, ValueError, "`patch_size` is 1, but no point"),
+        (
+            {"operating_points": ((1, 2),), "patch_size": 1},
+            ValueError,
+            "`patch_size` is 1, but no point",
+        ),
         ({"operating_points": ("words",)}, ValueError, "the words alone; add a point"),
         (
             {"operating_points": ("wrods", 1)},
