@@ -35,10 +35,6 @@ WORDS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes
 ENTRIES = {
     # Parameters of estimators
     "n_mux": """
-        n_mux : int, default=$default
-            Number of $rows in a mixture, which is the model's number of slots, its capacity.
-        """,
-    "texts.n_mux": """
         n_mux : int or "auto", default=$default
             Number of $rows in a mixture, which is the model's number of slots, its capacity. With
             a number alone, `patch_size` is 1: ``n_mux=10`` mixes ten $rows. If both are "auto",

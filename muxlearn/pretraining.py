@@ -59,7 +59,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     Parameters
     ----------
-    {texts.n_mux}
+    {n_mux}
 
     {patch_size}
 

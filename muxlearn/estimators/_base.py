@@ -72,7 +72,7 @@ class MuxEstimator(BaseEstimator):
     architecture: Any
     device: str | torch.device
     dtype: str
-    n_mux: int | str
+    n_mux: Any
     classes_: NDArray
     #: Set by `fit`, each of a kind of its own.
     _reader: Any

@@ -43,7 +43,8 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
     Parameters
     ----------
-    {n_mux}
+    n_mux : int, default=4
+        Number of images in a mixture, which is the model's number of slots, its capacity.
         1 is the plain network without multiplexer and demultiplexer.
 
     architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \

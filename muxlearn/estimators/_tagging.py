@@ -38,7 +38,7 @@ class MuxTokenTagger(MuxTextEstimator):
 
     Parameters
     ----------
-    {texts.n_mux}
+    {n_mux}
 
     {patch_size}
 

@@ -45,7 +45,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     Parameters
     ----------
-    {texts.n_mux}
+    {n_mux}
 
     {patch_size}
 

@@ -166,7 +166,7 @@ def test_sentences_without_any_token_are_refused(tiny):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_mux": 0}, ValueError, "`n_mux` must be a whole number of at least 1, got 0"),
+        ({"n_mux": 0}, ValueError, "`n_mux` must be 'auto' or a whole number of at least 1, got 0"),
         (
             {"label_pieces": "last"},
             ValueError,

@@ -185,7 +185,7 @@ def test_labels_of_other_array_types_keep_their_kind(tiny, labels, classes):
 @pytest.mark.parametrize(
     ("params", "error", "message"),
     [
-        ({"n_mux": 0}, ValueError, "`n_mux` must be a whole number of at least 1, got 0"),
+        ({"n_mux": 0}, ValueError, "`n_mux` must be 'auto' or a whole number of at least 1, got 0"),
         ({"n_mux": -2}, ValueError, "`n_mux`"),
         ({"n_mux": 2.0}, TypeError, "`n_mux`"),
         ({"n_mux": True}, TypeError, "`n_mux`"),
