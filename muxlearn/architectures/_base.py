@@ -30,6 +30,8 @@ __all__ = [
 #: Tokens that share a position where the user leaves that to us: about ten times the plain speed.
 AUTO_FACTOR = 10
 
+_PLAIN = Point()
+
 #: Patterns of the names of weights that do not decay.
 NO_DECAY = (
     *("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight"),
@@ -73,7 +75,7 @@ class Setting:
         task: str,
         params: Mapping[str, Any],
         defaults: Mapping[str, Any],
-        auto: Point,
+        auto: Point = _PLAIN,
     ) -> Setting:
         """Read the settings off an estimator's parameters; `auto` is what "auto" stands for."""
         points = as_points(params["operating_points"] or ())

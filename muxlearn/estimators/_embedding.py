@@ -118,8 +118,9 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
     _constraints: ClassVar[dict[str, Constraint]] = {
         **{
             name: MuxTextEstimator._constraints[name]
-            for name in ("n_mux", "backbone", "max_length", "batch_size", "dtype", "compile")
+            for name in ("backbone", "max_length", "batch_size", "dtype", "compile")
         },
+        "n_mux": Integer(1),
         "patch_size": OneOf(Choice("auto"), Integer(1)),
         "normalize": Boolean(),
         "verbose": MuxTextEstimator._constraints["verbose"],

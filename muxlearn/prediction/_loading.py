@@ -24,7 +24,6 @@ from muxlearn.persistence import (
     told_as_format_error,
     told_with_sizes,
 )
-from muxlearn.points import Point
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor
@@ -122,7 +121,7 @@ def restore_module(
     """
     task = config["task"]["name"]
     of_images = config["reader"]["kind"] == "images"
-    setting = Setting.of("image" if of_images else _TASKS[task], params, {}, Point())
+    setting = Setting.of("image" if of_images else _TASKS[task], params, {})
     labels = config["labels"]
     n_outputs = config["vector_size"] if labels is None else len(labels["values"])
     architecture = make_architecture(params["architecture"], image=of_images)
