@@ -106,9 +106,10 @@ class TMUX(Architecture):
     lexical_path : bool, default=True
         Whether a prediction also uses the row's own words, which bypass the mixture. This takes
         almost no time beside the encoder, and recovers most of what a higher `n_mux` would lose. A
-        classifier uses the weighted mean of the words' vectors, a tagger narrow vectors of a token
-        and its neighbours. DataMUX has no such path: False is the network of the paper. At
-        ``n_mux=1`` only an encoder that has learned to read mixtures has one.
+        classifier uses the weighted mean of the words' vectors, of pairs that of each text with
+        their distance and product; a tagger narrow vectors of a token and its neighbours. DataMUX
+        has no such path: False is the network of the paper. At ``n_mux=1`` only an encoder that has
+        learned to read mixtures has one.
 
     lexical_length : int or None, default=512
         Only for `MuxTextClassifier`: number of tokens that the lexical path reads of a single
@@ -270,6 +271,7 @@ class TMUX(Architecture):
             start.n_blocks,
             setting.patch_sizes,
             setting.with_words,
+            reads_pairs,
         )
         if start.load_into is not None:
             start.load_into(module)
@@ -326,6 +328,7 @@ class TMUX(Architecture):
         n_blocks: int | None,
         patch_sizes: tuple[int, ...],
         words: bool,
+        pairs: bool = False,
     ) -> MuxTextModule:
         """Put the parts of a module together; all that a new kind of mixture changes is here.
 
@@ -361,7 +364,7 @@ class TMUX(Architecture):
         if setting.task == "sequence":
             length = params["max_length"]
             return MuxSequenceClassifier(
-                *parts, n_outputs, dropout, lexical, length, patch_sizes, words
+                *parts, n_outputs, dropout, lexical, length, patch_sizes, words, pairs
             )
         if setting.task == "token":
             size = self.lexical_size if lexical else 0
@@ -399,6 +402,8 @@ class TMUX(Architecture):
             config["patch_sizes"] = list(module.patch_sizes)
         if module.answers_by_words:
             config["words"] = True
+        if module.pair_comparison is not None:
+            config["pairs"] = True
         if isinstance(module, MuxSequenceEmbedder):
             config["vector_size"] = module.vector_size
         config["warmed_up"] = module.warmed_up
@@ -431,6 +436,7 @@ class TMUX(Architecture):
             config.get("n_blocks"),
             tuple(config.get("patch_sizes", (1,))),
             bool(config.get("words")),
+            bool(config.get("pairs")),
         )
         module.warmed_up = bool(config.get("warmed_up"))
         return module

@@ -18,6 +18,7 @@ from muxlearn.estimators import _classifying
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
+from muxlearn.nn.text import MuxSequenceClassifier
 from muxlearn.points import PointLike
 from muxlearn.rows import (
     TOKENIZERS,
@@ -354,6 +355,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         if isinstance(module, MIMOFormer):
             paired = module.n_texts == 2
             return TextReader(tokenizer, pairs=paired, apart=paired)
+        if isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None:
+            return TextReader(tokenizer, pairs=True, marks_second=True)
         reader = TextReader(tokenizer)
         # The encoder only reads the beginning, which would be the first of two long texts.
         return replace(reader, pairs=False) if reader.max_length > self.max_length else reader

@@ -86,6 +86,11 @@ def check_supported(module: MuxModule) -> None:
         )
 
 
+def _input_names(module: MuxModule) -> tuple[str, ...]:
+    compares = isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None
+    return (*_INPUTS[type(module)], "second") if compares else _INPUTS[type(module)]
+
+
 class _Mixtures(nn.Module):
     """A module at one operating point; the rows of a mixture get an axis of their own."""
 
@@ -126,7 +131,7 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
         Torch's exporter gives up, or the graph answers otherwise than torch.
     """
     wrapped = _Mixtures(module, point).eval()
-    names = _INPUTS[type(module)]
+    names = _input_names(module)
     example = _example(names, 3, point.n_mux, min(7, sizes.max_length), sizes)
     axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
     output = io.BytesIO()
@@ -182,12 +187,13 @@ def _example(
     mask = np.arange(length) < rng.integers(1, length + 1, shape[:2])[..., None]
     tagged = mask & (rng.random(shape) < 0.7)
     tagged[0, 0, 0] = True
-    made = {"input_ids": ids * mask, "attention_mask": mask, "tagged": tagged}
+    second = mask & (np.arange(length) >= rng.integers(1, length + 1, shape[:2])[..., None])
+    made = {"input_ids": ids * mask, "attention_mask": mask, "tagged": tagged, "second": second}
     return {name: torch.from_numpy(made[name]) for name in names}
 
 
 def _check_parity(wrapped: _Mixtures, graph: bytes, sizes: Sizes) -> None:
-    names, session = _INPUTS[type(wrapped.module)], make_session(graph, n_threads=1)
+    names, session = _input_names(wrapped.module), make_session(graph, n_threads=1)
     for n_mixtures, length in ((1, 1), (5, sizes.max_length)):
         inputs = _example(names, n_mixtures, wrapped.point.n_mux, length, sizes, seed=n_mixtures)
         with torch.inference_mode():

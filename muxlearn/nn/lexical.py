@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-__all__ = ["LexicalMean"]
+__all__ = ["LexicalMean", "PairComparison"]
 
 
 class LexicalMean(nn.Module):
@@ -74,3 +74,25 @@ class LexicalMean(nn.Module):
         )
         mean = total / weights.sum(1, keepdim=True).clamp(min=1e-6)
         return self.out(self.norm(mean))
+
+
+class PairComparison(nn.Module):
+    """Compare the two texts of a pair by vectors of each.
+
+    A linear map of ``(u, v, |u - v|, u * v)``, the features of InferSent (Conneau et al., EMNLP
+    2017, section 3.1): one vector of all words of a pair cannot say where its texts differ.
+
+    Parameters
+    ----------
+    width : int
+        Size of a vector.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.out = nn.Linear(4 * width, width)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        """Map two tensors of shape (..., width) to one of the same shape."""
+        features = first, second, (first - second).abs(), first * second
+        return self.out(torch.cat(features, -1))

@@ -16,8 +16,34 @@ __all__ = [
     "PatchMultiplexer",
     "PatchReader",
     "pool_rows",
+    "sizes_to_fold",
     "split_into_patches",
 ]
+
+#: Elements of the tables that patches of tokens are looked up in, for prediction, at most.
+_MOST_FOLDED = 2**26
+
+
+def sizes_to_fold(patch_sizes: tuple[int, ...], table_size: int) -> list[int]:
+    """Choose the patch sizes that get tables of their own.
+
+    Parameters
+    ----------
+    patch_sizes : tuple of int
+        The model's own size first, which is first in turn, then the smaller ones.
+    table_size : int
+        Elements of the token table.
+
+    Returns
+    -------
+    list of int
+    """
+    own, *others = patch_sizes
+    chosen: list[int] = []
+    for size in (own, *sorted(others)):
+        if size > 1 and (sum(chosen) + size) * table_size <= _MOST_FOLDED:
+            chosen.append(size)
+    return chosen
 
 
 def split_into_patches(x: Tensor, patch_size: int, dim: int) -> Tensor:

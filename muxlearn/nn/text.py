@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.heads import ClassificationHead, RetrievalHead
-from muxlearn.nn.lexical import LexicalMean
+from muxlearn.nn.lexical import LexicalMean, PairComparison
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     ContextualMultiplexer,
@@ -22,10 +22,16 @@ from muxlearn.nn.multiplex import (
     Multiplexer,
     SubspaceMultiplexer,
     embed_and_multiplex,
+    log_mean_over_slots,
     mean_over_slots,
-    slots_to_places,
 )
-from muxlearn.nn.patches import FoldedPatches, PatchMultiplexer, PatchReader, pool_rows
+from muxlearn.nn.patches import (
+    FoldedPatches,
+    PatchMultiplexer,
+    PatchReader,
+    pool_rows,
+    sizes_to_fold,
+)
 from muxlearn.points import WORDS
 
 __all__ = [
@@ -40,9 +46,6 @@ Self = TypeVar("Self", bound="MuxTextModule")
 #: Where a row may fill several blocks, this part of a block starts from components that no other
 #: block has: at `n_mux=1` a row is seen whole.
 _OWN_SHARE = 1 / 3
-
-#: Elements of the tables that patches of tokens are looked up in, for prediction, at most.
-_MOST_FOLDED = 2**26
 
 
 class MuxTrainingOutput(NamedTuple):
@@ -115,6 +118,7 @@ class MuxTextModule(MuxModule):
         self.head = head
         self.retrieval: RetrievalHead | None = RetrievalHead(encoder.hidden_size, encoder.embedding)
         self.lexical_mean: LexicalMean | None = None
+        self.pair_comparison: PairComparison | None = None
         self.folded: FoldedSubspaces | None = None
         self.folded_patches: FoldedPatches | None = None
         if demultiplexer.uses_prefix:
@@ -264,21 +268,36 @@ class MuxTextModule(MuxModule):
         pooled = pooled[:, self._place_of_read(mask)]
         return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
-    def _read_words(self, ids: Tensor, mask: Tensor) -> Tensor:
+    def _read_words(self, ids: Tensor, mask: Tensor, second: Tensor | None = None) -> Tensor:
         """Say what rows mean by their words alone: (n_mixtures, n_places, hidden_size)."""
         if self.lexical_mean is None:
             raise ValueError("a model without a lexical path cannot answer by the words alone")
-        table = self.encoder.embedding.weight
-        own = self.lexical_mean(ids.flatten(0, 1), mask.flatten(0, 1), table)
-        return own.unflatten(0, ids.shape[:2])
+        shape, table = ids.shape[:2], self.encoder.embedding.weight
+        ids, mask = ids.flatten(0, 1), mask.flatten(0, 1)
+        if self.pair_comparison is None:
+            return self.lexical_mean(ids, mask, table).unflatten(0, shape)
+        if second is None:
+            raise ValueError("a model that compares the texts of pairs needs `second`")
+        second = second.reshape(mask.shape)
+        masks = torch.cat([mask & ~second, mask & second])
+        texts = self.lexical_mean(torch.cat([ids, ids]), masks, table).unflatten(0, (2, -1))
+        return self.pair_comparison(texts[0], texts[1]).unflatten(0, shape)
 
-    def _add_lexical(self, rows: Tensor, ids: Tensor, mask: Tensor, patch_size: int = 1) -> Tensor:
+    def _add_lexical(
+        self,
+        rows: Tensor,
+        ids: Tensor,
+        mask: Tensor,
+        patch_size: int = 1,
+        second: Tensor | None = None,
+    ) -> Tensor:
         """Add what the rows' own words say to vectors of shape (n_mixtures, n_reads, hidden)."""
         alone = self.demultiplexer.passes_alone and ids.shape[1] == patch_size == 1
-        # What an encoder says of a row that shares nothing needs no help, and shall not change.
-        if self.lexical_mean is None or alone:
+        # What an encoder says of a row that shares nothing needs no help, and shall not change. To
+        # compare two texts takes long training, which vectors of both save.
+        if self.lexical_mean is None or (alone and self.pair_comparison is None):
             return rows
-        return rows + self._read_words(ids, mask)[:, self._place_of_read(mask)]
+        return rows + self._read_words(ids, mask, second)[:, self._place_of_read(mask)]
 
     def retrieve(
         self,
@@ -343,7 +362,7 @@ class MuxTextModule(MuxModule):
             if model.patches is None:
                 model.encoder.drop_embedding()
         if model.patches is not None and model.folded_patches is None:
-            sizes = _sizes_to_fold(model.patch_sizes, model.encoder.embedding.weight.numel())
+            sizes = sizes_to_fold(model.patch_sizes, model.encoder.embedding.weight.numel())
             model.folded_patches = FoldedPatches(model.encoder.embedding, model.patches, sizes)
         return model if dtype is None else model.to(dtype)
 
@@ -373,6 +392,8 @@ class MuxSequenceClassifier(MuxTextModule):
         the first.
     words : bool, default=False
         Whether the lexical path shall also answer alone.
+    pairs : bool, default=False
+        Whether rows are pairs of texts, which the lexical path compares.
     """
 
     def __init__(
@@ -386,6 +407,7 @@ class MuxSequenceClassifier(MuxTextModule):
         max_length: int | None = None,
         patch_sizes: Sequence[int] = (1,),
         words: bool = False,
+        pairs: bool = False,
     ) -> None:
         head = ClassificationHead(encoder.hidden_size, n_classes, dropout)
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
@@ -396,6 +418,7 @@ class MuxSequenceClassifier(MuxTextModule):
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
+            self.pair_comparison = PairComparison(encoder.hidden_size) if pairs else None
 
     def forward(
         self,
@@ -405,6 +428,7 @@ class MuxSequenceClassifier(MuxTextModule):
         retrieval_samples: int = 0,
         patch_size: int | None = None,
         with_words: bool = False,
+        second: Tensor | None = None,
     ) -> Tensor | MuxTrainingOutput:
         """Classify.
 
@@ -425,6 +449,8 @@ class MuxSequenceClassifier(MuxTextModule):
             words alone answer, with no pass of the encoder.
         with_words : bool, default=False
             For training: whether to return what the words alone answer as well.
+        second : Tensor of bool, shape of `input_ids`, default=None
+            True at tokens of the second text of a pair, for a model that compares texts.
 
         Returns
         -------
@@ -434,35 +460,25 @@ class MuxSequenceClassifier(MuxTextModule):
         """
         all_ids, all_mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         if patch_size == WORDS.patch_size:
-            return self._classify_words(all_ids, all_mask)
+            return self._classify_words(all_ids, all_mask, second)
         ids, mask = all_ids[..., : self.max_length], all_mask[..., : self.max_length]
         patch_size = self._patch_size(patch_size)
         # (n_mixtures, n_patches, hidden)
         hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         rows = self._read_rows(hidden, prefix, mask, patch_size)
-        rows = self._add_lexical(rows, all_ids, all_mask, patch_size)
+        rows = self._add_lexical(rows, all_ids, all_mask, patch_size, second)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
-        logits = _average_slots(logits, ids.shape[1]).flatten(0, 1)
+        logits = log_mean_over_slots(logits, ids.shape[1]).flatten(0, 1)
         if not retrieval_samples and not with_words:
             return logits
         retrieval: tuple[Tensor | None, Tensor | None] = None, None
         if retrieval_samples:
             retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
-        words = self._classify_words(all_ids, all_mask) if with_words else None
+        words = self._classify_words(all_ids, all_mask, second) if with_words else None
         return MuxTrainingOutput(logits, *retrieval, words)
 
-    def _classify_words(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.head(self._read_words(ids, mask)).flatten(0, 1)
-
-
-def _sizes_to_fold(patch_sizes: tuple[int, ...], table_size: int) -> list[int]:
-    """Choose the patch sizes that get tables of their own, the model's own size first."""
-    own, *others = patch_sizes
-    chosen: list[int] = []
-    for size in (own, *sorted(others)):
-        if size > 1 and (sum(chosen) + size) * table_size <= _MOST_FOLDED:
-            chosen.append(size)
-    return chosen
+    def _classify_words(self, ids: Tensor, mask: Tensor, second: Tensor | None) -> Tensor:
+        return self.head(self._read_words(ids, mask, second)).flatten(0, 1)
 
 
 def mean_weights(mask: Tensor, values: Tensor) -> Tensor:
@@ -478,15 +494,3 @@ def mean_weights(mask: Tensor, values: Tensor) -> Tensor:
     Tensor, shape of `mask`
     """
     return (mask / mask.sum(-1, keepdim=True).clamp(min=1)).to(values.dtype)
-
-
-def _average_slots(logits: Tensor, n_places: int) -> Tensor:
-    """Average the probabilities of the slots of each place; log-probabilities then come out."""
-    n_slots = logits.shape[1]
-    if n_places == n_slots:
-        return logits
-    log_proba = logits.float().log_softmax(-1)
-    spare = -n_slots % n_places
-    log_proba = F.pad(log_proba, (0, 0, 0, spare), value=-math.inf)
-    total = log_proba.unflatten(1, (-1, n_places)).logsumexp(1)  # (n_mixtures, n_places, classes)
-    return total - slots_to_places(total.new_ones(n_slots), n_places).log()[:, None]

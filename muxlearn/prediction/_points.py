@@ -58,7 +58,8 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
     """
     if n_mux is None and patch_size is None:
         return runner.own_point
-    own = runner.own_point.patch_size if patch_size is None else patch_size
+    # An exported model whose own point is the words has graphs for others as well.
+    own = next(iter(runner.patch_sizes), 1) if patch_size is None else patch_size
     if not Integer(1).accepts(own):
         raise Integer(1).complain("patch_size", patch_size)
     if n_mux is None:

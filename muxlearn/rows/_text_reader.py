@@ -54,15 +54,19 @@ class TextReader(TokenizerReader):
         Whether rows are pairs. None: they may be either, as long as all of a call are the same.
     apart : bool, default=False
         Whether the texts of a pair are two sequences to the network, not one.
+    marks_second : bool, default=False
+        Whether the network is told which tokens of one sequence are of the second text.
     """
 
     pairs: bool | None = None
     apart: bool = False
+    marks_second: bool = False
 
     kind: ClassVar[str] = "texts"
     constraints: ClassVar[dict[str, Constraint]] = {
         "pairs": OneOf(None, Boolean()),
         "apart": Boolean(),
+        "marks_second": Boolean(),
     }
     column_kind: ClassVar[str | None] = "texts"
 
@@ -83,10 +87,11 @@ class TextReader(TokenizerReader):
     def table(self, rows: list[Any]) -> RowTable:
         if self.apart:
             return PairTable.from_pairs(self.tokenizer, rows)
-        return tokenize(self.tokenizer, rows)
+        return tokenize(self.tokenizer, rows, self.marks_second)
 
     def to_config(self) -> dict[str, Any]:
-        return {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+        config = {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+        return config | {"marks_second": True} if self.marks_second else config
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> TextReader:
@@ -95,7 +100,8 @@ class TextReader(TokenizerReader):
                 f"`reader.apart` is {config['apart']}, but `reader.pairs` is {config['pairs']}: "
                 "single texts are not apart"
             )
-        return cls(_tokenizer(files), config["pairs"], config["apart"])
+        marks = bool(config.get("marks_second"))  # unknown to earlier versions
+        return cls(_tokenizer(files), config["pairs"], config["apart"], marks)
 
 
 @dataclass(frozen=True, eq=False)

@@ -225,6 +225,8 @@ class TokenTable(RowTable):
         Tokens of each row; no row is empty.
     seconds : ndarray of int64, shape (n_rows,), default=None
         Where the second text of each row begins; None where rows are single texts.
+    marks_second : bool, default=False
+        Whether `inputs` also says which tokens are of the second text.
     """
 
     def __init__(
@@ -232,8 +234,10 @@ class TokenTable(RowTable):
         tokens: NDArray[np.int32],
         lengths: NDArray[np.int64],
         seconds: NDArray[np.int64] | None = None,
+        marks_second: bool = False,
     ) -> None:
         self.lengths = lengths
+        self.marks_second = marks_second
         self._tokens = tokens
         self._starts = np.cumsum(lengths) - lengths
         self._seconds = seconds
@@ -241,19 +245,22 @@ class TokenTable(RowTable):
 
     @classmethod
     def from_rows(
-        cls, rows: Sequence[Sequence[int]], seconds: NDArray[np.int64] | None = None
+        cls,
+        rows: Sequence[Sequence[int]],
+        seconds: NDArray[np.int64] | None = None,
+        marks_second: bool = False,
     ) -> TokenTable:
         """Make a table of rows of token ids."""
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         tokens = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-        return cls(tokens, lengths, seconds)
+        return cls(tokens, lengths, seconds, marks_second)
 
     def for_patches(self, patch_size: int) -> TokenTable:
         if self._seconds is None or patch_size <= 1:
             return self
         if patch_size not in self._laid_out:
             gaps = np.where(self._seconds < self.lengths, -self._seconds % patch_size, 0)
-            table = GappedTable(self._tokens, self.lengths, self._seconds, gaps)
+            table = GappedTable(self._tokens, self.lengths, self._seconds, gaps, self.marks_second)
             self._laid_out[patch_size] = table
         return self._laid_out[patch_size]
 
@@ -288,7 +295,11 @@ class TokenTable(RowTable):
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
     ) -> dict[str, NDArray[Any]]:
         ids, mask = self.gather(rows)
-        return {"input_ids": ids, "attention_mask": mask}
+        made: dict[str, NDArray[Any]] = {"input_ids": ids, "attention_mask": mask}
+        if self.marks_second:
+            starts = self.lengths if self._seconds is None else self._seconds
+            made["second"] = mask & (np.arange(mask.shape[-1]) >= starts[rows][..., None])
+        return made
 
 
 class GappedTable(TokenTable):
@@ -302,6 +313,8 @@ class GappedTable(TokenTable):
         Number of tokens of each row, and where its second text begins.
     gaps : ndarray of int64, shape (n_rows,)
         Places of padding in front of the second text.
+    marks_second : bool, default=False
+        Whether `inputs` also says which tokens are of the second text.
     """
 
     def __init__(
@@ -310,8 +323,9 @@ class GappedTable(TokenTable):
         lengths: NDArray[np.int64],
         seconds: NDArray[np.int64],
         gaps: NDArray[np.int64],
+        marks_second: bool = False,
     ) -> None:
-        super().__init__(tokens, lengths, seconds)
+        super().__init__(tokens, lengths, seconds, marks_second)
         self._gaps = gaps
 
     def _positions(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -364,13 +378,15 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
 
 
-def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
+def tokenize(tokenizer: Tokenizer, rows: Sequence[Text], marks_second: bool = False) -> TokenTable:
     """Tokenize rows; the tokenizer's own truncation applies.
 
     Parameters
     ----------
     tokenizer : tokenizers.Tokenizer
     rows : list of str or of (str, str)
+    marks_second : bool, default=False
+        Whether the table says which tokens are of the second text of a pair.
 
     Returns
     -------
@@ -383,9 +399,8 @@ def tokenize(tokenizer: Tokenizer, rows: Sequence[Text]) -> TokenTable:
     encodings = tokenizer.encode_batch_fast(rows)
     # Without special tokens, a tokenizer makes nothing of an empty text.
     ids = [encoding.ids or [0] for encoding in encodings]
-    if not paired:
-        return TokenTable.from_rows(ids)
-    return TokenTable.from_rows(ids, np.fromiter(map(_second_begins, encodings), np.int64))
+    seconds = np.fromiter(map(_second_begins, encodings), np.int64) if paired else None
+    return TokenTable.from_rows(ids, seconds, marks_second)
 
 
 def _second_begins(encoding: Encoding) -> int:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from muxlearn.nn.lexical import LexicalMean
+from muxlearn.nn.lexical import LexicalMean, PairComparison
 
 VOCAB, WIDTH, HIDDEN = 20, 6, 10
 
@@ -52,3 +52,11 @@ def test_table_and_weights_get_gradients(path, table):
     path(*random_rows(), table).sum().backward()
     assert table.grad.abs().sum() > 0
     assert path.token_weights.weight.grad.abs().sum() > 0
+
+
+def test_a_comparison_is_a_map_of_both_vectors_their_distance_and_product():
+    comparison = PairComparison(HIDDEN)
+    u, v = torch.randn(2, 3, HIDDEN)
+    features = torch.cat([u, v, (u - v).abs(), u * v], -1)
+    expected = F.linear(features, comparison.out.weight, comparison.out.bias)
+    torch.testing.assert_close(comparison(u, v), expected)

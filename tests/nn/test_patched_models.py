@@ -10,8 +10,9 @@ from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.losses import retrieval_loss
 from muxlearn.nn.multiplex import MULTIPLEXERS, IdentityMultiplexer, NestedMultiplexer
+from muxlearn.nn.patches import sizes_to_fold
 from muxlearn.nn.tagging import MuxTokenClassifier
-from muxlearn.nn.text import MuxSequenceClassifier, _sizes_to_fold
+from muxlearn.nn.text import MuxSequenceClassifier
 
 WIDTH, VOCAB, CLASSES, LENGTH = 20, 30, 3, 8
 KINDS = [MuxSequenceClassifier, MuxTokenClassifier, MuxSequenceEmbedder]
@@ -155,6 +156,6 @@ def test_nested_rows_and_patches_compose():
 
 
 def test_the_models_own_patch_size_is_folded_first():
-    assert _sizes_to_fold((5, 1, 2, 10), 2**23) == [5, 2]
-    assert _sizes_to_fold((1, 2, 5), 2**23) == [2, 5]
-    assert _sizes_to_fold((5, 1), 2**28) == []
+    assert sizes_to_fold((5, 1, 2, 10), 2**23) == [5, 2]
+    assert sizes_to_fold((1, 2, 5), 2**23) == [2, 5]
+    assert sizes_to_fold((5, 1), 2**28) == []

@@ -298,3 +298,20 @@ def test_single_texts_have_no_gap(tokenizer):
     table = tokenize(tokenizer, rows)
     for name, values in table.for_patches(5).inputs(numbers).items():
         np.testing.assert_array_equal(values, table.inputs(numbers)[name])
+
+
+@pytest.mark.parametrize("patch_size", [1, 2, 5])
+def test_the_tokens_of_the_second_text_are_marked(tokenizer, patch_size):
+    rows = [("a b c", "d e"), ("a", ""), ("", "d")]
+    numbers = np.arange(len(rows))[:, None]
+    table = tokenize(tokenizer, rows, marks_second=True).for_patches(patch_size)
+    inputs = table.inputs(numbers)
+    for row, (_, second) in enumerate(rows):
+        marked = inputs["input_ids"][row, 0][inputs["second"][row, 0]].tolist()
+        assert marked == tokenizer.encode(second, add_special_tokens=False).ids
+    assert not (inputs["second"] & ~inputs["attention_mask"]).any()
+
+
+def test_single_texts_have_no_second(tokenizer):
+    table = tokenize(tokenizer, ["a b c", "d"], marks_second=True)
+    assert not table.inputs(np.arange(2)[:, None])["second"].any()

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from muxlearn.nn._loading import Config
 from muxlearn.nn.module import MuxModule
+from muxlearn.nn.multiplex import log_mean_over_slots
 from muxlearn.nn.reference._common import ReferenceModel
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
 from muxlearn.nn.reference.muxbert import MuxBertSequenceClassifier, MuxBertTokenClassifier
-from muxlearn.nn.text import MuxTrainingOutput, _average_slots
+from muxlearn.nn.text import MuxTrainingOutput
 
 __all__ = ["CLASSIFIERS", "ReferenceTextModule"]
 
@@ -185,7 +186,7 @@ class ReferenceTextModule(MuxModule):
     def _average(logits: Tensor, n_places: int) -> Tensor:
         """Average the slots of each row: (n_rows, n_tokens or 1, n_classes)."""
         by_position = logits.transpose(1, 2)
-        averaged = _average_slots(by_position.flatten(0, 1), n_places)
+        averaged = log_mean_over_slots(by_position.flatten(0, 1), n_places)
         return averaged.unflatten(0, by_position.shape[:2]).transpose(1, 2).flatten(0, 1)
 
     def _retrieve(

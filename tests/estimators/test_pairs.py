@@ -1,0 +1,121 @@
+"""Pairs of texts, which the lexical path compares."""
+
+import numpy as np
+import pytest
+
+from muxlearn import MuxTextClassifier
+from muxlearn.export import OnnxMuxClassifier, export_onnx
+from muxlearn.pretraining import MuxTextPretrainer
+
+POINTS = ((1, 1), (2, 1), (1, 2), "words")
+TREES = ["ash", "oak", "elm", "fir"]
+
+
+def same_or_not(n_pairs, seed=0):
+    """Pairs of two texts with the same tree, or not: a bag of both does not tell the order."""
+    rng = np.random.default_rng(seed)
+    rows, labels = [], []
+    for number in range(n_pairs):
+        first, second = rng.choice(TREES, 2, replace=False)
+        other = first if number % 2 else second
+        filler = rng.choice(["by", "on", "at"], 2)
+        rows.append((f"{filler[0]} the {first}", f"the {other} {filler[1]}"))
+        labels.append("same" if number % 2 else "other")
+    return rows, labels
+
+
+@pytest.fixture(scope="module")
+def clf(tiny_classifier):
+    model = tiny_classifier(operating_points=POINTS, max_epochs=8, lr=1e-2)
+    return model.fit(*same_or_not(300))
+
+
+def test_the_words_alone_tell_what_two_texts_share(clf):
+    assert clf.score(*same_or_not(100, seed=1), n_mux="words") > 0.9
+
+
+@pytest.mark.parametrize("point", POINTS[:-1])
+def test_every_point_compares_the_texts(clf, point):
+    assert clf.score(*same_or_not(100, seed=1), n_mux=point) > 0.9
+
+
+@pytest.mark.parametrize("point", [(1, 1), (1, 2), "words"])
+def test_a_pair_that_shares_no_mixture_is_answered_alone(clf, point):
+    rows, _ = same_or_not(9, seed=2)
+    rows[0] = (rows[0][0], "")
+    alone = np.vstack([clf.predict_proba([row], n_mux=point) for row in rows])
+    np.testing.assert_allclose(clf.predict_proba(rows, n_mux=point), alone, atol=1e-5)
+
+
+def test_it_is_saved_with_its_reader(clf, tmp_path):
+    rows, _ = same_or_not(20, seed=3)
+    clf.save(tmp_path)
+    loaded = MuxTextClassifier.load(tmp_path)
+    for point in POINTS:
+        np.testing.assert_array_equal(
+            loaded.predict_proba(rows, n_mux=point), clf.predict_proba(rows, n_mux=point)
+        )
+
+
+def test_graphs_compare_too(clf, tmp_path):
+    pytest.importorskip("onnxscript")
+    rows, _ = same_or_not(7, seed=4)
+    export_onnx(clf, tmp_path, n_mux=[(1, 2), "words"])
+    exported = OnnxMuxClassifier.load(tmp_path, n_threads=1)
+    for point in ((1, 2), "words"):
+        np.testing.assert_allclose(
+            exported.predict_proba(rows, n_mux=point),
+            clf.predict_proba(rows, n_mux=point),
+            atol=1e-4,
+        )
+
+
+def test_single_texts_are_refused(clf):
+    with pytest.raises(ValueError, match="`X` holds single texts, but `fit` was given pairs"):
+        clf.predict(["the ash"])
+
+
+def test_unlabeled_texts_may_be_single(tiny_classifier):
+    rows, labels = same_or_not(20)
+    model = tiny_classifier(operating_points=POINTS, warm_up=1)
+    model.fit(rows, labels, unlabeled=[text for row in rows for text in row])
+    assert len(model.predict(rows)) == len(rows)
+
+
+def test_what_a_pretrainer_knows_of_words_is_taken_over(tiny_classifier):
+    rows, labels = same_or_not(20)
+    texts = [text for row in rows for text in row]
+    pretrainer = MuxTextPretrainer(
+        n_mux=2,
+        operating_points=POINTS,
+        backbone=tiny_classifier().backbone,
+        objective="retrieval",
+        max_length=16,
+        max_epochs=1,
+        random_state=0,
+    ).fit(texts)
+    model = tiny_classifier(
+        operating_points=POINTS, backbone=pretrainer, warm_up=None, max_epochs=0
+    ).fit(rows, labels)
+    theirs, ours = pretrainer.module_.state_dict(), model.module_.state_dict()
+    names = [name for name in ours if name.startswith("lexical_mean.")]
+    assert names
+    for name in names:
+        np.testing.assert_array_equal(ours[name].numpy(), theirs[name].numpy())
+    assert model.module_.pair_comparison is not None
+
+
+def test_a_model_without_the_comparison_reads_pairs_as_before(tiny_classifier, tmp_path):
+    """As models of version 0.1 were saved: nothing tells the reader to mark second texts."""
+    rows, labels = same_or_not(20)
+    model = tiny_classifier(operating_points=POINTS, architecture__lexical_length=None)
+    model.fit([" ".join(row) for row in rows], labels).save(tmp_path)
+    loaded = MuxTextClassifier.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+
+
+def test_a_plain_encoder_stays_plain(tiny_classifier):
+    rows, labels = same_or_not(20)
+    module = tiny_classifier(n_mux=1).fit(rows, labels).module_
+    assert module.lexical_mean is None
+    assert module.pair_comparison is None
