@@ -81,9 +81,10 @@ ENTRIES = {
             - "nested": as "rsa", added to the mixture's vector; for `multiplexer` "nested".
         """,
     "operating_points": """
-        operating_points : tuple, default=$default
-            Operating points that one model is trained for, each in an equal share of the steps.
-            None trains at `n_mux` only. A prediction takes any value up to `n_mux` in both cases.
+        operating_points : tuple or dict, default=$default
+            Operating points that one model is trained for, each in an equal share of the steps. A
+            dict from points to numbers sets the shares. None trains at `n_mux` only. A prediction
+            takes any value up to `n_mux` in all cases.
         """,
     "operating_points.texts": """
             A point is a number of $rows, a pair ``(n_mux, patch_size)`` or "words": the lexical

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MixturePlan", "plan_mixtures", "training_batches"]
+__all__ = ["MixturePlan", "plan_mixtures", "training_batches", "turns_of"]
 
 Rows = NDArray[np.int64]
 
@@ -164,6 +164,7 @@ def training_batches(
     n_mux: int | tuple[int, ...],
     batch_size: int,
     rng: np.random.Generator,
+    shares: tuple[float, ...] | None = None,
 ) -> list[Rows]:
     """Draw the batches of one training epoch.
 
@@ -181,6 +182,8 @@ def training_batches(
         Mixtures in a batch.
     rng : numpy.random.Generator
         Source of the order.
+    shares : tuple of float, default=None
+        Share of the batches of each operating point, with a sum of 1.
 
     Returns
     -------
@@ -191,7 +194,10 @@ def training_batches(
     points = np.atleast_1d(np.asarray(n_mux))
     n_steps = -(-len(lengths) // batch_size)
     batch_size = min(batch_size, len(lengths))
-    step_points = rng.permutation(np.resize(rng.permutation(points), n_steps))
+    if shares is None:
+        step_points = rng.permutation(np.resize(rng.permutation(points), n_steps))
+    else:
+        step_points = points[turns_of(shares, n_steps, rng)]
     n_places = batch_size * int(step_points.sum())
     n_rounds = -(-n_places // len(lengths))
     stream = np.concatenate([rng.permutation(len(lengths)) for _ in range(n_rounds)])[:n_places]
@@ -199,7 +205,7 @@ def training_batches(
     batches = []
     # A window sorts by length. Twice the rows in it at most, or little else than copies of the same
     # rows would meet in a batch.
-    mean_batch = batch_size * points.mean()
+    mean_batch = batch_size * np.average(points, weights=shares)
     steps_per_window = max(1, min(64, n_steps, int(2 * len(lengths) / mean_batch)))
     start = 0
     for first in range(0, n_steps, steps_per_window):
@@ -213,6 +219,27 @@ def training_batches(
         for rows, point in zip(np.split(window, bounds), window_points, strict=True):
             batches.append(_scatter(rows, int(point), rng))
     return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def turns_of(
+    shares: tuple[float, ...], n_turns: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw which of some things takes each turn.
+
+    Parameters
+    ----------
+    shares : tuple of float
+        With a sum of 1. In every draw each gets its share of the turns, rounded up or down.
+    n_turns : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    ndarray of int64, shape (n_turns,)
+    """
+    marks = (rng.random() + np.arange(n_turns)) / n_turns
+    drawn = np.searchsorted(np.cumsum(shares), marks, side="right")
+    return rng.permutation(np.minimum(drawn, len(shares) - 1))
 
 
 def _scatter(rows: Rows, n_mux: int, rng: np.random.Generator) -> Rows:

@@ -29,15 +29,16 @@ def train_with(accelerator: Accelerator) -> Iterator[None]:
     ----------
     accelerator : accelerate.Accelerator
         ``Accelerator(mixed_precision="bf16")`` trains in mixed precision, whatever the
-        estimator's `dtype` says.
+        estimator's `dtype` says. ``Accelerator(gradient_accumulation_steps=k)`` takes an update of
+        k batches, which need the memory of one: the training is that of a `batch_size` k times as
+        large, on one process too.
 
     Raises
     ------
     TypeError
         `accelerator` is no `accelerate.Accelerator`.
     ValueError
-        The accelerator's precision is "fp16", whose scaled gradients cannot be clipped, or the
-        accelerator accumulates gradients; raise `batch_size` instead.
+        The accelerator's precision is "fp16", whose scaled gradients cannot be clipped.
 
     Notes
     -----
@@ -73,12 +74,6 @@ def train_with(accelerator: Accelerator) -> Iterator[None]:
         raise ValueError(
             f"`accelerator` has mixed_precision={accelerator.mixed_precision!r}; take 'bf16' or "
             "'no'"
-        )
-    if accelerator.gradient_accumulation_steps > 1:
-        raise ValueError(
-            "`accelerator` accumulates the gradients of "
-            f"{accelerator.gradient_accumulation_steps} steps; set gradient_accumulation_steps=1 "
-            "and raise the estimator's `batch_size`"
         )
     if accelerator.ddp_handler is None:
         # The head of the retrieval task has no part in a step without that task.

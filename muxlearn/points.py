@@ -5,11 +5,11 @@ Users name a point by a number of rows, by a pair ``(n_mux, patch_size)``, or as
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from muxlearn._params import Integer
+from muxlearn._params import Integer, Number
 
 __all__ = [
     "WORDS",
@@ -20,6 +20,7 @@ __all__ = [
     "as_points",
     "choose_own_point",
     "point_from_name",
+    "shares_of",
     "speed_rank",
 ]
 
@@ -59,6 +60,9 @@ class Point(NamedTuple):
 WORDS = Point(1, 0)
 
 _WORDS_NAME = "words"
+
+#: What a share of the steps may be.
+_IS_SHARE = Number(0, open_low=True)
 
 #: A number of rows, a pair of rows and tokens, or "words".
 PointLike = int | tuple[int, int] | str
@@ -165,22 +169,59 @@ def choose_own_point(
     return Point(int(n_mux), int(patch_size))
 
 
+def shares_of(values: Any) -> tuple[float, ...] | None:
+    """Return the share of the training's steps of each point, None where all have the same.
+
+    Parameters
+    ----------
+    values : tuple, list, dict or None
+        Points, or a dict from points to shares, whose sum may be any.
+
+    Returns
+    -------
+    tuple of float or None
+        In the order of the points but for the words alone, with a sum of 1.
+    """
+    if not isinstance(values, Mapping):
+        return None
+    given = [share for value, share in values.items() if as_point(value) != WORDS]
+    return tuple(share / sum(given) for share in given)
+
+
 @dataclass(frozen=True)
 class OperatingPoints:
-    """A non-empty tuple or list of different operating points."""
+    """Different operating points, with or without their shares of the training.
+
+    Parameters
+    ----------
+    rows_only : bool, default=False
+        Whether a point is a number of rows and nothing else.
+    """
+
+    rows_only: bool = False
 
     def accepts(self, value: object) -> bool:  # noqa: D102
-        if not isinstance(value, tuple | list) or not value:
+        if not isinstance(value, tuple | list | dict) or not value:
+            return False
+        if isinstance(value, dict) and not all(map(_IS_SHARE.accepts, value.values())):
             return False
         points = [as_point(item) for item in value]
+        if self.rows_only and not all(map(Integer(1).accepts, value)):
+            return False
         return None not in points and len(set(points)) == len(points)
 
     def complain(self, name: str, value: object) -> Exception:  # noqa: D102
-        error = ValueError if isinstance(value, tuple | list) else TypeError
+        error = ValueError if isinstance(value, tuple | list | dict) else TypeError
         return error(f"`{name}` must be {self}, got {value!r}")
 
     def __str__(self) -> str:
+        if self.rows_only:
+            return (
+                "a tuple of different whole numbers of at least 1, such as (1, 2, 5), or a dict "
+                "from them to their shares of the steps, such as {1: 0.2, 4: 0.8}"
+            )
         return (
             "a tuple of different operating points, each a number of rows, a pair (n_mux, "
-            "patch_size), or 'words', such as (1, 2, 5) or ((1, 1), (1, 5), 'words')"
+            "patch_size), or 'words', such as (1, 2, 5) or ((1, 1), (1, 5), 'words'); or a dict "
+            "from them to their shares of the steps, such as {(1, 1): 0.2, (1, 5): 0.8}"
         )

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv, flatten
+from muxlearn.estimators import _fitting
 from muxlearn.parallel import train_with
 
 ROOT = Path(__file__).parents[1]
@@ -47,6 +49,18 @@ with open(f"{sys.argv[1]}.{accelerator.process_index}", "w") as file:
     json.dump(results, file)
 accelerator.end_training()
 """
+
+
+class _StopAfter(Callback):
+    """Interrupts a training, as Ctrl-C does."""
+
+    def __init__(self, n_steps):
+        self.n_steps = n_steps
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        self.n_steps -= training
+        if not self.n_steps:
+            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)
@@ -145,8 +159,24 @@ def test_what_is_no_accelerator_is_called_so():
         pass
 
 
-def test_accumulation_is_left_to_the_batch_size():
-    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=2)
-    wanted = "raise the estimator's `batch_size`"
-    with pytest.raises(ValueError, match=wanted), train_with(accelerator):
-        pass
+def test_accumulated_gradients_learn_as_one_larger_batch(tiny_classifier):
+    params = {**EXACT, "max_epochs": 3}
+    whole = tiny_classifier(batch_size=6, **params).fit(TEXTS * 3, LABELS * 3)
+    with train_with(Accelerator(cpu=True, gradient_accumulation_steps=3)):
+        parts = tiny_classifier(batch_size=2, **params).fit(TEXTS * 3, LABELS * 3)
+    assert len(parts.history_[0]["batches"]) == 3 * len(whole.history_[0]["batches"])
+    losses = ([epoch["train_loss"] for epoch in clf.history_] for clf in (whole, parts))
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    np.testing.assert_allclose(parts.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-4)
+
+
+def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeypatch):
+    monkeypatch.setattr(_fitting, "_MINUTES", 0)
+    params = {**EXACT, "max_epochs": 2, "batch_size": 2}
+    with train_with(Accelerator(cpu=True, gradient_accumulation_steps=2)):
+        whole = tiny_classifier(**params).fit(TEXTS, LABELS)
+        stop = _StopAfter(n_steps=9)
+        stopped = tiny_classifier(**params, callbacks=[stop])
+        stopped.fit(TEXTS, LABELS, checkpoint=tmp_path)
+        resumed = tiny_classifier(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    np.testing.assert_allclose(resumed.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-6)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 from muxlearn._params import ParameterObject
 from muxlearn.backbones import Backbone, make_backbone
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, Point, as_points, choose_own_point
+from muxlearn.points import WORDS, Point, as_points, choose_own_point, shares_of
 from muxlearn.training.objectives import Objective
 
 __all__ = [
@@ -82,6 +82,11 @@ class Setting:
         own = choose_own_point(params["n_mux"], params.get("patch_size", 1), points, auto)
         settled = {name: value for name, value in own._asdict().items() if name in params}
         return cls(task, *own, points or (own,), {**params, **settled}, defaults)
+
+    @property
+    def shares(self) -> tuple[float, ...] | None:
+        """Share of the training's steps of each point but the words alone, None for equal ones."""
+        return shares_of(self.params["operating_points"])
 
     @property
     def row_counts(self) -> tuple[int, ...]:

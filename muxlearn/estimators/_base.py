@@ -17,7 +17,6 @@ from muxlearn._params import (
     Choice,
     Constraint,
     Integer,
-    IntegerTuple,
     Number,
     OneOf,
     RandomState,
@@ -33,7 +32,7 @@ from muxlearn.architectures import (
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, Point
+from muxlearn.points import WORDS, OperatingPoints, Point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -98,7 +97,7 @@ class MuxEstimator(BaseEstimator):
     _constraints: ClassVar[dict[str, Constraint]] = {
         "dtype": Choice("auto", "float32", "bfloat16", "float16"),
         "n_mux": Integer(1),
-        "operating_points": OneOf(None, IntegerTuple(1)),
+        "operating_points": OneOf(None, OperatingPoints(rows_only=True)),
         "max_epochs": Integer(0),
         "batch_size": Integer(1),
         "lr": OneOf(Choice("auto"), Number(0, open_low=True)),

@@ -236,6 +236,8 @@ def make_trainer(
             "autocast": _autocast_dtype(estimator),
             "batch_size": estimator.batch_size,
             "operating_points": setting.operating_points,
+            "shares": setting.shares,
+            "n_workers": getattr(estimator, "n_workers", 0),
             "lr": float(lr),
             "param_groups": architecture.param_groups(setting, module, float(lr)),
             "optimizer": make_optimizer(estimator.optimizer),

@@ -104,6 +104,10 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
         (channels, height, width) with the pixels as given.
 
+    n_workers : int, default=0
+        Worker processes that form the batches of the training: they vary, collate and normalise
+        images ahead of it. 0 forms them in the process that trains. The model is the same.
+
     mixup : float, default=0.0
         Both parameters of the beta distribution from which the shares are drawn in which training
         images and their labels are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
@@ -192,6 +196,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         **MuxEstimator._constraints,
         **_classifying.CONSTRAINTS,
         "channels": OneOf(None, Choice("first", "last")),
+        "n_workers": Integer(0),
         "mixup": Number(0),
     }
 
@@ -210,6 +215,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         lr: float | str = "auto",
         optimizer: Any = None,
         augment: str | Callable[[torch.Tensor], torch.Tensor] = "none",
+        n_workers: int = 0,
         mixup: float = 0.0,
         class_weight: dict | str | None = None,
         early_stopping: bool | int = False,
@@ -234,6 +240,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         self.lr = lr
         self.optimizer = optimizer
         self.augment = augment
+        self.n_workers = n_workers
         self.mixup = mixup
         self.class_weight = class_weight
         self.early_stopping = early_stopping

@@ -63,7 +63,9 @@ def _restored(value: Any) -> Any:
         return [_restored(item) for item in value]
     if not isinstance(value, dict):
         return value
-    return dict(value["pairs"]) if "pairs" in value else tuple(map(_restored, value["tuple"]))
+    if "pairs" in value:
+        return {_restored(key): _restored(item) for key, item in value["pairs"]}
+    return tuple(map(_restored, value["tuple"]))
 
 
 def plain(value: Any) -> Any:

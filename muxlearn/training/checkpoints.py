@@ -92,8 +92,8 @@ class KeepState(Callback):
         # Before the first epoch again, for a scheduler takes a step when it is set up.
         net.optimizer_.load_state_dict(self.state["optimizer"])
         torch.set_rng_state(self.state["rng_state"])
-        if "cuda_rng_state" in self.state and net.device != "cpu":
-            torch.cuda.set_rng_state(self.state["cuda_rng_state"], net.device)
+        if "cuda_rng_state" in self.state and (device := _gpu_of(net)) is not None:
+            torch.cuda.set_rng_state(self.state["cuda_rng_state"], device)
 
     def on_train_begin(self, net: MuxNet, **kwargs: Any) -> None:
         """Start the clock."""
@@ -119,7 +119,7 @@ class KeepState(Callback):
 
     def on_batch_begin(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
         """Save when it is time."""
-        if training and time.monotonic() - self.saved_ > 60 * self.minutes:
+        if training and net.between_updates and time.monotonic() - self.saved_ > 60 * self.minutes:
             self._save(net)
 
     def on_batch_end(self, net: MuxNet, training: bool = False, **kwargs: Any) -> None:
@@ -128,7 +128,7 @@ class KeepState(Callback):
 
     def on_train_end(self, net: MuxNet, **kwargs: Any) -> None:
         """Save the last state of an interrupted training."""
-        if net.interrupted_:
+        if net.interrupted_ and net.between_updates:
             self._save(net)
 
     def finish(self, net: MuxNet, *, stopped: bool) -> None:
@@ -159,11 +159,16 @@ class KeepState(Callback):
             "history": json.dumps(epochs, default=float),
             "rng_state": torch.get_rng_state(),
         }
-        if torch.device(net.device).type == "cuda":
-            state["cuda_rng_state"] = torch.cuda.get_rng_state(net.device)
+        if (device := _gpu_of(net)) is not None:
+            state["cuda_rng_state"] = torch.cuda.get_rng_state(device)
         with replace_files(self.folder) as staged:
             torch.save(state, staged / f"{self.stage}.pt")
         self.saved_ = time.monotonic()
+
+
+def _gpu_of(net: MuxNet) -> torch.device | None:
+    device = next(net.module_.parameters()).device
+    return device if device.type == "cuda" else None
 
 
 def _states_of_callbacks(net: MuxNet) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -12,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from skorch.dataset import Dataset
 from torch import Tensor
+from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Dataset as TorchDataset
 
-from muxlearn.mixtures import MixturePlan, training_batches
+from muxlearn.mixtures import MixturePlan, training_batches, turns_of
 from muxlearn.points import Point
 from muxlearn.rows import RowTable
 
@@ -131,7 +134,8 @@ class MixtureData(Dataset):
 class TrainingBatches:
     """An iterable that draws new companions each time it is iterated over.
 
-    Batch `i` of epoch `e` depends on `seed`, `e` and `i` alone, wherever the training begins.
+    Batch `i` of epoch `e` depends on `seed`, `e` and `i` alone, wherever the training begins and
+    whoever forms it.
 
     Parameters
     ----------
@@ -143,6 +147,10 @@ class TrainingBatches:
     seed : int
     first_step : int, default=0
         The step of the training to begin at.
+    shares : tuple of float, default=None
+        Share of the batches of each point; None: all the same.
+    n_workers : int, default=0
+        Processes that form batches ahead of the training.
     """
 
     def __init__(
@@ -152,44 +160,114 @@ class TrainingBatches:
         batch_size: int,
         seed: int,
         first_step: int = 0,
+        shares: tuple[float, ...] | None = None,
+        n_workers: int = 0,
     ) -> None:
         self.data = data
         self.points = points
         self.batch_size = batch_size
         self.seed = seed
+        self.shares = shares
         self.rng = np.random.default_rng(seed)
         self.epoch, self.first_step = 0, first_step
-        self.share, self.n_shares = 0, 1
+        self.share, self.n_shares, self.n_parts = 0, 1, 1
+        self.loader = None if n_workers == 0 else self._start(n_workers)
 
-    def shard(self, share: int, n_shares: int) -> None:
-        """Yield one share of batches that are `n_shares` times as large."""
-        self.share, self.n_shares = share, n_shares
+    def _start(self, n_workers: int) -> DataLoader[Any]:
+        return DataLoader(
+            _Formed(self.data),
+            sampler=_Orders(self),
+            batch_size=None,
+            num_workers=n_workers,
+            persistent_workers=True,
+            # Its own, as the global one belongs to the network.
+            generator=torch.Generator().manual_seed(self.seed),
+        )
+
+    def shard(self, share: int, n_shares: int, n_parts: int = 1) -> None:
+        """Yield one share of batches that are `n_shares` times as large.
+
+        Parameters
+        ----------
+        share, n_shares : int
+        n_parts : int, default=1
+            Batches are that many times as large again, and yielded in that many parts.
+        """
+        self.share, self.n_shares, self.n_parts = share, n_shares, n_parts
 
     def __iter__(self) -> Iterator[Any]:
+        batches: Iterable[Any]
+        if self.loader is None:
+            batches = map(_Formed(self.data).__getitem__, self.orders())
+        else:
+            batches = self.loader
+        for inputs, targets, weights in batches:
+            yield inputs, Targets.weighted(targets, weights)
+
+    def orders(self) -> Iterator[_Order]:
+        """Yield what each batch of the next epoch is formed of."""
         batches = self._draw()
-        while self.first_step >= len(batches):
-            self.first_step -= len(batches)
+        while self.first_step >= len(batches) * self.n_parts:
+            self.first_step -= len(batches) * self.n_parts
             batches = self._draw()
         first, self.first_step = self.first_step, 0
-        for number in range(first, len(batches)):
-            rows, patch_size = batches[number]
+        n_shares = self.n_shares * self.n_parts
+        for number in range(first, len(batches) * self.n_parts):
+            rows, patch_size = batches[number // self.n_parts]
+            share = self.share + self.n_shares * (number % self.n_parts)
             # No share is larger than another: of few rows some mixtures stand in two of them.
-            n_mixtures = -(-len(rows) // self.n_shares) * self.n_shares
-            own = np.arange(self.share, n_mixtures, self.n_shares) % len(rows)
-            seed = [self.seed, self.epoch, number, self.share]
-            yield self.data.batch(rows[own], seed=seed, patch_size=patch_size)
+            n_mixtures = -(-len(rows) // n_shares) * n_shares
+            own = np.arange(share, n_mixtures, n_shares) % len(rows)
+            yield rows[own], (self.seed, self.epoch, number, self.share), patch_size
 
     def _draw(self) -> list[tuple[NDArray[np.int64], int | None]]:
         """Return the rows and the patch size of each batch of the next epoch."""
         self.epoch += 1
-        size, row_counts = self.batch_size * self.n_shares, tuple(p.n_mux for p in self.points)
-        batches = training_batches(self.data.table.lengths, row_counts, size, self.rng)
+        size = self.batch_size * self.n_shares * self.n_parts
+        row_counts = tuple(p.n_mux for p in self.points)
+        lengths = self.data.table.lengths
+        batches = training_batches(lengths, row_counts, size, self.rng, self.shares)
         if all(point.patch_size == 1 for point in self.points):
             return [(rows, None) for rows in batches]
         # Points with the same number of rows take turns.
-        turns = {n: [p.patch_size for p in self.points if p.n_mux == n] for n in row_counts}
-        cycles = {n: cycle(self.rng.permutation(sizes).tolist()) for n, sizes in turns.items()}
-        return [(rows, next(cycles[rows.shape[1]])) for rows in batches]
+        counts = Counter(rows.shape[1] for rows in batches)
+        turns = {n: self._patch_sizes(n, counts[n]) for n in dict.fromkeys(row_counts)}
+        return [(rows, next(turns[rows.shape[1]])) for rows in batches]
+
+    def _patch_sizes(self, n_mux: int, n_turns: int) -> Iterator[int]:
+        sizes = [point.patch_size for point in self.points if point.n_mux == n_mux]
+        if self.shares is None:
+            return cycle(self.rng.permutation(sizes).tolist())
+        pairs = zip(self.points, self.shares, strict=True)
+        shares = [share for point, share in pairs if point.n_mux == n_mux]
+        own = tuple(share / sum(shares) for share in shares)
+        return (sizes[i] for i in turns_of(own, n_turns, self.rng))
+
+
+#: The rows of a batch, (n_mixtures, n_mux), its seed and its patch size.
+_Order = tuple[NDArray[np.int64], tuple[int, ...], int | None]
+
+
+class _Orders(Sampler[Any]):
+    """Hands out an epoch's orders, to the loader's workers."""
+
+    def __init__(self, batches: TrainingBatches) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[_Order]:
+        return self.batches.orders()
+
+
+class _Formed(TorchDataset[Any]):
+    """Forms the batch of an order; its parts are plain tensors, which processes exchange."""
+
+    def __init__(self, data: MixtureData) -> None:
+        self.data = data
+
+    def __getitem__(self, order: _Order) -> tuple[dict[str, Any], Tensor, Tensor]:
+        rows, seed, patch_size = order
+        inputs, targets = self.data.batch(rows, seed=seed, patch_size=patch_size)
+        return inputs, *targets.parts()
 
 
 class ValidationBatches:

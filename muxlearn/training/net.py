@@ -41,12 +41,16 @@ class MuxNet(ClassifierMixin, NeuralNet):
         What is minimised.
     operating_points : tuple of Point
         Each training step takes one of them.
+    shares : tuple of float, default=None
+        Share of the steps of each point but the words alone; None: all the same.
     seed : int
         Decides who is mixed with whom.
     autocast : torch.dtype or None
         Precision of the products in training.
     first_step : int, default=0
         The step at which an interrupted training continues.
+    n_workers : int, default=0
+        Processes that form batches of the training.
     n_classes : int, default=None
         None where the module answers with something other than classes.
     **kwargs
@@ -68,18 +72,22 @@ class MuxNet(ClassifierMixin, NeuralNet):
         *args: Any,
         objective: Objective,
         operating_points: tuple[Point, ...] = (Point(),),
+        shares: tuple[float, ...] | None = None,
         seed: int = 0,
         autocast: torch.dtype | None = None,
         first_step: int = 0,
+        n_workers: int = 0,
         n_classes: int | None = None,
         predict_nonlinearity: Any = None,
         **kwargs: Any,
     ) -> None:
         self.objective = objective
         self.operating_points = operating_points
+        self.shares = shares
         self.seed = seed
         self.autocast = autocast
         self.first_step = first_step
+        self.n_workers = n_workers
         self.n_classes = n_classes
         super().__init__(
             *args,
@@ -167,7 +175,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)
-        return TrainingBatches(dataset, points, size, self.seed, self.first_step)
+        more = self.first_step, self.shares, self.n_workers
+        return TrainingBatches(dataset, points, size, self.seed, *more)
 
     # Steps
 
@@ -179,6 +188,11 @@ class MuxNet(ClassifierMixin, NeuralNet):
         }
         with self._precision():
             return self.objective.run(self.module_, inputs, next(iter(x.values())).shape[1])
+
+    @property
+    def between_updates(self) -> bool:
+        """Whether no gradient is waiting for an update of the weights."""
+        return True
 
     @property
     def _trained_points(self) -> tuple[Point, ...]:

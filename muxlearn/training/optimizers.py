@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 __all__ = ["Optimizer", "OptimizerChoice", "make_optimizer"]
+
+#: Takes an optimizer and the number of steps; returns a scheduler of torch.
+Schedule = Callable[[torch.optim.Optimizer, int], Any]
+
+_SCHEDULES = ("linear", "one-cycle", "constant")
 
 
 class Optimizer:
@@ -16,6 +23,18 @@ class Optimizer:
     ----------
     kind : str or type, default="AdamW"
         The name of a class of `torch.optim`, or a class that takes what those take.
+
+    schedule : {"linear", "one-cycle", "constant"} or callable, default="linear"
+        The learning rate over the steps of the training.
+
+        - "linear": rises to `lr` over a tenth of the steps and falls to 0 over the rest. The
+          pretrainer's falls at the end only.
+        - "one-cycle": `torch.optim.lr_scheduler.OneCycleLR` with `lr` at its peak and momentum in
+          the opposite direction, as the authors of MIMONets train.
+        - "constant": `lr` at every step.
+
+        A callable takes the optimizer and the number of steps, and returns a scheduler of torch,
+        which steps after every update.
 
     **params
         Parameters of that class, such as `weight_decay` or `momentum`. The learning rate is the
@@ -30,12 +49,15 @@ class Optimizer:
     Optimizer(weight_decay=0.0)
     """
 
-    def __init__(self, kind: str | type = "AdamW", **params: Any) -> None:
+    def __init__(
+        self, kind: str | type = "AdamW", *, schedule: str | Schedule = "linear", **params: Any
+    ) -> None:
         self.kind = kind
+        self.schedule = schedule
         self.params = params
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return `kind` and the parameters.
+        """Return `kind`, `schedule` and the parameters.
 
         Parameters
         ----------
@@ -46,7 +68,7 @@ class Optimizer:
         -------
         dict
         """
-        return {"kind": self.kind, **self.params}
+        return {"kind": self.kind, "schedule": self.schedule, **self.params}
 
     def set_params(self, **params: Any) -> Optimizer:
         """Set some parameters; new ones are added.
@@ -61,11 +83,13 @@ class Optimizer:
             The object itself.
         """
         self.kind = params.pop("kind", self.kind)
+        self.schedule = params.pop("schedule", self.schedule)
         self.params = {**self.params, **params}
         return self
 
     def __repr__(self) -> str:
-        shown = {} if self.kind == "AdamW" else {"kind": self.kind}
+        shown: dict[str, Any] = {} if self.kind == "AdamW" else {"kind": self.kind}
+        shown |= {} if self.schedule == "linear" else {"schedule": self.schedule}
         values = ", ".join(f"{k}={v!r}" for k, v in {**shown, **self.params}.items())
         return f"Optimizer({values})"
 
@@ -90,8 +114,13 @@ class Optimizer:
         Raises
         ------
         ValueError
-            torch has no such optimizer.
+            torch has no such optimizer, or there is no such schedule.
         """
+        if not callable(self.schedule) and self.schedule not in _SCHEDULES:
+            raise ValueError(
+                f"`optimizer` has schedule={self.schedule!r}; give one of "
+                f"{', '.join(map(repr, _SCHEDULES))}, or a callable"
+            )
         kind: Any = self.kind
         if isinstance(kind, str):
             kind = getattr(torch.optim, kind, None)
@@ -108,6 +137,49 @@ class Optimizer:
             "optimizer": kind,
             **{f"optimizer__{name}": value for name, value in params.items()},
         }
+
+    def scheduler(self, n_steps: int) -> Callable[..., Any] | None:
+        """Return what makes the scheduler of a training.
+
+        Parameters
+        ----------
+        n_steps : int
+            Updates of the whole training.
+
+        Returns
+        -------
+        callable or None
+            Takes an optimizer. None leaves the schedule to the training.
+        """
+        if self.schedule == "linear":
+            return None
+        if callable(self.schedule):
+            return _Policy(self.schedule, n_steps)
+        return _Policy({"one-cycle": _one_cycle, "constant": _constant}[self.schedule], n_steps)
+
+
+@dataclass(frozen=True)
+class _Policy:
+    """A schedule for some number of steps, in the form that skorch takes."""
+
+    make: Schedule
+    n_steps: int
+
+    def __call__(self, optimizer: torch.optim.Optimizer, last_epoch: int = -1) -> Any:
+        # `last_epoch` says where skorch would go on; we restore the scheduler's own state.
+        return self.make(optimizer, self.n_steps)
+
+
+def _one_cycle(optimizer: torch.optim.Optimizer, n_steps: int) -> Any:
+    rates = [group["lr"] for group in optimizer.param_groups]
+    cycled = {"momentum", "betas"} & set(optimizer.defaults)
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rates, total_steps=max(2, n_steps), cycle_momentum=bool(cycled)
+    )
+
+
+def _constant(optimizer: torch.optim.Optimizer, n_steps: int) -> Any:
+    return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
 class OptimizerChoice:

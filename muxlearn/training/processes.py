@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from muxlearn.training.net import MuxNet
 
-__all__ = ["agree_on", "current_accelerator", "n_processes", "sharded_class", "use_accelerator"]
+__all__ = [
+    "agree_on",
+    "current_accelerator",
+    "n_accumulated",
+    "n_processes",
+    "sharded_class",
+    "use_accelerator",
+]
 
 T = TypeVar("T")
 
@@ -40,6 +47,12 @@ def n_processes() -> int:
     return 1 if accelerator is None else accelerator.num_processes
 
 
+def n_accumulated() -> int:
+    """Return the number of batches of each process that one update of the weights takes."""
+    accelerator = current_accelerator()
+    return 1 if accelerator is None else accelerator.gradient_accumulation_steps
+
+
 def agree_on(value: T) -> T:
     """Return the main process's value, which can be pickled, on all of them."""
     if n_processes() == 1:
@@ -64,6 +77,7 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
     """
     import torch
     from skorch import NeuralNet
+    from skorch.callbacks import LRScheduler
     from skorch.hf import AccelerateMixin
 
     from muxlearn.training.data import TrainingBatches
@@ -98,12 +112,40 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
             # Not the mixin's, which knows PyTorch's data loaders only.
             iterator = net_class.get_iterator(self, dataset, training)
             if isinstance(iterator, TrainingBatches):
-                iterator.shard(self.accelerator.process_index, self.accelerator.num_processes)
+                iterator.shard(
+                    self.accelerator.process_index,
+                    self.accelerator.num_processes,
+                    self.accelerator.gradient_accumulation_steps,
+                )
             return iterator
+
+        # With accumulated gradients an update takes several batches. The mixin clears gradients
+        # before each, and tells callbacks of each, which would clip them or step a schedule.
+
+        @property
+        def between_updates(self) -> bool:
+            return self.accelerator.sync_gradients
+
+        def _zero_grad_optimizer(self) -> None:
+            # The accelerator has counted the batch that comes now.
+            if (self.accelerator.step - 1) % self.accelerator.gradient_accumulation_steps == 0:
+                for name in self._optimizers:
+                    getattr(self, f"{name}_").optimizer.zero_grad()
+
+        def notify(self, method_name: str, **cb_kwargs: Any) -> Any:
+            if self.between_updates or not cb_kwargs.get("training"):
+                return super().notify(method_name, **cb_kwargs)
+            if method_name != "on_grad_computed":
+                getattr(self, method_name)(self, **cb_kwargs)
+                for _, callback in self.callbacks_:
+                    if not isinstance(callback, LRScheduler):
+                        getattr(callback, method_name)(self, **cb_kwargs)
+            return self
 
         def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
             # Other rows, other dropout; the mixtures only depend on `seed`.
             torch.manual_seed(self.seed + self.accelerator.process_index)
+            self.accelerator.step = 0
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
 
         def train_step(self, batch: Any, **fit_params: Any) -> Any:

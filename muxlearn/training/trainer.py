@@ -20,7 +20,12 @@ from muxlearn.training.devices import explain_out_of_memory
 from muxlearn.training.net import MuxNet
 from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import Optimizer
-from muxlearn.training.processes import current_accelerator, n_processes, sharded_class
+from muxlearn.training.processes import (
+    current_accelerator,
+    n_accumulated,
+    n_processes,
+    sharded_class,
+)
 from muxlearn.training.schedules import LinearSchedule
 
 __all__ = ["Trainer", "copy_callbacks"]
@@ -38,6 +43,8 @@ class Trainer:
     batch_size : int
         Mixtures in a batch.
     operating_points : tuple of Point
+    shares : tuple of float or None
+        Share of the steps of each point but the words alone.
     lr : float
         Peak learning rate.
     param_groups : list of (str, dict)
@@ -47,6 +54,8 @@ class Trainer:
         Epochs without improvement before a training with validation rows ends.
     verbose : int
     n_classes : int or None
+    n_workers : int
+        Processes that form batches.
     memory_advice : str
         What can be lowered where the memory of a GPU is too small.
     """
@@ -55,12 +64,14 @@ class Trainer:
     autocast: torch.dtype | None
     batch_size: int
     operating_points: tuple[Point, ...]
+    shares: tuple[float, ...] | None
     lr: float
     param_groups: list[tuple[str, dict[str, float]]]
     optimizer: Optimizer
     patience: int = 3
     verbose: int = 0
     n_classes: int | None = None
+    n_workers: int = 0
     memory_advice: str = "lower `batch_size` (mixtures in a batch)"
 
     def compose(
@@ -111,6 +122,8 @@ class Trainer:
             callbacks=callbacks,
             verbose=max(0, self.verbose - 1),
             operating_points=operating_points or self.operating_points,
+            shares=None if operating_points else self.shares,
+            n_workers=self.n_workers,
             autocast=autocast,
             n_classes=self.n_classes,
             **options,
@@ -148,7 +161,8 @@ class Trainer:
         keep : KeepState, default=None
             Keeps the state of the training, and has the one from which it continues.
         schedule : callable, default=None
-            From the number of a step to the factor of the learning rate.
+            From the number of a step to the factor of the learning rate, where the optimizer has
+            the default schedule.
         callbacks : sequence of skorch callbacks
             The user's.
         **options
@@ -158,11 +172,10 @@ class Trainer:
         -------
         MuxNet
         """
-        steps_per_epoch = -(-len(data) // (self.batch_size * n_processes()))
-        if schedule is None:
-            schedule = LinearSchedule(max(1, max_epochs * steps_per_epoch))
+        n_updates = -(-len(data) // (self.batch_size * n_processes() * n_accumulated()))
+        scheduler = self._scheduler(max(1, max_epochs * n_updates), schedule)
         first_step = 0 if keep is None else keep.first_step
-        n_epochs = max_epochs - first_step // steps_per_epoch
+        n_epochs = max_epochs - first_step // (n_updates * n_accumulated())
         if keep is not None and keep.stopped:
             n_epochs = 0
         options |= {
@@ -172,7 +185,7 @@ class Trainer:
             "callbacks": [
                 # The first: it counts a step before another callback can interrupt the training.
                 *([] if keep is None else [("keep_state", keep)]),
-                *self._own_callbacks(schedule, description, callbacks),
+                *self._own_callbacks(scheduler, description, callbacks),
                 *callbacks,
                 # The last, since no callback behind it would hear of the end of the last epoch.
                 *(self._early_stopping() if valid is not None else []),
@@ -203,8 +216,17 @@ class Trainer:
         plain.history, plain.interrupted_ = net.history, net.interrupted_
         return plain
 
+    def _scheduler(self, n_steps: int, schedule: Callable[[int], float] | None) -> LRScheduler:
+        """Return what sets the learning rate at each step: the optimizer's own way, if it has."""
+        options: dict[str, Any] = {"step_every": "batch", "event_name": None}
+        own = self.optimizer.scheduler(n_steps)
+        if own is not None:
+            return LRScheduler(own, **options)
+        schedule = schedule or LinearSchedule(n_steps)
+        return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=schedule, **options)
+
     def _own_callbacks(
-        self, schedule: Callable[[int], float], description: str, given: Sequence[Any]
+        self, scheduler: LRScheduler, description: str, given: Sequence[Any]
     ) -> list[Any]:
         """Return the callbacks that every training has, unless the user's take their place."""
         kinds = [item[1] if isinstance(item, tuple) else item for item in given]
@@ -212,12 +234,6 @@ class Trainer:
         if not any(isinstance(kind, GradientNormClipping) for kind in kinds):
             callbacks.append(("gradient_clipping", GradientNormClipping(1.0)))
         if not any(isinstance(kind, LRScheduler) for kind in kinds):
-            scheduler = LRScheduler(
-                torch.optim.lr_scheduler.LambdaLR,
-                lr_lambda=schedule,
-                step_every="batch",
-                event_name=None,
-            )
             callbacks.append(("schedule", scheduler))
         accelerator = current_accelerator()
         if accelerator is None or accelerator.is_main_process:

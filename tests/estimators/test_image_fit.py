@@ -148,6 +148,27 @@ def test_every_operating_point_is_trained():
     assert sorted(seen) == [1] * 6 + [2] * 6
 
 
+def test_operating_points_take_their_shares_of_the_steps(tmp_path):
+    seen = []
+
+    class Watch(Callback):
+        def on_batch_end(self, net, batch=None, training=None, **kwargs):
+            seen.append(batch[0]["images"].shape[1])
+
+    clf = tiny(operating_points={1: 1, 2: 2}, callbacks=[Watch()]).fit(IMAGES, LABELS)
+    assert sorted(seen) == [1] * 4 + [2] * 8
+    clf.save(tmp_path)
+    assert MuxImageClassifier.load(tmp_path).operating_points == {1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("augment", ["crop-flip", v2.RandomRotation(10)], ids=str)
+def test_worker_processes_give_the_same_model(augment):
+    alone, workers = (
+        tiny(augment=augment, n_workers=n, mixup=1.0).fit(IMAGES, LABELS) for n in (0, 2)
+    )
+    assert same_weights(weights(alone), weights(workers))
+
+
 def test_statistics_are_kept_for_the_halves_of_n_mux_too():
     clf = tiny().set_params(n_mux=4).fit(IMAGES, LABELS)
     assert clf.module_.operating_points == (4, 2, 1)
@@ -300,6 +321,8 @@ def test_keys_and_norms_do_not_decay():
         ({"mixup": -1}, ValueError, "`mixup`"),
         ({"architecture__isometry_weight": -1}, ValueError, "`isometry_weight`"),
         ({"architecture__binding_weight": "x"}, TypeError, "`binding_weight`"),
+        ({"operating_points": {1: 0}}, ValueError, r"a dict from them to their shares .*\{1: 0\}"),
+        ({"n_workers": -1}, ValueError, "`n_workers`"),
         ({"operating_points": (1, 3)}, ValueError, "holds 3, which is above n_mux=2"),
         ({"dtype": "float"}, ValueError, "`dtype`"),
         ({"lr": 0}, ValueError, "`lr`"),

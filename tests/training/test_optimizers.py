@@ -1,0 +1,78 @@
+"""Schedules of the learning rate, beside those of torch."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from muxlearn.training import Optimizer
+
+TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
+LABELS = ["x", "y"] * 12
+
+#: What the authors of MIMONets train with, step by step: rate and momentum.
+RECORDED = Path(__file__).parents[1] / "data" / "onecycle_100.json"
+
+
+class Rates(Callback):
+    """Keeps the learning rate of each step."""
+
+    def initialize(self):
+        self.rates_ = []
+        return self
+
+    def on_grad_computed(self, net, **kwargs):
+        self.rates_.append(net.optimizer_.param_groups[-1]["lr"])
+
+
+def test_one_cycle_is_that_of_the_authors():
+    recorded = json.loads(RECORDED.read_text())
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=recorded["max_lr"])
+    made = Optimizer("SGD", schedule="one-cycle").scheduler(recorded["total_steps"])(optimizer)
+    seen = []
+    for _ in range(recorded["total_steps"]):
+        group = optimizer.param_groups[0]
+        seen.append((group["lr"], group["momentum"]))
+        optimizer.step()
+        if len(seen) < recorded["total_steps"]:
+            made.step()
+    np.testing.assert_allclose(seen, recorded["lr_momentum_per_step"], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ("constant", [0.5] * 6),
+        (lambda optimizer, n: torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, n), None),
+    ],
+    ids=["constant", "callable"],
+)
+def test_a_schedule_sets_the_rate_of_each_step(tiny_classifier, schedule, expected):
+    rates = Rates()
+    clf = tiny_classifier(
+        optimizer=Optimizer("SGD", schedule=schedule),
+        lr=0.5,
+        warm_up=None,
+        max_epochs=2,
+        callbacks=[("rates", rates)],
+    ).fit(TEXTS, LABELS)
+    seen = dict(clf.net_.callbacks_)["rates"].rates_
+    np.testing.assert_allclose(seen, expected or [0.5 * (1 - step / 6) for step in range(6)])
+
+
+def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
+    optimizer = Optimizer("SGD", schedule="one-cycle", momentum=0.9)
+    clf = tiny_classifier(optimizer=optimizer, warm_up=1).fit(TEXTS, LABELS)
+    clf.save(tmp_path)
+    for again in (pickle.loads(pickle.dumps(clf)), type(clf).load(tmp_path)):
+        assert again.optimizer == optimizer
+        np.testing.assert_array_equal(again.predict(TEXTS), clf.predict(TEXTS))
+
+
+def test_what_is_no_schedule_is_refused(tiny_classifier):
+    with pytest.raises(ValueError, match=r"schedule='cosine'; give one of 'linear', 'one-cycle'"):
+        tiny_classifier(optimizer=Optimizer(schedule="cosine")).fit(TEXTS, LABELS)
