@@ -270,7 +270,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         Parameters
         ----------
         X : sequence of str, length n_samples
-            List, array, `pandas.Series` or `datasets` column.
+            The texts, as `MuxTextClassifier.fit` takes them.
 
         y : Ignored
             For pipelines.

@@ -15,6 +15,7 @@ COMMANDS = {
     "pipeline": "predict at n_mux=1 against transformers.pipeline",
     "retrieval": "tokens recovered after the warm-up",
     "distillation": "nearness of a warmed-up encoder to its teacher for several n_mux",
+    "embedding": "vectors of texts: rows/s, nearness to the teacher, relatedness, linear probes",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "frontier": "accuracy and rows/s on a task of yours beside honest neighbours",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",

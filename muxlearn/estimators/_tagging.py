@@ -278,8 +278,8 @@ class MuxTokenTagger(MuxTextEstimator):
         Parameters
         ----------
         X : sequence of sequences of str, length n_sentences
-            The tokens of each sentence: lists, arrays, a `pandas.Series` of lists, a `datasets`
-            column. A sentence may be empty.
+            The tokens of each sentence: lists, arrays, a column of lists of pandas, polars,
+            pyarrow or `datasets`, or a frame with one such column. A sentence may be empty.
 
         y : sequence of sequences of tags, length n_sentences
             One tag for each token: strings, numbers or bools.

@@ -289,9 +289,11 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         Parameters
         ----------
         X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
-            The texts: a list, array, `pandas.Series` or `datasets` column. Pairs may be a
-            two-column frame. Integers of 0 or more, in lists or in an array of shape (n_samples,
-            length), are taken as tokens. They need a `backbone` from scratch without `tokenizer`.
+            The texts: a list, an array, a column of pandas, polars, pyarrow or `datasets`. Of a
+            frame, a table or a `datasets.Dataset` the only column of texts is read; two columns
+            of texts and no other are pairs. Integers of 0 or more, in lists or in an array of
+            shape (n_samples, length), are taken as tokens. They need a `backbone` from scratch
+            without `tokenizer`.
 
         y : array-like of shape (n_samples,)
             The labels, of any type.

@@ -36,7 +36,7 @@ def check_sentences(X: Any, *, name: str = "X", first_row: int = 0) -> list[Sent
 
     Parameters
     ----------
-    X : sequence of sequences of str, array, Series, one-column frame or datasets column
+    X : sequence of sequences of str, array, column, frame, table or data set
     name : str, default="X"
         What to call it in an error.
     first_row : int, default=0
@@ -82,14 +82,7 @@ def iterate_sentences(X: Any, *, name: str = "X") -> Iterator[Any]:
         raise TypeError(
             f"`{name}` is a single {type(X).__name__}; give a list of lists, one for each sentence"
         )
-    if hasattr(X, "columns") and hasattr(X, "itertuples"):
-        if len(X.columns) != 1:
-            raise ValueError(
-                f"`{name}` is a frame of {len(X.columns)} columns; give the one column that holds "
-                "the lists of tokens"
-            )
-        X = X.iloc[:, 0]
-    return iterate_rows(X, name=name, what="lists, one for each sentence")
+    return iterate_rows(X, name=name, what="lists, one for each sentence", kind="tokens")
 
 
 def _check_tokens(row: Any, where: str) -> Sentence:

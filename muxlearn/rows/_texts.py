@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from muxlearn.rows._columns import iterate_columns
 from muxlearn.rows._tables import RowTable
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
 
     Parameters
     ----------
-    X : sequence of str or of pairs of str, array, Series, two-column frame or datasets column
+    X : sequence of str or of pairs of str, array, column, frame, table or data set
     name : str, default="X"
         What to call it in an error.
     first_row : int, default=0
@@ -76,7 +77,7 @@ def check_single_texts(X: Any) -> list[str]:
 
     Parameters
     ----------
-    X : sequence of str, array, Series or datasets column
+    X : sequence of str, array, column, frame, table or data set
 
     Returns
     -------
@@ -93,16 +94,20 @@ def check_single_texts(X: Any) -> list[str]:
     return rows  # type: ignore[return-value]
 
 
-def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[Any]:
+def iterate_rows(
+    X: Any, *, name: str = "X", what: str = "texts", kind: str = "texts"
+) -> Iterator[Any]:
     """Iterate over the rows of what holds texts; the rows themselves are not checked.
 
     Parameters
     ----------
-    X : sequence or iterable, array, Series, frame or datasets column
+    X : sequence or iterable, array, column, frame, table or data set
     name : str, default="X"
         What to call it in an error.
     what : str, default="texts"
         What its rows are.
+    kind : {"texts", "tokens"}, default="texts"
+        The column that is wanted of several.
 
     Returns
     -------
@@ -118,18 +123,15 @@ def iterate_rows(X: Any, *, name: str = "X", what: str = "texts") -> Iterator[An
             f"`{name}` is a single {type(X).__name__}; give a sequence of texts, "
             f"for one text `[text]`"
         )
-    if hasattr(X, "columns") and hasattr(X, "itertuples"):  # a frame iterates over its columns
-        if len(X.columns) not in (1, 2):
-            raise ValueError(
-                f"`{name}` is a frame of {len(X.columns)} columns; give one column of texts, or "
-                "two for pairs"
-            )
-        return X.itertuples(index=False, name=None)
+    if (rows := iterate_columns(X, name=name, kind=kind)) is not None:
+        return rows
     if getattr(X, "shape", None) == ():
         raise TypeError(f"`{name}` is an array without an axis; give a sequence of {what}")
     if not isinstance(X, Iterable) or isinstance(X, Mapping | set | frozenset):
+        splits = list(X) if type(X).__name__ == "DatasetDict" else []
+        hint = f"; give one of its splits, {name}[{splits[0]!r}]" if splits else ""
         raise TypeError(
-            f"`{name}` must be a sequence of {what}, got an instance of {type(X).__name__}"
+            f"`{name}` must be a sequence of {what}, got an instance of {type(X).__name__}{hint}"
         )
     return iter(X)
 

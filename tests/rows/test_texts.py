@@ -146,10 +146,14 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
         (iter([]), ValueError, "`X` has 0 rows"),
         (pd.DataFrame({"a": []}), ValueError, "`X` has 0 rows"),
         (pd.DataFrame(index=[0]), ValueError, "`X` is a frame of 0 columns"),
-        (pd.DataFrame([["a", "b", "c"]]), ValueError, "`X` is a frame of 3 columns; give one"),
+        (
+            pd.DataFrame([["a", "b", "c"]]),
+            ValueError,
+            "3 columns, of which 3 hold texts",
+        ),
         (np.array([["a", "b", "c"]]), ValueError, "row 0 of `X` is of length 3"),
         (np.zeros((2, 2)), TypeError, "the first text of row 0 of `X` is of type float64"),
-        (datasets.Dataset.from_dict({"text": ["a"]}), TypeError, "row 0 of `X` is of type dict"),
+        ([{"text": "a"}], TypeError, "row 0 of `X` is of type dict"),
     ],
 )
 def test_what_holds_no_texts_is_refused(X, error, message):

@@ -9,3 +9,9 @@ fast, and better in one of them; the others are the frontier.
 
 from muxlearn.benchmark.frontier._command import add_arguments as add_arguments
 from muxlearn.benchmark.frontier._command import main as main
+from muxlearn.benchmark.frontier._data import Part as Part
+from muxlearn.benchmark.frontier._data import Task as Task
+from muxlearn.benchmark.frontier._data import read_task as read_task
+from muxlearn.benchmark.frontier._linear import PairFeatures as PairFeatures
+from muxlearn.benchmark.frontier._linear import StaticVectors as StaticVectors
+from muxlearn.benchmark.frontier._linear import choose_penalty as choose_penalty

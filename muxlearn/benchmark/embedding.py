@@ -1,0 +1,255 @@
+"""Vectors of texts: rows/s, nearness to the teacher, and what can be read off them.
+
+A `MuxTextEmbedder` at several operating points, beside its teacher, the mean of the teacher's token
+vectors (static vectors, with smooth inverse frequency as well) and TF-IDF. Relatedness is the
+Spearman correlation between people's judgements of pairs and the cosines of vectors, without any
+training. A probe is logistic regression on the vectors, its penalty chosen on rows set aside; on
+those of both texts, of their distance and of their product where rows are pairs. A probe of tagged
+sentences says of which type the first entity is.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.frozen import FrozenEstimator
+from sklearn.preprocessing import StandardScaler, normalize
+
+from muxlearn import MuxTextEmbedder
+from muxlearn.backbones import load_backbone
+from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._report import median_ratio, paired_seconds, report
+from muxlearn.benchmark.frontier import (
+    PairFeatures,
+    Part,
+    StaticVectors,
+    Task,
+    choose_penalty,
+    read_task,
+)
+from muxlearn.box import packaged_minilm
+from muxlearn.datasets import load_pairs
+from muxlearn.points import WORDS, Point
+
+_POINTS = [Point(1, 1), Point(1, 2), Point(1, 5), Point(1, 10), Point(2, 5), Point(10, 1), WORDS]
+_RELATEDNESS = "sick-relatedness"
+#: The median of its numbers, which parts the pairs of a probe.
+_MIDDLE = 3.6
+
+
+class AtPoint(TransformerMixin, BaseEstimator):
+    """A fitted `MuxTextEmbedder` at one operating point.
+
+    Parameters
+    ----------
+    embedder : FrozenEstimator
+    point : Point
+    """
+
+    def __init__(self, embedder: FrozenEstimator, point: Point) -> None:
+        self.embedder = embedder
+        self.point = point
+
+    def fit(self, X: Sequence[str], y: Any = None) -> AtPoint:
+        """Do nothing."""
+        return self
+
+    def transform(self, X: Sequence[str]) -> NDArray[np.float32]:
+        """Return vectors of shape (n_texts, width)."""
+        return self.embedder.estimator.transform(X, n_mux=self.point)
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A way to embed texts.
+
+    Attributes
+    ----------
+    name : str
+    point : str
+        The operating point, where there is one.
+    make : callable
+        Returns a transformer that is not fitted.
+    """
+
+    name: str
+    point: str
+    make: Callable[[], Any]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        help=f"folder of tasks: NAME-train.tsv.gz, NAME-test.tsv.gz; {_RELATEDNESS} holds numbers",
+    )
+    parser.add_argument("--backbone", default=None, help="default the packaged encoder")
+    parser.add_argument("--teacher", default=None, help="folder of the teacher; default MiniLM")
+    parser.add_argument("--points", type=parse_point, nargs="+", default=_POINTS)
+    parser.add_argument("--tasks", nargs="+", default=None, help="names; default all of the folder")
+    parser.add_argument("--max-train", type=int, default=2000, help="rows that a probe learns from")
+    parser.add_argument("--max-test", type=int, default=2000)
+    parser.add_argument("--n-texts", type=int, default=512, help="texts that are timed")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--penalties", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1])
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    tasks = list(_read_tasks(args))
+    pairs, numbers = load_pairs(
+        args.data / f"{_RELATEDNESS}-test.tsv.gz", target="number", return_X_y=True
+    )
+    pairs, numbers = pairs[: args.max_test], numbers[: args.max_test]
+    teacher = args.teacher or packaged_minilm()
+    models = list(_models(args, teacher))
+    sides = [list(side) for side in zip(*pairs, strict=True)]
+    texts = list(dict.fromkeys(sides[0] + sides[1]))
+    fitted = {model: model.make().fit(texts) for model in models}
+    rows = {model: _speed_row(model) for model in models}
+    wanted = None
+    for model, embedder in fitted.items():
+        vectors = normalize(embedder.transform(texts))
+        wanted = vectors if wanted is None else wanted  # the teacher is the first
+        if not sparse.issparse(vectors) and vectors.shape == wanted.shape:
+            rows[model]["cosine"] = float((vectors * wanted).sum(1).mean())
+        rows[model]["relatedness"] = _relatedness(vectors, texts, sides, numbers)
+    for task in tasks:
+        for model in models:
+            rows[model][task.name] = _probe(model, task, args.penalties)
+            print(
+                f"{task.name}, {model.name} {model.point}: {rows[model][task.name]:.3f}", flush=True
+            )
+    _time(fitted, rows, _timed_texts(tasks, args.n_texts), args.repeats)
+    title = f"vectors of texts, probes of {', '.join(task.name for task in tasks)}"
+    report(title, list(rows.values()), args)
+    return 0
+
+
+def _models(args: Namespace, teacher: str) -> Iterator[_Model]:
+    """Yield the teacher, the embedder at its points, and the neighbours."""
+    yield _Model("teacher", "", partial(AtPoint, _frozen(1, 1, teacher), Point()))
+    n_mux = max(point.n_mux for point in args.points)
+    # An own one for each patch size, which is the one that tables are made for.
+    sizes = {max(1, point.patch_size) for point in args.points}
+    of_size = {size: _frozen(n_mux, size, args.backbone) for size in sizes}
+    for point in args.points:
+        make = partial(AtPoint, of_size[max(1, point.patch_size)], point)
+        yield _Model("MuxTextEmbedder", f"{point.n_mux},{point.patch_size}", make)
+    encoder, tokenizer = load_backbone(teacher, dropout=0.0)
+    table = encoder.embedding.weight.detach().numpy()
+    yield _Model("static vectors", "", partial(StaticVectors, tokenizer, table))
+    yield _Model("static vectors, SIF", "", partial(StaticVectors, tokenizer, table, True))
+    yield _Model("TF-IDF", "", partial(TfidfVectorizer, sublinear_tf=True))
+
+
+def _frozen(n_mux: int, patch_size: int, backbone: Any) -> FrozenEstimator:
+    embedder = MuxTextEmbedder(n_mux, patch_size=patch_size, backbone=backbone, dtype="float32")
+    return FrozenEstimator(embedder.fit())
+
+
+def _speed_row(model: _Model) -> dict[str, Any]:
+    """Return a row whose figures are still to come, in the order of the columns."""
+    point = "words" if model.point == "1,0" else model.point
+    return {
+        **{"model": model.name, "point": point},
+        **dict.fromkeys(("rows_per_s", "speed_up", "cosine", "relatedness")),
+    }
+
+
+def _read_tasks(args: Namespace) -> Iterator[Task]:
+    """Read the tasks of a folder, tagged sentences as texts."""
+    files = sorted(file for file in args.data.iterdir() if "-train." in file.name)
+    for file in files:
+        name = file.name.partition("-train.")[0]
+        if args.tasks is not None and name not in args.tasks:
+            continue
+        task = read_task(file, max_train=args.max_train, max_test=args.max_test)
+        if task.kind == "sentences":
+            task = _mapped(task, _first_type, " ".join)
+        elif name == _RELATEDNESS:
+            task = _mapped(task, _is_related)
+        yield task
+
+
+def _mapped(
+    task: Task, label_of: Callable[[Any], str], text_of: Callable[[Any], str] | None = None
+) -> Task:
+    """Return a task with other labels, and texts in the place of its rows."""
+    parts: dict[str, Any] = {}
+    for name, part in (("train", task.train), ("valid", task.valid), ("test", task.test)):
+        rows = part.X if text_of is None else list(map(text_of, part.X))
+        parts[name] = Part(rows, list(map(label_of, part.y)))
+    kind = task.kind if text_of is None else "texts"
+    return replace(task, **parts, kind=kind, metric="accuracy")
+
+
+def _is_related(number: str) -> str:
+    """Return whether a number from 1 to 5 is nearer to its upper end."""
+    return str(float(number) > _MIDDLE)
+
+
+def _first_type(tags: Sequence[str]) -> str:
+    """Return the type of the first entity of a sentence, "none" if there is none."""
+    return next((tag.partition("-")[2] for tag in tags if tag != "O"), "none")
+
+
+def _relatedness(
+    vectors: Any, texts: Sequence[str], sides: Sequence[Sequence[str]], numbers: NDArray[np.float64]
+) -> float:
+    """Return the rank correlation between the cosines of pairs and people's numbers."""
+    number_of = {text: number for number, text in enumerate(texts)}
+    first, second = (vectors[[number_of[text] for text in side]] for side in sides)
+    product = first.multiply(second) if sparse.issparse(first) else first * second
+    return float(spearmanr(np.asarray(product.sum(1)).ravel(), numbers).statistic)
+
+
+def _probe(model: _Model, task: Task, penalties: Sequence[float]) -> float:
+    """Return the accuracy of logistic regression on a model's vectors."""
+    features = PairFeatures(model.make()) if task.kind == "pairs" else model.make()
+    features.fit(task.train.X)
+    train, valid, test = (features.transform(p.X) for p in (task.train, task.valid, task.test))
+    if not sparse.issparse(train):
+        scale = StandardScaler().fit(train)
+        train, valid, test = map(scale.transform, (train, valid, test))
+    else:
+        penalties = [1e3 * C for C in penalties]  # its features are rare, and not scaled
+    probe = choose_penalty(
+        train, task.train.y, penalties, lambda m: task.score(m.predict(valid), task.valid)
+    )
+    return task.score(probe.predict(test))
+
+
+def _timed_texts(tasks: Sequence[Task], n_texts: int) -> list[str]:
+    """Return texts of all tasks, as many of each."""
+    chosen: list[str] = []
+    for task in tasks:
+        rows = task.test.X[: -(-n_texts // len(tasks))]
+        chosen += [text for row in rows for text in ([row] if isinstance(row, str) else row[:1])]
+    return chosen[:n_texts]
+
+
+def _time(
+    fitted: dict[_Model, Any], rows: dict[_Model, dict[str, Any]], texts: list[str], repeats: int
+) -> None:
+    """Time all models in turn; ratios are to the embedder's first point."""
+    runs = {model: partial(embedder.transform, texts) for model, embedder in fitted.items()}
+    seconds = paired_seconds(runs, repeats)
+    plain = next(model for model in fitted if model.point)
+    for model in fitted:
+        rows[model]["rows_per_s"] = len(texts) / median(seconds[model])
+        rows[model]["speed_up"] = median_ratio(seconds[plain], seconds[model])

@@ -1,0 +1,156 @@
+"""Rows in columns: frames of pandas and polars, tables and arrays of Arrow, sets of `datasets`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["iterate_columns"]
+
+#: What a kind of rows is called, by the name of it.
+_KINDS = {"texts": "texts", "tokens": "lists of tokens"}
+
+
+class _Columns(NamedTuple):
+    """A container of columns.
+
+    Attributes
+    ----------
+    what : str
+        What it is called.
+    names : list of str
+    types : list
+        The type of each column, by its name.
+    rows : callable
+        Takes the numbers of one column, and returns its values, or of two, and returns pairs.
+    """
+
+    what: str
+    names: list[str]
+    types: list[Any]
+    rows: Callable[[Sequence[int]], Iterable[Any]]
+
+
+def iterate_columns(X: Any, *, name: str = "X", kind: str = "texts") -> Iterator[Any] | None:
+    """Iterate over the rows of what keeps them in columns.
+
+    Parameters
+    ----------
+    X : object
+    name : str, default="X"
+        What to call it in an error.
+    kind : {"texts", "tokens"}, default="texts"
+        The rows that are wanted.
+
+    Returns
+    -------
+    iterator or None
+        The values of the only column, or of the only one that holds such rows; pairs where there
+        are two columns of texts and no other. None if `X` keeps no columns.
+
+    Raises
+    ------
+    ValueError
+        The columns do not tell which of them holds the rows.
+    """
+    if hasattr(X, "to_pylist") and not hasattr(X, "column_names"):  # an array of Arrow
+        return chain.from_iterable(part.to_pylist() for part in getattr(X, "chunks", [X]))
+    columns = _columns(X)
+    if columns is None:
+        return None
+    fitting = [i for i, found in enumerate(columns.types) if _is_of(kind, found)]
+    if len(columns.names) == 1:
+        fitting = [0]
+    pairs = kind == "texts" and len(fitting) == len(columns.names) == 2
+    if len(fitting) == 1 or pairs:
+        return iter(columns.rows(fitting))
+    raise ValueError(_explained(columns, fitting, name, kind))
+
+
+def _explained(columns: _Columns, fitting: list[int], name: str, kind: str) -> str:
+    known = ", ".join(repr(columns.names[i]) for i in fitting) or "none"
+    example = columns.names[fitting[0]] if fitting else columns.names[0] if columns.names else "…"
+    advice = f"give one column, {name}[{example!r}]"
+    if kind == "texts":
+        advice += ", or two columns alone for pairs"
+    return (
+        f"`{name}` is a {columns.what} of {len(columns.names)} columns, of which {len(fitting)} "
+        f"hold {_KINDS[kind]} ({known}); {advice}"
+    )
+
+
+def _columns(X: Any) -> _Columns | None:
+    if hasattr(X, "columns") and hasattr(X, "itertuples"):
+        return _of_pandas(X)
+    if hasattr(X, "columns") and hasattr(X, "iter_rows"):
+        return _of_polars(X)
+    if hasattr(X, "column_names") and hasattr(X, "to_pylist"):
+        return _of_arrow(X)
+    if hasattr(X, "column_names") and hasattr(X, "features") and hasattr(X, "__len__"):
+        return _of_datasets(X)
+    return None
+
+
+def _of_pandas(X: Any) -> _Columns:
+    def rows(numbers: Sequence[int]) -> Iterable[Any]:
+        if len(numbers) == 1:
+            return X.iloc[:, numbers[0]]
+        return X.iloc[:, list(numbers)].itertuples(index=False, name=None)
+
+    types = [_pandas_type(X.iloc[:, i]) for i in range(X.shape[1])]
+    return _Columns("frame", list(map(str, X.columns)), types, rows)
+
+
+def _pandas_type(column: Any) -> str:
+    from pandas.api.types import infer_dtype
+
+    if hasattr(column, "cat"):
+        return infer_dtype(column.cat.categories)
+    found = infer_dtype(column, skipna=True)
+    if found.startswith("mixed") or found == "empty":
+        first = next((value for value in column if value is not None), None)
+        listed = isinstance(first, list | tuple | np.ndarray)
+        # Objects among which some are no texts: which row that is, the check of the rows says.
+        return "list" if listed else "string"
+    return found
+
+
+def _of_polars(X: Any) -> _Columns:
+    def rows(numbers: Sequence[int]) -> Iterable[Any]:
+        if len(numbers) == 1:
+            return X.to_series(numbers[0])
+        return X.select(X.columns[i] for i in numbers).iter_rows()
+
+    return _Columns("frame", list(X.columns), list(map(str, X.dtypes)), rows)
+
+
+def _of_arrow(X: Any) -> _Columns:
+    def rows(numbers: Sequence[int]) -> Iterable[Any]:
+        values = [X.column(i).to_pylist() for i in numbers]
+        return values[0] if len(values) == 1 else zip(*values, strict=True)
+
+    return _Columns("table", list(X.column_names), list(map(str, X.schema.types)), rows)
+
+
+def _of_datasets(X: Any) -> _Columns:
+    plain, names = X.with_format(None), list(X.column_names)
+
+    def rows(numbers: Sequence[int]) -> Iterable[Any]:
+        values = [plain[names[i]] for i in numbers]
+        return values[0] if len(values) == 1 else zip(*values, strict=True)
+
+    types = X.features.arrow_schema.types if X.features is not None else []
+    return _Columns("data set", names, list(map(str, types)), rows)
+
+
+def _is_of(kind: str, found: str) -> bool:
+    """Return whether a type, by its name in any of the libraries, is that of such rows."""
+    found = found.lower()
+    if kind == "tokens":
+        return found.startswith(("list", "large_list", "fixed_size_list"))
+    nested = ("list", "large_list", "fixed_size_list", "struct", "map")
+    named = any(part in found for part in ("string", "categorical", "enum"))
+    return named and not found.startswith(nested)
