@@ -16,6 +16,7 @@ from muxlearn._params import Integer, check_parameters
 from muxlearn._timing import paired_seconds
 from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib
 from muxlearn.inspection._points import OperatingPoint, multiplexed
+from muxlearn.metrics import unbeaten
 from muxlearn.points import PointLike
 from muxlearn.prediction import choose_points, label_of
 
@@ -160,6 +161,8 @@ class TradeoffDisplay(PlotMixin):
     def plot(self, ax: Axes | None = None, **kwargs: Any) -> TradeoffDisplay:
         """Draw the operating points as a line with their names, and others as single points.
 
+        With others, a dotted line joins the models that no other beats in both score and speed.
+
         Parameters
         ----------
         ax : matplotlib.axes.Axes, default=None
@@ -186,11 +189,22 @@ class TradeoffDisplay(PlotMixin):
         for number, (name, (score, rate)) in enumerate(self.others.items()):
             marker = _OTHER_MARKERS[number % len(_OTHER_MARKERS)]
             ax.plot(rate, score, marker=marker, linestyle="none", label=name)
+        if self.others:
+            self._draw_frontier(ax)
         self._scale_speed(ax)
         ax.margins(0.1)
         ax.set(xlabel="rows per second", ylabel=self.score_name)
         ax.legend()
         return self
+
+    def _draw_frontier(self, ax: Any) -> None:
+        beside = np.array(list(self.others.values()))
+        scores = np.append(self.scores, beside[:, 0])
+        rates = np.append(self.rows_per_second, beside[:, 1])
+        (best,) = np.nonzero(unbeaten(scores, rates))
+        best = best[np.argsort(rates[best])]
+        style = {"color": "gray", "linestyle": ":", "zorder": 0, "label": "frontier"}
+        ax.plot(rates[best], scores[best], **style)
 
     def _scale_speed(self, ax: Any) -> None:
         from matplotlib.ticker import EngFormatter, LogLocator, NullLocator

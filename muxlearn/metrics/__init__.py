@@ -1,5 +1,6 @@
 """Measures of multiplexed models, and of tags."""
 
+from muxlearn.metrics._frontier import unbeaten
 from muxlearn.metrics._retrieval import retrieval_score
 from muxlearn.metrics._scorers import (
     entity_f1,
@@ -27,6 +28,7 @@ __all__ = [
     "retrieval_score",
     "token_accuracy",
     "token_accuracy_score",
+    "unbeaten",
 ]
 
 register_scorers()

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 
+from muxlearn.metrics import unbeaten
+
 __all__ = ["Aim", "Answers", "Learnt", "learn_temperature", "learn_thresholds", "temper"]
 
 #: Probabilities below this are as good as 0, whose logarithm there is not.
@@ -187,13 +189,10 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
 def _unbeaten(scores: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the stages that no other beats in score and speed, and the last one."""
     last = len(scores) - 1
-    kept: list[int] = []
-    for stage in range(last):
-        as_good = (scores >= scores[stage]) & (rates >= rates[stage])
-        better = as_good & ((scores > scores[stage]) | (rates > rates[stage]))
-        if not better.any() and not as_good[kept].any():
-            kept.append(stage)
-    return np.array([*kept, last])
+    places = np.stack([scores, rates], axis=1)
+    stages = np.flatnonzero(unbeaten(scores, rates)[:last])
+    _, first = np.unique(places[stages], axis=0, return_index=True)  # one of equals
+    return np.array([*stages[np.sort(first)], last])
 
 
 def _learn_useful(answers: Answers, rates: NDArray[np.float64], aim: Aim, seed: int) -> Learnt:

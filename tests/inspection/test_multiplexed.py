@@ -128,8 +128,15 @@ def test_others_stand_beside_in_the_legend(images):
     assert score == 0.25
     assert rate > display.rows_per_second.max()
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
-    assert legend == ["multiplexed, by n_mux", "always 3"]
+    assert legend == ["multiplexed, by n_mux", "always 3", "frontier"]
     assert display.ax_.get_xscale() == "log"
+
+
+def test_the_frontier_joins_what_no_other_beats():
+    others = {"linear": (0.8, 900.0), "narrow": (0.7, 20.0)}
+    display = TradeoffDisplay([1, 5], [0.95, 0.9], [10.0, 50.0], others=others).plot()
+    (line,) = [line for line in display.ax_.get_lines() if line.get_label() == "frontier"]
+    assert line.get_xydata().tolist() == [[10, 0.95], [50, 0.9], [900, 0.8]]
 
 
 def test_a_search_is_shown_by_what_it_found(classifier):

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import compress
 from typing import NamedTuple
+
+from muxlearn.metrics import unbeaten
 
 __all__ = ["Place", "beaten_by", "best_as_fast", "frontier"]
 
@@ -57,8 +60,8 @@ def frontier(places: Mapping[str, Place]) -> list[str]:
     -------
     list of str
     """
-    unbeaten = [name for name, winner in beaten_by(places).items() if winner is None]
-    return sorted(unbeaten, key=lambda name: places[name].rate)
+    mask = unbeaten([p.score for p in places.values()], [p.rate for p in places.values()])
+    return sorted(compress(places, mask), key=lambda name: places[name].rate)
 
 
 def best_as_fast(places: Mapping[str, Place], name: str, among: Iterable[str]) -> str | None:
