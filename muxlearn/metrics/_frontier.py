@@ -44,4 +44,5 @@ def unbeaten(scores: ArrayLike, rows_per_second: ArrayLike) -> NDArray[np.bool_]
     places = np.stack([score, speed])
     no_worse = (places[:, :, None] >= places[:, None, :]).all(axis=0)
     better = (places[:, :, None] > places[:, None, :]).any(axis=0)
-    return ~(no_worse & better).any(axis=0)
+    beaten: NDArray[np.bool_] = np.any(no_worse & better, axis=0)
+    return ~beaten
