@@ -194,10 +194,12 @@ ENTRIES = {
         """,
     "measured_points_": """
         measured_points_ : dict of operating points to dict of str to float
-            "score", the value of `score`, and "rows_per_second" for each operating point, those
-            that share most last: a number of rows, or a pair if tokens share positions too. They
-            are measured on the validation rows of `early_stopping` or by
-            `measure_operating_points`; without either, there is no such attribute. The speed
+            "score", the value of `score`, the "n_rows" that it was measured on, and
+            "rows_per_second" for each operating point, those that share most last: a number of
+            rows, or a pair if tokens share positions too. An accuracy has "low" and "high" as
+            well, the bounds of its interval of 95 % (Wilson's). The points are measured on the
+            validation rows of `early_stopping` or by `measure_operating_points`; without either,
+            there is no such attribute. The speed
             depends on the machine, `device` and `dtype` of the measurement.
         """,
     "n_iter_": """

@@ -82,6 +82,7 @@ def measure_operating_points(
         lambda point: estimator.predict(X, n_mux=point),
         _num_samples(X),
         repeats,
+        is_share=estimator.predictor_.task.score_is_share,
     )
     return estimator
 
@@ -119,8 +120,10 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
                 true, predictor.predict_checked(rows, point), weights
             ),
             lambda point: predictor.predict_checked(timed, point),
-            len(timed),
+            len(rows),
             _REPEATS,
+            n_timed=len(timed),
+            is_share=predictor.task.score_is_share,
         )
     except KeyboardInterrupt:
         pass  # as in training: what has been learned so far is kept

@@ -229,9 +229,12 @@ def _read_points(saved: Mapping[str, Mapping[str, float]] | None) -> Measured | 
     """Undo `_named_points`."""
     if saved is None:
         return None
-    names = "score", "rows_per_second"
     return {
-        _read_point(point): {name: float(row[name]) for name in names}
+        _read_point(point): {
+            "score": float(row["score"]),
+            "rows_per_second": float(row["rows_per_second"]),
+            **{name: float(row[name]) for name in ("n_rows", "low", "high") if name in row},
+        }
         for point, row in saved.items()
     }
 

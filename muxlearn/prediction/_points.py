@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import statistics
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -31,8 +33,11 @@ __all__ = [
     "resolve_point",
 ]
 
-#: "score" and "rows_per_second" by operating point.
+#: "score", "n_rows" and "rows_per_second" by operating point; of a share also "low" and "high".
 Measured = dict[PointLike, dict[str, float]]
+
+#: Rows below which a score says little, and the quantile of an interval of 95 %.
+_FEW, _QUANTILE = 100, 1.96
 
 
 def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | None = None) -> Point:
@@ -139,6 +144,9 @@ def measure_points(
     predict: Callable[[PointLike], Any],
     n_rows: int,
     repeats: int,
+    *,
+    n_timed: int | None = None,
+    is_share: bool = False,
 ) -> Measured:
     """Score and time some operating points; to score one is to predict once, which warms it up.
 
@@ -148,14 +156,18 @@ def measure_points(
     score, predict : callable
         Take a point.
     n_rows : int
-        That one call of `predict` predicts.
+        That are scored.
     repeats : int
         Number of timed calls of `predict`, whose median is taken.
+    n_timed : int, default=None
+        Rows that one call of `predict` predicts; None stands for `n_rows`.
+    is_share : bool, default=False
+        Whether a score is the share of rows that are right, which has an interval.
 
     Returns
     -------
     dict of point to dict of str to float
-        By point: its "score" and its "rows_per_second".
+        By point: its "score", "n_rows" and "rows_per_second", and of a share "low" and "high".
     """
     scores = {point: float(score(point)) for point in points}
     runs = {point: partial(predict, point) for point in points}
@@ -163,10 +175,20 @@ def measure_points(
     return {
         point: {
             "score": scores[point],
-            "rows_per_second": n_rows / statistics.median(seconds[point]),
+            "rows_per_second": (n_timed or n_rows) / statistics.median(seconds[point]),
+            "n_rows": n_rows,
+            **(share_interval(scores[point], n_rows) if is_share else {}),
         }
         for point in points
     }
+
+
+def share_interval(share: float, n_rows: int) -> dict[str, float]:
+    """Return "low" and "high", the interval of 95 % of a share (Wilson, 1927)."""
+    squared = _QUANTILE**2 / n_rows
+    center = (share + squared / 2) / (1 + squared)
+    half = math.sqrt(squared * (share * (1 - share) + squared / 4)) / (1 + squared)
+    return {"low": max(0.0, center - half), "high": min(1.0, center + half)}
 
 
 def fastest_point(measured: Mapping[PointLike, Mapping[str, float]], min_score: float) -> PointLike:
@@ -198,4 +220,20 @@ def fastest_point(measured: Mapping[PointLike, Mapping[str, float]], min_score: 
             f"no operating point scores `min_score` {min_score} or more: the best is "
             f"n_mux={best!r} with {scores[best]:.6g}; lower `min_score`"
         )
-    return max(good, key=lambda point: (rates[point], scores[point]))
+    chosen = max(good, key=lambda point: (rates[point], scores[point]))
+    _warn_of_few_rows(chosen, measured[chosen])
+    return chosen
+
+
+def _warn_of_few_rows(point: PointLike, figures: Mapping[str, float]) -> None:
+    n_rows = figures.get("n_rows", _FEW)
+    if n_rows >= _FEW:
+        return
+    between = (
+        f", between {figures['low']:.3g} and {figures['high']:.3g}" if "low" in figures else ""
+    )
+    warnings.warn(
+        f"the score of n_mux={point!r} is {figures['score']:.3g}{between}, as it was measured on "
+        f"{n_rows:.0f} rows alone; measure_operating_points(X, y) with some hundred rows says more",
+        stacklevel=4,
+    )

@@ -41,6 +41,7 @@ class ClassesTask(Task):
     classes: NDArray
 
     name: ClassVar[str] = "classes"
+    score_is_share: ClassVar[bool] = True
     methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
 
     @classmethod

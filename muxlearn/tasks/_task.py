@@ -71,6 +71,9 @@ class Task(ABC):
     #: Whether a row gets a list of answers, not one.
     nested: ClassVar[bool] = False
 
+    #: Whether the score is the share of rows that are right.
+    score_is_share: ClassVar[bool] = False
+
     #: What `results` can be asked for, the first by default.
     methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba")
 

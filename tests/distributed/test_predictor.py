@@ -41,6 +41,7 @@ def test_probabilities_are_lists(model, folder, frame):
     )
 
 
+@pytest.mark.filterwarnings("ignore:the score of n_mux=")
 def test_the_fastest_point_is_that_of_the_saved_measurements(model, frame, tmp_path):
     measured = pickle.loads(pickle.dumps(model))
     texts = frame["text"].tolist()

@@ -72,10 +72,17 @@ class Interrupt(Callback):
 # What is measured
 
 
+def test_few_rows_are_told_where_a_point_is_chosen(fitted):
+    with pytest.warns(UserWarning, match=r"between 0\.\d+ and .* measured on 3 rows alone"):
+        fitted.fastest_point(0.0)
+
+
 def test_each_operating_point_has_a_score_and_a_speed(fitted):
     assert list(fitted.measured_points_) == [1, 4]
     for figures in fitted.measured_points_.values():
-        assert set(figures) == {"score", "rows_per_second"}
+        assert set(figures) == {"score", "rows_per_second", "n_rows", "low", "high"}
+        assert 0 <= figures["low"] <= figures["score"] <= figures["high"] <= 1
+        assert figures["n_rows"] == 3
         assert 0 <= figures["score"] <= 1
         assert figures["rows_per_second"] > 0
 

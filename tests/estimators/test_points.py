@@ -67,6 +67,7 @@ def test_tokens_of_a_row_depend_on_no_other_row(tiny_classifier, rows, patch_siz
     np.testing.assert_allclose(backwards, together, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("ignore:the score of n_mux=")
 def test_measured_points_are_what_predict_takes(fitted):
     assert list(fitted.measured_points_) == [(1, 1), (2, 1), (1, 3), (2, 3), "words"]
     for point in fitted.measured_points_:
@@ -211,6 +212,7 @@ def test_a_pretrainer_hands_its_patches_on(kind):
     assert not other.fit(TEXTS, LABELS).module_.warmed_up
 
 
+@pytest.mark.filterwarnings("ignore:.*was warmed up for mixtures of up to")
 @pytest.mark.parametrize(
     ("given", "n_mux", "kinds"),
     [
