@@ -21,11 +21,11 @@ COMMANDS = {
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
-    "lra": "Long Range Arena: accuracy and rows/s of MIMOFormers beside their Performer",
     "scale": "memory of a stream, searches and bulk prediction with several workers",
     "export": "onnxruntime, int8, bfloat16 and torch.compile: accuracy and rows/s",
     "serving": "HTTP requests gathered into mixtures: rows/s and latency against n_mux=1",
     "gpu": "texts, images and long texts on a GPU: rows/s, memory, against their plain twins",
+    "reproduce": "a paper's experiment: its recipe, or the same code at a small scale",
     "parity": "errors against recorded outputs of the reference implementation",
 }
 

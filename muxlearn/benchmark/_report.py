@@ -73,7 +73,9 @@ def _processor() -> str:
     return platform.processor()
 
 
-def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
+def report(
+    title: str, rows: Sequence[dict[str, Any]], args: Namespace, notes: Sequence[str] = ()
+) -> None:
     """Print a table with its machine, and write it as JSON where ``--json`` asks for it.
 
     Parameters
@@ -82,11 +84,15 @@ def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
     rows : list of dict
     args : argparse.Namespace
         The arguments that ``python -m muxlearn.benchmark`` parsed.
+    notes : sequence of str, default=()
+        The foot of the table.
     """
     machine = describe_machine()
     print(f"\n{title}")
     print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
     print_table(rows)
+    for note in notes:
+        print(f"* {note}")
     if args.json is not None:
         # Of a path its name: where somebody's files lie is nobody else's business.
         options = {
@@ -95,6 +101,8 @@ def report(title: str, rows: Sequence[dict[str, Any]], args: Namespace) -> None:
             if name not in ("json", "main")
         }
         result = {"title": title, "machine": machine, "options": options, "rows": list(rows)}
+        if notes:
+            result["notes"] = list(notes)
         args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 

@@ -8,13 +8,7 @@ judged: one for every `n_mux` and multiplexer, and with ``--operating-points`` o
 all of these, after twice as many steps. ``n_mux=1`` is the plain twin in both. The same number of
 training steps of the same number of mixtures at every `n_mux`.
 
-On a GPU, the network and the sizes of MIMONets' main study on CIFAR-10 (Menet et al., NeurIPS 2023)
-by our optimiser, about 1200 epochs there::
-
-    python -m muxlearn.benchmark image --dataset cifar10 --data FOLDER --n-mux 1 2 4
-        --multiplexer hrr mbat subspace --depth 28 --width 10 --initial-width 4 --activation prelu
-        --augment crop-flip --mixup 1 --isometry-weight 1e-4 --batch-size 128 --epochs 1200
-        --dtype bfloat16 --models KEPT
+The papers' own studies are ``reproduce datamux-vision`` and ``reproduce mimoconv-cifar``.
 """
 
 from __future__ import annotations

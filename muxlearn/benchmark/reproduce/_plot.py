@@ -1,0 +1,41 @@
+"""Scores over the number of rows in a mixture, as the papers draw them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from muxlearn.benchmark.reproduce._recipe import Recipe
+from muxlearn.inspection import scale_n_mux
+
+__all__ = ["plot"]
+
+
+def plot(path: Path, rows: list[dict[str, Any]], recipe: Recipe) -> None:
+    """Draw a line for each family of models, a panel for each task, and the paper's own lines."""
+    from matplotlib.figure import Figure
+
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    figure = Figure(figsize=(3 + 4 * len(tasks), 4.2), layout="constrained")
+    panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
+    families = list(dict.fromkeys(row["family"] for row in rows if row["n_mux"] > 1))
+    for axes, task in zip(panels, tasks, strict=True):
+        own = [row for row in rows if row["task"] == task]
+        alone = {row["n_mux"]: row["score"] for row in own if row["n_mux"] == 1}
+        for number, family in enumerate(families):
+            points = alone | {r["n_mux"]: r["score"] for r in own if r["family"] == family}
+            style = {"color": f"C{number % 10}", "marker": "o" if number < 10 else "s"}
+            axes.plot(*zip(*sorted(points.items()), strict=True), label=family, ms=4, **style)
+        for family, points in recipe.figure.get(task, {}).items():
+            axes.plot(*zip(*sorted(points.items()), strict=True), "k--x", label=family)
+        scale_n_mux(axes, sorted({row["n_mux"] for row in own}))
+        axes.set_title(task)
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("test score")
+    handles = {
+        label: handle
+        for axes in panels
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside right upper", frameon=False)
+    figure.savefig(path, dpi=150)

@@ -1,0 +1,238 @@
+"""The papers' experiments run from the start to the table, and go on after a kill."""
+
+import gzip
+import json
+from argparse import ArgumentParser
+
+import numpy as np
+import pytest
+
+from muxlearn import MuxImageClassifier
+from muxlearn.benchmark.__main__ import main
+from muxlearn.benchmark.reproduce import _long_data, add_arguments
+from muxlearn.benchmark.reproduce._command import RECIPES
+from muxlearn.benchmark.reproduce._data import file_task, mnist, texts_of_file
+from muxlearn.benchmark.reproduce._recipe import SCALES, Request
+from muxlearn.datasets import load_conll, load_labelled
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def reproduce(name, folder, *options, scale="tiny"):
+    out = folder / "table.json"
+    where = ["--state", str(folder / "state"), "--json", str(out), "--repeats", "1"]
+    assert main(["reproduce", name, "--scale", scale, *where, *options]) == 0
+    return read(out)
+
+
+def models(table):
+    return [(row["task"], row["model"]) for row in table["rows"]]
+
+
+EXPECTED = {
+    "datamux-mnli": [
+        (task, model)
+        for task in ("texts", "pairs")
+        for model in (
+            *("plain", "DataMUX, N=2", "ours, N=1", "ours, N=2"),
+            *("ours, words alone", "TF-IDF"),
+        )
+    ],
+    "datamux-ner": [
+        ("sentences", model)
+        for model in (
+            *("ours, 1 rows", "ours, 2 rows", "ours, 2 tokens", "ours, words alone"),
+            *("DataMUX, N=2", "most frequent tag"),
+        )
+    ],
+    "datamux-vision": [
+        (network, model)
+        for network in ("CNN", "MLP")
+        for model in ("alone", "learnable, N=2", "graded, N=2", "remap, N=2")
+    ],
+    "mux-plm-glue": [
+        ("texts", model) for model in ("plain", "MUX-BERT, N=2", "MUX-BERT, N=2 as an ensemble")
+    ],
+    "mimoconv-cifar": [
+        ("squares", model)
+        for model in ("plain", "hrr, N=2", "hrr for 1 and 2, N=1", "hrr for 1 and 2, N=2")
+    ],
+    "mimoformer-lra": [
+        *(("listops", model) for model in ("Performer", "att (2, 2)", "att+mlp (2, 2)")),
+        *(("pathfinder", model) for model in ("Performer", "att (2, 2)")),
+    ],
+    "revmux-glue": [("texts", model) for model in ("trained", "frozen", "RevMUX, N=2")],
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_an_experiment_runs_from_random_weights_to_its_table(name, tmp_path, capsys):
+    table = reproduce(name, tmp_path)
+    assert models(table) == EXPECTED[name]
+    first = table["rows"][0]
+    assert first["drop"] == 0
+    assert all(0 <= row["score"] <= 1 and row["speed_up"] > 0 for row in table["rows"])
+    assert table["notes"][0].startswith("The paper: ")
+    assert any(note.startswith("Differs: ") for note in table["notes"])
+    assert table["notes"][-1] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_names_and_says_what_differs(name, scale):
+    recipe = RECIPES[name](scale)
+    assert scale in recipe.title
+    assert recipe.deviations
+    for source in recipe.sources:
+        names = [variant.name for variant in recipe.variants_of(source)]
+        assert len(names) == len(set(names)) > 1
+
+
+def test_a_run_goes_on_where_it_was_killed(tmp_path, monkeypatch):
+    fits = []
+    fit = MuxImageClassifier.fit
+
+    def killed(self, *args, **options):
+        if len(fits) == 2:
+            raise KeyboardInterrupt
+        fits.append(self.multiplexer)
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(MuxImageClassifier, "fit", killed)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce("datamux-vision", tmp_path, "--tasks", "CNN")
+    assert len(fits) == 2
+    monkeypatch.setattr(
+        MuxImageClassifier, "fit", lambda *args, **options: fits.append(0) or fit(*args, **options)
+    )
+    table = reproduce("datamux-vision", tmp_path, "--tasks", "CNN")
+    assert len(table["rows"]) == len(fits) == 4
+    # All is there by now.
+    again = reproduce("datamux-vision", tmp_path, "--tasks", "CNN")
+    assert len(fits) == 4
+    assert again["rows"] == table["rows"]
+
+
+def test_seeds_are_averaged_and_models_chosen(tmp_path):
+    plot = tmp_path / "figure.png"
+    options = ["--only", "remap", "--tasks", "MLP", "--seeds", "0", "1", "--plot", str(plot)]
+    table = reproduce("datamux-vision", tmp_path, *options)
+    assert models(table) == [("MLP", "alone"), ("MLP", "remap, N=2")]
+    assert all(row["lowest"] <= row["score"] <= row["highest"] for row in table["rows"])
+    assert plot.stat().st_size > 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tasks", "RNN"], "--tasks: 'RNN' is none of CNN, MLP"),
+        (["--only", "fourier"], "--only names none of alone, graded, learnable, remap"),
+    ],
+)
+def test_what_an_experiment_does_not_have_is_named(tmp_path, options, message):
+    with pytest.raises(SystemExit, match=message):
+        reproduce("datamux-vision", tmp_path, *options)
+
+
+# Data
+
+
+def request(**files):
+    return Request(**{"data": None, "texts": None, "seed": 0, **files})
+
+
+def test_a_scale_that_reads_files_asks_for_them(tmp_path):
+    with pytest.raises(SystemExit, match="give --data FOLDER"):
+        reproduce("datamux-vision", tmp_path, scale="small")
+    with pytest.raises(SystemExit, match="give --texts FILE"):
+        texts_of_file(request())
+
+
+def test_the_rows_to_learn_from_are_drawn_by_the_seed(tmp_path):
+    for role, n in (("train", 20), ("test", 4)):
+        lines = "".join(f"{i % 2}\ttext {i}\n" for i in range(n))
+        (tmp_path / f"films-{role}.tsv.gz").write_bytes(gzip.compress(lines.encode()))
+    source = file_task("films", load_labelled, 8, 3)
+    first, second = (source.read(request(data=tmp_path, seed=seed)) for seed in (0, 1))
+    assert len(first.train.X) == len(set(first.train.X)) == 8
+    assert set(first.train.X) != set(second.train.X)
+    assert [int(text.split()[1]) % 2 for text in first.train.X] == list(map(int, first.train.y))
+    assert list(first.test.X) == ["text 0", "text 1", "text 2"]
+
+
+def test_sentences_are_read_from_files(tmp_path):
+    for role in ("train", "test"):
+        (tmp_path / f"news-{role}.txt.gz").write_bytes(gzip.compress(b"a\tO\nb\tB-X\n\nc\tO\n"))
+    split = file_task("news", load_conll, 1, None).read(request(data=tmp_path))
+    assert len(split.train.X) == 1
+    assert split.test.y == [["O", "B-X"], ["O"]]
+
+
+def test_texts_are_drawn_from_a_file(tmp_path):
+    (tmp_path / "texts.txt.gz").write_bytes(gzip.compress(b"one\n\ntwo\nthree\n"))
+    drawn = texts_of_file(request(texts=tmp_path / "texts.txt.gz"), 2)
+    assert len(drawn) == 2
+    assert set(drawn) < {"one", "two", "three"}
+
+
+def test_images_lose_their_rim(tmp_path):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (5, 28, 28), np.uint8)
+    for name in ("train", "t10k"):
+        for kind, values, n_axes in (
+            ("images-idx3", images, 3),
+            ("labels-idx1", np.arange(5, dtype=np.uint8), 1),
+        ):
+            header = bytes([0, 0, 8, n_axes]) + np.array(values.shape, ">i4").tobytes()
+            path = tmp_path / f"{name}-{kind}-ubyte.gz"
+            path.write_bytes(gzip.compress(header + values.tobytes()))
+    split = mnist(3, crop=4)(request(data=tmp_path))
+    np.testing.assert_array_equal(split.train.X, images[:3, 4:24, 4:24])
+    np.testing.assert_array_equal(split.test.X, images[:, 4:24, 4:24])
+    assert mnist(None)(request(data=tmp_path)).train.X.shape == (5, 28, 28)
+
+
+def test_a_scale_must_be_named():
+    parser = ArgumentParser()
+    add_arguments(parser)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["datamux-ner"])
+
+
+# Long Range Arena
+
+
+def test_fetched_pictures_are_shuffled_and_grey_values_known(monkeypatch):
+    grey = {"train": np.arange(40).reshape(10, 4), "test": np.full((10, 4), 255)}
+    monkeypatch.setattr(_long_data, "fetch_lra_image", lambda split: (grey[split], np.arange(10)))
+    split = _long_data.pictures(request())
+    np.testing.assert_array_equal(split.train.X[:, 0], 4 * split.train.y)
+    assert split.train.y.tolist() != list(range(10))
+    assert split.test.X.max() == split.train.X.max()
+
+
+def test_reviews_are_shuffled_with_their_labels(monkeypatch):
+    texts = [f"review {i}" for i in range(10)]
+    monkeypatch.setattr(_long_data, "fetch_lra_text", lambda split: (texts, np.arange(10)))
+    split = _long_data.reviews(request())
+    assert [f"review {i}" for i in split.train.y] == split.train.X != texts
+
+
+def test_papers_are_read_from_a_folder(tmp_path):
+    for part, n_rows in (("train", 8), ("test", 5)):
+        lines = [f"{i % 2}\ta\tb\tfirst {i}\tsecond {i}\n" for i in range(n_rows)]
+        (tmp_path / f"new_aan_pairs.{part}.tsv").write_text("".join(lines))
+    split = _long_data.papers(request(data=tmp_path))
+    assert len(split.train.X) == 8
+    assert all(row[0][6:] == row[1][7:] for row in split.train.X)
+    with pytest.raises(SystemExit, match="give --data FOLDER"):
+        _long_data.papers(request())
+
+
+def test_every_grid_learns_from_as_many_rows_in_a_step():
+    recipe = RECIPES["mimoformer-lra"]("paper")
+    for source in recipe.sources:
+        performer, *others = (variant.model for variant in recipe.variants_of(source))
+        assert all(clf.batch_size * clf.n_mux == performer.batch_size for clf in others)
