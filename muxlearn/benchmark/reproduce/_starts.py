@@ -1,4 +1,4 @@
-"""What happens to a network before it learns a task."""
+"""Preparations of networks for their tasks."""
 
 from __future__ import annotations
 
