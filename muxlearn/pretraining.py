@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,14 +14,18 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
-from muxlearn.architectures import OWN_SIZE, TMUX, Architecture, Built, flatten
-from muxlearn.backbones import SCRATCH, Pretrained, Scratch, Start, cutting, load_backbone
-from muxlearn.estimators import MuxTextEstimator, make_trainer, warn_of_interruption
+from muxlearn.architectures import Architecture, Built, flatten
+from muxlearn.backbones import SCRATCH, Pretrained, Scratch, load_backbone
+from muxlearn.estimators import (
+    MuxTextEstimator,
+    ask_about,
+    make_trainer,
+    prepare_pretraining,
+    warn_of_interruption,
+)
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
-from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import start_from_components
 from muxlearn.persistence import encode_params
 from muxlearn.points import PointLike
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
@@ -29,10 +33,17 @@ from muxlearn.tasks import Task, VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, open_stage
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
-from muxlearn.training.distillation import Distillation, DistillationObjective
+from muxlearn.training.objectives import Objective
 from muxlearn.training.processes import n_processes
 from muxlearn.training.schedules import TrapezoidSchedule
-from muxlearn.training.teacher import TeacherAnswers, ask_teacher, check_vocabulary
+from muxlearn.training.tasks import (
+    OBJECTIVES,
+    PretrainingTask,
+    check_task,
+    make_objective,
+    make_task,
+)
+from muxlearn.training.teacher import TeacherAnswers
 from muxlearn.training.trainer import copy_callbacks
 
 if TYPE_CHECKING:
@@ -66,13 +77,16 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         If both are "auto", ten tokens share a position: (1, 10), or what a `backbone` was warmed
         up for before. A given `multiplexer` or `demultiplexer` means ten texts.
 
-    objective : {"distillation", "retrieval", "both"} or Distillation, default="distillation"
-        The training task.
+    objective : {"distillation", "retrieval", "both", "mlm", "rtd"} or object, \
+            default="distillation"
+        The training task. An object of `muxlearn.training` sets the weights of the losses.
 
-        - "distillation": to predict the teacher's vector of each text and of each token. A
-          `muxlearn.training.Distillation` sets the weights of the losses.
+        - "distillation", `Distillation`: to predict the teacher's vector of each text and of each
+          token.
         - "retrieval": to recover the tokens of single texts from the mixture (DataMUX [1]_, eq. 3).
         - "both": both tasks at once.
+        - "mlm", `MaskedTokens`: to predict masked tokens (MUX-PLMs [2]_, after retrieval).
+        - "rtd", `ReplacedTokens`: to tell replaced tokens (MUX-ELECTRA [2]_).
 
     teacher : str or path, default=None
         The teacher of the distillation: a folder, or a name on the hub, of an encoder of the
@@ -162,7 +176,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
         without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's
         own vector is the nearest of its batch (`chosen_acc`); the share of tokens that were
-        recovered (`retrieval_acc`).
+        recovered (`retrieval_acc`), of masked tokens that were predicted (`mlm_acc`), and of
+        tokens of which it was rightly said whether they were replaced (`rtd_acc`).
 
     {n_iter_}
 
@@ -196,8 +211,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         for name, constraint in {
             **MuxTextEstimator._constraints,
             "objective": OneOf(
-                Choice("distillation", "retrieval", "both"),
-                Instance((Distillation,), "Distillation(…)"),
+                Choice(*OBJECTIVES),
+                Instance(get_args(PretrainingTask), "an object of muxlearn.training"),
             ),
             "teacher": OneOf(None, PathName()),
             "backbone": OneOf(None, PathName(), Instance((Scratch,), "Scratch(…)")),
@@ -216,7 +231,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         n_mux: int | str = "auto",
         *,
         patch_size: int | str = "auto",
-        objective: str | Distillation = "distillation",
+        objective: str | PretrainingTask = "distillation",
         teacher: str | os.PathLike | None = None,
         backbone: str | os.PathLike | Scratch | None = SCRATCH,
         architecture: str | Architecture = "tmux",
@@ -295,8 +310,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         rows = check_single_texts(X)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         with seeded(seed, self._device()):
-            built, table, answers = self._prepare(rows)
+            built, table, answers = prepare_pretraining(self, rows)
             net = self._pretrain(built, table, answers, seed)
+        cast(MuxSequenceEmbedder, built.module).replacement_head = None
         self._set_fitted(
             reader=built.reader,
             task=VectorsTask(),
@@ -375,7 +391,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         rows = self._reader.check(X)
         vectors = self.transform(rows, n_mux)
         teacher, _ = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
-        _, answers = self._ask(teacher, self.tokenizer_, rows, with_tokens=False)
+        _, answers = ask_about(self, teacher, self.tokenizer_, rows, with_tokens=False)
         wanted = np.asarray(answers.rows, np.float64)
         wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)  # half precision rounds it
         return float((vectors * wanted).sum(1).mean())
@@ -389,66 +405,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        if isinstance(self.objective, Distillation):
-            self.objective.check_parameters()
-        if self.objective != "retrieval" and self.teacher is None:
-            raise ValueError(
-                f"`objective` {self.objective!r} needs a `teacher`: give the folder or name of an "
-                "encoder, or take objective='retrieval'"
-            )
-        if self.objective == "retrieval" and self.teacher is not None:
-            raise ValueError(
-                f"`teacher` is {str(self.teacher)!r}, but objective='retrieval' has none; take "
-                "objective='both', or teacher=None"
-            )
+        check_task(self.objective, self.teacher)
 
     def _wrap(self, tokenizer: Any, module: MuxModule) -> TextReader:
         return TextReader(tokenizer, pairs=False)
-
-    # The network
-
-    def _prepare(self, rows: list[str]) -> tuple[Built, RowTable, TeacherAnswers | None]:
-        """Build tokenizer and module, and ask the teacher."""
-        if self.teacher is None:
-            built = self._without_heads(self._build(rows, rows, OWN_SIZE))
-            return built, built.reader.table(rows), None
-        backbone = self._backbone
-        if isinstance(backbone, Scratch):
-            backbone.check_heads()
-        teacher, tokenizer = load_backbone(self.teacher, dropout=0.0, parameter="teacher")
-        if isinstance(backbone, Scratch):
-            architecture, setting = self._make_architecture(), self._setting()
-            assert isinstance(architecture, TMUX)
-            encoder = backbone.encoder(
-                teacher.embedding.num_embeddings,
-                max_length=self.max_length,
-                n_prefix=architecture.n_prefix(setting),
-                dropout=self.dropout,
-            )
-            start_from_components(encoder.embedding, teacher.embedding.weight)
-            start = Start(encoder, cutting(tokenizer, self.max_length))
-            built = architecture.build_around(setting, start, teacher.hidden_size)
-            built = built._replace(reader=self._wrap(built.reader, built.module))
-        else:
-            built = self._build(rows, rows, teacher.hidden_size)
-            check_vocabulary(self.teacher, tokenizer, built.reader.tokenizer, backbone.label)
-        built = self._without_heads(built)
-        with_tokens = Distillation.of(self.objective).token_weight > 0
-        table, answers = self._ask(teacher, built.reader.tokenizer, rows, with_tokens=with_tokens)
-        return built, table, answers
-
-    def _without_heads(self, built: Built) -> Built:
-        """Leave the retrieval task's head out where that is not learned."""
-        if not Distillation.of(self.objective).retrieval_weight:
-            cast(MuxSequenceEmbedder, built.module).retrieval = None
-        return built
-
-    def _ask(
-        self, teacher: PretrainedEncoder, tokenizer: Any, rows: list[str], *, with_tokens: bool
-    ) -> tuple[TokenTable, TeacherAnswers]:
-        options: dict[str, Any] = {"cache": self.cache, "verbose": self.verbose}
-        options["device"] = self._device()
-        return ask_teacher(teacher, tokenizer, rows, with_tokens=with_tokens, **options)
 
     # Training
 
@@ -466,7 +426,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         steps_per_epoch = -(-len(rows) // self.batch_size)
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,
-            self._objective(answers),
+            self._objective(answers, built.reader.tokenizer),
             MixtureData(table, rows, np.ones(len(rows), np.float32)),
             seed=seed,
             description="pre-training",
@@ -476,10 +436,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             callbacks=copy_callbacks(self.callbacks),
         )
 
-    def _objective(self, answers: TeacherAnswers | None) -> DistillationObjective:
+    def _objective(self, answers: TeacherAnswers | None, tokenizer: Any = None) -> Objective:
         samples = self._make_architecture().get_params()["retrieval_samples"]
-        weights, words = Distillation.of(self.objective), self._setting().with_words
-        return DistillationObjective(weights, answers, samples, words)
+        task, words = make_task(self.objective), self._setting().with_words
+        return make_objective(task, answers, tokenizer, samples, words)
 
     def _idle_net(self, module: MuxModule, task: Task) -> MuxNet:
         trainer = make_trainer(self, self._make_architecture(), module, classes=None)

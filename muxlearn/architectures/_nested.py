@@ -13,8 +13,10 @@ from muxlearn.architectures._registry import (
 )
 from muxlearn.architectures._trunk import Trunk
 from muxlearn.backbones import SCRATCH, Published, Scratch
+from muxlearn.training.corruption import MaskedTokens, ReplacedTokens
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer
+from muxlearn.training.tasks import OBJECTIVES, make_task
 
 __all__ = ["as_object", "flatten", "unflatten"]
 
@@ -23,7 +25,7 @@ __all__ = ["as_object", "flatten", "unflatten"]
 _KINDS: dict[str, Mapping[str, type]] = {
     "architecture": ChainMap(TEXT_ARCHITECTURES, IMAGE_ARCHITECTURES, {Trunk.name: Trunk}),
     "backbone": {kind.name: kind for kind in (Scratch, Published)},
-    "objective": {Distillation.name: Distillation},
+    "objective": {kind.name: kind for kind in (Distillation, MaskedTokens, ReplacedTokens)},
     "optimizer": {"optimizer": Optimizer},
 }
 
@@ -110,8 +112,8 @@ def as_object(name: str, value: Any, *, image: bool = False) -> Any:
         return Scratch()
     if name == "optimizer":
         return make_optimizer(value)
-    if name == "objective" and value in ("distillation", "both"):
-        return Distillation.of(value)
+    if name == "objective" and value in OBJECTIVES and value != "retrieval":
+        return make_task(value)
     raise ValueError(
         f"`{name}` is {value!r}, which has no parameters of its own"
         + ("; set backbone='scratch' first, or give Scratch(…)" if name == "backbone" else "")

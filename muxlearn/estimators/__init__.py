@@ -5,6 +5,7 @@ from muxlearn.estimators._embedding import MuxTextEmbedder
 from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._model_card import model_card
+from muxlearn.estimators._preparing import ask_about, prepare_pretraining
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
 from muxlearn.estimators._text import MuxTextClassifier
@@ -17,8 +18,10 @@ __all__ = [
     "MuxTextEmbedder",
     "MuxTextEstimator",
     "MuxTokenTagger",
+    "ask_about",
     "make_trainer",
     "model_card",
+    "prepare_pretraining",
     "saved_config",
     "warn_of_interruption",
 ]

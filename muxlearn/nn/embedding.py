@@ -40,6 +40,8 @@ class EmbeddingTrainingOutput(NamedTuple):
         Logits and targets of the retrieval task.
     words : Tensor, shape of `rows`, or None
         The rows' vectors by their words alone.
+    read : Tensor of shape (n_mixtures, n_reads, n_each, hidden_size) or None
+        The demultiplexed vectors of the tokens that were asked for.
     """
 
     rows: Tensor
@@ -47,6 +49,7 @@ class EmbeddingTrainingOutput(NamedTuple):
     tokens: tuple[Tensor, Tensor] | None
     retrieval: tuple[Tensor, Tensor] | None
     words: Tensor | None = None
+    read: Tensor | None = None
 
 
 class MuxSequenceEmbedder(MuxTextModule):
@@ -84,6 +87,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         head = nn.Linear(encoder.hidden_size, teacher_size)
         super().__init__(encoder, multiplexer, demultiplexer, head, patch_sizes)
         self.answers_by_words = words
+        #: Says whether a token was replaced; there in a training for that alone.
+        self.replacement_head: nn.Linear | None = None
         self.token_head: nn.Linear | None = nn.Linear(encoder.hidden_size, teacher_size)
         if lexical_path:
             self.lexical_mean = LexicalMean(
@@ -105,6 +110,7 @@ class MuxSequenceEmbedder(MuxTextModule):
         retrieval_samples: int = 0,
         patch_size: int | None = None,
         with_words: bool = False,
+        positions: Tensor | None = None,
     ) -> Tensor | EmbeddingTrainingOutput:
         """Embed.
 
@@ -126,6 +132,8 @@ class MuxSequenceEmbedder(MuxTextModule):
             words alone answer, with no pass of the encoder.
         with_words : bool, default=False
             For training: whether to return what the words alone answer as well, `in_parts`.
+        positions : Tensor of int, shape (n_mixtures, n_mux, n_each), default=None
+            For training: the tokens of each row whose vectors to return, `in_parts`.
 
         Returns
         -------
@@ -158,7 +166,16 @@ class MuxSequenceEmbedder(MuxTextModule):
         if retrieval_samples:
             retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
         words = self._embed_words(ids, mask) if with_words else None
-        return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval, words)
+        read_at = None
+        if positions is not None:
+            own = positions[:, self._place_of_read(mask)]
+            read_at = self._read_at(hidden, prefix, own, patch_size)
+        return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval, words, read_at)
+
+    def score_words(self, vectors: Tensor) -> Tensor:
+        """Score every token of the vocabulary for vectors of tokens, (..., hidden_size)."""
+        assert self.retrieval is not None
+        return self.retrieval(vectors, self.encoder.embedding.weight)
 
     def for_inference(self: Self, dtype: torch.dtype | None = None) -> Self:
         """Return a copy that predicts only; see `MuxTextModule.for_inference`."""

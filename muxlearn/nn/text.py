@@ -220,12 +220,7 @@ class MuxTextModule(MuxModule):
         return logits, ids[:, places].gather(2, positions)
 
     def _read_samples(
-        self,
-        hidden: Tensor,
-        prefix: Tensor | None,
-        mask: Tensor,
-        n_samples: int,
-        patch_size: int = 1,
+        self, hidden: Tensor, prefix: Tensor | None, mask: Tensor, n_samples: int, patch_size: int
     ) -> tuple[Tensor, Tensor]:
         """Demultiplex tokens drawn at random: vectors, and where each stands in its row.
 
@@ -240,9 +235,15 @@ class MuxTextModule(MuxModule):
             # Between two texts there is padding: count tokens, not positions.
             order = (~mask).to(torch.uint8).argsort(dim=2, stable=True)
             positions = order[:, places].gather(2, positions)
+        return self._read_at(hidden, prefix, positions, patch_size), positions
+
+    def _read_at(
+        self, hidden: Tensor, prefix: Tensor | None, positions: Tensor, patch_size: int
+    ) -> Tensor:
+        """Demultiplex tokens at some positions of rows, (n_mixtures, n_reads, n_each)."""
         mixtures = torch.arange(len(hidden), device=hidden.device)[:, None, None]
         read = self.demultiplexer(hidden[mixtures, positions // patch_size], prefix)
-        return self._unfold(read, positions, patch_size), positions
+        return self._unfold(read, positions, patch_size)
 
     def _unfold(self, read: Tensor, positions: Tensor, patch_size: int) -> Tensor:
         """Read tokens at some positions of rows off the vectors of their patches."""

@@ -1,7 +1,8 @@
 """Training of modules on mixtures: objectives, optimizers, schedules and the trainer."""
 
+from muxlearn.training.corruption import MaskedTokens, ReplacedTokens
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import Optimizer
 
-__all__ = ["Distillation", "Objective", "Optimizer"]
+__all__ = ["Distillation", "MaskedTokens", "Objective", "Optimizer", "ReplacedTokens"]

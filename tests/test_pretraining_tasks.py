@@ -1,0 +1,150 @@
+"""Masked and replaced tokens: MUX-PLMs' second stage of pre-training."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+
+from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Scratch
+from muxlearn.metrics import retrieval_score
+from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.training import MaskedTokens, ReplacedTokens
+from muxlearn.training.corruption import CorruptionObjective, Vocabulary
+
+TEXTS = [f"{a} {b} {c} {a}" for a in ("rain", "goal", "snow") for b in "pqrs" for c in "uvwxyz"]
+LABELS = [text.split()[0] for text in TEXTS]
+SIZES = {"num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300}
+SMALL = Scratch(hidden_size=16, **SIZES)
+WIDER = Scratch(hidden_size=32, **SIZES)
+
+
+def pretrainer(objective, **params):
+    defaults = {"n_mux": 2, "backbone": SMALL, "max_length": 16, "max_epochs": 2, "batch_size": 8}
+    return MuxTextPretrainer(**{**defaults, "random_state": 0, "objective": objective, **params})
+
+
+def corrupt(task, ids, mask=None):
+    objective = CorruptionObjective(task, Vocabulary(100, (0, 1), 2), 0)
+    mask = torch.ones_like(ids).bool() if mask is None else mask
+    chosen = objective._choose(ids, mask)
+    return chosen, objective._corrupt(ids, chosen)
+
+
+# What is chosen and what becomes of it
+
+
+def test_a_share_of_the_tokens_is_chosen_and_mostly_masked():
+    ids = torch.randint(3, 100, (400, 50))
+    chosen, corrupted = corrupt(MaskedTokens(), ids)
+    assert chosen.float().mean().item() == pytest.approx(0.15, abs=0.01)
+    assert torch.equal(corrupted[~chosen], ids[~chosen])
+    masked, same = (corrupted[chosen] == 2), (corrupted == ids)[chosen]
+    assert masked.float().mean().item() == pytest.approx(0.8, abs=0.02)
+    assert same.float().mean().item() == pytest.approx(0.1, abs=0.02)
+
+
+def test_replaced_tokens_are_any_of_the_vocabulary():
+    ids = torch.randint(3, 100, (400, 50))
+    chosen, corrupted = corrupt(ReplacedTokens(share=0.5), ids)
+    assert chosen.float().mean().item() == pytest.approx(0.5, abs=0.02)
+    assert torch.equal(corrupted[~chosen], ids[~chosen])
+    assert len(corrupted[chosen].unique()) == 100
+
+
+def test_special_tokens_and_padding_are_never_chosen():
+    ids = torch.tensor([[0, 5, 6, 1, 7, 7]] * 200)
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0]] * 200).bool()
+    chosen, _ = corrupt(MaskedTokens(share=0.9), ids, mask)
+    assert not chosen[:, [0, 3, 4, 5]].any()
+    assert chosen[:, 1:3].all(1).any()
+
+
+def test_one_token_is_chosen_at_least_if_there_is_one():
+    ids = torch.tensor([[0, 5, 6, 1]])
+    assert all(corrupt(MaskedTokens(share=1e-6), ids)[0].sum() == 1 for _ in range(20))
+    assert not corrupt(MaskedTokens(), torch.zeros(2, 3, dtype=torch.int64))[0].any()
+
+
+# Training
+
+
+@pytest.mark.parametrize(
+    ("objective", "score"), [("mlm", "mlm_acc"), (ReplacedTokens(share=0.3), "rtd_acc")]
+)
+def test_the_task_is_learned_from_mixtures(objective, score):
+    params = {"backbone": WIDER, "max_epochs": 60, "batch_size": 16, "lr": 3e-3, "max_length": 8}
+    history = pretrainer(objective, **params).fit(TEXTS).history_
+    assert np.mean(history[-5:, score]) > np.mean(history[:3, score]) + 0.05
+    assert np.mean(history[-5:, "retrieval_acc"]) > np.mean(history[:3, "retrieval_acc"])
+
+
+@pytest.mark.parametrize("objective", ["mlm", "rtd"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"n_mux": 4, "operating_points": (1, 2, 4)},
+        {"n_mux": 2, "patch_size": 2, "operating_points": ((1, 1), (2, 2), "words")},
+        {"multiplexer": "hadamard", "demultiplexer": "index"},
+    ],
+    ids=["rows", "points", "patches", "prefix"],
+)
+def test_any_point_and_demultiplexer_trains(objective, params):
+    fitted = pretrainer(objective, max_epochs=1, **params).fit(TEXTS)
+    assert fitted.transform(TEXTS[:3]).shape == (3, 16)
+    assert 0 <= fitted.score(TEXTS) <= 1
+
+
+class Stop(Callback):
+    """Interrupts a training in its second epoch, as Ctrl-C does."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if len(net.history) == 2 and len(net.history[-1]["batches"]) == 5:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("objective", ["mlm", "rtd"])
+def test_a_training_goes_on_saves_and_starts_a_classifier(objective, tmp_path):
+    state, folder = tmp_path / "state", tmp_path / "saved"
+    pretrainer(objective, checkpoint=state, callbacks=[Stop()]).fit(TEXTS)
+    resumed = pretrainer(objective, checkpoint=state).fit(TEXTS)
+    whole = pretrainer(objective).fit(TEXTS)
+    np.testing.assert_allclose(resumed.transform(TEXTS), whole.transform(TEXTS), atol=1e-5)
+    resumed.save(folder)
+    loaded = MuxTextPretrainer.load(folder)
+    np.testing.assert_array_equal(loaded.transform(TEXTS), resumed.transform(TEXTS))
+    assert loaded.objective == objective
+    params = {"max_length": 16, "max_epochs": 1, "batch_size": 8}
+    clf = MuxTextClassifier(n_mux=2, patch_size=1, backbone=folder, **params)
+    assert set(clf.fit(TEXTS, LABELS).predict(TEXTS)) <= set(LABELS)
+
+
+@pytest.mark.parametrize("objective", ["mlm", "rtd"])
+def test_the_stage_goes_on_from_retrieval(objective, tmp_path):
+    pretrainer("retrieval").fit(TEXTS).save(tmp_path)
+    second = pretrainer(objective, backbone=tmp_path, max_epochs=1).fit(TEXTS)
+    assert retrieval_score(second, TEXTS) == pytest.approx(second.score(TEXTS))
+
+
+def test_a_tokenizer_of_our_own_gets_a_mask_and_others_need_one(bert):
+    own = pretrainer("mlm", max_epochs=1).fit(TEXTS)
+    mask = own.tokenizer_.token_to_id("[MASK]")
+    assert mask == own.tokenizer_.get_vocab_size() - 1
+    assert own.module_.encoder.embedding.num_embeddings == mask + 1
+    with pytest.raises(ValueError, match=r"'mlm' needs a tokenizer with one of \[MASK\], <mask>"):
+        pretrainer("mlm", backbone=bert).fit(TEXTS)
+
+
+def test_parameters_of_the_task_are_searched(tmp_path):
+    made = pretrainer("mlm").set_params(objective__share=0.3, max_epochs=1)
+    assert made.objective == MaskedTokens(share=0.3)
+    made.fit(TEXTS).save(tmp_path)
+    assert MuxTextPretrainer.load(tmp_path).objective == MaskedTokens(share=0.3)
+
+
+def test_what_cannot_be_is_refused(bert):
+    with pytest.raises(ValueError, match="objective='mlm' has none"):
+        pretrainer("mlm", teacher=bert).fit(TEXTS)
+    with pytest.raises(ValueError, match="`share`"):
+        pretrainer(MaskedTokens(share=1.5)).fit(TEXTS)
