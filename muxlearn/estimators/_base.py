@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
+from sklearn import get_config
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -30,6 +31,7 @@ from muxlearn.architectures import (
     make_architecture,
 )
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
+from muxlearn.estimators._display import state_as_html
 from muxlearn.estimators._fitting import for_task, make_trainer
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import WORDS, OperatingPoints, Point
@@ -307,6 +309,29 @@ class MuxEstimator(BaseEstimator):
         """The `n_mux` and `patch_size` that a prediction has where it is given none."""
         check_is_fitted(self)
         return Point(self.module_.round_n_mux(self.module_.n_mux), self.module_.patch_sizes[0])
+
+    # What is shown
+
+    def __dir__(self) -> list[str]:
+        """Return the public names, without those of metadata routing where that is off."""
+        hidden = () if get_config()["enable_metadata_routing"] else ("set_", "_request")
+        return [
+            name
+            for name in super().__dir__()
+            if name.startswith("__") or not name.startswith("_")
+            if not hidden or not (name.startswith(hidden[0]) and name.endswith(hidden[1]))
+        ]
+
+    @property
+    def _repr_html_(self) -> Any:
+        diagram = super()._repr_html_  # no attribute where diagrams are switched off
+        return lambda: diagram() + state_as_html(self)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        shown: dict[str, str] = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in shown:
+            shown["text/html"] += state_as_html(self)
+        return shown
 
     @property
     def measured_points_(self) -> Measured:
