@@ -8,6 +8,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 
 import inventories
 import matplotlib
+import plot_ink
 
 import muxlearn
 
@@ -75,10 +76,13 @@ sphinx_gallery_conf = {
     "matplotlib_animations": False,
     "image_srcset": ["2x"],
     "plot_gallery": "True",
+    "reset_modules": ("plot_ink.set_ink", "seaborn"),
 }
 
 plot_basedir = "."
 plot_formats = ["svg"]
+plot_rcparams = plot_ink.PLOTS
+plot_apply_rcparams = True
 plot_html_show_formats = False
 plot_html_show_source_link = False
 

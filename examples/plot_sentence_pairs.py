@@ -3,7 +3,7 @@ Pairs of texts: which paragraph opens the report?
 =================================================
 
 A row may be a pair of texts, such as question and answer, or claim and evidence. Here it is two
-paragraphs of one news report, one of which is the first. Several pairs share a pass. Ten seconds on
+paragraphs of one news report, and one is the first. Several pairs share a pass. Ten seconds on
 one core.
 """
 

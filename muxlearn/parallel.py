@@ -18,9 +18,9 @@ __all__ = ["train_with"]
 def train_with(accelerator: Accelerator) -> Iterator[None]:
     """Let every `fit` within the block train on all processes of an accelerator.
 
-    Each process runs the same script with the same rows, as ``accelerate launch`` starts them; it
+    Each process runs the same script with the same rows, as ``accelerate launch`` starts them. It
     trains on its share of the mixtures of every step, and gradients are averaged (distributed data
-    parallel; skorch's `AccelerateMixin`). With P processes a step takes ``P * batch_size``
+    parallel, skorch's `AccelerateMixin`). With P processes a step takes ``P * batch_size``
     mixtures and an epoch has a P-th of the steps, so that the training is that of one process with
     a `batch_size` P times as large. Companions, initial weights and losses are the same on all of
     them, and every process ends with the same fitted estimator.

@@ -143,7 +143,7 @@ def as_points(values: Iterable[Any]) -> tuple[Point, ...]:
 def choose_own_point(
     n_mux: int | str, patch_size: int | str, points: tuple[Point, ...], auto: Point
 ) -> Point:
-    """Return the capacity and the own patch size of a model, some of which may be "auto".
+    """Return the capacity and the own patch size of a model; both may be "auto".
 
     Parameters
     ----------

@@ -2,10 +2,14 @@
 
 The file is ``docs/benchmarks/results/NAME.json``. ``command`` says what wrote it; ``columns`` are
 those to show and what they are called, as ``name: title`` separated by ``;``, and ``digits`` the
-decimals of a column, in the same form.
+decimals of a column, in the same form. ``only`` keeps the rows whose first shown column matches a
+regular expression. ``beaten`` names a column of scores and one of speeds: a row that another one
+beats in both is marked, as is one that the file itself calls beaten. ``optional`` lets a file be
+missing: the command that writes it is shown in its place.
 """
 
 import json
+import re
 from pathlib import Path
 
 from docutils import nodes
@@ -23,6 +27,9 @@ class BenchmarkTable(Directive):
         "columns": directives.unchanged,
         "digits": directives.unchanged,
         "command": directives.unchanged_required,
+        "only": directives.unchanged_required,
+        "beaten": directives.unchanged_required,
+        "optional": directives.flag,
     }
 
     def run(self):
@@ -30,21 +37,48 @@ class BenchmarkTable(Directive):
         env = self.state.document.settings.env
         file = Path(env.srcdir, "benchmarks", "results", f"{self.arguments[0]}.json")
         env.note_dependency(str(file))
+        command = f"python -m muxlearn.benchmark {self.options['command']}"
         if not file.exists():
-            raise self.error(
-                f"no table {file.name}; write it by `python -m muxlearn.benchmark "
-                f"{self.options['command']} --json {file}`"
-            )
+            if "optional" in self.options:
+                missing = nodes.paragraph("", "Not measured yet; ", classes=["benchmark-source"])
+                missing += [nodes.literal(text=command), nodes.Text(" measures it.")]
+                return [missing]
+            raise self.error(f"no table {file.name}; write it by `{command} --json {file}`")
         result = json.loads(file.read_text(encoding="utf-8"))
         columns = _pairs(self.options.get("columns", "")) or {n: n for n in result["rows"][0]}
         digits = {k: int(v) for k, v in _pairs(self.options.get("digits", "")).items()}
-        lines = [[_cell(row[n], digits.get(n)) for n in columns] for row in result["rows"]]
+        rows = mark_beaten(result["rows"], self.options.get("beaten"))
+        pattern = re.compile(self.options.get("only", ""))
+        rows = [row for row in rows if pattern.search(str(row[next(iter(columns))]))]
+        lines = [[_cell(row[n], digits.get(n)) for n in columns] for row in rows]
+        beaten = [bool(row.get("beaten_by")) for row in rows]
         machine = result["machine"]
         placed = ", ".join(f"{n} {machine[n]}" for n in _SHOWN if machine.get(n) is not None)
         source = nodes.paragraph(classes=["benchmark-source"])
-        command = nodes.literal(text=f"python -m muxlearn.benchmark {self.options['command']}")
-        source += [command, nodes.Text(f" · {result['title']} · {placed}")]
-        return [_table(list(columns.values()), lines), source]
+        if any(beaten):
+            source += nodes.Text("† beaten in both accuracy and speed by another row. ")
+        source += [nodes.literal(text=command), nodes.Text(f" · {result['title']} · {placed}")]
+        return [_table(list(columns.values()), lines, beaten), source]
+
+
+def mark_beaten(rows, columns):
+    """Return rows with "beaten_by", the first other one that is at least as good and as fast.
+
+    Parameters
+    ----------
+    rows : list of dict
+    columns : str or None
+        The names of the columns of scores and of speeds; None leaves the rows as they are.
+    """
+    if columns is None:
+        return rows
+    score, speed = columns.split()
+    places = [(row[score], row[speed]) for row in rows]
+    marked = []
+    for row, place in zip(rows, places, strict=True):
+        better = (o for o in places if o != place and o[0] >= place[0] and o[1] >= place[1])
+        marked.append({**row, "beaten_by": next(better, None)})
+    return marked
 
 
 def _pairs(text):
@@ -62,16 +96,22 @@ def _cell(value, digits):
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 
 
-def _table(titles, lines):
+def _table(titles, lines, beaten):
     group = nodes.tgroup(cols=len(titles))
     group += [nodes.colspec(colwidth=1) for _ in titles]
     group += nodes.thead("", _row(titles))
-    group += nodes.tbody("", *(_row(line) for line in lines))
+    body = nodes.tbody()
+    for line, is_beaten in zip(lines, beaten, strict=True):
+        if is_beaten:
+            line = [f"{line[0]} †", *line[1:]]
+        body += _row(line, classes=["beaten"] if is_beaten else [])
+    group += body
     return nodes.table("", group, classes=["benchmark"])
 
 
-def _row(cells):
-    return nodes.row("", *(nodes.entry("", nodes.paragraph(text=cell)) for cell in cells))
+def _row(cells, classes=()):
+    entries = (nodes.entry("", nodes.paragraph(text=cell)) for cell in cells)
+    return nodes.row("", *entries, classes=list(classes))
 
 
 def setup(app):

@@ -7,6 +7,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
+from muxlearn.benchmark.frontier import draw_frontier
+
 # The directive runs this file in its folder, and gives it no `__file__`.
 RESULTS = Path("results")
 
@@ -32,6 +34,50 @@ def draw_speed():
     axes.minorticks_off()
     axes.set(xlabel="texts in a pass", ylabel="times the plain model")
     axes.legend(frameon=False)
+
+
+def draw_gpu():
+    """Speed-up against the factor, for the two encoders, rows beside tokens."""
+    _, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    best = {}
+    for row in rows_of("gpu-text"):
+        n_mux, patch_size = map(int, row["point"].split(","))
+        kind = "rows" if patch_size == 1 else "tokens" if n_mux == 1 else "both"
+        key = row["model"], kind, n_mux * patch_size
+        best[key] = max(best.get(key, 0.0), row["speed_up"])
+    factors = sorted({factor for *_, factor in best})
+    marks = {"rows": "o", "tokens": "^", "both": "v"}
+    for number, model in enumerate(dict.fromkeys(model for model, *_ in best)):
+        for kind, mark in marks.items():
+            line = sorted((f, best[m, k, f]) for m, k, f in best if (m, k) == (model, kind))
+            if line:
+                style = {
+                    "marker": mark,
+                    "color": f"C{number}",
+                    "ls": "-" if kind == "rows" else "--",
+                }
+                axes.loglog(*zip(*line, strict=True), label=f"{model}, {kind}", **style)
+    axes.loglog(factors, factors, color="gray", lw=1, ls=":", label="the factor")
+    axes.set_xticks(factors, factors)
+    axes.set_yticks(factors, factors)
+    axes.minorticks_off()
+    axes.set(xlabel="factor, n_mux x patch_size", ylabel="times (1, 1)")
+    axes.legend(frameon=False)
+
+
+def draw_frontier_of_sick():
+    """Accuracy against rows per second, beaten models hollow."""
+    _, axes = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
+    axes.set(xlabel="rows per second, from strings", ylabel="accuracy, SICK")
+    draw_frontier(rows_of("frontier-sick"), axes)
+
+
+def draw_engines():
+    """Rows per second of one process and of engines with two workers."""
+    rows = rows_of("scale-bulk")
+    _, axes = plt.subplots(figsize=(6.5, 2.5), layout="constrained")
+    axes.barh([row["engine"] for row in rows][::-1], [row["rows_per_s"] for row in rows][::-1])
+    axes.set(xlabel="rows per second, from strings to labels")
 
 
 def draw_accuracy():

@@ -25,8 +25,8 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
         The settings of the task "vector". A prediction starts with their rows and tokens in a
         position. All other tokens that the backbone was warmed up for are points as well.
     most_tokens : int, default=None
-        The limit of the tokens in a position that the backbone was warmed up for, of which a
-        prediction starts with the most. None leaves them to the setting.
+        The limit of the tokens in a position. A prediction starts with the most that the backbone
+        was warmed up for, up to this. None leaves them to the setting.
 
     Returns
     -------

@@ -143,7 +143,7 @@ def fetch_lra_retrieval(
     split: str = "train",
     max_length: int | None = 4000,
 ) -> tuple[list[tuple[str, str]], NDArray[np.int64]]:
-    """Read the pairs of papers of the Long Range Arena, one of which may cite the other.
+    """Read the pairs of papers of the Long Range Arena; one may cite the other.
 
     Made from the ACL Anthology Network (AAN). The hub has no official copy; the archive at
     https://storage.googleapis.com/long-range-arena/lra_release.gz has the files

@@ -1,4 +1,4 @@
-"""What a notebook shows of a fitted estimator, below scikit-learn's diagram."""
+"""The state of a fitted estimator as a notebook shows it, below scikit-learn's diagram."""
 
 from __future__ import annotations
 

@@ -157,8 +157,8 @@ class MuxTextEstimator(MuxEstimator):
         OSError
             There is no such folder, locally or on the hub.
         ValueError
-            The folder holds no such checkpoint or one of another task; tensors are missing, left
-            over or contradict the configuration or a parameter; or there is no tokenizer.
+            The folder holds no such checkpoint, one of another task or no tokenizer. Tensors are
+            missing, left over, or contradict the configuration or a parameter.
         """
         if cls._task_name == "vector":
             raise TypeError(

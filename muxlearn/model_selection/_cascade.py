@@ -112,7 +112,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     cascade_report_ : dict of str to float
         "score" and "rows_per_second" of the cascade, "last_score" and "last_rows_per_second" of
-        its last stage; "drop", the difference of the scores, with its "drop_standard_error"; and
+        its last stage, "drop", the difference of the scores, its "drop_standard_error", and
         "n_rows", the number of rows set aside, on which "score" and "drop" are cross-validated.
 
     n_features_in_ : int

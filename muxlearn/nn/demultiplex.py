@@ -117,7 +117,7 @@ class Demultiplexer(nn.Module):
         extra : Tensor of shape (n_read, size), default=None
             What `add_input` has made room for.
         n_places : int, default=None
-            Rows in a mixture, `n_mux` if None; of account with `by_place` alone, where `slots` are
+            Rows in a mixture, `n_mux` if None. Only `by_place` uses it, where `slots` are
             the rows' places.
 
         Returns

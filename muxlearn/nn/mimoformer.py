@@ -71,8 +71,8 @@ class MIMOFormer(MuxModule):
         Whether all layers are one.
     dropout : float, default=0.1
     reference_padding : bool, default=False
-        For compatibility. Padding asks like any token, so that it disturbs other rows; it counts
-        as keys of 0 and in means; and ``pooling="cls"`` drops the last token for the mark.
+        For compatibility. Padding asks like any token, so that it disturbs other rows. It counts
+        as keys of 0 and in means. ``pooling="cls"`` drops the last token for the mark.
 
     Attributes
     ----------

@@ -82,7 +82,7 @@ class Multiplexer(nn.Module):
         raise NotImplementedError
 
     def mix(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Multiplex vectors, some of which belong to padding.
+        """Multiplex vectors and leave out those of padding.
 
         Parameters
         ----------

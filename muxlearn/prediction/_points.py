@@ -46,7 +46,7 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
     Parameters
     ----------
     n_mux : int, (int, int), "words" or None
-        Rows in a mixture, of which None stands for the capacity; or a whole point.
+        Rows in a mixture, or a whole point. None stands for the capacity.
     runner : Runner
         Runs the network that predicts there.
     patch_size : int, default=None

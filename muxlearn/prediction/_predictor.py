@@ -89,7 +89,7 @@ class Predictor:
         Parameters
         ----------
         n_mux : int, (int, int), "words" or None
-            Rows in a mixture, of which None stands for the capacity; or a whole point.
+            Rows in a mixture, or a whole point. None stands for the capacity.
         patch_size : int, default=None
             Tokens of a row in a position; None stands for the model's own.
 

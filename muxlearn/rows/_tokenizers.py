@@ -45,13 +45,13 @@ def make_tokenizer(kind: str | Tokenizer, rows: Iterable[Text], vocab_size: int)
     Parameters
     ----------
     kind : {"byte", "char", "word"} or tokenizers.Tokenizer
-        The bytes of UTF-8; characters; words, which end at whitespace and at punctuation, of which
-        each sign is a word of its own. Of characters and words the most frequent of `rows` are
-        known, in Unicode's composed form (NFC). A tokenizer is copied as it is.
+        The bytes of UTF-8, characters, or words. A word ends at whitespace and at punctuation, and
+        each sign is a word of its own. The most frequent characters or words of `rows` are known,
+        in Unicode's composed form (NFC). A tokenizer is copied as it is.
     rows : iterable of str or of (str, str)
         What characters and words are learnt from.
     vocab_size : int
-        At most this many tokens; of no account for bytes and for a tokenizer.
+        At most this many tokens. Bytes and a tokenizer do not use it.
 
     Returns
     -------

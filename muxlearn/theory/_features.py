@@ -199,7 +199,7 @@ def kernel_tail(
     -----
     Ours, with the names of `kernel_interference`. Take any :math:`\tau > 0` and
     :math:`0 < \alpha < 1`. Unless :math:`|c - \rho| \ge \tau`, :math:`|a - M| \ge \alpha M` or
-    :math:`|b - N| \ge \alpha N`, each of which `Interference.tail` bounds, the lengths and the
+    :math:`|b - N| \ge \alpha N`, which `Interference.tail` bounds one by one, the lengths and the
     product on the straight way from the means have
     :math:`\cos\theta \le C = (|\rho| + \tau) / ((1 - \alpha) \sqrt{M N})`, and by the kernel's
     derivatives it is off by at most

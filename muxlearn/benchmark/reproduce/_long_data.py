@@ -62,7 +62,7 @@ def reviews(request: Request) -> Split:
 
 
 def papers(request: Request) -> Split:
-    """Read pairs of papers, one of which may cite the other."""
+    """Read pairs of papers; one may cite the other."""
     folder = request.folder()
     parts = (_shuffled(*fetch_lra_retrieval(folder, split=s), request) for s in ("train", "test"))
     return Split(*parts)

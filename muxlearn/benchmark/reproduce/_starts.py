@@ -142,7 +142,7 @@ class AuthorsWarmUp:
 
 @dataclass(frozen=True)
 class Pretraining:
-    """One pretrainer after the other, each of which goes on from the one before.
+    """One pretrainer after the other; each starts from the one before.
 
     Attributes
     ----------

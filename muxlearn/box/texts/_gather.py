@@ -18,7 +18,7 @@ def gather_documents(
     sources: Iterable[Source] = SOURCES,
     excluded: Iterable[str] = (),
 ) -> Iterator[tuple[Source, list[str]]]:
-    """Read the archives and make clean documents of them, no sentence of which occurs twice.
+    """Read the archives and make clean documents of them, without repeated sentences.
 
     Parameters
     ----------
