@@ -140,8 +140,8 @@ def test_what_started_from_it_is_saved_without_it(warmed, tmp_path):
 # The packaged encoder, trained further
 
 
-def test_the_packaged_encoder_keeps_its_blocks(boxed):
-    assert boxed.module_.multiplexer.n_blocks == 20
+def test_the_packaged_encoder_keeps_its_multiplexer(boxed):
+    assert boxed._structure["multiplexer"] == boxed._structure["demultiplexer"] == "nested"
     assert boxed.module_.warmed_up
 
 
@@ -154,10 +154,12 @@ def test_it_starts_from_the_packaged_weights():
             torch.testing.assert_close(tensor, theirs[name])
 
 
-def test_what_starts_from_it_may_mix_as_many_as_there_are_blocks(boxed, tmp_path):
+@pytest.mark.parametrize("n_mux", [1, 2, 3])
+def test_what_starts_from_it_mixes_as_many_rows_or_fewer(boxed, n_mux, tmp_path):
     boxed.save(tmp_path)
-    clf = MuxTextClassifier(n_mux=20, backbone=tmp_path, **OF_TASK).fit(TEXTS, LABELS)
-    assert clf.module_.warmed_up
+    params = {**OF_TASK, "max_epochs": 0, "warm_up": None}
+    clf = MuxTextClassifier(n_mux=n_mux, backbone=tmp_path, **params).fit(TEXTS, LABELS)
+    assert clf.module_.warmed_up == (n_mux <= 2)
 
 
 # What is refused

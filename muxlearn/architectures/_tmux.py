@@ -62,9 +62,9 @@ __all__ = ["OWN_SIZE", "TMUX"]
 #: What "auto" stands for where an encoder comes without any.
 _KINDS = "subspace", "rsa"
 
-#: Learning rates of an encoder that starts at random or is the packaged one, and of others; of a
+#: Learning rates of an encoder that starts at random, of the packaged one, and of others; of a
 #: pretrainer's, of one that starts at random and of one that has been trained.
-_LR, _TRAINED_LR = 5e-4, 1e-4
+_LR, _PACKAGED_LR, _TRAINED_LR = 5e-4, 2e-4, 1e-4
 _PRETRAINING_LR, _FURTHER_LR = 1e-3, 2e-4
 
 #: New parts learn this many times faster than a pre-trained encoder.
@@ -448,7 +448,9 @@ class TMUX(Architecture):
         backbone = make_backbone(setting.params["backbone"])
         if setting.task == "vector":
             return _PRETRAINING_LR if backbone.from_scratch else _FURTHER_LR
-        return _LR if backbone.packaged or backbone.from_scratch else _TRAINED_LR
+        if backbone.from_scratch:
+            return _LR
+        return _PACKAGED_LR if backbone.packaged else _TRAINED_LR
 
     def param_groups(self, setting: Setting, module: MuxModule, lr: float) -> ParamGroups:
         """Let what is new learn faster than an encoder that has learned before."""

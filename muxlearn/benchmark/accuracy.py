@@ -6,7 +6,8 @@ mixtures at every `n_mux`. Beside them stand TF-IDF with logistic regression and
 is the packaged one, the same network from scratch at `n_mux=1`.
 
 With ``--warmed-up`` the models of several rows start a second time, from an encoder that has been
-warmed up: ``python -m muxlearn.box FOLDER --backbone ENCODER`` leaves one in ``FOLDER/saved``.
+warmed up: ``python -m muxlearn.box.warm_up FOLDER --backbone ENCODER`` leaves one in
+``FOLDER/saved``.
 """
 
 from __future__ import annotations

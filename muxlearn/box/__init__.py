@@ -1,6 +1,6 @@
 """The packaged encoder, the default `backbone` of text estimators.
 
-A compact English encoder of this library, distilled from a sentence encoder and warmed up for
+An English encoder, MiniLM's own layers, warmed up for patches of 2, 5 and 10 tokens and for
 mixtures of 1 to 20 texts. MODEL_CARD.md, in this folder, says what it is and how it was made;
 ``python -m muxlearn.box`` makes it again.
 """

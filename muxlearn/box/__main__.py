@@ -1,36 +1,42 @@
-"""Make the packaged encoder: ``python -m muxlearn.box FOLDER --teacher TEACHER``.
+"""Make the packaged encoder: ``python -m muxlearn.box FOLDER``.
 
-Downloads the texts (about 25 MB, with ``npm`` and ``pip``), lets the teacher read them, trains, and
-packs. Everything is kept in FOLDER: called again, the training goes on where it was.
+Gets the texts (1.5 GB of packages, with ``npm``, ``pip`` and ``apt-get``) and the teacher, trains
+in two stages and saves a `backbone` in FOLDER/saved; ``--pack`` puts it into the package. FOLDER
+keeps everything: called again, the next stage begins where the last one ended.
 
-With ``--backbone`` an encoder of the transformers library is warmed up on the same texts.
+The stages last as long as they took on one shared core. On a large GPU, ``--device cuda --minutes
+7`` reads more texts.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from pathlib import Path
-from typing import Any
 
-from muxlearn.backbones import SCRATCH, Scratch
-from muxlearn.box import packaged_minilm
+from muxlearn.box import packaged_minilm, prepare, save, train
 from muxlearn.box._files import pack
-from muxlearn.box._texts import fetch_archives, gather_texts
-from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.box.texts.__main__ import main as write_texts
 
-#: The operating points and the mixtures in a batch of the packaged encoder.
-_POINTS = (1, 2, 5, 10, 20)
-_BATCH_SIZE = 48
-
-#: The sizes of the packaged encoder.
-_SIZES = {"hidden_size": 256, "num_hidden_layers": 4}
-
-#: What else made it, whatever the defaults of `MuxTextPretrainer` are one day.
-_RECIPE: dict[str, Any] = {
-    "max_length": 128,
-    "random_state": 0,
-}
+#: Minutes of a stage, and the share of its steps that train each point: what has a share of 0 comes
+#: in later.
+_STAGES: tuple[tuple[int, dict[str, float]], ...] = (
+    (
+        45,
+        {
+            **{"1,1": 0.25, "1,2": 0.5, "1,5": 1.0, "2,5": 0.3},
+            **dict.fromkeys(("1,10", "2,1", "5,1", "10,1", "20,1"), 0.0),
+        },
+    ),
+    (
+        95,
+        {
+            **{"1,1": 0.12, "1,2": 0.3, "1,5": 1.0, "2,5": 0.3, "1,10": 0.15},
+            **{"2,1": 0.12, "5,1": 0.1, "10,1": 0.15, "20,1": 0.05},
+        },
+    ),
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,53 +52,47 @@ def main(argv: list[str] | None = None) -> int:
     int
         The exit status.
     """
+    total = sum(minutes for minutes, _ in _STAGES)
     parser = argparse.ArgumentParser(prog="python -m muxlearn.box", description=__doc__)
     parser.add_argument("folder", type=Path, help="where everything is kept")
+    parser.add_argument("--minutes", type=float, default=total, help=f"of both stages; {total}")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="4096")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument(
-        "--teacher", default=None, help="a sentence encoder; default the backbone, or MiniLM"
+        "--tokenizer", type=Path, default=None, help="tokenizer.json; default that of MiniLM"
     )
-    parser.add_argument(
-        "--backbone",
-        default=SCRATCH,
-        help="folder of an encoder to warm up, or 'minilm'; default a new one",
-    )
-    parser.add_argument("--operating-points", type=int, nargs="+", default=_POINTS)
-    parser.add_argument("--batch-size", type=int, default=_BATCH_SIZE)
-    parser.add_argument(
-        "--more-texts", action="store_true", help="more than the packaged encoder has read (95 MB)"
-    )
-    parser.add_argument("--n-texts", type=int, default=None, help="default all")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--dtype", default="auto")
     parser.add_argument("--pack", action="store_true", help="put the result into the package")
     args = parser.parse_args(argv)
-    if args.pack and args.backbone != SCRATCH:
-        parser.error("--pack is for the packaged encoder; leave out --backbone or --pack")
-    backbone = packaged_minilm() if args.backbone == "minilm" else args.backbone
-    fetch_archives(args.folder / "archives", more=args.more_texts)
-    texts = gather_texts(args.folder / "archives", more=args.more_texts)[: args.n_texts]
-    print(f"{len(texts)} texts", flush=True)
-    pretrainer = MuxTextPretrainer(
-        n_mux=max(args.operating_points),
-        operating_points=tuple(args.operating_points),
-        teacher=args.teacher or (packaged_minilm() if backbone == SCRATCH else backbone),
-        backbone=Scratch(**_SIZES) if backbone == SCRATCH else backbone,
-        batch_size=args.batch_size,
-        max_epochs=args.epochs,
-        cache=args.folder / "teacher",
-        checkpoint=args.folder / "checkpoint",
-        device=args.device,
-        dtype=args.dtype,
-        lr=1e-3 if backbone == SCRATCH else "auto",
-        verbose=2,
-        **_RECIPE,
-    )
-    pretrainer.fit(texts)
-    pretrainer.save(args.folder / "saved")
+    folder: Path = args.folder
+    tokenizer = str(args.tokenizer or Path(packaged_minilm(), "tokenizer.json"))
+    if not (folder / "teacher.safetensors").exists():
+        prepare.main([str(folder)])
+    if not (folder / "corpus.xz").exists():
+        write_texts([str(folder), "--tokenizer", tokenizer])
+    options = ["--device", args.device, "--dtype", args.dtype]
+    options += ["--batch-tokens", str(args.batch_tokens)]
+    start: list[str] = []
+    for number, (minutes, shares) in enumerate(_STAGES, 1):
+        output = folder / f"stage-{number}"
+        if not _is_over(output):
+            points = [f"{point},{share}" for point, share in shares.items()]
+            length = ["--minutes", str(minutes * args.minutes / total), "--points", *points]
+            command = [str(folder), "--output", str(output), *options, *start, *length]
+            if status := train.main(command):
+                return status
+        start = ["--start", str(output)]
+    save.main([start[1], str(folder / "saved"), "--tokenizer", tokenizer])
     if args.pack:
-        pack(args.folder / "saved")
+        pack(folder / "saved")
     return 0
+
+
+def _is_over(output: Path) -> bool:
+    """Return whether a stage has come to its end, where it is judged on texts held out."""
+    log = output / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    return bool(lines) and "held_out" in json.loads(lines[-1])
 
 
 if __name__ == "__main__":

@@ -40,7 +40,7 @@ def read_box() -> tuple[dict[str, Any], dict[str, Tensor], dict[str, str]]:
 
 
 def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
-    """Make a saved `MuxTextPretrainer` small enough for a wheel.
+    """Make a saved encoder small enough for a wheel.
 
     Weights become half precision; the matrices of the encoder bytes, with a scale for each row.
 

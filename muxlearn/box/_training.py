@@ -33,6 +33,7 @@ __all__ = [
     "lay_out",
     "make_student",
     "read_parts",
+    "read_points",
     "train",
     "write_parts",
 ]
@@ -417,14 +418,39 @@ def read_parts(folder: Path) -> MuxSequenceEmbedder:
     -------
     MuxSequenceEmbedder
     """
-    parts = sorted(folder.glob("encoder.safetensors.[0-9]*"))
-    content = b"".join(part.read_bytes() for part in parts)
-    size = int.from_bytes(content[:8], "little")
-    metadata = json.loads(content[8 : 8 + size])["__metadata__"]
-    points = [Point(*point) for point in json.loads(metadata["points"])]
-    student = make_student(CompactEncoder(**json.loads(metadata["sizes"])), points)
+    content = b"".join(part.read_bytes() for part in _parts(folder))
+    metadata = _metadata(content)
+    student = make_student(CompactEncoder(**json.loads(metadata["sizes"])), _points(metadata))
     student.load_state_dict(expand(load(content)))
     return student
+
+
+def read_points(folder: Path) -> tuple[Point, ...]:
+    """Read what a student in parts was trained for.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    tuple of Point
+    """
+    return _points(_metadata(_parts(folder)[0].read_bytes()))
+
+
+def _parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("encoder.safetensors.[0-9]*"))
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Read the header of a safetensors file, which is short and stands in the first part."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size])["__metadata__"]
+
+
+def _points(metadata: dict[str, str]) -> tuple[Point, ...]:
+    return tuple(Point(*point) for point in json.loads(metadata["points"]))
 
 
 def _append(folder: Path, line: dict[str, Any], log: Callable[[str], None]) -> None:

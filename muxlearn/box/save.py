@@ -17,7 +17,7 @@ from typing import Any
 
 from muxlearn._version import __version__
 from muxlearn.box._files import packaged_minilm
-from muxlearn.box._training import read_parts
+from muxlearn.box._training import read_parts, read_points
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.multiplex import NESTED
@@ -48,18 +48,26 @@ def main(argv: list[str] | None = None) -> int:
     if not any(args.parts.glob("encoder.safetensors.*")):
         parser.error(f"{args.parts} holds no encoder.safetensors.00; `train` writes it")
     tokenizer = args.tokenizer or Path(packaged_minilm(), "tokenizer.json")
-    save_student(read_parts(args.parts), tokenizer.read_text(encoding="utf-8"), args.folder)
+    student, points = read_parts(args.parts), read_points(args.parts)
+    save_student(student, points, tokenizer.read_text(encoding="utf-8"), args.folder)
     print(f"{args.folder}: a backbone, {NESTED} in rows and tokens")
     return 0
 
 
-def save_student(student: MuxSequenceEmbedder, tokenizer: str, folder: str | os.PathLike) -> None:
+def save_student(
+    student: MuxSequenceEmbedder,
+    points: tuple[Point, ...],
+    tokenizer: str,
+    folder: str | os.PathLike,
+) -> None:
     """Write a student as `MuxTextPretrainer.save` writes a pretrainer.
 
     Parameters
     ----------
     student : MuxSequenceEmbedder
         From `make_student`, trained.
+    points : tuple of Point
+        What it was trained for, beside the words alone.
     tokenizer : str
         The teacher's tokenizer as JSON.
     folder : str or path
@@ -70,10 +78,9 @@ def save_student(student: MuxSequenceEmbedder, tokenizer: str, folder: str | os.
     sizes = {"n_mux": student.n_mux, "patch_size": 1, "max_length": max_length, "dropout": 0.1}
     kinds = {"multiplexer": NESTED, "demultiplexer": NESTED, "backbone": "scratch"}
     structure: dict[str, Any] = {**sizes, **kinds, "architecture": "tmux"}
-    points = (*(Point(1, size) for size in student.patch_sizes), WORDS)
     params = {
         **structure,
-        "operating_points": tuple(str(p) if p == WORDS else tuple(p) for p in points),
+        "operating_points": (*map(tuple, points), str(WORDS)),
         "batch_size": 32,
     }
     config = {

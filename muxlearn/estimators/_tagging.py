@@ -58,8 +58,8 @@ class MuxTokenTagger(MuxTextEstimator):
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
-        - None: the packaged English encoder, warmed up for mixtures of up to 20 sentences (see
-          `muxlearn.box`). It ignores case.
+        - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
+          mixtures of up to 20 sentences (see `muxlearn.box`). It ignores case.
         - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with a
           tokenizer trained on the sentences. The object sets sizes, searched as
           ``backbone__hidden_size``.
@@ -105,7 +105,7 @@ class MuxTokenTagger(MuxTextEstimator):
     {batch_size}
 
     {lr}
-        "auto" is 5e-4 for an encoder from scratch or the packaged one, and 1e-4 for others. New
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others. New
         layers around an encoder that is not from scratch learn at five times its rate.
 
     {optimizer}

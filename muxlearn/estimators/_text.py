@@ -79,9 +79,9 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
-        - None: the packaged English encoder, warmed up for mixtures of up to 20 texts (see
-          `muxlearn.box`). It includes weights for the default `multiplexer` and `demultiplexer`,
-          which then need no warm-up.
+        - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
+          mixtures of up to 20 texts (see `muxlearn.box`). It includes weights for the default
+          `multiplexer` and `demultiplexer`, which then need no warm-up.
         - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with
           its own tokenizer. The object sets sizes and tokenizer, searched as
           ``backbone__hidden_size``.
@@ -101,7 +101,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     max_length : int, default=128
         Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
         rest is cut off. "mimoformer" reads as many of each text of a pair. The packaged encoder
-        reads at most 128. The lexical path may read more, see `TMUX`.
+        reads at most 512. The lexical path may read more, see `TMUX`.
 
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and of the classification head. Attention weights
@@ -130,7 +130,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     {batch_size}
 
     {lr}
-        "auto" is 5e-4 for an encoder from scratch or the packaged one, 1e-4 for other encoders,
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others,
         and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
         that is trained already, the packaged one included, learn at five times its rate.
 

@@ -6,16 +6,21 @@ import tarfile
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import BertConfig
 
-from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn import MuxTextClassifier, MuxTextEmbedder, MuxTokenTagger
 from muxlearn.backbones import Scratch, load_packaged
 from muxlearn.box import _files, pack
 from muxlearn.box.__main__ import main
+from muxlearn.box._corpus import write_corpus
+from muxlearn.box._teacher import encoder_arguments
 from muxlearn.box._texts import gather_texts
-from muxlearn.nn.encoder import PretrainedEncoder
-from muxlearn.persistence import FormatError, read_folder
+from muxlearn.box.warm_up.__main__ import main as warm_up
+from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
+from muxlearn.persistence import FormatError, decode_params, read_folder
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.rows._texts import train_tokenizer
 
 TEXTS = ["shares fell in London", "a goal in the last minute", "the new phone", "a film prize"] * 5
 LABELS = ["business", "sport", "tech", "culture"] * 5
@@ -26,7 +31,7 @@ LABELS = ["business", "sport", "tech", "culture"] * 5
 
 def test_it_is_small_enough_for_a_wheel():
     size = sum(file.stat().st_size for file in _files._FOLDER.iterdir())
-    assert size < 20e6
+    assert size < 40e6
 
 
 def test_it_says_nothing_of_where_it_was_made():
@@ -36,31 +41,33 @@ def test_it_says_nothing_of_where_it_was_made():
 
 def test_it_has_all_operating_points_that_are_promised():
     config, _, _ = read_folder(_files._FOLDER, "MuxTextPretrainer")
-    assert config["params"]["operating_points"] == {"tuple": [1, 2, 5, 10, 20]}
+    points = decode_params(config["params"])["operating_points"]
+    assert {(1, 1), (1, 2), (1, 5), (1, 10), (2, 5), (10, 1), (20, 1), "words"} <= set(points)
     assert load_packaged().n_mux == 20
+    assert load_packaged().patch_sizes == (1, 2, 5, 10)
 
 
-def test_texts_of_one_meaning_are_near_each_other_among_strangers():
+@pytest.mark.parametrize("estimator", [MuxTextClassifier, MuxTokenTagger, MuxTextPretrainer])
+def test_the_default_point_is_one_that_it_was_trained_for(estimator):
+    auto = estimator(backbone=None)._setting()
+    assert (auto.n_mux, auto.patch_size) in decode_params(read_folder(_files._FOLDER)[0]["params"])[
+        "operating_points"
+    ]
+
+
+@pytest.mark.parametrize("point", [(1, 1), (1, 5), (1, 10), "words"])
+def test_texts_of_one_meaning_are_near_each_other_among_strangers(point):
     pairs = [
         ("The bank raised its interest rates.", "Borrowing money became more expensive."),
         ("The goalkeeper saved a penalty.", "He stopped the ball in the football match."),
         ("It will rain tomorrow.", "The forecast is wet weather."),
         ("The patient was given antibiotics.", "A doctor treated the infection."),
     ]
-    start = load_packaged()
-    clf = MuxTextClassifier(n_mux=4, max_epochs=0).fit(TEXTS, LABELS)
-    module, tokenizer = clf.module_, clf.tokenizer_
-    ids = [tokenizer.encode(text).ids for pair in zip(*pairs, strict=True) for text in pair]
-    length = max(map(len, ids))
-    rows = torch.tensor([row + [0] * (length - len(row)) for row in ids])
-    with torch.inference_mode():
-        tokens, mask = module._in_mixtures(rows, rows > 0, 4)
-        hidden, prefix = module.encode(tokens, mask)
-        vectors = module._add_lexical(module._read_rows(hidden, prefix, mask), tokens, mask)
-    vectors = torch.nn.functional.normalize(vectors.flatten(0, 1), dim=1)
+    texts = [text for side in zip(*pairs, strict=True) for text in side]
+    vectors = MuxTextEmbedder().fit().transform(texts, n_mux=point)
     nearest = (vectors[:4] @ vectors[4:].T).argmax(1)
     assert nearest.tolist() == [0, 1, 2, 3]
-    assert start.multiplexer == "subspace"
+    assert load_packaged().multiplexer == "nested"
 
 
 @pytest.mark.parametrize("n_mux", [1, 2, 7, 20])
@@ -79,7 +86,7 @@ def test_a_tagger_of_one_sentence_has_its_own_words_where_it_reads_mixtures(back
 
 
 def test_it_learns_a_topic_from_few_texts():
-    clf = MuxTextClassifier(n_mux=5, batch_size=4, max_epochs=10, random_state=0)
+    clf = MuxTextClassifier(patch_size=5, batch_size=4, max_epochs=5, random_state=0)
     clf.fit(TEXTS, LABELS)
     new = ["profits of the company rose", "the striker scored twice", "software for computers"]
     assert clf.predict(new).tolist() == ["business", "sport", "tech"]
@@ -120,9 +127,9 @@ def test_it_reads_no_integers():
         MuxTextClassifier().fit([[1, 2], [3]], [0, 1])
 
 
-def test_it_reads_128_tokens():
-    with pytest.raises(ValueError, match="`max_length` 129 takes 129 positions, but the packaged"):
-        MuxTextClassifier(max_length=129).fit(TEXTS, LABELS)
+def test_it_reads_512_tokens():
+    with pytest.raises(ValueError, match="`max_length` 513 takes 513 positions, but the packaged"):
+        MuxTextClassifier(max_length=513).fit(TEXTS, LABELS)
 
 
 def test_a_changed_file_is_refused(tmp_path, monkeypatch):
@@ -243,16 +250,31 @@ def test_another_encoder_is_warmed_up_on_its_texts(archives, write_backbone, tmp
     folder = tmp_path_factory.mktemp("warm_up")
     shutil.copytree(archives, folder / "archives")
     points = ["--operating-points", "1", "3"]
-    assert main([str(folder), "--backbone", encoder, *points, "--batch-size", "2"]) == 0
+    assert warm_up([str(folder), "--backbone", encoder, *points, "--batch-size", "2"]) == 0
     clf = MuxTextClassifier(n_mux=3, backbone=folder / "saved", max_epochs=0).fit(TEXTS, LABELS)
     assert clf.module_.warmed_up
     assert isinstance(clf.module_.encoder, PretrainedEncoder)
 
 
-def test_another_encoder_is_not_packed(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main([str(tmp_path), "--backbone", "x", "--pack"])
-    assert "--pack is for the packaged encoder" in capsys.readouterr().err
+def test_one_command_makes_it_and_goes_on_where_it_was(tmp_path):
+    torch.manual_seed(0)
+    teacher = CompactEncoder(400, 24, 1, 2, 32, 300, dropout=0.0, norm_first=False)
+    sizes = {"sizes": json.dumps(encoder_arguments(teacher))}
+    save_file(teacher.state_dict(), tmp_path / "teacher.safetensors", metadata=sizes)
+    rng = np.random.default_rng(0)
+    documents = [[rng.integers(103, 400, 20).tolist() for _ in range(5)] for _ in range(100)]
+    write_corpus(tmp_path / "corpus.xz", documents)
+    (tmp_path / "tokenizer.json").write_text(train_tokenizer(TEXTS, 300).to_str())
+    command = [str(tmp_path), "--minutes", "0.03", "--batch-tokens", "300"]
+    command += ["--tokenizer", str(tmp_path / "tokenizer.json")]
+    assert main(command) == 0
+    first = (tmp_path / "stage-1" / "log.jsonl").read_text()
+    shutil.rmtree(tmp_path / "stage-2")
+    assert main(command) == 0
+    assert (tmp_path / "stage-1" / "log.jsonl").read_text() == first
+    embedder = MuxTextEmbedder(20, backbone=tmp_path / "saved", max_length=16).fit()
+    for point in ((1, 1), (1, 10), (2, 5), (20, 1), "words"):
+        assert embedder.transform(TEXTS, n_mux=point).shape == (len(TEXTS), 24)
 
 
 def test_the_former_name_says_what_to_use():

@@ -1,0 +1,1 @@
+"""Encoders of `transformers`, warmed up for mixtures by ``python -m muxlearn.box.warm_up``."""
