@@ -13,7 +13,8 @@ from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.pretraining import MuxTextPretrainer
 
 SUBJECTS = ["the cat", "my old dog", "it"]
-TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
+VERBS, ENDS = ("runs", "sits", "eats", "sees"), ("here", "there", "now", "soon")
+TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in VERBS for end in ENDS]
 LABELS = [index % 3 for index in range(len(TEXTS))]
 SHORT = {"max_length": 16, "max_epochs": 2, "batch_size": 8, "random_state": 0}
 OF_TASK = {"max_length": 16, "max_epochs": 1, "random_state": 0}
@@ -102,7 +103,8 @@ def test_a_classifier_starts_from_it(warmed, n_mux):
 
 def test_for_more_texts_the_encoder_alone_starts_from_it(warmed):
     clf = MuxTextClassifier(n_mux=5, backbone=warmed, max_length=16, max_epochs=0, warm_up=None)
-    module = clf.fit(TEXTS, LABELS).module_
+    with pytest.warns(UserWarning, match="mixtures of up to 4 rows, but `n_mux` is 5"):
+        module = clf.fit(TEXTS, LABELS).module_
     assert not module.warmed_up
     theirs = warmed.module_.encoder.state_dict()
     for name, tensor in module.encoder.state_dict().items():
@@ -154,12 +156,12 @@ def test_it_starts_from_the_packaged_weights():
             torch.testing.assert_close(tensor, theirs[name])
 
 
-@pytest.mark.parametrize("n_mux", [1, 2, 3])
+@pytest.mark.parametrize("n_mux", [1, 2])
 def test_what_starts_from_it_mixes_as_many_rows_or_fewer(boxed, n_mux, tmp_path):
     boxed.save(tmp_path)
     params = {**OF_TASK, "max_epochs": 0, "warm_up": None}
     clf = MuxTextClassifier(n_mux=n_mux, backbone=tmp_path, **params).fit(TEXTS, LABELS)
-    assert clf.module_.warmed_up == (n_mux <= 2)
+    assert clf.module_.warmed_up
 
 
 # What is refused
