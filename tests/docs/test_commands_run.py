@@ -93,7 +93,7 @@ def files(tmp_path_factory, bert):
     texts = folder / "texts.txt"
     texts.write_text("\n".join(synthetic_texts(2040, (2, 4))))
     rng = np.random.default_rng(0)
-    known = "the rain in old towns made a good match for all our teams".split()
+    known = ["the", "rain", "in", "old", "towns", "made", "a", "good", "match", "for", "teams"]
     sentences = [rng.choice(known, rng.integers(2, 6)) for _ in range(60)]
     tagged = folder / "tagged.tsv"
     tagged.write_text(
