@@ -44,7 +44,7 @@ NEIGHBOURS: dict[str, Callable[[Namespace, Task], Iterator[Unit]]] = {
     "alone": alone_units,
 }
 
-_POINTS = "words 1 2 5 10 20 1,2 1,5 1,10 1,20 2,5 2,10"
+_POINTS = "words 1 1,2 1,5 1,10 2,5 10"
 
 #: Options that a second run on the same folder may change.
 _FREE = (
@@ -62,6 +62,7 @@ _QUICK: dict[str, Any] = {
     "points": [parse_point(point) for point in ("words", "1,1", "2", "1,2")],
     "penalties": [1.0, 10.0],
     "epochs": 1,
+    "shared_epochs": 1,
     "seeds": [0],
     "max_train": 200,
     "max_test": 100,
@@ -93,6 +94,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--metric", choices=METRICS, help="default: accuracy, of entities their F1")
     add("--max-train", type=int, help="the most rows to learn from")
     add("--max-test", type=int)
+    add("--max-valid", type=int, default=2000)
     add = parser.add_argument_group("the models").add_argument
     default = [name for name in NEIGHBOURS if name != "alone"]
     add("--models", nargs="+", choices=NEIGHBOURS, default=default)
@@ -113,7 +115,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the training").add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--epochs", type=int, default=3)
-    add("--shared-epochs", type=int, help="of the model for all points; default as --epochs")
+    help = "of the model for all points; default: --epochs for each point that runs the encoder"
+    add("--shared-epochs", type=int, help=help)
     add("--warm-up-epochs", type=int, default=0)
     add("--max-length", type=int, default=128)
     add("--batch-size", type=int, default=32)
@@ -147,6 +150,7 @@ def main(args: Namespace) -> int:
         metric=args.metric,
         max_train=args.max_train,
         max_test=args.max_test,
+        max_valid=args.max_valid,
     )
     with threadpool_limits(args.threads), _folder(args, task) as folder:
         jobs = [Job(args, task, seed, folder / f"seed-{seed}") for seed in args.seeds]

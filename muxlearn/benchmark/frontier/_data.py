@@ -49,8 +49,8 @@ METRICS: dict[str, Callable[[Any, Any], Any]] = {
 }
 _FOR_SENTENCES = ("entity_f1", "token_accuracy")
 
-#: Of the training rows, the part to choose by where there is no file for it, and its limit.
-_VALID_SIZE, _MOST_VALID = 0.1, 2000
+#: Of the training rows, the part to choose by where there is no file for it.
+_VALID_SIZE = 0.1
 _TEST_SIZE = 0.2
 
 
@@ -127,6 +127,7 @@ def read_task(
     metric: str | None = None,
     max_train: int | None = None,
     max_test: int | None = None,
+    max_valid: int = 2000,
 ) -> Task:
     """Read a task from its files.
 
@@ -146,6 +147,8 @@ def read_task(
         "token_accuracy" where they do not.
     max_train, max_test : int, default=None
         The most rows to take; None takes all.
+    max_valid : int, default=2000
+        The most rows to choose by.
 
     Returns
     -------
@@ -165,9 +168,9 @@ def read_task(
     else:
         tested = _load(test, kind)
     if valid is None:
-        train, chosen = train.split(min(_MOST_VALID, int(_VALID_SIZE * len(train.X)) or 1))
+        train, chosen = train.split(min(max_valid, int(_VALID_SIZE * len(train.X)) or 1))
     else:
-        chosen = _load(valid, kind).head(_MOST_VALID)
+        chosen = _load(valid, kind).head(max_valid)
     name = data.name.partition(".")[0].replace("-train", "")
     task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test))
     return replace(task, metric=_check_metric(metric, task))

@@ -75,6 +75,8 @@ class Job:
 
     def __init__(self, args: Namespace, task: Task, seed: int, folder: Path) -> None:
         self.args, self.task, self.seed, self.folder = args, task, seed, folder
+        #: Fitted linear models, which cascades begin with, and their times.
+        self.linear: dict[str, tuple[Any, FitTime]] = {}
 
     # Models
 

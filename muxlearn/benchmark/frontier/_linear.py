@@ -14,10 +14,11 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import Normalizer, StandardScaler
 from tokenizers import Tokenizer
 
+from muxlearn.benchmark._models import FitTime
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
 
@@ -27,6 +28,7 @@ __all__ = [
     "PairFeatures",
     "StaticVectors",
     "choose_penalty",
+    "fit_linear",
     "linear_units",
 ]
 
@@ -174,25 +176,45 @@ class ChosenPenalty:
         )
         return self
 
-    def predict(self, X: Sequence[Any]) -> NDArray[Any]:
-        """Return labels."""
-        return self.model_.predict(self.features.transform(X))
+    @property
+    def pipeline(self) -> Pipeline:
+        """Features and model as one fitted classifier."""
+        return make_pipeline(self.features, self.model_)
 
 
 def linear_units(args: Namespace, task: Task) -> Iterator[Unit]:
     """Yield the linear neighbours of a task of texts or pairs."""
     if task.kind == "sentences":
         return
-    for name, make in FEATURES.items():
-        yield Unit(name, partial(_candidate, name, make))
+    for name in FEATURES:
+        yield Unit(name, partial(_candidate, name))
 
 
-def _candidate(name: str, make: Callable[[Job], Any], job: Job) -> Iterator[Candidate]:
-    features = make(job)
-    if job.task.kind == "pairs":
-        features = PairFeatures(features)
-    model, taken = job.fit(ChosenPenalty(features, job.task, job.args.penalties))
+def _candidate(name: str, job: Job) -> Iterator[Candidate]:
+    model, taken = fit_linear(job, name)
     yield Candidate(name, "linear", model.predict, taken)
+
+
+def fit_linear(job: Job, name: str) -> tuple[Pipeline, FitTime]:
+    """Fit a linear neighbour, once in a run.
+
+    Parameters
+    ----------
+    job : Job
+    name : str
+        A key of `FEATURES`.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline, FitTime
+    """
+    if name not in job.linear:
+        features = FEATURES[name](job)
+        if job.task.kind == "pairs":
+            features = PairFeatures(features)
+        model, taken = job.fit(ChosenPenalty(features, job.task, job.args.penalties))
+        job.linear[name] = model.pipeline, taken
+    return job.linear[name]
 
 
 def _tfidf(job: Job, n_words: int = 1) -> Any:

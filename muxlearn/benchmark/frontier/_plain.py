@@ -67,16 +67,16 @@ def _layers(encoder: Any) -> nn.ModuleList:
 
 
 def _shallower(job: Job, size: Size, whole: Size) -> Any:
-    """Return a model that starts from some layers of the encoder, evenly spaced."""
+    """Return a model that starts from the first layers of the encoder.
+
+    The last layers are the ones to drop before fine-tuning (Sajjad et al., "On the effect of
+    dropping layers of pre-trained Transformer models", 2023).
+    """
     if size.n_layers > whole.n_layers:
         raise ValueError(f"plain size {size} has more layers than the encoder, which is {whole}")
     model, _ = job.fit(job.build([PLAIN], max_epochs=0, warm_start=True))
     encoder = model.module_.encoder
-    kept = {round(k * whole.n_layers / size.n_layers) for k in range(size.n_layers)}
-    layers = _layers(encoder)
-    for number in reversed(range(whole.n_layers)):
-        if number not in kept:
-            del layers[number]
+    del _layers(encoder)[size.n_layers :]
     if hasattr(encoder, "model"):
         encoder.model.config.num_hidden_layers = size.n_layers
     return model.set_params(max_epochs=job.args.epochs)

@@ -64,7 +64,8 @@ def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path
     options = ["--models", "shared", "cascade", "--valid", str(valid), "--points", "words", "1,1"]
     work = tmp_path / "work"
     rows = run(data, tmp_path / "table.json", *options, "--work", str(work))
-    assert sorted(rows) == ["(1, 1)", "cascade", "words"]
+    after = ["cascade after TF-IDF", "cascade after static vectors"]
+    assert sorted(rows) == ["(1, 1)", "cascade", *after, "words"]
     assert rows["cascade"]["over_words"] is not None
     # Both take one model.
     assert [folder.name for folder in (work / "seed-0" / "models").iterdir()] == [
