@@ -53,32 +53,18 @@ ENTRIES = {
         multiplexer : {"auto", "subspace", "hadamard", "orthogonal", "binary", "identity", \
                 "nested", "contextual"}, default=$default
             How the $rows of a mixture are marked before "tmux" adds them up. "auto" is the one that
-            `backbone` was warmed up with for as many rows, or "subspace".
-
-            - "subspace": every slot writes into its own dimensions through a learned projection. It
-              costs nothing at prediction.
-            - "hadamard": elementwise product with a Gaussian key ([1]_, section 3.1).
-            - "orthogonal": product with a random orthogonal matrix ([1]_, section 3.1).
-            - "binary": every slot keeps its own stretch of the dimensions ([1]_).
-            - "identity": no mark at all, for ablations.
-            - "nested": a learned square matrix for each place in a mixture ([1]_, section 3.1), of
-              which fewer $rows use the first ones only; a single $row passes unchanged, as the
-              encoder read it before. Needs `demultiplexer` "nested".
-            - "contextual": attention over the tokens of each $row, a Gaussian key, and attention
-              over the slots at each position ([2]_, section 3). Both layers run on every slot
-              instead of once for the mixture. The speed-up therefore stays below half the number
-              of the encoder's layers at any `n_mux`.
+            `backbone` was warmed up with for as many rows, or "subspace": every slot writes into
+            its own dimensions through a learned projection, at no cost in prediction. "hadamard",
+            "orthogonal" and "binary" are DataMUX's ([1]_), "contextual" is attention over the
+            slots ([2]_), "nested" leaves a $row alone unchanged, and "identity" makes no mark, for
+            ablations. The user guide compares them.
         """,
     "demultiplexer": """
         demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default
-            How "tmux" recovers a slot's vector. "auto" is the one that `backbone` was warmed up
-            with, or "rsa"; "nested" for `multiplexer` "nested".
-
-            - "rsa": one network, shared by all slots, takes a learned key of the slot ([2]_).
-            - "index": `n_mux` prefix positions carry the slots' keys through the encoder ([1]_,
-              section 3.3). It is slower, since sequences grow by `n_mux`.
-            - "mlp": each slot has its own layer ([1]_, section 3.3).
-            - "nested": as "rsa", added to the mixture's vector; for `multiplexer` "nested".
+            How "tmux" recovers a slot's vector: one network that takes a learned key of the slot
+            ("rsa", [2]_), prefix positions that carry the keys ("index", [1]_), or a layer for each
+            slot ("mlp", [1]_). "auto" is the one that `backbone` was warmed up with, or "rsa".
+            `multiplexer` "nested" needs "nested".
         """,
     "operating_points": """
         operating_points : tuple or dict, default=$default
@@ -123,8 +109,7 @@ ENTRIES = {
         early_stopping : bool or int, default=$default
             Whether to set aside a part of the training $rows and stop when the loss on it has not
             improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit`
-            then also measures the operating points on that part, in the time of a few predictions
-            of it (see `measured_points_`).
+            then also measures the operating points on that part (see `measured_points_`).
         """,
     "validation_fraction": """
         validation_fraction : float, default=$default
@@ -194,13 +179,11 @@ ENTRIES = {
         """,
     "measured_points_": """
         measured_points_ : dict of operating points to dict of str to float
-            "score", the value of `score`, the "n_rows" that it was measured on, and
-            "rows_per_second" for each operating point, those that share most last: a number of
-            rows, or a pair if tokens share positions too. An accuracy has "low" and "high" as
-            well, the bounds of its interval of 95 % (Wilson's). The points are measured on the
+            "score", the value of `score`, "n_rows" that it was measured on, and "rows_per_second",
+            on this machine, of each operating point, those that share most last. An accuracy has
+            "low" and "high" as well, its interval of 95 % (Wilson's). They are measured on the
             validation rows of `early_stopping` or by `measure_operating_points`; without either,
-            there is no such attribute. The speed
-            depends on the machine, `device` and `dtype` of the measurement.
+            there is no such attribute.
         """,
     "n_iter_": """
         n_iter_ : int
@@ -208,23 +191,16 @@ ENTRIES = {
         """,
     # Notes of estimators
     "notes.published": """
-        A `backbone` that they have published gives the initial weights of the encoder, the
-        multiplexer and the demultiplexer, which keep their authors' arithmetic (see
-        `from_reference`). The last layer is new. `n_mux` must be that of the weights, which also
-        set `multiplexer`, `demultiplexer` and all sizes. There is no lexical path, and `warm_up`
-        "auto" is 0. Every $row is padded to `max_length`: lower it for short ones. `lr` "auto" is
-        the authors' 5e-5, and five times that for the last layer.
+        A `backbone` that they have published keeps their authors' arithmetic; `n_mux` must be that
+        of its weights, which set all sizes (see `muxlearn.backbones.Published`).
         """,
     "notes.ensembling": """
-        Ensembling, as in [2]_, is chosen at prediction. ``n_mux=1`` puts a $row into every slot of
-        its own mixture and averages the probabilities of the slots. ``n_passes=k`` averages those
-        of `k` passes in full mixtures, each time among other $rows and in another slot. The code of
-        [2]_ does the same with `k` copies of each $row in a batch.
+        Ensembling, as in [2]_, is chosen at prediction: ``n_mux=1`` puts a $row into every slot of
+        its own mixture, ``n_passes=k`` averages `k` passes in other mixtures.
         """,
     "notes.invariance": """
-        Two of scikit-learn's estimator checks do not hold for ``n_mux > 1``, since a prediction
-        depends on the rows in its mixture: invariance to the order of the samples and to the batch
-        size.
+        For ``n_mux > 1`` a prediction depends on the rows in its mixture. scikit-learn's checks of
+        invariance to the order of samples and to the batch size then do not hold.
         """,
     # Training
     "fit.sample_weight": """

@@ -115,6 +115,12 @@ def test_every_parameter_has_an_entry_with_its_default(owner):
         assert first.startswith(default), name
 
 
+@pytest.mark.parametrize("owner", ESTIMATORS, ids=lambda owner: owner.__name__)
+def test_help_comes_to_the_methods_soon(owner):
+    """Three screens of a large window: what is longer belongs into the guide."""
+    assert len(inspect.cleandoc(owner.__doc__).splitlines()) <= 205
+
+
 def test_an_entry_takes_the_words_of_its_class():
     @fill_docs(row="page", rows="pages")
     class Reader:

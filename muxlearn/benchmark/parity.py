@@ -15,7 +15,7 @@ from typing import Any
 from muxlearn.benchmark import _parity_mimoconv, _parity_mimoformer, _parity_text
 from muxlearn.benchmark._parity_case import load_case
 
-__all__ = ["TOLERANCE", "add_arguments", "check_case", "load_case", "main", "run"]
+__all__ = ["TOLERANCE", "check_case", "load_case", "run"]
 
 #: The largest absolute error that is let pass, unless a kind of case says otherwise.
 TOLERANCE = 2e-5

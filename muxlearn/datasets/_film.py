@@ -54,6 +54,7 @@ def fetch_film_snippets(
     -------
     sklearn.utils.Bunch, or (data, target)
         data : list of str, length 10568
+            The sentences.
         target : ndarray of str, shape (10568,)
             "negative" (5,326) or "positive" (5,242).
         ratings : ndarray of float64, shape (10568,)

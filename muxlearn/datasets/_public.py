@@ -239,6 +239,7 @@ def fetch_cifar(
     -------
     sklearn.utils.Bunch, or (data, target)
         data : ndarray of uint8, shape (n_samples, 32, 32, 3)
+            The images.
         target : ndarray of str, shape (n_samples,)
             The names of the classes.
         target_names : list of str

@@ -113,50 +113,32 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         images and their labels are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
 
     {class_weight}
-
     {early_stopping}
-
     {validation_fraction}
-
     {warm_start}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {classes_}
-
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `images` of shape (k * n_mux, channels, height, width), normalised,
         and returns their logits in the same order.
-
     image_shape_ : tuple of int
         Channels, height and width of an image as the module takes it.
-
     mean_, std_ : ndarray of shape (channels,)
         Mean and standard deviation of the training images' pixels, which normalise images.
-
     {history_}
-
     {measured_points_}
-
     {n_iter_}
-
     n_features_in_ : int
         Number of pixels; only where `fit` was given flat images.
-
     feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the columns; only where `fit` was given a frame.
 
@@ -170,13 +152,9 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
 
     References
     ----------
-    .. [1] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
-       Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
-       NeurIPS 2023.
-    .. [2] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
-       Neural Networks", NeurIPS 2022.
-    .. [3] H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
-       Minimization", ICLR 2018.
+    .. [1] Menet et al., MIMONets, NeurIPS 2023.
+    .. [2] Murahari et al., DataMUX, NeurIPS 2022.
+    .. [3] Zhang et al., mixup, ICLR 2018.
 
     Examples
     --------

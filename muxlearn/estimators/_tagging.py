@@ -39,7 +39,6 @@ class MuxTokenTagger(MuxTextEstimator):
     Parameters
     ----------
     {n_mux}
-
     {patch_size}
 
         If both are "auto", about five tokens share a position, since tags lose more than classes
@@ -52,7 +51,6 @@ class MuxTokenTagger(MuxTextEstimator):
         less common parameters, searched as ``architecture__lexical_size``.
 
     {multiplexer}
-
     {demultiplexer}
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
@@ -61,15 +59,12 @@ class MuxTokenTagger(MuxTextEstimator):
         - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
           mixtures of up to 20 sentences (see `muxlearn.box`). It ignores case.
         - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with a
-          tokenizer trained on the sentences. The object sets sizes, searched as
-          ``backbone__hidden_size``.
+          tokenizer of its own, searched as ``backbone__hidden_size``.
         - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
-          `GridSearchCV` and other code that clones needs in `sklearn.frozen.FrozenEstimator`.
+          needs a `sklearn.frozen.FrozenEstimator` around it where code clones.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
-          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
-        - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
-          (MUX-BERT) have pre-trained on mixtures. It is recognised by its tensors and includes
-          its multiplexer and demultiplexer, see the notes.
+          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …), or of what the
+          authors of [1]_ or [2]_ have pre-trained on mixtures.
 
     max_length : int, default=128
         Maximum number of pieces that the encoder reads at a time. A longer sentence is cut into
@@ -109,50 +104,31 @@ class MuxTokenTagger(MuxTextEstimator):
         layers around an encoder that is not from scratch learn at five times its rate.
 
     {optimizer}
-
     {class_weight}
-
     {early_stopping}
-
     {validation_fraction}
-
     {warm_start}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {classes_}
-
     scheme_ : {"IOB2", "IOBES"} or None
         The form of the tags where they mark entities.
-
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `input_ids`, `attention_mask` and `tagged` of ``k * n_mux`` rows
         and returns the logits of the tagged pieces in the same order.
-
     {tokenizer_}
-
     {operating_point_}
-
     {history_}
-
     {warm_up_history_}
-
     {measured_points_}
-
     {n_iter_}
 
     See Also
@@ -170,15 +146,12 @@ class MuxTokenTagger(MuxTextEstimator):
     its tags mark entities, they are assumed to follow each other legally.
 
     {notes.published}
-
     {notes.ensembling}
 
     References
     ----------
-    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
-       Neural Networks", NeurIPS 2022.
-    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
-       Findings of EMNLP 2023.
+    .. [1] Murahari et al., DataMUX, NeurIPS 2022.
+    .. [2] Murahari et al., MUX-PLMs, Findings of EMNLP 2023.
 
     Examples
     --------

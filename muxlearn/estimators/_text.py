@@ -47,7 +47,6 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     Parameters
     ----------
     {n_mux}
-
     {patch_size}
 
         If both are "auto", about ten tokens share a position. A `backbone` that is warmed up for
@@ -56,47 +55,29 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         `demultiplexer`, "mimoformer" and "revmux" mean ten rows. (1, 1) is the plain encoder.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
-        The network: an object of `muxlearn.architectures`, or the string that stands for its
-        defaults.
-
-        - "tmux", `TMUX`: the multiplexed Transformer of [1]_, which adds up the texts before the
-          encoder.
-        - "mimoformer", `MIMOFormer`: a Transformer for long texts ([3]_). Its attention runs on
-          texts in superposition, in time proportional to their length. At ``n_mux=1`` it is a
-          Performer.
-        - "revmux", `RevMUX`: a frozen `backbone`, which can serve many tasks, with small
-          reversible adapters that mix texts after its first layers ([4]_). Only adapters and
-          head are trained and saved.
-
-        Parameters of an object are searched as ``architecture__grid``. A parameter of the
-        estimator that the network does not use, such as `multiplexer` with "mimoformer", raises
-        an error.
+        The network: an object of `muxlearn.architectures`, searched as ``architecture__grid``, or
+        the string that stands for its defaults. "tmux" (`TMUX`, [1]_) adds up the texts before a
+        Transformer. "mimoformer" (`MIMOFormer`, [3]_) reads long texts, with attention on texts in
+        superposition. "revmux" (`RevMUX`, [4]_) trains small adapters in a frozen `backbone`,
+        which can serve many tasks. A parameter that the network does not use raises an error.
 
     {multiplexer}
-
     {demultiplexer}
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
         - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
-          mixtures of up to 20 texts (see `muxlearn.box`). It includes weights for the default
-          `multiplexer` and `demultiplexer`, which then need no warm-up.
+          mixtures of up to 20 texts (`muxlearn.box`). It ignores case.
         - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with
-          its own tokenizer. The object sets sizes and tokenizer, searched as
-          ``backbone__hidden_size``.
-        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one. Wrap a
-          fitted one in `sklearn.frozen.FrozenEstimator` for `GridSearchCV` and other code that
-          clones.
+          its own tokenizer, searched as ``backbone__hidden_size``.
+        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
+          needs a `sklearn.frozen.FrozenEstimator` around it where code clones.
         - A folder, or a name on the hub, of an encoder of the `transformers` library with its
-          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …).
-        - A folder, or a name on the hub, of what the authors of [1]_ (retrieval warm-up) or of [2]_
-          (MUX-BERT) have pre-trained on mixtures. It is recognised by its tensors and includes
-          its multiplexer and demultiplexer, see the notes. `muxlearn.backbones.Published` names
-          one together with a tokenizer.
+          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …), or of what the
+          authors of [1]_ or [2]_ have pre-trained on mixtures.
 
-        "mimoformer" is always trained from scratch, with None for ``Scratch()``. "revmux" only
-        takes an encoder of `transformers`.
+        "mimoformer" is always trained from scratch. "revmux" takes an encoder of `transformers`.
 
     max_length : int, default=128
         Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
@@ -110,18 +91,15 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     warm_up : int, "auto" or None, default="auto"
         Epochs of the warm-up, a training before the task in which the network learns to keep
-        texts apart. "tmux" learns to recover the tokens of single texts from the mixture ([1]_,
-        eq. 3). "mimoformer" learns the task on half of the grid's rows and columns ([3]_).
-        "revmux" has no warm-up. "auto" is 5 for an encoder from scratch, a fifth of `max_epochs`
-        for a trained one and 0 for one that is warmed up already. None is the same as 0.
-        ``n_mux=1`` needs no warm-up and has none.
+        texts apart ([1]_, eq. 3, and [3]_). "auto" is 5 for an encoder from scratch, a fifth of
+        `max_epochs` for a trained one and 0 for one that is warmed up already. None is the same as
+        0. ``n_mux=1`` needs no warm-up and has none, and neither has "revmux".
 
     {operating_points}
         {operating_points.texts}
 
-        "mimoformer" runs on parts of its grid that divide it: (4, 4) has 1, 2, 4, 8 and 16.
-        "revmux" has the powers of two. For any other value, `predict` uses the next lower one.
-        With "revmux", the layers below `mux_layer` read a text in several slots only once.
+        "mimoformer" runs on parts of its grid that divide it, "revmux" at the powers of two. For
+        any other value, `predict` uses the next lower one.
 
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
@@ -135,48 +113,30 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         that is trained already, the packaged one included, learn at five times its rate.
 
     {optimizer}
-
     {class_weight}
-
     {early_stopping}
-
     {validation_fraction}
-
     {warm_start}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {classes_}
-
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
         returns their logits in the same order.
-
     {tokenizer_}
         For sequences of integers, the reader that takes its place.
-
     {operating_point_}
-
     {history_}
-
     {warm_up_history_}
-
     {measured_points_}
-
     {n_iter_}
 
     See Also
@@ -188,22 +148,15 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
 
     {notes.published}
-
     {notes.ensembling}
-
     {notes.invariance}
 
     References
     ----------
-    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
-       Neural Networks", NeurIPS 2022.
-    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
-       Findings of EMNLP 2023.
-    .. [3] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
-       Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
-       NeurIPS 2023, section 4.
-    .. [4] Y. Xu, X. Guo, Z. Zeng, C. Miao, "RevMUX: Data Multiplexing with Reversible Adapters for
-       Efficient LLM Batch Inference", EMNLP 2024.
+    .. [1] Murahari et al., DataMUX, NeurIPS 2022.
+    .. [2] Murahari et al., MUX-PLMs, Findings of EMNLP 2023.
+    .. [3] Menet et al., MIMONets, NeurIPS 2023.
+    .. [4] Xu et al., RevMUX, EMNLP 2024.
 
     Examples
     --------

@@ -11,31 +11,24 @@ from muxlearn.persistence._atomic import write_files as write_files
 from muxlearn.persistence._bounds import bounded_by as bounded_by
 from muxlearn.persistence._bounds import check_sizes as check_sizes
 from muxlearn.persistence._bounds import told_with_sizes as told_with_sizes
-from muxlearn.persistence._config import (
-    CONFIG,
-    FORMAT_VERSION,
-    FORMATS,
-    FormatError,
-    check_config,
-    existing_folder,
-    parse_config,
-    read_config,
-    read_file,
-    told_as_format_error,
-)
+from muxlearn.persistence._config import CONFIG as CONFIG
+from muxlearn.persistence._config import FORMAT_VERSION, FormatError, read_config
+from muxlearn.persistence._config import FORMATS as FORMATS
+from muxlearn.persistence._config import check_config as check_config
+from muxlearn.persistence._config import existing_folder as existing_folder
+from muxlearn.persistence._config import parse_config as parse_config
+from muxlearn.persistence._config import read_file as read_file
+from muxlearn.persistence._config import told_as_format_error as told_as_format_error
 from muxlearn.persistence._encoding import decode_labels as decode_labels
 from muxlearn.persistence._encoding import decode_params as decode_params
 from muxlearn.persistence._encoding import encode_labels as encode_labels
 from muxlearn.persistence._encoding import encode_params as encode_params
-from muxlearn.persistence._folders import (
-    FILES,
-    TOKENIZER,
-    read_contents,
-    read_folder,
-    read_whole,
-    write_contents,
-    write_folder,
-)
+from muxlearn.persistence._folders import FILES as FILES
+from muxlearn.persistence._folders import TOKENIZER as TOKENIZER
+from muxlearn.persistence._folders import read_contents as read_contents
+from muxlearn.persistence._folders import read_folder, write_folder
+from muxlearn.persistence._folders import read_whole as read_whole
+from muxlearn.persistence._folders import write_contents as write_contents
 from muxlearn.persistence._hub import TOKENIZER_FILES as TOKENIZER_FILES
 from muxlearn.persistence._hub import find_folder as find_folder
 from muxlearn.persistence._hub import quiet_transformers as quiet_transformers
@@ -45,21 +38,9 @@ from muxlearn.persistence._hub import read_weights as read_weights
 from muxlearn.persistence._hub import refuse_code as refuse_code
 
 __all__ = [
-    "CONFIG",
-    "FILES",
-    "FORMATS",
     "FORMAT_VERSION",
-    "TOKENIZER",
     "FormatError",
-    "check_config",
-    "existing_folder",
-    "parse_config",
     "read_config",
-    "read_contents",
-    "read_file",
     "read_folder",
-    "read_whole",
-    "told_as_format_error",
-    "write_contents",
     "write_folder",
 ]
