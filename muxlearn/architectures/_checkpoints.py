@@ -18,6 +18,8 @@ from torch import Tensor
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
+    MuxElectraSequenceClassifier,
+    MuxElectraTokenClassifier,
     ReferenceModel,
     ReferenceSequenceClassifier,
     ReferenceTokenClassifier,
@@ -74,6 +76,12 @@ FAMILIES = {
     ),
     "bert.": _Family(
         "MUX-BERT", "bert-base-uncased", MuxBertSequenceClassifier, MuxBertTokenClassifier
+    ),
+    "electra.": _Family(
+        "MUX-ELECTRA",
+        "bert-base-uncased",
+        MuxElectraSequenceClassifier,
+        MuxElectraTokenClassifier,
     ),
 }
 LOADERS = {"sequence": "MuxTextClassifier", "token": "MuxTokenTagger"}
@@ -217,17 +225,11 @@ def family_of(folder: Path, tensors: Mapping[str, Tensor]) -> tuple[str, _Family
     start = next((s for s in FAMILIES if any(name.startswith(s) for name in tensors)), None)
     if start is not None and "instance_embedding" in tensors:
         return start, FAMILIES[start]
-    if any(name.startswith("electra.") for name in tensors):
-        what = "a MUX-ELECTRA" if "instance_embedding" in tensors else "an ELECTRA"
-        raise ValueError(
-            f"{str(folder)!r} holds {what} checkpoint, which cannot be loaded; DataMUX's and "
-            "MUX-BERT's can"
-        )
     shown = ", ".join(list(tensors)[:3]) + (", …" if len(tensors) > 3 else "")
     raise ValueError(
-        f"{str(folder)!r} holds no checkpoint of DataMUX or MUX-BERT, which has tensors "
-        f"instance_embedding and roberta.* or bert.*; here are {shown or 'none'}. An encoder of "
-        "transformers is given as `backbone`"
+        f"{str(folder)!r} holds no checkpoint of DataMUX or MUX-PLMs, which has tensors "
+        f"instance_embedding and roberta.*, bert.* or electra.*; here are {shown or 'none'}. An "
+        "encoder of transformers is given as `backbone`"
     )
 
 
@@ -256,6 +258,8 @@ def task_of(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str | N
             return task
     if "demultiplexer.decoder.weight" in tensors:
         return "token"
+    if "classifier.out_proj.weight" in tensors:
+        return "sequence"
     has_head = "classifier.weight" in tensors or "demultiplexer.out_proj.weight" in tensors
     return None if has_head else "words"
 

@@ -123,8 +123,8 @@ class MuxTextEstimator(MuxEstimator):
         name_or_folder : str or path
             A folder with ``config.json`` and ``pytorch_model.bin`` or ``model.safetensors``, or
             a name on the hub such as ``"princeton-nlp/datamux-mnli-20"``. Supported are the
-            classifiers of sequences and of tokens of DataMUX and MUX-BERT, with all their
-            multiplexers and demultiplexers. Only tensors are unpickled.
+            classifiers of sequences and of tokens of DataMUX, MUX-BERT and MUX-ELECTRA, with all
+            their multiplexers and demultiplexers. Only tensors are unpickled.
 
         tokenizer : str, path, tokenizers.Tokenizer or fast tokenizer of transformers, default=None
             The tokenizer. None takes the folder's. DataMUX's models were trained with that of

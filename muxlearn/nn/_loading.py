@@ -17,11 +17,13 @@ _Config = TypeVar("_Config", bound="PretrainedConfig")
 # Sizes of a transformers configuration: the tensor that shows one and its axis.
 _SIZES = {
     "vocab_size": ("embeddings.word_embeddings.weight", 0),
-    "hidden_size": ("embeddings.word_embeddings.weight", 1),
+    "hidden_size": ("encoder.layer.0.attention.self.query.weight", 0),
     "max_position_embeddings": ("embeddings.position_embeddings.weight", 0),
     "type_vocab_size": ("embeddings.token_type_embeddings.weight", 0),
     "intermediate_size": ("encoder.layer.0.intermediate.dense.weight", 0),
 }
+
+_ELECTRA = "electra."
 
 
 def rename_duplicates(
@@ -104,7 +106,10 @@ def with_sizes(config: Config, tensors: Mapping[str, Tensor], start: str) -> dic
     dict
     """
     sizes: dict[str, Any] = {}
-    for key, (name, axis) in _SIZES.items():
+    read = dict(_SIZES)
+    if start == _ELECTRA:  # whose embeddings may be narrower than its layers
+        read["embedding_size"] = ("embeddings.word_embeddings.weight", 1)
+    for key, (name, axis) in read.items():
         tensor = tensors.get(start + name)
         if tensor is not None and tensor.ndim == 2:
             sizes[key] = tensor.shape[axis]

@@ -12,6 +12,8 @@ from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
+    MuxElectraSequenceClassifier,
+    MuxElectraTokenClassifier,
     ReferenceSequenceClassifier,
     ReferenceTokenClassifier,
 )
@@ -26,6 +28,7 @@ SIZES = {
     "max_position_embeddings": 40,
 }
 BERT = SIZES | {"vocab_size": 700, "pad_token_id": 0, "type_vocab_size": 2}
+ELECTRA = BERT | {"embedding_size": 6}
 # The reference marks rows with words that only the whole vocabulary has.
 ROBERTA = SIZES | {"vocab_size": 50265, "pad_token_id": 1, "type_vocab_size": 1}
 OFFICIAL = {
@@ -33,6 +36,8 @@ OFFICIAL = {
     ReferenceTokenClassifier: "RobertaTokenClassificationMuxed",
     MuxBertSequenceClassifier: "MuxedBertForSequenceClassification",
     MuxBertTokenClassifier: "MuxedBertForTokenClassification",
+    MuxElectraSequenceClassifier: "MuxedElectraForSequenceClassification",
+    MuxElectraTokenClassifier: "MuxedElectraForTokenClassification",
     MuxBertMaskedLM: "MuxedBertForMaskedLM",
 }
 DATAMUX = {"n_mux": 3, "n_classes": 4, "demultiplexer": "index", "orthogonal": False}
@@ -54,6 +59,9 @@ VARIANTS = {
     "prefix": (MuxBertSequenceClassifier, MUXBERT | {"demultiplexer": "index"}),
     "matrix": (MuxBertSequenceClassifier, MUXBERT | {"multiplexer": "matrix"}),
     "contextual": (MuxBertSequenceClassifier, MUXBERT | {"multiplexer": "contextual"}),
+    "electra": (MuxElectraSequenceClassifier, MUXBERT),
+    "electra-prefix": (MuxElectraSequenceClassifier, MUXBERT | {"demultiplexer": "index"}),
+    "electra-token": (MuxElectraTokenClassifier, MUXBERT),
     "rsa-token": (MuxBertTokenClassifier, MUXBERT),
     "prefix-token": (MuxBertTokenClassifier, MUXBERT | {"demultiplexer": "index"}),
     "contextual-token": (MuxBertTokenClassifier, MUXBERT | {"multiplexer": "contextual"}),
@@ -92,7 +100,8 @@ def write_folder(folder, config, tensors, tokenizer=None):
 
 def make_checkpoint(model_class, kinds):
     """Return the configuration and the tensors of a random checkpoint under the authors' names."""
-    config = BERT if model_class.__module__.endswith("muxbert") else ROBERTA
+    module = model_class.__module__.rpartition(".")[2]
+    config = {"muxbert": BERT, "muxelectra": ELECTRA}.get(module, ROBERTA)
     model = model_class(config, **kinds)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

@@ -115,9 +115,9 @@ def test_a_regression_has_no_classes(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["bert.pooler.dense.weight"], "no checkpoint of DataMUX or MUX-BERT.*given as `backbone`"),
-        (["instance_embedding", "t5.shared"], "no checkpoint of DataMUX or MUX-BERT"),
-        (["instance_embedding", "electra.embeddings"], "a MUX-ELECTRA checkpoint"),
+        (["bert.pooler.dense.weight"], "no checkpoint of DataMUX or MUX-PLMs.*given as `backbone`"),
+        (["instance_embedding", "t5.shared"], "no checkpoint of DataMUX or MUX-PLMs"),
+        (["electra.embeddings"], "no checkpoint of DataMUX or MUX-PLMs"),
         ([], "here are none"),
     ],
 )

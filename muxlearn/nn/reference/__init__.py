@@ -19,12 +19,18 @@ from muxlearn.nn.reference.muxbert import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
 )
+from muxlearn.nn.reference.muxelectra import (
+    MuxElectraSequenceClassifier,
+    MuxElectraTokenClassifier,
+)
 
 __all__ = [
     "ContextualMultiplexer",
     "MuxBertMaskedLM",
     "MuxBertSequenceClassifier",
     "MuxBertTokenClassifier",
+    "MuxElectraSequenceClassifier",
+    "MuxElectraTokenClassifier",
     "ReferenceModel",
     "ReferenceOutput",
     "ReferenceSequenceClassifier",

@@ -110,7 +110,7 @@ class RSALayers(nn.Module):
         return torch.cat([self.keys[:, None].expand_as(h), h], -1)
 
 
-class _RSAReader(Demultiplexer):
+class RSAReader(Demultiplexer):
     """An RSA demultiplexer with the layers that the task or the retrieval has of its own.
 
     Parameters
@@ -127,7 +127,7 @@ class _RSAReader(Demultiplexer):
         self.dropout = nn.Dropout(dropout)
 
 
-class TaskRSADemultiplexer(_RSAReader):
+class TaskRSADemultiplexer(RSAReader):
     """Read the slots off a mixture, ``f_i = LN(gelu(A z_i)) + z_i`` with the shared layers in z.
 
     There is dropout where the shared layers have a LayerNorm, and the last of them is not used;
@@ -142,7 +142,7 @@ class TaskRSADemultiplexer(_RSAReader):
         return self.norm(F.gelu(self.dense(z))) + z
 
 
-class RetrievalRSADemultiplexer(_RSAReader):
+class RetrievalRSADemultiplexer(RSAReader):
     """Read the slots for the recovery of tokens: two shared layers, however many there are."""
 
     def forward(self, h: Tensor, prefix: Tensor | None = None) -> Tensor:

@@ -16,6 +16,10 @@ from muxlearn.nn.multiplex import log_mean_over_slots
 from muxlearn.nn.reference._common import ReferenceModel
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
 from muxlearn.nn.reference.muxbert import MuxBertSequenceClassifier, MuxBertTokenClassifier
+from muxlearn.nn.reference.muxelectra import (
+    MuxElectraSequenceClassifier,
+    MuxElectraTokenClassifier,
+)
 from muxlearn.nn.text import MuxTrainingOutput
 
 __all__ = ["CLASSIFIERS", "ReferenceTextModule"]
@@ -28,6 +32,8 @@ CLASSIFIERS: dict[str, type[ReferenceModel]] = {
         ReferenceTokenClassifier,
         MuxBertSequenceClassifier,
         MuxBertTokenClassifier,
+        MuxElectraSequenceClassifier,
+        MuxElectraTokenClassifier,
     )
 }
 

@@ -27,20 +27,20 @@ from muxlearn.nn.reference._muxbert_parts import (
     TaskRSADemultiplexer,
 )
 
-_COMMON_NAMES = {
+COMMON_NAMES = {
     "multiplexer.keys": "instance_embedding",
     "multiplexer.within_rows.layer.0.": "muxing_attention.",
     "multiplexer.across_slots.layer.0.": "muxing_attention_2.",
     "head.out.": "classifier.",
     "retrieval_head.": "retrieval_head.decoder.",
 }
-_INDEX_NAMES = _COMMON_NAMES | {
+INDEX_NAMES = COMMON_NAMES | {
     "demultiplexer.dense.": "demultiplexer.dense.",
     "demultiplexer.norm.": "demultiplexer.layer_norm.",
     "retrieval_demultiplexer.dense.": "retrieval_head.dense.",
     "retrieval_demultiplexer.norm.": "retrieval_head.layer_norm.",
 }
-_RSA_NAMES = _COMMON_NAMES | {
+RSA_NAMES = COMMON_NAMES | {
     "demultiplexer.layers.keys": "demux_module.demux_instance_embedding",
     "demultiplexer.layers.dense.": "demux_module.dense_",
     "demultiplexer.layers.norm.": "demux_module.layer_norm_",
@@ -132,7 +132,7 @@ class _MuxBert(ReferenceModel):
         return len(out)
 
     def _names(self) -> dict[str, str]:
-        return _INDEX_NAMES if self.demultiplexer.uses_prefix else _RSA_NAMES
+        return INDEX_NAMES if self.demultiplexer.uses_prefix else RSA_NAMES
 
     def _mix(self, x: Tensor, attention_mask: Tensor) -> Tensor:
         if isinstance(self.multiplexer, ContextualMultiplexer):
