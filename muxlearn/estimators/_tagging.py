@@ -158,7 +158,7 @@ class MuxTokenTagger(MuxTextEstimator):
     >>> from muxlearn import MuxTokenTagger
     >>> X = [["Ada", "lives", "in", "Paris"], ["Bo", "saw", "Rome"], ["It", "rained"]] * 8
     >>> y = [["B-PER", "O", "O", "B-LOC"], ["B-PER", "O", "B-LOC"], ["O", "O"]] * 8
-    >>> tagger = MuxTokenTagger(n_mux=2, batch_size=8, random_state=0).fit(X, y)
+    >>> tagger = MuxTokenTagger(batch_size=8, random_state=0).fit(X, y)
     >>> tagger.predict([["Bo", "lives", "in", "Paris"], []])
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
@@ -189,7 +189,7 @@ class MuxTokenTagger(MuxTextEstimator):
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
         operating_points: tuple[PointLike, ...] | None = None,
-        max_epochs: int = 10,
+        max_epochs: int = 5,
         batch_size: int = 32,
         lr: float | str = "auto",
         optimizer: Any = None,

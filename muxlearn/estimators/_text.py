@@ -163,7 +163,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     >>> from muxlearn import MuxTextClassifier
     >>> X = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 8
     >>> y = ["weather", "sport", "weather", "sport"] * 8
-    >>> clf = MuxTextClassifier(n_mux=2, batch_size=8, random_state=0).fit(X, y)
+    >>> clf = MuxTextClassifier(batch_size=8, random_state=0).fit(X, y)
     >>> clf.predict(["rain and wind", "a late equaliser"]).tolist()
     ['weather', 'sport']
     """
@@ -188,7 +188,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
         operating_points: tuple[PointLike, ...] | None = None,
-        max_epochs: int = 10,
+        max_epochs: int = 5,
         batch_size: int = 32,
         lr: float | str = "auto",
         optimizer: Any = None,

@@ -241,9 +241,8 @@ def test_sequences_of_integers_are_no_texts(untrained, tmp_path, monkeypatch):
 
 def test_the_parameters_on_a_card_make_the_same_estimator(untrained):
     model = untrained(class_weight={"x": 2.0}, operating_points=(1, 2), device="cpu")
-    made = eval(
-        block(text_of(model), "Parameters"), vars(muxlearn) | vars(architectures) | vars(backbones)
-    )
+    names = {name: getattr(muxlearn, name) for name in muxlearn.__all__}
+    made = eval(block(text_of(model), "Parameters"), names | vars(architectures) | vars(backbones))
     assert made.get_params() == model.get_params()
 
 
