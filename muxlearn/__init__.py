@@ -11,12 +11,21 @@ from muxlearn._version import __version__ as __version__
 if TYPE_CHECKING:
     from muxlearn.estimators import (
         MuxImageClassifier,
+        MuxImageRegressor,
         MuxTextClassifier,
         MuxTextEmbedder,
+        MuxTextRegressor,
         MuxTokenTagger,
     )
 
-__all__ = ["MuxImageClassifier", "MuxTextClassifier", "MuxTextEmbedder", "MuxTokenTagger"]
+__all__ = [
+    "MuxImageClassifier",
+    "MuxImageRegressor",
+    "MuxTextClassifier",
+    "MuxTextEmbedder",
+    "MuxTextRegressor",
+    "MuxTokenTagger",
+]
 
 
 def __getattr__(name: str) -> Any:

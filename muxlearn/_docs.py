@@ -101,6 +101,11 @@ ENTRIES = {
             which sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with a
             decay of 0.01 on weight matrices and kernels.
         """,
+    "loss": """
+        loss : {"squared_error", "absolute_error", "huber"}, default=$default
+            The loss of the standardised targets. "huber" is squared up to an error of one standard
+            deviation and absolute beyond, so that outliers count less.
+        """,
     "class_weight": """
         class_weight : dict, "balanced" or None, default=$default
             Weights of the $labels in the loss; "balanced" gives all of them the same total weight.

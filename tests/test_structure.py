@@ -12,8 +12,15 @@ from pathlib import Path
 import pytest
 
 import muxlearn
-from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTextEmbedder, MuxTokenTagger
-from muxlearn.estimators import MuxEstimator, MuxTextEstimator
+from muxlearn import (
+    MuxImageClassifier,
+    MuxImageRegressor,
+    MuxTextClassifier,
+    MuxTextEmbedder,
+    MuxTextRegressor,
+    MuxTokenTagger,
+)
+from muxlearn.estimators import MuxEstimator, MuxImageEstimator, MuxTextEstimator
 from muxlearn.pretraining import MuxTextPretrainer
 
 ROOT = Path(__file__).parents[1]
@@ -67,8 +74,10 @@ BESIDE = {"docs": "docs", "examples": "examples"}
 
 ESTIMATORS = (
     MuxTextClassifier,
+    MuxTextRegressor,
     MuxTokenTagger,
     MuxImageClassifier,
+    MuxImageRegressor,
     MuxTextEmbedder,
     MuxTextPretrainer,
 )
@@ -311,7 +320,7 @@ def test_few_classes_of_ours_stand_above_an_estimator(estimator):
     assert len(above) <= N_CLASSES_ABOVE, above
 
 
-@pytest.mark.parametrize("estimator", [MuxTextEstimator, *ESTIMATORS])
+@pytest.mark.parametrize("estimator", [MuxTextEstimator, MuxImageEstimator, *ESTIMATORS])
 def test_the_base_class_names_the_methods_that_a_subclass_overrides(estimator):
     own = {name for name, part in vars(estimator).items() if inspect.isfunction(part)}
     above = {name for parent in estimator.__mro__[1:] for name in vars(parent)}
@@ -323,8 +332,10 @@ def test_the_base_class_names_the_methods_that_a_subclass_overrides(estimator):
     ("estimator", "most"),
     [
         (MuxTextClassifier, 28),
+        (MuxTextRegressor, 28),
         (MuxTokenTagger, 26),
         (MuxImageClassifier, 26),
+        (MuxImageRegressor, 26),
         (MuxTextEmbedder, 12),
         (MuxTextPretrainer, 26),
     ],

@@ -115,15 +115,15 @@ class Published:
     module : ReferenceTextModule
     tokenizer : tokenizers.Tokenizer
         Cuts off what is too long.
-    classes : ndarray of shape (n_classes,)
-        The labels, sorted as the module's outputs are.
+    classes : ndarray of shape (n_classes,) or None
+        The labels, sorted as the module's outputs are; None of a regression.
     params : dict
         The estimator's parameters that describe the model.
     """
 
     module: ReferenceTextModule
     tokenizer: Any
-    classes: NDArray
+    classes: NDArray | None
     params: dict[str, Any]
 
 
@@ -133,6 +133,7 @@ def load_published(
     *,
     tokenizer: Any = None,
     classes: Iterable[Any] | None = None,
+    numbers: bool = False,
     max_length: int | None = None,
     revision: str | None = None,
     cache_dir: str | os.PathLike | None = None,
@@ -150,6 +151,8 @@ def load_published(
         None takes the folder's.
     classes : sequence of labels, default=None
         In the order of the checkpoint's outputs; None takes the configuration's.
+    numbers : bool, default=False
+        Whether it is to be a regression, with one output.
     max_length : int, default=None
         Tokens that a row is cut off or padded to, 128 at most by default.
     revision, cache_dir, local_files_only
@@ -185,18 +188,24 @@ def load_published(
     reader = make_reader(folder, tokenizer, family, advice, hub)
     model, config, kinds = build_model(folder, config, tensors, start, family, task)
     length = checked_length(folder, model, max_length)
-    labels = _labels(folder, config, kinds["n_classes"], classes)
+    labels = None
+    if numbers:
+        _check_regression(folder, kinds["n_classes"], classes)
+    else:
+        labels = _labels(folder, config, kinds["n_classes"], classes)
     fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
     module = ReferenceTextModule(model, config, kinds, length)
-    order = np.argsort(labels, kind="stable")
-    module.order_classes(torch.from_numpy(order))
+    if labels is not None:
+        order = np.argsort(labels, kind="stable")
+        labels = labels[order]
+        module.order_classes(torch.from_numpy(order))
     if config.get("task_loss_coeff") == 0:
         warnings.warn(
             f"{str(folder)!r} was trained with task_loss_coeff=0, on the retrieval task alone: "
             "its classes mean nothing before `fit` with warm_start=True",
             stacklevel=3,
         )
-    return Published(module, reader, labels[order], described(module, kinds))
+    return Published(module, reader, labels, described(module, kinds))
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -329,8 +338,8 @@ def _labels(
     """Return the labels in the order of the outputs."""
     if n_classes == 1:
         raise ValueError(
-            f"{str(folder)!r} holds a model with one output, a regression; only classes can be "
-            "predicted"
+            f"{str(folder)!r} holds a model with one output, a regression; load it with "
+            "MuxTextRegressor.from_reference"
         )
     if classes is not None:
         labels, source = list(classes), "`classes`"
@@ -352,6 +361,16 @@ def _labels(
     if len(set(labels)) < n_classes:
         raise ValueError(f"{source} holds a label twice: {labels}; give `classes`, all different")
     return np.array(labels)
+
+
+def _check_regression(folder: Path, n_outputs: int, classes: Iterable[Any] | None) -> None:
+    if classes is not None:
+        raise ValueError("`classes` names labels, which a regression has none of; leave it out")
+    if n_outputs != 1:
+        raise ValueError(
+            f"{str(folder)!r} holds a classifier of {n_outputs} classes, not a regression, which "
+            "has one output; load it with MuxTextClassifier.from_reference"
+        )
 
 
 def make_reader(

@@ -18,6 +18,7 @@ COMMANDS = {
     "embedding": "vectors of texts: rows/s, nearness to the teacher, relatedness, linear probes",
     "accuracy": "accuracy and rows/s on BBC News for several n_mux",
     "frontier": "accuracy and rows/s on a task of yours beside honest neighbours",
+    "answers": "numbers and several labels for a text: scores and rows/s beside linear neighbours",
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",

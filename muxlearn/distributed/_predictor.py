@@ -144,7 +144,7 @@ class FolderPredictor:
     def result_type(self) -> Any:
         """Return the Arrow type of the results."""
         predictor = self.load()
-        return result_type(predictor.classes, predictor.task.nested, self.method)
+        return result_type(predictor.task.example(self.method))
 
 
 def open_folder(

@@ -54,6 +54,10 @@ HUB_METRICS = {
     "entity_precision": "precision",
     "entity_recall": "recall",
     "token_accuracy": "accuracy",
+    "r2": "r_squared",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "R2": "r_squared",
     # As a display calls a tagger's own score.
     "F1 of entities": "f1",
     "accuracy of tokens": "accuracy",

@@ -14,7 +14,7 @@ from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.points import PointLike
-from muxlearn.tasks import ClassesTask
+from muxlearn.tasks import learn_labels
 
 __all__ = [
     "CONSTRAINTS",
@@ -43,7 +43,7 @@ def fit_labels(
     **table_options: Any,
 ) -> None:
     """Fit to checked rows, and to labels and weights that are not checked yet."""
-    task, targets = ClassesTask.learn(rows, y, sample_weight, estimator.class_weight)
+    task, targets = learn_labels(rows, y, sample_weight, estimator.class_weight)
     extra = targets.rows if extra is rows else extra
     part = fit(estimator, targets, extra, task, checkpoint, **table_options)
     if part is not None:

@@ -88,12 +88,15 @@ def fit(
         train, valid = split_rows(targets.strata, estimator.validation_fraction, seed)
     with seeded(seed, estimator._device()):
         if continued:
-            _check_continues(estimator, classes)
+            _check_continues(estimator, task)
             # A copy, so that a fit which fails leaves the former one as it is.
             module = copy.deepcopy(estimator.module_).train()
             built = Built(estimator._reader, module, estimator._architecture_of(module))
         else:
             built = estimator._build(rows, extra, task.n_outputs)
+            built.module.link = task.link
+            if (outputs := task.start()) is not None:
+                built.module.start_from(torch.as_tensor(outputs, dtype=torch.float32))
         reader, module, architecture = built
         stage = _stages(estimator, checkpoint, seed, module, targets, extra)
         starts = np.cumsum(targets.n_of_row) - targets.n_of_row
@@ -214,7 +217,7 @@ def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
 
 def for_task(objective: Objective, task: Task) -> Objective:
     """Return an objective whose loss of the answers is that of a task."""
-    objective.task_loss = task.loss
+    objective.task_loss, objective.link = task.loss, task.link
     return objective
 
 
@@ -284,7 +287,7 @@ def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
     return batches
 
 
-def _check_continues(estimator: Any, classes: NDArray | None) -> None:
+def _check_continues(estimator: Any, task: Task) -> None:
     setting, module = estimator._setting(), estimator.module_
     missing = sorted(set(setting.patch_sizes) - set(module.patch_sizes))
     if missing or (setting.with_words and not module.answers_by_words):
@@ -301,10 +304,11 @@ def _check_continues(estimator: Any, classes: NDArray | None) -> None:
                 f"`warm_start` goes on with {name}={before!r}, but `{name}` is "
                 f"{value!r} now; set warm_start=False to begin anew"
             )
-    if classes is not None and not np.array_equal(classes, estimator.classes_):
+    before, now = estimator._task.described, task.described
+    if before != now:
         raise ValueError(
-            f"`warm_start` goes on with the classes {estimator.classes_.tolist()}, but `y` holds "
-            f"{classes.tolist()}; set warm_start=False to begin anew"
+            f"`warm_start` goes on with {before}, but `y` holds {now}; set warm_start=False to "
+            "begin anew"
         )
 
 

@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.utils import Tags
-from sklearn.utils.validation import _get_feature_names, check_is_fitted
 from torch import nn
 
 from muxlearn._docs import fill_docs
-from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
-from muxlearn.architectures import Built, ImageArchitecture
+from muxlearn._params import Constraint
+from muxlearn.architectures import ImageArchitecture
 from muxlearn.estimators import _classifying
-from muxlearn.estimators._base import MuxEstimator
-from muxlearn.rows import (
-    ImageReader,
-    RandomCrops,
-    Transform,
-    collect_images,
-    learn_reader,
-)
+from muxlearn.estimators._image_base import MuxImageEstimator
 
 __all__ = ["MuxImageClassifier"]
 
 
 @fill_docs(row="image", rows="images")
-class MuxImageClassifier(ClassifierMixin, MuxEstimator):
+class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
     """Classify images, `n_mux` of them in one pass of the network.
 
     The classifier folds `n_mux` images into one stack of feature maps, runs the network once and
@@ -104,9 +94,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
         (channels, height, width) with the pixels as given.
 
-    n_workers : int, default=0
-        Worker processes that form the batches of the training: they vary, collate and normalise
-        images ahead of it. 0 forms them in the process that trains. The model is the same.
+    {images.n_workers}
 
     mixup : float, default=0.0
         Both parameters of the beta distribution from which the shares are drawn in which training
@@ -168,14 +156,9 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     True
     """
 
-    _task_name = "image"
-    _structure_names: ClassVar[tuple[str, ...]] = ("n_mux", "multiplexer", "operating_points")
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxEstimator._constraints,
+        **MuxImageEstimator._constraints,
         **_classifying.CONSTRAINTS,
-        "channels": OneOf(None, Choice("first", "last")),
-        "n_workers": Integer(0),
-        "mixup": Number(0),
     }
 
     def __init__(
@@ -231,12 +214,6 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.target_tags.required = True
-        return tags
-
     def fit(
         self,
         X: Any,
@@ -273,23 +250,7 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
             training.
         """
         self._check_parameters()
-        images, labels = collect_images(X)
-        y = labels if y is None else y
-        if y is None:
-            raise ValueError(
-                "MuxImageClassifier requires y to be passed, but the target y is None: give one "
-                "label for each image, or a dataset of (image, label) pairs as `X`"
-            )
-        if self.warm_start and self.__sklearn_is_fitted__():
-            reader, rows = self._reader, self._reader.read(images)
-        else:
-            reader, rows = learn_reader(
-                images,
-                image_shape=self.image_shape,
-                image_size=self.image_size,
-                channels=self.channels,
-                feature_names=_get_feature_names(X),
-            )
+        rows, reader, y = self._read(X, y, "label")
         _classifying.fit_labels(
             self, rows, reader, y, sample_weight, checkpoint, transform=self._transform()
         )
@@ -299,72 +260,3 @@ class MuxImageClassifier(ClassifierMixin, MuxEstimator):
     predict_proba = _classifying.predict_proba
     decision_function = _classifying.decision_function
     score = _classifying.score
-
-    @property
-    def image_shape_(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image as the module takes it."""
-        check_is_fitted(self)
-        return self._reader.shape
-
-    @property
-    def mean_(self) -> NDArray[np.float64]:
-        """Mean of the training images' pixels by channel."""
-        check_is_fitted(self)
-        return np.array(self._reader.mean)
-
-    @property
-    def std_(self) -> NDArray[np.float64]:
-        """Standard deviation of the training images' pixels by channel, 1 in place of 0."""
-        check_is_fitted(self)
-        return np.array(self._reader.std)
-
-    @property
-    def n_features_in_(self) -> int:
-        """Number of pixels; only where `fit` was given flat images."""
-        check_is_fitted(self)
-        if not self._reader.flat:
-            raise AttributeError("`fit` was not given flat images, which alone have features")
-        return int(np.prod(self._reader.given_shape))
-
-    @property
-    def feature_names_in_(self) -> NDArray[np.object_]:
-        """Names of the columns; only where `fit` was given a frame."""
-        check_is_fitted(self)
-        if self._reader.feature_names is None:
-            raise AttributeError("`fit` was not given a frame, whose columns alone have names")
-        return np.array(self._reader.feature_names, object)
-
-    # What the shared parts ask for
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        for name, low, high in (("image_shape", 2, 3), ("image_size", 2, 2)):
-            value = getattr(self, name)
-            if name == "image_size" and Integer(1).accepts(value):
-                continue
-            if value is not None and not _are_sizes(value, low, high):
-                wanted = "one or two" if low == high else "two or three"
-                raise ValueError(
-                    f"`{name}` must be {wanted} whole numbers of at least 1, or None, got {value!r}"
-                )
-        presets = Choice("none", "crop", "crop-flip")
-        if not callable(self.augment) and not presets.accepts(self.augment):
-            error = presets.complain("augment", self.augment)
-            raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
-
-    def _transform(self) -> Transform | None:
-        if callable(self.augment):
-            return self.augment
-        return None if self.augment == "none" else RandomCrops(flip=self.augment == "crop-flip")
-
-    def _build(self, rows: NDArray[Any], extra: ImageReader, n_classes: int) -> Built:
-        reader = extra.with_statistics(rows)
-        return self._make_architecture().build(self._setting(), reader, n_classes)
-
-
-def _are_sizes(value: object, low: int, high: int) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and low <= len(value) <= high
-        and all(Integer(1).accepts(side) for side in value)
-    )

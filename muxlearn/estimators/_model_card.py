@@ -8,7 +8,7 @@ import platform
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,13 @@ _KINDS = {
         '["a text", "another one"]',
         "Of a text the first {max_length} tokens are read.",
     ),
+    "MuxTextRegressor": _Kind(
+        "text-classification",  # the hub has no task of numbers
+        "numbers for each text, or pair of texts",
+        "texts",
+        '["a text", "another one"]',
+        "Of a text the first {max_length} tokens are read.",
+    ),
     "MuxTokenTagger": _Kind(
         "token-classification",
         "one tag for each token of a sentence",
@@ -102,16 +109,26 @@ _KINDS = {
         "images",
         "Images are given in the same range of pixel values as in training.",
     ),
+    "MuxImageRegressor": _Kind(
+        "image-classification",
+        "numbers for each image",
+        "images",
+        "images",
+        "Images are given in the same range of pixel values as in training.",
+    ),
 }
 
-#: Of a text classifier that reads no texts.
-_SEQUENCES = _Kind(
-    "other",
-    "one label for each sequence of integers",
-    "sequences",
-    "[[3, 1, 4], [1, 5]]",
-    "Of a sequence the first {max_length} integers are read.",
-)
+
+def _of_sequences(kind: _Kind) -> _Kind:
+    """Return the texts of an estimator that reads sequences of integers in place of texts."""
+    return replace(
+        kind,
+        pipeline_tag="other",
+        task=re.sub("text, or pair of texts$", "sequence of integers", kind.task),
+        rows="sequences",
+        example="[[3, 1, 4], [1, 5]]",
+        remark="Of a sequence the first {max_length} integers are read.",
+    )
 
 
 def model_card(
@@ -212,7 +229,7 @@ def _kind(estimator: Any) -> _Kind:
     names = (base.__name__ for base in type(estimator).__mro__)
     kind = next(_KINDS[name] for name in names if name in _KINDS)
     reads_integers = kind.rows == "texts" and TOKENIZER not in estimator.predictor_.reader.files()
-    return _SEQUENCES if reads_integers else kind
+    return _of_sequences(kind) if reads_integers else kind
 
 
 def _base_model(estimator: Any) -> str | None:
@@ -283,7 +300,7 @@ def _model(estimator: Any, kind: _Kind) -> list[str]:
     )
     return [
         f"A multiplexed network: it folds up to {capacity} {kind.rows} into one pass and gives "
-        f"each its own {'prediction' if hasattr(estimator, 'classes_') else 'vector'}."
+        f"each its own {'prediction' if kind.method == 'predict' else 'vector'}."
         if capacity > 1
         else f"A network that reads {kind.rows} one by one (`n_mux` is 1).",
         "\n".join(

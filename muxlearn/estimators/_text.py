@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
@@ -13,22 +12,9 @@ from sklearn.base import ClassifierMixin
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.backbones import Scratch
-from muxlearn.estimators import _classifying
+from muxlearn.estimators import _classifying, _sequences
 from muxlearn.estimators._text_base import MuxTextEstimator
-from muxlearn.nn.mimoformer import MIMOFormer
-from muxlearn.nn.module import MuxModule
-from muxlearn.nn.text import MuxSequenceClassifier
 from muxlearn.points import PointLike
-from muxlearn.rows import (
-    TOKENIZERS,
-    IntegerReader,
-    Reader,
-    TextReader,
-    check_rows,
-    copy_tokenizer,
-    holds_integers,
-)
 
 __all__ = ["MuxTextClassifier"]
 
@@ -271,10 +257,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        continued = self.warm_start and self.__sklearn_is_fitted__()
-        rows = self._reader.check(X) if continued else check_rows(X)
-        extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
-        self._check_integers(rows, extra)
+        rows, extra = _sequences.check_given(self, X, unlabeled)
         _classifying.fit_labels(self, rows, extra, y, sample_weight, checkpoint)
         return self
 
@@ -283,43 +266,5 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     decision_function = _classifying.decision_function
     score = _classifying.score
 
-    # Parameters
-
-    def _check_integers(self, rows: Any, extra: Any) -> None:
-        numbers = holds_integers(rows)
-        if numbers != holds_integers(extra):
-            raise TypeError(
-                "`X` and `unlabeled` must be of one kind, texts or sequences of integers"
-            )
-        backbone = self._backbone
-        if numbers and not backbone.from_scratch:
-            raise ValueError(
-                f"{backbone.label} reads texts, but `X` holds sequences of integers; set "
-                "backbone='scratch'"
-            )
-        if numbers and backbone.tokenizer is not None:
-            raise ValueError(
-                "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
-            )
-
-    # Rows
-
-    def _wrap(self, tokenizer: Any, module: MuxModule) -> Reader:
-        if isinstance(tokenizer, IntegerReader):
-            return tokenizer
-        if isinstance(module, MIMOFormer):
-            paired = module.n_texts == 2
-            return TextReader(tokenizer, pairs=paired, apart=paired)
-        if isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None:
-            return TextReader(tokenizer, pairs=True, marks_second=True)
-        reader = TextReader(tokenizer)
-        # The encoder only reads the beginning, which would be the first of two long texts.
-        return replace(reader, pairs=False) if reader.max_length > self.max_length else reader
-
-    # Saving
-
-    def _complete_loaded(self) -> None:
-        tokenizer = self._structure.get("backbone__tokenizer")
-        if isinstance(self.backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
-            # The parameter was an object, which a configuration cannot hold.
-            self.backbone.tokenizer = copy_tokenizer(self.tokenizer_)
+    _wrap = _sequences.wrap
+    _complete_loaded = _sequences.complete_loaded

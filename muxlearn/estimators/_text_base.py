@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, ClassVar, TypeVar
 
-from numpy.typing import NDArray
+from sklearn.base import is_regressor
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -124,7 +124,8 @@ class MuxTextEstimator(MuxEstimator):
             A folder with ``config.json`` and ``pytorch_model.bin`` or ``model.safetensors``, or
             a name on the hub such as ``"princeton-nlp/datamux-mnli-20"``. Supported are the
             classifiers of sequences and of tokens of DataMUX, MUX-BERT and MUX-ELECTRA, with all
-            their multiplexers and demultiplexers. Only tensors are unpickled.
+            their multiplexers and demultiplexers, and for `MuxTextRegressor` those with one output,
+            such as one for STS-B. Only tensors are unpickled.
 
         tokenizer : str, path, tokenizers.Tokenizer or fast tokenizer of transformers, default=None
             The tokenizer. None takes the folder's. DataMUX's models were trained with that of
@@ -132,7 +133,7 @@ class MuxTextEstimator(MuxEstimator):
 
         classes : sequence of labels, default=None
             The labels, in the order of the model's outputs. None takes those of the
-            configuration, or ``0, 1, …`` if it has none.
+            configuration, or ``0, 1, …`` if it has none. A regression has none.
 
         {hub.revision}
 
@@ -175,6 +176,7 @@ class MuxTextEstimator(MuxEstimator):
             cls._task_name,
             tokenizer=tokenizer,
             classes=classes,
+            numbers=is_regressor(estimator),
             max_length=params.get("max_length"),
             revision=revision,
             cache_dir=cache_dir,
@@ -192,6 +194,7 @@ class MuxTextEstimator(MuxEstimator):
         estimator.set_params(**described)
         estimator._check_parameters()
         task = estimator._reference_task_of(published.classes)
+        published.module.link = task.link
         net = estimator._idle_net(published.module, task)
         estimator._set_fitted(
             reader=estimator._wrap(published.tokenizer, published.module),
@@ -204,8 +207,8 @@ class MuxTextEstimator(MuxEstimator):
         )
         return estimator
 
-    def _reference_task_of(self, classes: NDArray) -> Task:
-        """Return the task of a published model."""
+    def _reference_task_of(self, classes: Any) -> Task:
+        """Return the task of a published model, by its labels if it has any."""
         return ClassesTask(classes)
 
     # Fitted state

@@ -1,6 +1,6 @@
 """Fitted models that leave torch: ONNX graphs, and predictions by onnxruntime."""
 
 from muxlearn.export._export import export_onnx
-from muxlearn.export._models import OnnxMuxClassifier, OnnxMuxTagger
+from muxlearn.export._models import OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger
 
-__all__ = ["OnnxMuxClassifier", "OnnxMuxTagger", "export_onnx"]
+__all__ = ["OnnxMuxClassifier", "OnnxMuxRegressor", "OnnxMuxTagger", "export_onnx"]

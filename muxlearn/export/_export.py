@@ -13,7 +13,10 @@ from muxlearn._params import Choice
 from muxlearn.estimators import (
     MuxEstimator,
     MuxImageClassifier,
+    MuxImageEstimator,
+    MuxImageRegressor,
     MuxTextClassifier,
+    MuxTextRegressor,
     MuxTokenTagger,
     saved_config,
 )
@@ -34,7 +37,7 @@ __all__ = ["export_onnx"]
 
 
 def export_onnx(
-    estimator: MuxTextClassifier | MuxTokenTagger | MuxImageClassifier,
+    estimator: MuxEstimator,
     folder: str | os.PathLike,
     *,
     n_mux: PointLike | Iterable[PointLike] | None = None,
@@ -46,13 +49,14 @@ def export_onnx(
     takes `input_ids` (int64) and `attention_mask` (bool) of shape (n_mixtures, n_mux, length), or
     `images` (float32, normalised) of shape (n_mixtures, n_mux, channels, height, width). The
     number of mixtures and the length are free. The graph returns `logits` of shape (n_mixtures,
-    n_mux, n_classes). A tagger's graph also takes `tagged`, True at the pieces that need a tag, and
-    only returns their logits, row by row: (n_tagged, n_classes). Before the graphs are written,
-    their outputs are compared with torch's.
+    n_mux, n_classes); of a regressor these are its standardised targets. A tagger's graph also
+    takes `tagged`, True at the pieces that need a tag, and only returns their logits, row by row:
+    (n_tagged, n_classes). Before the graphs are written, their outputs are compared with torch's.
 
     Parameters
     ----------
-    estimator : MuxTextClassifier, MuxTokenTagger or MuxImageClassifier
+    estimator : MuxTextClassifier, MuxTextRegressor, MuxTokenTagger, MuxImageClassifier or \
+            MuxImageRegressor
         The fitted estimator.
 
     folder : str or path
@@ -85,9 +89,12 @@ def export_onnx(
 
     See Also
     --------
-    OnnxMuxClassifier, OnnxMuxTagger : Predict with what was exported.
+    OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger : Predict with what was exported.
     """
-    kinds = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier)
+    kinds = (
+        *(MuxTextClassifier, MuxTextRegressor, MuxTokenTagger),
+        *(MuxImageClassifier, MuxImageRegressor),
+    )
     if not isinstance(estimator, kinds):
         raise TypeError(
             f"`estimator` must be a {', '.join(kind.__name__ for kind in kinds[:-1])} or "
@@ -97,7 +104,7 @@ def export_onnx(
     dtypes = Choice("float32", "int8")
     if not dtypes.accepts(dtype):
         raise dtypes.complain("dtype", dtype)
-    if dtype == "int8" and isinstance(estimator, MuxImageClassifier):
+    if dtype == "int8" and isinstance(estimator, MuxImageEstimator):
         raise ValueError(
             "`dtype` 'int8' quantizes matrix products, but a network on images is made of "
             "convolutions; take 'float32'"
@@ -149,7 +156,7 @@ def _check_points(
 
 
 def _sizes(estimator: MuxEstimator) -> Sizes:
-    if isinstance(estimator, MuxImageClassifier):
+    if isinstance(estimator, MuxImageEstimator):
         return Sizes(image_shape=estimator.image_shape_)
     reader: Any = estimator.predictor_.reader
     return Sizes(reader.max_length, reader.vocab_size)

@@ -85,7 +85,7 @@ class OnnxModel:
 
         Returns
         -------
-        OnnxMuxClassifier or OnnxMuxTagger
+        OnnxMuxClassifier, OnnxMuxRegressor or OnnxMuxTagger
 
         Raises
         ------
@@ -105,19 +105,20 @@ class OnnxModel:
         runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
         files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
         with told_as_format_error(f"the files in {str(folder)!r}"):
-            for point in points:
-                n_outputs = runner.session(point).get_outputs()[0].shape[-1]
-                n_labels = len(config["labels"]["values"])
-                if isinstance(n_outputs, int) and n_outputs != n_labels:
-                    raise ValueError(
-                        f"`labels` are {n_labels}, but a graph has {n_outputs} classes"
-                    )
             arrays: dict[str, NDArray] = {}
             if ARRAYS in contents:
                 from safetensors.numpy import load
 
                 arrays = load(contents[ARRAYS])
-            return cls(restore_predictor(runner, config, files, arrays), config)
+            predictor = restore_predictor(runner, config, files, arrays)
+            for point in points:
+                n_outputs = runner.session(point).get_outputs()[0].shape[-1]
+                if isinstance(n_outputs, int) and n_outputs != predictor.task.n_outputs:
+                    raise ValueError(
+                        f"`{predictor.task.name}` are {predictor.task.n_outputs}, but a graph has "
+                        f"{n_outputs} outputs"
+                    )
+            return cls(predictor, config)
 
     @classmethod
     def _read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -148,14 +149,16 @@ class OnnxModel:
         return config
 
     @property
-    def classes_(self) -> NDArray:
-        """The labels, sorted."""
-        return self.predictor_.classes
-
-    @property
     def n_mux(self) -> int:
         """Rows in a mixture at most."""
         return self.predictor_.runner.n_mux
+
+    @property
+    def classes_(self) -> NDArray:
+        """The labels, sorted; a regressor has none."""
+        if self.predictor_.task.classes is None:
+            raise AttributeError(f"{type(self).__name__} predicts numbers and has no classes")
+        return self.predictor_.classes
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
@@ -178,7 +181,7 @@ class OnnxModel:
         n_passes: int = 1,
         patch_size: int | None = None,
     ) -> Any:
-        """Predict labels as the exported estimator does, with the same plan of mixtures.
+        """Predict as the exported estimator does, with the same plan of mixtures.
 
         Parameters
         ----------
@@ -194,39 +197,10 @@ class OnnxModel:
 
         Returns
         -------
-        ndarray of shape (n_samples,), or of a tagger a list of lists of tags
+        ndarray of shape (n_samples,), of several targets or labels of shape (n_samples, n_outputs),
+        or of a tagger a list of lists of tags
         """
         return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)
-
-    def predict_proba(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> Any:
-        """Predict probabilities as the exported estimator does.
-
-        Parameters
-        ----------
-        {exported.X}
-
-        {exported.n_mux}
-
-        {predict.groups}
-
-        {predict.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or of a tagger a list of (n_tokens, n_tags)
-        """
-        return self.predictor_.predict(
-            X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
-        )
 
     def predict_iter(
         self,
@@ -295,7 +269,8 @@ class OnnxModel:
         Returns
         -------
         float
-            The accuracy of a classifier; the measure of `MuxTokenTagger.score` for a tagger.
+            The accuracy of a classifier, R^2 of a regressor, and the measure of
+            `MuxTokenTagger.score` for a tagger.
         """
         return self.predictor_.score(
             X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size

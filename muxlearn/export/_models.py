@@ -8,11 +8,18 @@ from typing import Any
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
-from muxlearn.estimators import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn.estimators import (
+    MuxImageClassifier,
+    MuxImageRegressor,
+    MuxTextClassifier,
+    MuxTextRegressor,
+    MuxTokenTagger,
+)
+from muxlearn.export import _methods
 from muxlearn.export._model import OnnxModel
 from muxlearn.points import PointLike
 
-__all__ = ["OnnxMuxClassifier", "OnnxMuxTagger"]
+__all__ = ["OnnxMuxClassifier", "OnnxMuxRegressor", "OnnxMuxTagger"]
 
 
 @fill_docs()
@@ -41,6 +48,8 @@ class OnnxMuxClassifier(OnnxModel):
     """
 
     _estimators = (MuxTextClassifier, MuxImageClassifier)
+
+    predict_proba = _methods.predict_proba
 
     def decision_function(
         self,
@@ -92,3 +101,24 @@ class OnnxMuxTagger(OnnxModel):
     """
 
     _estimators = (MuxTokenTagger,)
+
+    predict_proba = _methods.predict_proba
+
+
+@fill_docs()
+class OnnxMuxRegressor(OnnxModel):
+    """A `MuxTextRegressor` or `MuxImageRegressor` that predicts by onnxruntime.
+
+    Made by `OnnxMuxRegressor.load` of what `export_onnx` has written; see `OnnxMuxClassifier`. The
+    graphs answer with standardised targets, and `predict` with targets as they were in `fit`.
+
+    Attributes
+    ----------
+    {exported.operating_points}
+
+    {exported.n_mux_attribute}
+
+    {exported.dtype}
+    """
+
+    _estimators = (MuxTextRegressor, MuxImageRegressor)

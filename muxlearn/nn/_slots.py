@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 __all__ = [
-    "log_mean_over_slots",
     "mean_over_slots",
     "principal_axes",
     "slots_to_places",
@@ -68,30 +64,6 @@ def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
     shape[dim] = n_places
     counts = slots_to_places(values.new_ones(n_slots), n_places).view(shape)
     return slots_to_places(values, n_places, dim) / counts
-
-
-def log_mean_over_slots(logits: Tensor, n_places: int) -> Tensor:
-    """Average the probabilities of the slots that one row fills.
-
-    Parameters
-    ----------
-    logits : Tensor of shape (n_mixtures, n_slots, n_classes)
-    n_places : int
-        Rows in the mixture.
-
-    Returns
-    -------
-    Tensor of shape (n_mixtures, n_places, n_classes)
-        Logarithms of the means; `logits` themselves where each slot has a row of its own.
-    """
-    n_slots = logits.shape[1]
-    if n_places == n_slots:
-        return logits
-    log_proba = logits.float().log_softmax(-1)
-    spare = -n_slots % n_places
-    log_proba = F.pad(log_proba, (0, 0, 0, spare), value=-math.inf)
-    total = log_proba.unflatten(1, (-1, n_places)).logsumexp(1)  # (n_mixtures, n_places, classes)
-    return total - slots_to_places(total.new_ones(n_slots), n_places).log()[:, None]
 
 
 def principal_axes(table: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import hashlib
 from typing import ClassVar, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 __all__ = ["MuxModule", "weights_digest"]
 
@@ -45,6 +45,9 @@ class MuxModule(nn.Module):
 
     #: How many neighbouring tokens of a row may share a position; the first is the model's own.
     patch_sizes: tuple[int, ...] = (1,)
+
+    #: What outputs stand for, one of `muxlearn.nn.links.LINKS`: so are averaged the slots of a row.
+    link: str = "softmax"
 
     #: Whether the words alone can answer, with no pass of the encoder.
     answers_by_words: bool = False
@@ -88,6 +91,26 @@ class MuxModule(nn.Module):
             In `eval` mode; shares no memory with this module.
         """
         raise NotImplementedError
+
+    @property
+    def _last_layer(self) -> nn.Linear | None:
+        """The layer that answers, None where there is none that can be told."""
+        head = getattr(self, "head", None)
+        layers = [] if head is None else [m for m in head.modules() if isinstance(m, nn.Linear)]
+        return layers[-1] if layers else None
+
+    @torch.no_grad()
+    def start_from(self, outputs: Tensor) -> None:
+        """Let a new network answer about the same to any row, such as with what is most frequent.
+
+        Parameters
+        ----------
+        outputs : Tensor of shape (n_outputs,)
+            Of a network whose last layer cannot be told they stay what they were.
+        """
+        layer = self._last_layer
+        if layer is not None and layer.bias is not None:
+            layer.bias.copy_(outputs)
 
     def _places(self, n_rows: int, n_mux: int | None, what: str = "rows") -> int:
         """Return the number of rows in a mixture, None standing for the capacity.

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn.nn._slots import (
-    log_mean_over_slots,
     mean_over_slots,
     principal_axes,
     slots_to_places,
@@ -37,7 +36,6 @@ __all__ = [
     "OrthogonalMultiplexer",
     "SubspaceMultiplexer",
     "embed_and_multiplex",
-    "log_mean_over_slots",
     "mean_over_slots",
     "principal_axes",
     "recognisable_maps",

@@ -16,9 +16,9 @@ from torch.nn import functional as F
 
 from muxlearn.nn.cut import FrozenEncoder
 from muxlearn.nn.heads import ClassificationHead
+from muxlearn.nn.links import average_answers
 from muxlearn.nn.losses import contrastive_logits
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import log_mean_over_slots
 from muxlearn.nn.text import mean_weights
 
 __all__ = [
@@ -306,7 +306,7 @@ class RevMuxClassifier(MuxModule):
         in_slots = mask.unflatten(0, (-1, n_places))[:, place_of_slot]
         rows = hidden.unflatten(0, (-1, n_places))[:, place_of_slot]
         vectors = self.up(self._unfold(self._mix(rows, in_slots), in_slots))
-        logits = log_mean_over_slots(self.head(vectors), n_places).flatten(0, 1)
+        logits = average_answers(self.head(vectors), n_places, self.link).flatten(0, 1)
         if not contrast:
             return logits
         numbers = torch.arange(len(mask), device=mask.device).view(-1, n_places)[:, place_of_slot]

@@ -15,6 +15,7 @@ from muxlearn.nn.demultiplex import Demultiplexer, IdentityDemultiplexer, RSADem
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.heads import ClassificationHead, RetrievalHead
 from muxlearn.nn.lexical import LexicalMean, PairComparison
+from muxlearn.nn.links import average_answers
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import (
     ContextualMultiplexer,
@@ -22,7 +23,6 @@ from muxlearn.nn.multiplex import (
     Multiplexer,
     SubspaceMultiplexer,
     embed_and_multiplex,
-    log_mean_over_slots,
     mean_over_slots,
 )
 from muxlearn.nn.patches import (
@@ -469,7 +469,7 @@ class MuxSequenceClassifier(MuxTextModule):
         rows = self._read_rows(hidden, prefix, mask, patch_size)
         rows = self._add_lexical(rows, all_ids, all_mask, patch_size, second)
         logits = self.head(rows)  # (n_mixtures, n_reads, classes)
-        logits = log_mean_over_slots(logits, ids.shape[1]).flatten(0, 1)
+        logits = average_answers(logits, ids.shape[1], self.link).flatten(0, 1)
         if not retrieval_samples and not with_words:
             return logits
         retrieval: tuple[Tensor | None, Tensor | None] = None, None

@@ -10,7 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from numpy.typing import NDArray
+import numpy as np
+from scipy.sparse import issparse
 
 from muxlearn._params import Choice, Integer
 from muxlearn.points import PointLike
@@ -55,8 +56,7 @@ def predict_dataset(
         predict=partial(predictor.predict_windows, point=point, n_passes=n_passes, method=method),
         check=predictor.reader.check,
         column_kind=predictor.reader.column_kind,
-        classes=predictor.task.classes,
-        nested=predictor.task.nested,
+        example=predictor.task.example(method),
         method=method,
         window_rows=predictor.window_size(point.n_mux),
         described={
@@ -97,10 +97,8 @@ class Recipe(NamedTuple):
         Takes rows and, as a keyword, `first_row`, the number of the first one.
     column_kind : str or None
         As in `check_column`.
-    classes : ndarray of shape (n_classes,) or None
-        None where rows get no labels.
-    nested : bool
-        Whether a row has a list of results.
+    example : object
+        A result as Arrow takes it, of which the type counts: a label, a number or a list of such.
     method : {"predict", "predict_proba", "transform"}
     window_rows : int
     described : dict of str to object
@@ -110,8 +108,7 @@ class Recipe(NamedTuple):
     predict: Callable[..., Iterator[Any]]
     check: Callable[..., Any]
     column_kind: str | None
-    classes: NDArray | None
-    nested: bool
+    example: Any
     method: str
     window_rows: int
     described: dict[str, Any]
@@ -139,7 +136,7 @@ def predict_parts(
         if not options.accepts(value):
             raise options.complain(name, value)
     result = result_name(recipe.method)
-    if form == "csv" and (recipe.method != "predict" or recipe.nested):
+    if form == "csv" and isinstance(recipe.example, list):
         raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
     source = open_source(dataset)
     columns = choose_columns(source.schema, column, recipe.column_kind)
@@ -236,8 +233,7 @@ class _Job:
         import pyarrow as pa
 
         fields = [self.source.schema.field(name) for name in self.keep]
-        value = result_type(self.recipe.classes, self.recipe.nested, self.recipe.method)
-        return pa.schema([*fields, (self._result, value)]).empty_table()
+        return pa.schema([*fields, (self._result, result_type(self.recipe.example))]).empty_table()
 
     def _write(self, number: int, tables: list[Any]) -> None:
         import pyarrow as pa
@@ -246,16 +242,13 @@ class _Job:
         tables.clear()
 
 
-def result_type(classes: NDArray | None, nested: bool, method: str) -> Any:
-    """Return the Arrow type of what a method returns for a row.
+def result_type(example: Any) -> Any:
+    """Return the Arrow type of the results.
 
     Parameters
     ----------
-    classes : ndarray of shape (n_classes,) or None
-        None where rows get no labels.
-    nested : bool
-        Whether a row has a list of results.
-    method : {"predict", "predict_proba", "transform"}
+    example : object
+        As `Task.example` returns it.
 
     Returns
     -------
@@ -263,13 +256,7 @@ def result_type(classes: NDArray | None, nested: bool, method: str) -> Any:
     """
     import pyarrow as pa
 
-    if method == "transform":
-        return pa.list_(pa.float32())
-    assert classes is not None
-    value = pa.array(classes.tolist()).type
-    if method == "predict_proba":
-        value = pa.list_(pa.float64())
-    return pa.list_(value) if nested else value
+    return pa.array([example]).type
 
 
 def result_name(method: str) -> str:
@@ -327,11 +314,11 @@ def _check_keep(schema: Any, keep: Sequence[str], result: str) -> list[str]:
 
 
 def arrow_column(results: Any) -> Any:
-    """Return labels, probabilities, or lists of such for each row, as an Arrow array.
+    """Return what a task says of some rows as an Arrow array, of lists where that is several.
 
     Parameters
     ----------
-    results : ndarray or list
+    results : ndarray, sparse matrix or list
         What `predict`, `predict_proba` or `transform` returns.
 
     Returns
@@ -340,6 +327,15 @@ def arrow_column(results: Any) -> Any:
     """
     import pyarrow as pa
 
-    if isinstance(results, list):  # of a tagger
-        return pa.array([getattr(row, "tolist", lambda row=row: row)() for row in results])
+    if isinstance(results, list):
+        return pa.array([_listed(row) for row in results])
+    if issparse(results):
+        results = results.toarray()
     return pa.array(results if results.ndim == 1 else list(results))
+
+
+def _listed(row: Any) -> list[Any]:
+    """Return tags, labels or arrays of one row as a list."""
+    if isinstance(row, set):
+        return sorted(row)
+    return row.tolist() if isinstance(row, np.ndarray) else list(row)

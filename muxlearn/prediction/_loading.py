@@ -26,7 +26,7 @@ from muxlearn.persistence import (
 )
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
-from muxlearn.prediction._saved import complete_config, restore_predictor
+from muxlearn.prediction._saved import complete_config, restore_predictor, restore_task
 from muxlearn.training.devices import choose_device, choose_dtype, seeded
 
 __all__ = ["ARRAY", "load_predictor", "own_names", "restore_module"]
@@ -39,9 +39,6 @@ _SIZED = (
     *("structure", "encoder", "backbone", "reference", "reader"),
     *("vocab_size", "n_blocks", "vector_size", "n_texts", "patch_sizes"),
 )
-
-#: What an architecture calls the tasks; rows that are images make it another one.
-_TASKS = {"classes": "sequence", "tags": "token", "vectors": "vector"}
 
 
 def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: Any) -> Predictor:
@@ -119,11 +116,17 @@ def restore_module(
         A parameter of the architecture cannot be, a size contradicts the tensors, or tensors are
         missing or too many.
     """
-    task = config["task"]["name"]
+    arrays, weights = {}, {}
+    for name, tensor in tensors.items():
+        if name.startswith(ARRAY):
+            arrays[name.removeprefix(ARRAY)] = tensor.numpy()
+        else:
+            weights[name] = tensor
+    task = restore_task(config, arrays)
     of_images = config["reader"]["kind"] == "images"
-    setting = Setting.of("image" if of_images else _TASKS[task], params, {})
-    labels = config["labels"]
-    n_outputs = config["vector_size"] if labels is None else len(labels["values"])
+    # Rows that are images make another architecture.
+    setting = Setting.of("image" if of_images else task.level, params, {})
+    n_outputs = config["vector_size"] if task.level == "vector" else task.n_outputs
     architecture = make_architecture(params["architecture"], image=of_images)
     architecture.check_parameters()
     shapes = [tensor.shape for tensor in tensors.values()]
@@ -135,12 +138,7 @@ def restore_module(
         told_with_sizes(sized),
     ):
         module = architecture.rebuild(setting, config, n_outputs)
-    arrays, weights = {}, {}
-    for name, tensor in tensors.items():
-        if name.startswith(ARRAY):
-            arrays[name.removeprefix(ARRAY)] = tensor.numpy()
-        else:
-            weights[name] = tensor
+    module.link = task.link
     for part in module.optional:
         if not any(name.startswith(f"{part}.") for name in weights):
             setattr(module, part, None)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import issparse, vstack
 
 from muxlearn._params import Choice, Integer
 from muxlearn.persistence import encode_labels
@@ -135,7 +136,7 @@ class Predictor:
 
         Returns
         -------
-        ndarray or list, length n_rows
+        ndarray, sparse matrix or list, length n_rows
             In the order of `X`.
 
         Raises
@@ -363,7 +364,7 @@ class Predictor:
     ) -> NDArray[np.float64]:
         """Return the answers to a window in one pass, in the order of its targets."""
         if not len(table):
-            return np.empty((0, len(self.classes)))
+            return np.empty((0, self.task.n_outputs))
         plan = self.planner.plan(table, point.n_mux, groups, regrouping)
         laid_out = table.for_patches(point.patch_size)
         outputs = [
@@ -392,6 +393,8 @@ def _in_order(parts: list[NDArray[np.int64]], results: list[Any]) -> Any:
     if isinstance(results[0], list):
         joined = list(chain.from_iterable(results))
         return [joined[i] for i in np.argsort(numbers).tolist()]
+    if issparse(results[0]):
+        return vstack(results, format="csr")[np.argsort(numbers)]
     values = np.concatenate(results)
     ordered = np.empty_like(values)
     ordered[numbers] = values

@@ -14,12 +14,12 @@ from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Runner
 from muxlearn.prediction._schema import check_entries
 from muxlearn.rows import load_reader
-from muxlearn.tasks import TASKS, ClassesTask, TagsTask
+from muxlearn.tasks import TASKS, ClassesTask, LabelsTask, TagsTask, Task
 
-__all__ = ["complete_config", "predictor_config", "restore_predictor"]
+__all__ = ["complete_config", "predictor_config", "restore_predictor", "restore_task"]
 
 #: The tasks whose answers are labels.
-_LABELLED = (ClassesTask.name, TagsTask.name)
+_LABELLED = (ClassesTask.name, LabelsTask.name, TagsTask.name)
 
 
 def predictor_config(predictor: Predictor) -> dict[str, Any]:
@@ -68,7 +68,6 @@ def restore_predictor(
     Predictor
     """
     config = complete_config(config, files)
-    labels, task = config["labels"], config["task"]
     reader = load_reader(config["reader"], files)
     n_tokens, n_known = getattr(reader, "vocab_size", 0), config.get("vocab_size")
     if n_known is not None and n_tokens > n_known:
@@ -76,13 +75,29 @@ def restore_predictor(
     return Predictor(
         runner,
         reader,
-        TASKS[task["name"]].from_saved(
-            task, None if labels is None else decode_labels(labels), arrays
-        ),
+        restore_task(config, arrays),
         Planner(config["plan_seed"], **config["planner"]),
         batch_size=config["params"]["batch_size"],
         verbose=bool(config["params"].get("verbose")),
     )
+
+
+def restore_task(config: Mapping[str, Any], arrays: Mapping[str, NDArray]) -> Task:
+    """Build the task that a folder has kept.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        From `complete_config`.
+    arrays : mapping of str to ndarray
+
+    Returns
+    -------
+    Task
+    """
+    labels, task = config["labels"], config["task"]
+    classes = None if labels is None else decode_labels(labels)
+    return TASKS[task["name"]].from_saved(task, classes, arrays)
 
 
 def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict[str, Any]:

@@ -9,12 +9,15 @@ from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._images import ImageReader, learn_reader
 from muxlearn.rows._integers import IntegerReader, check_rows, holds_integers
 from muxlearn.rows._labels import (
+    check_class_weight,
     check_labels,
     check_weights,
+    relative_weights,
     row_weights,
     split_rows,
     training_order,
 )
+from muxlearn.rows._numbers import check_numbers, location_and_scale
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import (
     PieceTable,
@@ -23,6 +26,13 @@ from muxlearn.rows._sentences import (
     cut_windows,
     iterate_sentences,
     number_tags,
+)
+from muxlearn.rows._several import (
+    LABEL_FORMS,
+    SeveralLabels,
+    SoftLabels,
+    check_several,
+    mark_labels,
 )
 from muxlearn.rows._sources import Source, Window, check_column, open_source
 from muxlearn.rows._tables import RowTable, take_rows
@@ -67,6 +77,7 @@ from muxlearn.rows._tokenizers import (
 from muxlearn.rows._variants import RandomCrops, Transform
 
 __all__ = [
+    "LABEL_FORMS",
     "READERS",
     "SCHEME_CHOICE",
     "SPECIAL_TOKENS",
@@ -80,6 +91,8 @@ __all__ = [
     "Reader",
     "RowTable",
     "SentenceReader",
+    "SeveralLabels",
+    "SoftLabels",
     "Source",
     "Spans",
     "Text",
@@ -90,13 +103,16 @@ __all__ = [
     "Transform",
     "Window",
     "are_entity_tags",
+    "check_class_weight",
     "check_column",
     "check_groups",
     "check_labels",
+    "check_numbers",
     "check_rows",
     "check_same_lengths",
     "check_sentences",
     "check_sequences",
+    "check_several",
     "check_single_texts",
     "check_tags",
     "check_tags_fit",
@@ -119,11 +135,14 @@ __all__ = [
     "iterate_sentences",
     "learn_reader",
     "load_reader",
+    "location_and_scale",
     "make_tokenizer",
+    "mark_labels",
     "n_illegal_steps",
     "number_tags",
     "open_source",
     "ranges",
+    "relative_weights",
     "row_weights",
     "split_pairs",
     "split_rows",

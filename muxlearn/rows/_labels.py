@@ -17,7 +17,15 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from muxlearn._params import Number
 from muxlearn.rows._texts import is_missing
 
-__all__ = ["check_labels", "check_weights", "row_weights", "split_rows", "training_order"]
+__all__ = [
+    "check_class_weight",
+    "check_labels",
+    "check_weights",
+    "relative_weights",
+    "row_weights",
+    "split_rows",
+    "training_order",
+]
 
 # Copies for one row, on average, that stand for weights.
 _MOST_COPIES = 10
@@ -105,16 +113,44 @@ def row_weights(
     """
     weights = check_weights(sample_weight, len(targets))
     if isinstance(class_weight, dict):
-        _check_class_weight(class_weight, classes.tolist())
+        check_class_weight(class_weight, classes.tolist())
     weights = weights * compute_sample_weight(class_weight, classes[targets])
+    return relative_weights(weights, "`sample_weight` and `class_weight` make")
+
+
+def relative_weights(
+    weights: NDArray[np.float64], source: str = "`sample_weight` is"
+) -> NDArray[np.float32]:
+    """Return what each row counts in the loss, 1 on average.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (n_rows,)
+    source : str, default="`sample_weight` is"
+        Where they come from, with a verb, for the error.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_rows,)
+
+    Raises
+    ------
+    ValueError
+        All weights are zero.
+    """
     if not weights.sum() > 0:
-        raise ValueError(
-            "`sample_weight` and `class_weight` make 0 for every row; nothing could be learned"
-        )
+        raise ValueError(f"{source} 0 for every row; nothing could be learned")
     return (weights / weights.mean()).astype(np.float32)
 
 
-def _check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
+def check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
+    """Raise for a label that is not there while another has no weight, and for a bad weight.
+
+    Parameters
+    ----------
+    class_weight : dict of label to float
+    labels : list
+    """
     unknown = [label for label in class_weight if label not in labels]
     # A rare label may be absent from a fold of the data; a misspelt one leaves another without.
     if unknown and any(label not in class_weight for label in labels):

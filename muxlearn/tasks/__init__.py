@@ -1,6 +1,9 @@
-"""The tasks: prediction of classes, tags and vectors."""
+"""The tasks: prediction of classes, labels, tags, numbers and vectors."""
 
 from muxlearn.tasks._classes import ClassesTask
+from muxlearn.tasks._kinds import learn_labels
+from muxlearn.tasks._labels import LabelsTask
+from muxlearn.tasks._numbers import NumbersTask
 from muxlearn.tasks._tags import TagsTask
 from muxlearn.tasks._task import Targets, Task
 from muxlearn.tasks._vectors import VectorsTask
@@ -9,14 +12,19 @@ from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 __all__ = [
     "TASKS",
     "ClassesTask",
+    "LabelsTask",
+    "NumbersTask",
     "StepScores",
     "TagsTask",
     "Targets",
     "Task",
     "VectorsTask",
+    "learn_labels",
     "transition_scores",
     "viterbi_many",
 ]
 
 #: By the name that a folder keeps.
-TASKS: dict[str, type[Task]] = {task.name: task for task in (ClassesTask, TagsTask, VectorsTask)}
+TASKS: dict[str, type[Task]] = {
+    task.name: task for task in (ClassesTask, LabelsTask, NumbersTask, TagsTask, VectorsTask)
+}

@@ -66,6 +66,7 @@ class TagsTask(Task):
     name: ClassVar[str] = "tags"
     constraints: ClassVar[dict[str, Constraint]] = {"decode": Choice("legal", "learned", None)}
     nested: ClassVar[bool] = True
+    level: ClassVar[str] = "token"
 
     @classmethod
     def learn(

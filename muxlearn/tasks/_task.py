@@ -29,7 +29,7 @@ class Targets:
         Checked rows, in the order of the training.
     true : list or ndarray, length n_rows
         What is true of each, as `Task.score` takes it.
-    values : ndarray of shape (n_targets,)
+    values : ndarray of shape (n_targets,) or (n_targets, n_outputs)
         What `Task.loss` compares with, one row after the other: of classes their numbers, int64.
     weights : ndarray of float32, shape (n_targets,)
         What a target counts in the loss, 1 on average.
@@ -77,12 +77,24 @@ class Task(ABC):
     #: What `results` can be asked for, the first by default.
     methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba")
 
+    #: What an architecture answers: "sequence", "token" or "vector".
+    level: ClassVar[str] = "sequence"
+
+    #: What a network's outputs stand for, one of `muxlearn.nn.links.LINKS`.
+    link: ClassVar[str] = "softmax"
+
     classes: NDArray | None
 
     @property
     def score_name(self) -> str:
         """The name of the measure that `score` returns."""
         return "score"
+
+    @property
+    def described(self) -> str:
+        """What `y` held, for an error, such as "the classes [0, 1]"."""
+        assert self.classes is not None
+        return f"the {self.name} {self.classes.tolist()}"
 
     # Training
 
@@ -92,6 +104,10 @@ class Task(ABC):
         assert self.classes is not None
         return len(self.classes)
 
+    def start(self) -> NDArray[np.float64] | None:
+        """Return outputs that suit any row, with which a new network starts, if there are such."""
+        return None
+
     def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         """Return what training minimises; cross entropy unless a task says otherwise.
 
@@ -99,7 +115,7 @@ class Task(ABC):
         ----------
         outputs : Tensor of shape (n_answers, n_outputs)
             A network's outputs.
-        targets : Tensor of shape (n_answers,)
+        targets : Tensor of shape (n_answers,) or (n_answers, n_outputs)
             Those of `Targets.values`.
         weights : Tensor of float32, shape (n_answers,)
 
@@ -156,6 +172,23 @@ class Task(ABC):
         -------
         ndarray or list, length n_rows
         """
+
+    def example(self, method: str) -> Any:
+        """Return a result for one row as data sets keep it, of which only the type counts.
+
+        Parameters
+        ----------
+        method : str
+            One of `methods`.
+
+        Returns
+        -------
+        object
+            A label, a number or a list of such.
+        """
+        assert self.classes is not None
+        value = self.classes.tolist()[0] if method == "predict" else [0.0]
+        return [value] if self.nested else value
 
     # Score
 

@@ -32,6 +32,8 @@ class VectorsTask(Task):
     name: ClassVar[str] = "vectors"
     methods: ClassVar[tuple[str, ...]] = ("transform",)
     constraints: ClassVar[dict[str, Constraint]] = {"normalize": Boolean()}
+    level: ClassVar[str] = "vector"
+    link: ClassVar[str] = "identity"
 
     def answers(self, outputs: Tensor) -> NDArray[np.float64]:
         return self._brought_to_length(outputs.double().numpy())
@@ -50,6 +52,9 @@ class VectorsTask(Task):
 
     def to_config(self) -> dict[str, Any]:
         return {"name": self.name, "normalize": self.normalize}
+
+    def example(self, method: str) -> list[Any]:
+        return [np.float32()]
 
     @classmethod
     def from_saved(

@@ -11,7 +11,7 @@ from typing import Any
 from unittest import SkipTest
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 
 METHODS = ("predict", "predict_proba", "decision_function")
 
@@ -88,10 +88,10 @@ def object_array(rows: Sequence[Any]) -> np.ndarray:
 
 
 def row_kind(estimator: BaseEstimator, X: Sequence[Any]) -> str:
-    """Say what a row of `X` is: "text", "pair" (a classifier's) or "tokens" (a tagger's)."""
+    """Say what a row of `X` is: "text", "pair" or "tokens" (a tagger's)."""
     if isinstance(X[0], str):
         return "text"
-    return "pair" if is_classifier(estimator) else "tokens"
+    return "pair" if is_classifier(estimator) or is_regressor(estimator) else "tokens"
 
 
 def assert_same(actual: Any, expected: Any, message: str, *, tolerance: float = 1e-5) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from unittest import SkipTest
 
 import numpy as np
-from sklearn.base import BaseEstimator, is_classifier
+from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import EstimatorCheckFailedWarning, SkipTestWarning
 from sklearn.utils.validation import has_fit_parameter
 
@@ -22,6 +22,7 @@ from muxlearn.testing import (
     _input,
     _parameters,
     _prediction,
+    _regressor,
     _tagger,
     _weights,
 )
@@ -34,7 +35,7 @@ Check = Callable[[BaseEstimator], None]
 Reasons = Mapping[str, str]
 
 _GENERAL = (_parameters, _fitting, _prediction, _compatibility, _input)
-_SPECIAL = (_weights, _classifier, _tagger)
+_SPECIAL = (_weights, _classifier, _regressor, _tagger)
 _ALL_NAMES = [check.__name__ for module in _GENERAL + _SPECIAL for check in module.CHECKS]
 
 
@@ -50,8 +51,8 @@ def text_estimator_checks(
         parameters should make ``fit`` fast.
     X : sequence of length n_samples, default=None
         Rows to fit and predict: strings, pairs of strings or lists of tokens. At least eight
-        rows that differ from each other. By default, and for classifiers only, a small
-        two-class problem on strings.
+        rows that differ from each other. By default, and for classifiers and regressors only, a
+        small problem on strings.
     y : sequence of length n_samples, default=None
         The target of each row; given if and only if `X` is.
 
@@ -76,14 +77,18 @@ def _data(estimator: BaseEstimator, X: Any, y: Any) -> tuple[list[Any], Any]:
     if (X is None) != (y is None):
         raise ValueError("give both X and y, or neither")
     if X is None:
-        if not is_classifier(estimator):
+        if not (is_classifier(estimator) or is_regressor(estimator)):
             raise ValueError(
-                f"{type(estimator).__name__} is not a classifier, so it needs X and y of its own"
+                f"{type(estimator).__name__} is neither a classifier nor a regressor, so it needs "
+                "X and y of its own"
             )
         X, y = default_data()
+        if is_regressor(estimator):
+            y = [float(len(text)) for text in X]
     if len(X) != len(y) or len(X) < 8:
         raise ValueError(f"X and y need 8 or more rows each, got {len(X)} and {len(y)}")
-    return list(X), np.asarray(y) if is_classifier(estimator) else list(y)
+    in_array = is_classifier(estimator) or is_regressor(estimator)
+    return list(X), np.asarray(y) if in_array else list(y)
 
 
 def _applicable(estimator: BaseEstimator, X: Sequence[Any]) -> Iterator[Any]:
@@ -92,6 +97,8 @@ def _applicable(estimator: BaseEstimator, X: Sequence[Any]) -> Iterator[Any]:
         yield _weights
     if is_classifier(estimator):
         yield _classifier
+    elif is_regressor(estimator):
+        yield _regressor
     elif row_kind(estimator, X) == "tokens":
         yield _tagger
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_regressor
 
 from muxlearn.testing._common import (
     assert_same,
@@ -42,11 +42,12 @@ def check_sample_weights_pandas_series(
 
 def check_sample_weights_used(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
     """Equal weights of 1 are no weights; uneven weights make another model."""
-    need(estimator_orig, "predict_proba")
-    plain = fitted(estimator_orig, X, y).predict_proba(X)
-    ones = fitted(estimator_orig, X, y, sample_weight=np.ones(len(X))).predict_proba(X)
+    method = "predict" if is_regressor(estimator_orig) else "predict_proba"
+    need(estimator_orig, method)
+    plain = getattr(fitted(estimator_orig, X, y), method)(X)
+    ones = getattr(fitted(estimator_orig, X, y, sample_weight=np.ones(len(X))), method)(X)
     assert_same(ones, plain, f"{name} fitted with weights of 1")
-    uneven = fitted(estimator_orig, X, y, sample_weight=_uneven(len(X))).predict_proba(X)
+    uneven = getattr(fitted(estimator_orig, X, y, sample_weight=_uneven(len(X))), method)(X)
     try:
         assert_same(uneven, plain, "", tolerance=0.0)
     except AssertionError:

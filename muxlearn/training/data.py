@@ -24,7 +24,7 @@ __all__ = ["MixtureData", "Targets", "TrainingBatches", "ValidationBatches"]
 
 
 class Targets(Tensor):
-    """The targets of a batch, of shape (n_targets,), with their weights.
+    """The targets of a batch, of shape (n_targets,) or (n_targets, n_outputs), with their weights.
 
     A tensor, so that skorch's scoring callbacks take it as what is true.
 
@@ -66,15 +66,15 @@ class MixtureData(Dataset):
     Parameters
     ----------
     table : RowTable
-    targets : ndarray of int64, shape (n_targets,), default=None
-        The class of each row, or of each word of a table of pieces. None: the rows take part in
-        the retrieval task alone.
+    targets : ndarray of shape (n_targets,) or (n_targets, n_outputs), default=None
+        The class of each row, or of each word of a table of pieces; shares of classes, labels or
+        numbers of each row. None: the rows take part in the retrieval task alone.
     weights : ndarray of float32, shape (n_targets,), default=None
         What a target counts in the loss, 1 on average.
     """
 
     table: RowTable
-    targets: NDArray[np.int64] | None = None
+    targets: NDArray[Any] | None = None
     weights: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
@@ -88,7 +88,7 @@ class MixtureData(Dataset):
         return self.table
 
     @property
-    def y(self) -> NDArray[np.int64] | None:
+    def y(self) -> NDArray[Any] | None:
         """The targets, in the order of the rows."""
         return self.targets
 

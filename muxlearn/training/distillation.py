@@ -105,7 +105,7 @@ class DistillationObjective(Objective):
         retrieval_samples: int,
         with_words: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(link="identity")
         self.weights = weights
         self.teacher = answers
         self.retrieval_samples = retrieval_samples
@@ -126,11 +126,6 @@ class DistillationObjective(Objective):
     def answers(self, output: Any) -> Tensor:
         """Return the vectors of the rows."""
         return output.rows if isinstance(output, EmbeddingTrainingOutput) else output
-
-    @staticmethod
-    def probabilities(answers: Tensor) -> Tensor:
-        """Return vectors as they are."""
-        return answers
 
     def loss(
         self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, PassthroughScoring
 from torch import Tensor, nn
@@ -218,7 +219,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         targets, weights = y_true.parts(self._place)
         if not training:
             if self.n_classes is not None:
-                hits = (y_pred.argmax(-1) == targets)[weights > 0]
+                hits = self.objective.hits(y_pred, targets)[weights > 0]
                 self.history.record_batch("valid_acc", hits.float().mean().item())
             return self.objective.task_loss(y_pred, targets, weights)
         loss, reported = self.objective.loss(self._bare_module, y_pred, targets, weights)
@@ -247,6 +248,12 @@ class MuxNet(ClassifierMixin, NeuralNet):
 
     # Prediction
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        if self.n_classes is None:
+            tags.estimator_type = "regressor"  # or a scorer would ask for classes
+        return tags
+
     @property
     def classes_(self) -> NDArray[np.int64]:
         """The numbers of the classes, which scorers of scikit-learn ask for."""
@@ -255,7 +262,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         return np.arange(self.n_classes)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
-        """Return the probabilities of the classes.
+        """Return the probabilities of the classes, or the numbers that the module answers.
 
         Parameters
         ----------
@@ -273,9 +280,20 @@ class MuxNet(ClassifierMixin, NeuralNet):
         if dataset is X:
             return answers
         plan = self.get_iterator(dataset).plan
+        if self.objective.link != "softmax":
+            return dataset.table.unmix(plan, answers)
         with np.errstate(divide="ignore"):
             return np.exp(dataset.table.unmix(plan, np.log(answers.astype(np.float64))))
 
-    def predict(self, X: Any) -> NDArray[np.int64]:
-        """Return the numbers of the classes, in the order of `predict_proba`."""
-        return self.predict_proba(X).argmax(-1)
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return what the module decides for, in the order of `predict_proba`.
+
+        The numbers of the classes; of labels which of them each row has, 0 or 1; or numbers as
+        the module answers them.
+        """
+        answers = self.predict_proba(X)
+        if self.objective.link == "identity":
+            return answers
+        if self.objective.link == "sigmoid":
+            return (answers > 0.5).astype(np.int64)
+        return answers.argmax(-1)

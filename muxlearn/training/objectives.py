@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from muxlearn.nn.links import decisions, means
 from muxlearn.nn.losses import weighted_cross_entropy
 
 __all__ = ["Objective", "TaskLoss"]
@@ -22,6 +23,8 @@ class Objective:
     ----------
     task_loss : callable, default=weighted_cross_entropy
         Takes answers, targets and weights of the targets; returns a number.
+    link : {"softmax", "sigmoid", "identity"}, default="softmax"
+        What answers stand for; see `muxlearn.nn.links`.
     """
 
     #: Names of what `loss` reports for each batch beside the loss; the higher the better.
@@ -30,8 +33,9 @@ class Objective:
     #: Names of what `loss` reports where lower is better.
     losses: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, task_loss: TaskLoss = weighted_cross_entropy) -> None:
+    def __init__(self, task_loss: TaskLoss = weighted_cross_entropy, link: str = "softmax") -> None:
         self.task_loss = task_loss
+        self.link = link
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
         """Run a module in training or validation.
@@ -76,7 +80,14 @@ class Objective:
         """
         return self.task_loss(self.answers(output), targets, weights), {}
 
-    @staticmethod
-    def probabilities(answers: Tensor) -> Tensor:
-        """Return the probabilities that the skorch net itself predicts."""
-        return answers.float().softmax(-1)
+    def probabilities(self, answers: Tensor) -> Tensor:
+        """Return the probabilities, or numbers, that the skorch net itself predicts."""
+        return means(answers, self.link)
+
+    def hits(self, answers: Tensor, targets: Tensor) -> Tensor:
+        """Return which answers decide for what is true, each label of it: bool, (n_answers,)."""
+        decided = decisions(answers, self.link)
+        if self.link == "sigmoid":
+            return (decided == (targets > 0.5)).all(-1)
+        # Of classes that are true in part, the one that is so most.
+        return decided == (targets.argmax(-1) if targets.ndim > 1 else targets)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn.nn._loading import Config
+from muxlearn.nn.links import average_answers
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.multiplex import log_mean_over_slots
 from muxlearn.nn.reference._common import ReferenceModel
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
 from muxlearn.nn.reference.muxbert import MuxBertSequenceClassifier, MuxBertTokenClassifier
@@ -108,9 +108,15 @@ class ReferenceTextModule(MuxModule):
         ----------
         order : Tensor of int, shape (n_classes,)
         """
-        *_, last = (part for part in self.model.head.modules() if isinstance(part, nn.Linear))
-        for parameter in last.parameters():
+        layer = self._last_layer
+        assert layer is not None
+        for parameter in layer.parameters():
             parameter.copy_(parameter[order])
+
+    @property
+    def head(self) -> nn.Module:
+        """What reads rows, or tokens, off their vectors."""
+        return self.model.head
 
     def forward(
         self,
@@ -188,11 +194,10 @@ class ReferenceTextModule(MuxModule):
         logits = self.model.head(self.model.unfold(hidden, positions))
         return logits.unflatten(0, (-1, self.n_mux))
 
-    @staticmethod
-    def _average(logits: Tensor, n_places: int) -> Tensor:
+    def _average(self, logits: Tensor, n_places: int) -> Tensor:
         """Average the slots of each row: (n_rows, n_tokens or 1, n_classes)."""
         by_position = logits.transpose(1, 2)
-        averaged = log_mean_over_slots(by_position.flatten(0, 1), n_places)
+        averaged = average_answers(by_position.flatten(0, 1), n_places, self.link)
         return averaged.unflatten(0, by_position.shape[:2]).transpose(1, 2).flatten(0, 1)
 
     def _retrieve(

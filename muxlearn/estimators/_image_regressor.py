@@ -1,0 +1,280 @@
+"""The image regressor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
+from torch import nn
+
+from muxlearn._docs import fill_docs
+from muxlearn._params import Constraint
+from muxlearn.architectures import ImageArchitecture
+from muxlearn.estimators import _regressing
+from muxlearn.estimators._image_base import MuxImageEstimator
+
+__all__ = ["MuxImageRegressor"]
+
+
+@fill_docs(row="image", rows="images")
+class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
+    """Predict numbers for images, `n_mux` of them in one pass of the network.
+
+    The network and its training are those of `MuxImageClassifier`; one or several numbers for each
+    image take the place of its label.
+
+    A prediction depends on the images that share its mixture. To limit this, predict with a
+    smaller `n_mux`, with more `n_passes` or with `groups`.
+
+    Parameters
+    ----------
+    {n_mux}
+        1 is the plain network without multiplexer and demultiplexer.
+
+    architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \
+            default="mimoconv"
+        The network: an object of `muxlearn.architectures`, or a value that stands for one:
+        "mimoconv" is the wide residual network of [1]_, "mlp" and "cnn" are the small networks of
+        [2]_; the name of a network of torchvision, such as "resnet18", or a module that maps
+        images to numbers stands for `Trunk`. A module is copied.
+
+        Parameters of an object are searched as ``architecture__width``.
+
+    multiplexer : str, default="auto"
+        How the images of a mixture are marked before they are added up. For "mimoconv" and the
+        networks of torchvision: "subspace" (every slot has its own feature maps), "hrr" and "mbat"
+        ([1]_) or "identity" (no mark at all, for ablations). "auto" is "subspace". See
+        `MuxImageClassifier`.
+
+        For "mlp" and "cnn": one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`. "auto" is
+        "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
+
+    {operating_points}
+
+    {loss}
+
+    image_shape : tuple of int, default=None
+        Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as a
+        square image if its length is a square number of at least 64, and otherwise, up to 256, as
+        one row of pixels.
+
+    image_size : int or (int, int), default=None
+        Height and width that images are resized to. An int stands for both. Needed if images
+        differ in size.
+
+    channels : {"first", "last"}, default=None
+        Which axis of an image holds the channels. None takes the axis of length 1, 3 or 4.
+
+    {max_epochs}
+        With 0, `fit` only builds and initialises the model.
+
+    {batch_size}
+
+    {lr}
+        "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
+        3e-4 for other networks with pre-trained weights and 1e-3 for those without.
+
+    {optimizer}
+
+    augment : {"none", "crop", "crop-flip"} or callable, default="none"
+        How each training image is varied. "crop" shifts an image by up to an eighth of its size.
+        "crop-flip" also mirrors it with probability 0.5. A transform of
+        `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
+        (channels, height, width) with the pixels as given.
+
+    mixup : float, default=0.0
+        Both parameters of the beta distribution from which the shares are drawn in which training
+        images and their targets are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
+
+    {early_stopping}
+
+    {validation_fraction}
+
+    {warm_start}
+
+    {dtype}
+
+    {device}
+
+    {compile}
+
+    {callbacks}
+
+    {random_state}
+
+    {verbose}
+
+    Attributes
+    ----------
+    {net_}
+
+    module_ : torch.nn.Module
+        The fitted module: takes `images` of shape (k * n_mux, channels, height, width), normalised,
+        and returns their standardised targets in the same order.
+
+    image_shape_ : tuple of int
+        Channels, height and width of an image as the module takes it.
+
+    mean_, std_ : ndarray of shape (channels,)
+        Mean and standard deviation of the training images' pixels, which normalise images.
+
+    {history_}
+
+    {measured_points_}
+
+    {n_iter_}
+
+    n_features_in_ : int
+        Number of pixels; only where `fit` was given flat images.
+
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of the columns; only where `fit` was given a frame.
+
+    See Also
+    --------
+    MuxImageClassifier : Predicts labels, one or several for each image.
+
+    Notes
+    -----
+    Targets are standardised for the training: `fit` subtracts the mean of each and divides by its
+    standard deviation, and `predict` undoes both. A training that `warm_start` continues keeps
+    them.
+
+    {notes.invariance}
+
+    Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
+    statistics of the network again from training images, for the operating points and for half, a
+    quarter, … of `n_mux`. Mixtures of fewer images can then be predicted without more training.
+
+    References
+    ----------
+    .. [1] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
+       Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
+       NeurIPS 2023.
+    .. [2] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
+       Neural Networks", NeurIPS 2022.
+    .. [3] H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
+       Minimization", ICLR 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from muxlearn import MuxImageRegressor
+    >>> from muxlearn.architectures import MIMOConv
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> ink = X.mean(axis=1)  # how much of the image is dark
+    >>> narrow = MIMOConv(width=1)
+    >>> reg = MuxImageRegressor(n_mux=2, architecture=narrow, max_epochs=8, random_state=0)
+    >>> reg.fit(X[:500], ink[:500]).score(X[500:700], ink[500:700]) > 0.8
+    True
+    """
+
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **MuxImageEstimator._constraints,
+        **_regressing.CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        n_mux: int = 4,
+        *,
+        architecture: str | nn.Module | ImageArchitecture = "mimoconv",
+        multiplexer: str = "auto",
+        operating_points: tuple[int, ...] | None = None,
+        loss: str = "squared_error",
+        image_shape: tuple[int, ...] | None = None,
+        image_size: int | tuple[int, int] | None = None,
+        channels: str | None = None,
+        max_epochs: int = 20,
+        batch_size: int = 32,
+        lr: float | str = "auto",
+        optimizer: Any = None,
+        augment: str | Callable[[torch.Tensor], torch.Tensor] = "none",
+        mixup: float = 0.0,
+        early_stopping: bool | int = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        dtype: str = "auto",
+        device: Any = "auto",
+        compile: bool = False,
+        callbacks: list | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_mux = n_mux
+        self.architecture = architecture
+        self.multiplexer = multiplexer
+        self.operating_points = operating_points
+        self.loss = loss
+        self.image_shape = image_shape
+        self.image_size = image_size
+        self.channels = channels
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.augment = augment
+        self.mixup = mixup
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.compile = compile
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> MuxImageRegressor:
+        """Fit the model to images and numbers.
+
+        Parameters
+        ----------
+        X : array-like, tensor, list of images or dataset, length n_samples
+            The images, as `MuxImageClassifier.fit` takes them; of a data set pairs (image, number).
+
+        y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+            The numbers to predict, finite. Predictions have the same number of axes. None takes
+            those of the dataset.
+
+        {fit.sample_weight}
+
+        {fit.checkpoint}
+
+        Returns
+        -------
+        {fit.returns}
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter, an image or a target is not valid, or the checkpoint is of another
+            training.
+        """
+        self._check_parameters()
+        rows, reader, y = self._read(X, y, "number")
+        _regressing.fit_numbers(
+            self, rows, reader, y, sample_weight, checkpoint, transform=self._transform()
+        )
+        return self
+
+    predict = _regressing.predict
+    score = _regressing.score

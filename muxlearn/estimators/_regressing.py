@@ -1,0 +1,116 @@
+"""The methods of regressors, whatever their rows are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from muxlearn._docs import fill_docs
+from muxlearn._params import Choice, Constraint
+from muxlearn.estimators._fitting import fit
+from muxlearn.estimators._points import measure_set_aside
+from muxlearn.nn.losses import REGRESSION_LOSSES
+from muxlearn.points import PointLike
+from muxlearn.tasks import NumbersTask
+
+__all__ = ["CONSTRAINTS", "fit_numbers", "predict", "score"]
+
+#: What their own parameters may be.
+CONSTRAINTS: dict[str, Constraint] = {"loss": Choice(*REGRESSION_LOSSES)}
+
+
+def fit_numbers(
+    estimator: Any,
+    rows: Any,
+    extra: Any,
+    y: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+    checkpoint: str | os.PathLike | None = None,
+    **table_options: Any,
+) -> None:
+    """Fit to checked rows, and to targets and weights that are not checked yet."""
+    continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
+    task, targets = NumbersTask.learn(
+        rows, y, sample_weight, estimator.loss, estimator._task if continued else None
+    )
+    extra = targets.rows if extra is rows else extra
+    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
+    if part is not None:
+        measure_set_aside(estimator, targets, part)
+
+
+@fill_docs()
+def predict(
+    estimator: Any,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> NDArray[np.float64]:
+    """Predict the targets of rows.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    n_passes : int, default=1
+        Number of predictions, each in other mixtures. They are averaged.
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
+        As `y` was in `fit`, in the order of `X`.
+    """
+    return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
+
+
+@fill_docs()
+def score(
+    estimator: Any,
+    X: Iterable[Any],
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> float:
+    """Return the coefficient of determination R^2 of `predict`.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        The true targets.
+
+    {score.sample_weight}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    n_passes : int, default=1
+        Number of predictions, each in other mixtures. They are averaged.
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    float
+        Of several targets the mean, as `sklearn.metrics.r2_score` takes it.
+    """
+    return estimator.predictor_.score(
+        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+    )

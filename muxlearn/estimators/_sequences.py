@@ -1,0 +1,79 @@
+"""What estimators that answer for whole texts, or sequences of integers, share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from muxlearn.backbones import Scratch
+from muxlearn.nn.mimoformer import MIMOFormer
+from muxlearn.nn.module import MuxModule
+from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.rows import (
+    TOKENIZERS,
+    IntegerReader,
+    Reader,
+    TextReader,
+    check_rows,
+    copy_tokenizer,
+    holds_integers,
+)
+
+__all__ = ["check_given", "complete_loaded", "wrap"]
+
+
+def check_given(
+    estimator: Any, X: Iterable[Any], unlabeled: Iterable[Any] | None
+) -> tuple[Any, Any]:
+    """Check what `fit` is given to read.
+
+    Returns
+    -------
+    rows, extra : list or ndarray
+        Rows of the task, and those that tokenizer and warm-up learn from.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A row is not valid, or integers meet an encoder that reads texts.
+    """
+    continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
+    rows = estimator._reader.check(X) if continued else check_rows(X)
+    extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
+    numbers = holds_integers(rows)
+    if numbers != holds_integers(extra):
+        raise TypeError("`X` and `unlabeled` must be of one kind, texts or sequences of integers")
+    backbone = estimator._backbone
+    if numbers and not backbone.from_scratch:
+        raise ValueError(
+            f"{backbone.label} reads texts, but `X` holds sequences of integers; set "
+            "backbone='scratch'"
+        )
+    if numbers and backbone.tokenizer is not None:
+        raise ValueError(
+            "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
+        )
+    return rows, extra
+
+
+def wrap(estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
+    """Return the reader around the tokenizer of a module."""
+    if isinstance(tokenizer, IntegerReader):
+        return tokenizer
+    if isinstance(module, MIMOFormer):
+        paired = module.n_texts == 2
+        return TextReader(tokenizer, pairs=paired, apart=paired)
+    if isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None:
+        return TextReader(tokenizer, pairs=True, marks_second=True)
+    reader = TextReader(tokenizer)
+    # The encoder only reads the beginning, which would be the first of two long texts.
+    return replace(reader, pairs=False) if reader.max_length > estimator.max_length else reader
+
+
+def complete_loaded(estimator: Any) -> None:
+    """Give a loaded estimator the tokenizer that its parameters name."""
+    tokenizer = estimator._structure.get("backbone__tokenizer")
+    if isinstance(estimator.backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
+        # The parameter was an object, which a configuration cannot hold.
+        estimator.backbone.tokenizer = copy_tokenizer(estimator.tokenizer_)

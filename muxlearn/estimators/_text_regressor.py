@@ -1,0 +1,281 @@
+"""The text regressor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from numpy.typing import ArrayLike
+from sklearn.base import RegressorMixin
+from sklearn.utils import Tags
+
+from muxlearn._docs import fill_docs
+from muxlearn._params import Constraint
+from muxlearn.architectures import Architecture
+from muxlearn.estimators import _regressing, _sequences
+from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.points import PointLike
+from muxlearn.tasks import NumbersTask
+
+__all__ = ["MuxTextRegressor"]
+
+
+@fill_docs(row="text", rows="texts")
+class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
+    """Predict numbers for texts, `n_mux` of them in one pass of the encoder.
+
+    The network and its training are those of `MuxTextClassifier`; one or several numbers for each
+    text take the place of its label.
+
+    A prediction depends on the texts that share its mixture. To limit this, predict with a
+    smaller `n_mux`, with more `n_passes` or with `groups`, or share positions by `patch_size`.
+
+    Parameters
+    ----------
+    {n_mux}
+
+    {patch_size}
+
+        If both are "auto", about ten tokens share a position, as in `MuxTextClassifier`. (1, 1) is
+        the plain encoder.
+
+    architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
+        The network: an object of `muxlearn.architectures`, or the string that stands for its
+        defaults. Parameters of an object are searched as ``architecture__grid``. A parameter of
+        the estimator that the network does not use, such as `multiplexer` with "mimoformer",
+        raises an error.
+
+    {multiplexer}
+
+    {demultiplexer}
+
+    backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
+        The encoder. None: the packaged English encoder. "scratch" or
+        `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with its own
+        tokenizer. Also a folder or a name on the hub of an encoder of the `transformers` library,
+        or of a pre-trained one of [1]_ or [2]_, and what
+        `muxlearn.pretraining.MuxTextPretrainer` has saved; see `MuxTextClassifier`.
+
+    max_length : int, default=128
+        Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
+        rest is cut off. The lexical path may read more, see `TMUX`.
+
+    dropout : float, default=0.1
+        Dropout of the encoder's hidden vectors and of the last layers.
+
+    warm_up : int, "auto" or None, default="auto"
+        Epochs of the warm-up, a training before the task in which the network learns to keep
+        texts apart. "auto" is 5, or 0 if `backbone` is warmed up already. None is the same as 0.
+        ``n_mux=1`` needs no warm-up and has none.
+
+    {operating_points}
+        {operating_points.texts}
+
+    {loss}
+
+    {max_epochs}
+        With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
+        and initialises the model.
+
+    {batch_size}
+
+    {lr}
+        "auto" is 5e-4 for an encoder from scratch or the packaged one, 1e-4 for other encoders,
+        and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
+        that is trained already, the packaged one included, learn at five times its rate.
+
+    {optimizer}
+
+    {early_stopping}
+
+    {validation_fraction}
+
+    {warm_start}
+
+    {dtype}
+
+    {device}
+
+    {compile}
+
+    {callbacks}
+
+    {random_state}
+
+    {verbose}
+
+    Attributes
+    ----------
+    {net_}
+
+    module_ : torch.nn.Module
+        The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
+        returns their standardised targets in the same order.
+
+    {tokenizer_}
+        For sequences of integers, the reader that takes its place.
+
+    {history_}
+
+    {warm_up_history_}
+
+    {measured_points_}
+
+    {n_iter_}
+
+    See Also
+    --------
+    MuxTextClassifier : Predicts labels, one or several for each text.
+
+    Notes
+    -----
+    Targets are standardised for the training: `fit` subtracts the mean of each and divides by its
+    standard deviation, and `predict` undoes both. A training that `warm_start` continues keeps
+    them.
+
+    There is no cascade of regressors: `muxlearn.model_selection.CascadeClassifier` passes a row on
+    where the probability of the best class is low, and a number that is predicted by its mean has
+    no such probability.
+
+    `from_reference` loads a regression that the authors of [1]_ or [2]_ have published, such as one
+    for STS-B.
+
+    {notes.published}
+
+    {notes.invariance}
+
+    References
+    ----------
+    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
+       Neural Networks", NeurIPS 2022.
+    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
+       Findings of EMNLP 2023.
+
+    Examples
+    --------
+    >>> from muxlearn import MuxTextRegressor
+    >>> X = ["good", "bad", "very good", "very bad", "so so"] * 8
+    >>> y = [1.0, -1.0, 2.0, -2.0, 0.0] * 8
+    >>> reg = MuxTextRegressor(n_mux=2, batch_size=8, random_state=0).fit(X, y)
+    >>> good, bad = reg.predict(["very good", "very bad"])
+    >>> bool(good > 1 and bad < -1)
+    True
+    """
+
+    _task_name = "sequence"
+    _movable = ("backbone",)
+    _constraints: ClassVar[dict[str, Constraint]] = {
+        **MuxTextEstimator._constraints,
+        **_regressing.CONSTRAINTS,
+    }
+
+    def __init__(
+        self,
+        n_mux: int | str = "auto",
+        *,
+        patch_size: int | str = "auto",
+        architecture: str | Architecture = "tmux",
+        multiplexer: str = "auto",
+        demultiplexer: str = "auto",
+        backbone: Any = None,
+        max_length: int = 128,
+        dropout: float = 0.1,
+        warm_up: int | str | None = "auto",
+        operating_points: tuple[PointLike, ...] | None = None,
+        loss: str = "squared_error",
+        max_epochs: int = 10,
+        batch_size: int = 32,
+        lr: float | str = "auto",
+        optimizer: Any = None,
+        early_stopping: bool | int = False,
+        validation_fraction: float = 0.1,
+        warm_start: bool = False,
+        dtype: str = "auto",
+        device: Any = "auto",
+        compile: bool = False,
+        callbacks: list | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.n_mux = n_mux
+        self.patch_size = patch_size
+        self.architecture = architecture
+        self.multiplexer = multiplexer
+        self.demultiplexer = demultiplexer
+        self.backbone = backbone
+        self.max_length = max_length
+        self.dropout = dropout
+        self.warm_up = warm_up
+        self.operating_points = operating_points
+        self.loss = loss
+        self.max_epochs = max_epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.optimizer = optimizer
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.dtype = dtype
+        self.device = device
+        self.compile = compile
+        self.callbacks = callbacks
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        unlabeled: Iterable[Any] | None = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> MuxTextRegressor:
+        """Fit the model to texts and numbers.
+
+        Parameters
+        ----------
+        X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
+            The texts, as `MuxTextClassifier.fit` takes them.
+
+        y : array-like of shape (n_samples,) or (n_samples, n_targets)
+            The numbers to predict, finite. Predictions have the same number of axes.
+
+        {fit.sample_weight}
+
+        unlabeled : sequence of str or of sequences of int, default=None
+            Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
+            for `X`.
+
+        {fit.checkpoint}
+
+        Returns
+        -------
+        {fit.returns}
+
+        Raises
+        ------
+        TypeError, ValueError
+            A parameter, a text or a target is not valid, or the checkpoint is of another training.
+        OSError
+            `backbone` cannot be loaded.
+        """
+        self._check_parameters()
+        rows, extra = _sequences.check_given(self, X, unlabeled)
+        _regressing.fit_numbers(self, rows, extra, y, sample_weight, checkpoint)
+        return self
+
+    predict = _regressing.predict
+    score = _regressing.score
+
+    _wrap = _sequences.wrap
+    _complete_loaded = _sequences.complete_loaded
+
+    def _reference_task_of(self, classes: Any) -> NumbersTask:
+        return NumbersTask.without_training()

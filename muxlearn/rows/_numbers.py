@@ -1,0 +1,79 @@
+"""Checks of regressors' targets, and their scale."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+__all__ = ["check_numbers", "location_and_scale"]
+
+
+def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[np.float64]:
+    """Check the targets of a regression.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_rows,) or (n_rows, n_targets)
+    n_rows : int
+    n_targets : int, default=None
+        Numbers of a row that a fitted model predicts; None takes any.
+
+    Returns
+    -------
+    ndarray of float64, shape of `y`
+
+    Raises
+    ------
+    ValueError
+        `y` is None, holds something other than finite numbers, or is of another shape.
+    """
+    if y is None:
+        raise ValueError("`y` is None; a regressor needs one number for each row of `X`")
+    numbers = check_array(
+        y,
+        dtype=np.float64,
+        ensure_2d=False,
+        allow_nd=True,
+        ensure_min_samples=0,
+        ensure_min_features=0,
+        input_name="y",
+    )
+    if numbers.ndim not in (1, 2) or 0 in numbers.shape[1:]:
+        raise ValueError(
+            f"`y` is of shape {numbers.shape}; give one number for each row, or one row of numbers "
+            "of shape (n_samples, n_targets)"
+        )
+    if len(numbers) != n_rows:
+        raise ValueError(
+            f"`X` has {n_rows} rows and `y` has {len(numbers)}: inconsistent numbers of samples"
+        )
+    given = 1 if numbers.ndim == 1 else numbers.shape[1]
+    if n_targets is not None and given != n_targets:
+        raise ValueError(
+            f"`y` has {given} numbers for each row, but the model was fitted to {n_targets}"
+        )
+    return numbers
+
+
+def location_and_scale(
+    numbers: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return mean and standard deviation of some targets, 1 in place of 0.
+
+    Parameters
+    ----------
+    numbers : ndarray of float64, shape (n_rows, n_targets)
+    weights : ndarray of float64, shape (n_rows,)
+
+    Returns
+    -------
+    mean, scale : ndarray of float64, shape (n_targets,)
+    """
+    mean = np.average(numbers, axis=0, weights=weights)
+    spread = np.average((numbers - mean) ** 2, axis=0, weights=weights) ** 0.5
+    # Rounding leaves a constant with a spread that is nothing but error.
+    constant = spread <= 10 * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, spread)

@@ -1,0 +1,245 @@
+"""Checks of targets that hold several labels, or shares of classes, for each row."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from muxlearn.rows._texts import is_missing
+
+__all__ = ["LABEL_FORMS", "SeveralLabels", "SoftLabels", "check_several", "mark_labels"]
+
+#: What `y` may be where a row has several labels, and what predictions then are.
+LABEL_FORMS = ("indicator", "sparse", "set", "list", "tuple")
+
+_CONTAINERS = (set, frozenset, list, tuple, np.ndarray)
+
+#: How far from 1 the shares of a row may add up.
+_TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralLabels:
+    """Any number of labels for each row.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_labels,)
+        The labels, in the order of the columns.
+    indicator : ndarray of bool, shape (n_rows, n_labels)
+        Which labels a row has.
+    form : str
+        One of `LABEL_FORMS`.
+    dtype : str
+        Of a matrix, the type of its values.
+    """
+
+    classes: NDArray
+    indicator: NDArray[np.bool_]
+    form: str
+    dtype: str = "int64"
+
+
+@dataclass(frozen=True, eq=False)
+class SoftLabels:
+    """The share that each class has in each row.
+
+    Attributes
+    ----------
+    classes : ndarray of shape (n_classes,)
+        The classes, sorted, in the order of the columns.
+    shares : ndarray of float64, shape (n_rows, n_classes)
+        Rows add up to 1.
+    """
+
+    classes: NDArray
+    shares: NDArray[np.float64]
+
+
+def check_several(y: Any, n_rows: int) -> SeveralLabels | SoftLabels | None:
+    """Check targets that are not one label for each row.
+
+    Parameters
+    ----------
+    y : object
+        A matrix or frame of two columns or more: of values 0 and 1 it says which labels a row has,
+        and of other values, whose rows add up to 1, what share each class has. Or one set of labels
+        for each row: a set, or a list or tuple of strings.
+    n_rows : int
+
+    Returns
+    -------
+    SeveralLabels, SoftLabels or None
+        None where `y` is something else, such as one label for each row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `y` is one of these, and not valid.
+    """
+    given = _matrix(y)
+    if given is not None:
+        values, names = given
+        _check_length(len(values), n_rows)
+        return _read_matrix(values, names, sparse.issparse(y))
+    rows = _label_sets(y)
+    if rows is None:
+        return None
+    _check_length(len(rows), n_rows)
+    labels = _sorted_labels(rows)
+    form = type(rows[0]).__name__
+    form = form if form in ("list", "tuple") else "list" if form == "ndarray" else "set"
+    return SeveralLabels(labels, mark_labels(rows, labels), form)
+
+
+def _check_length(n_given: int, n_rows: int) -> None:
+    if n_given != n_rows:
+        raise ValueError(
+            f"`X` has {n_rows} rows and `y` has {n_given}: inconsistent numbers of samples"
+        )
+
+
+# Matrices
+
+
+def _matrix(y: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+    """Return the values of a matrix of two columns or more, and the names of its columns."""
+    if sparse.issparse(y):
+        return (y.toarray(), None) if y.ndim == 2 else None
+    if hasattr(y, "columns") and hasattr(y, "to_numpy"):
+        names = list(y.columns)
+        named = all(isinstance(name, str) for name in names)
+        return (y.to_numpy(), np.array(names) if named else None) if len(names) > 1 else None
+    if isinstance(y, list | tuple) and not _are_rows_of_numbers(y):
+        return None
+    if getattr(y, "ndim", 2) != 2 or isinstance(y, str) or y is None:
+        return None
+    try:
+        values = np.asarray(y)
+    except ValueError:
+        lengths = sorted({len(row) for row in y})
+        raise ValueError(
+            f"rows of `y` are of different lengths, {lengths[0]} to {lengths[-1]}; give labels "
+            "that are numbers in sets"
+        ) from None
+    return (values, None) if values.ndim == 2 and values.shape[1] > 1 else None
+
+
+def _are_rows_of_numbers(y: Sequence[Any]) -> bool:
+    """Whether a list holds rows of a matrix: arrays, lists or tuples without strings."""
+    return (
+        bool(y)
+        and all(
+            isinstance(row, list | tuple | np.ndarray)
+            and (row.dtype.kind not in "UO" if isinstance(row, np.ndarray) else not _has_text(row))
+            for row in y
+        )
+        and any(len(row) for row in y)
+    )
+
+
+def _has_text(row: Iterable[Any]) -> bool:
+    return any(isinstance(label, str) for label in row)
+
+
+def _read_matrix(
+    values: NDArray[Any], names: NDArray[Any] | None, is_sparse: bool
+) -> SeveralLabels | SoftLabels:
+    if values.dtype == object:
+        with contextlib.suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`y` is a matrix of {values.dtype} with {values.shape[1]} columns, which is neither "
+            "one label for each row nor an indicator of several, whose values are 0 and 1"
+        )
+    odd = np.flatnonzero(~np.isfinite(values.astype(np.float64)).all(axis=1))
+    if len(odd):
+        raise ValueError(f"row {odd[0]} of `y` contains NaN or infinity")
+    classes = np.arange(values.shape[1]) if names is None else names
+    if ((values == 0) | (values == 1)).all():
+        form = "sparse" if is_sparse else "indicator"
+        return SeveralLabels(classes, values.astype(bool), form, values.dtype.name)
+    sums = values.sum(axis=1, dtype=np.float64)
+    wrong = (values < 0).any(axis=1) | (np.abs(sums - 1) > _TOLERANCE)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise ValueError(
+            f"`y` is a matrix with values other than 0 and 1, and row {row} is "
+            f"{values[row].tolist()}; give an indicator of 0 and 1, or soft labels: rows of shares "
+            "of 0 or more that add up to 1"
+        )
+    order = np.argsort(classes, kind="stable")
+    shares = values[:, order].astype(np.float64)
+    return SoftLabels(classes[order], shares / shares.sum(axis=1, keepdims=True))
+
+
+# Sets
+
+
+def _label_sets(y: Any) -> list[Any] | None:
+    """Return one set of labels for each row, None where `y` holds something else."""
+    if isinstance(y, str | bytes | dict) or getattr(y, "ndim", 1) != 1:
+        return None
+    if isinstance(y, np.ndarray) and y.dtype != object:
+        return None
+    try:
+        rows = y.tolist() if hasattr(y, "tolist") else list(y)
+    except TypeError:
+        return None
+    first = next((row for row in rows if row is not None), None)
+    if not isinstance(first, _CONTAINERS) or _are_rows_of_numbers(rows):
+        return None
+    for number, row in enumerate(rows):
+        if not isinstance(row, _CONTAINERS):
+            raise TypeError(
+                f"row {number} of `y` is {row!r}, but others are sets of labels; give one for each "
+                "row, an empty one where there is no label"
+            )
+    return rows
+
+
+def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
+    """Return all labels of some sets, sorted."""
+    kinds: dict[bool, Any] = {}
+    for number, row in enumerate(rows):
+        for label in row:
+            if is_missing(label) or isinstance(label, _CONTAINERS):
+                raise ValueError(
+                    f"row {number} of `y` holds {label!r}, which is no label; give strings or "
+                    "numbers"
+                )
+            kinds[isinstance(label, str)] = label
+    if not kinds:
+        raise ValueError("`y` holds sets of labels that are all empty; nothing could be learned")
+    if len(kinds) > 1:
+        raise TypeError(f"`y` mixes labels such as {kinds[True]!r} and {kinds[False]!r}")
+    return np.array(sorted({label for row in rows for label in row}))
+
+
+def mark_labels(rows: Sequence[Iterable[Any]], classes: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels each row has.
+
+    Parameters
+    ----------
+    rows : sequence of sets, length n_rows
+    classes : ndarray of shape (n_labels,)
+
+    Returns
+    -------
+    ndarray of bool, shape (n_rows, n_labels)
+        With one column more, for rows that have a label which is none of `classes`, if there are
+        any.
+    """
+    column = {label: at for at, label in enumerate(classes.tolist())}
+    marked = np.zeros((len(rows), len(classes) + 1), bool)
+    for number, row in enumerate(rows):
+        for label in row:
+            marked[number, column.get(label, len(classes))] = True
+    return marked if marked[:, -1].any() else marked[:, :-1]

@@ -1,0 +1,83 @@
+"""Soft labels: the share that each class has in a row, from which classes are learned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from muxlearn.rows import (
+    SoftLabels,
+    check_class_weight,
+    check_weights,
+    relative_weights,
+    take_rows,
+    training_order,
+)
+from muxlearn.tasks._classes import ClassesTask
+from muxlearn.tasks._task import Targets
+
+__all__ = ["learn_soft"]
+
+
+def learn_soft(
+    rows: Any,
+    y: SoftLabels,
+    sample_weight: ArrayLike | None = None,
+    class_weight: dict[Any, float] | str | None = None,
+) -> tuple[ClassesTask, Targets]:
+    """Check weights, and make targets of soft labels.
+
+    Parameters
+    ----------
+    rows : list or ndarray, length n_rows
+        Checked.
+    y : SoftLabels
+        From `check_several`.
+    sample_weight : array-like of shape (n_rows,), default=None
+    class_weight : dict, "balanced" or None, default=None
+
+    Returns
+    -------
+    task : ClassesTask
+        The same as of labels: predictions are one class for each row.
+    targets : Targets
+        What is true of a row is its most probable class.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A weight is not valid.
+    """
+    weights = check_weights(sample_weight, len(rows))
+    order, left = training_order(rows, y.shares.tolist(), weights)
+    shares, of_rows = y.shares[order], check_weights(left, len(order))
+    of_classes = _class_weights(class_weight, y.classes, of_rows @ shares)
+    # A class that counts twice has twice the share, and its row a larger weight.
+    weighted = shares * of_classes
+    sums = weighted.sum(axis=1)
+    codes = shares.argmax(axis=1)
+    return ClassesTask(y.classes), Targets(
+        rows=take_rows(rows, order),
+        true=y.classes[codes],
+        values=np.where(sums[:, None] > 0, weighted, shares).astype(np.float32)
+        / np.where(sums > 0, sums, 1.0)[:, None].astype(np.float32),
+        weights=relative_weights(of_rows * sums, "`sample_weight` and `class_weight` make"),
+        n_of_row=np.ones(len(order), np.int64),
+        strata=codes,
+        row_weights=left,
+    )
+
+
+def _class_weights(
+    class_weight: dict[Any, float] | str | None, classes: NDArray, totals: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what each class counts, whose shares add up to `totals`."""
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, dict):
+        labels = classes.tolist()
+        check_class_weight(class_weight, labels)
+        return np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    return totals.sum() / (len(totals) * np.maximum(totals, 1e-300))

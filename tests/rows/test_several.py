@@ -1,0 +1,116 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.sparse import csr_matrix
+
+from muxlearn.rows import SeveralLabels, SoftLabels, check_several
+
+MATRIX = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 1]])
+SETS = [{"b", "c"}, set(), {"a"}]
+
+
+@pytest.mark.parametrize(
+    ("y", "form"),
+    [
+        (MATRIX, "indicator"),
+        (MATRIX.tolist(), "indicator"),
+        (list(MATRIX), "indicator"),
+        (MATRIX.astype(bool), "indicator"),
+        (MATRIX.astype(object), "indicator"),
+        (csr_matrix(MATRIX), "sparse"),
+    ],
+)
+def test_a_matrix_of_0_and_1_is_an_indicator(y, form):
+    given = check_several(y, 3)
+    assert isinstance(given, SeveralLabels)
+    assert given.form == form
+    assert given.classes.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(given.indicator, MATRIX)
+
+
+def test_columns_of_a_frame_name_the_labels():
+    given = check_several(pd.DataFrame(MATRIX, columns=["x", "c", "b"]), 3)
+    assert given.classes.tolist() == ["x", "c", "b"]
+    np.testing.assert_array_equal(given.indicator, MATRIX)
+
+
+@pytest.mark.parametrize(
+    ("y", "form"),
+    [
+        (SETS, "set"),
+        ([frozenset(row) for row in SETS], "set"),
+        ([sorted(row) for row in SETS], "list"),
+        ([tuple(row) for row in SETS], "tuple"),
+        (pd.Series([sorted(row) for row in SETS]), "list"),
+        (pd.Series([np.array(sorted(row), str) for row in SETS]), "list"),
+    ],
+)
+def test_sets_of_strings_are_labels(y, form):
+    given = check_several(y, 3)
+    assert given.form == form
+    assert given.classes.tolist() == ["a", "b", "c"]
+    np.testing.assert_array_equal(given.indicator, [[0, 1, 1], [0, 0, 0], [1, 0, 0]])
+
+
+def test_sets_of_numbers_are_labels():
+    assert check_several([{3}, {5, 3}, set()], 3).classes.tolist() == [3, 5]
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        ["a", "b", "c"],
+        np.array(["a", "b", "c"]),
+        np.array([[1], [0], [1]]),
+        [1, 0, 1],
+        None,
+        pd.Series([1, 2, 3]),
+        pd.DataFrame({"y": [1, 0, 1]}),
+        "abc",
+        [[1], [0], [1]],
+    ],
+)
+def test_one_label_for_each_row_is_something_else(y):
+    assert check_several(y, 3) is None
+
+
+def test_rows_that_add_up_to_1_are_soft():
+    shares = np.array([[0.25, 0.75], [1.0, 0.0], [0.5, 0.5]], np.float32)
+    given = check_several(shares, 3)
+    assert isinstance(given, SoftLabels)
+    np.testing.assert_array_equal(given.shares, shares)
+    assert given.classes.tolist() == [0, 1]
+
+
+def test_columns_of_a_frame_name_the_classes_sorted():
+    given = check_several(pd.DataFrame({"sport": [0.2, 0.6], "art": [0.8, 0.4]}), 2)
+    assert given.classes.tolist() == ["art", "sport"]
+    np.testing.assert_array_equal(given.shares, [[0.8, 0.2], [0.4, 0.6]])
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (np.array([[0, 1], [2, 0], [1, 1]]), ValueError, r"row 1 is \[2, 0\]"),
+        (np.array([[0.5, 0.4], [0.5, 0.5], [1, 0]]), ValueError, r"row 0 is \[0.5, 0.4\]"),
+        (np.array([[-0.5, 1.5], [0.5, 0.5], [1, 0]]), ValueError, r"row 0 is \[-0.5, 1.5\]"),
+        (np.array([[0, 1], [np.nan, 0], [1, 1]]), ValueError, "row 1 of `y` contains NaN"),
+        (np.array([[0.5, 0.5], [np.inf, 0], [1, 1]]), ValueError, "row 1 of `y` contains NaN or"),
+        (np.array([["a", "b"]] * 3), ValueError, "is a matrix of <U1 with 2 columns"),
+        (MATRIX[:2], ValueError, "`X` has 3 rows and `y` has 2"),
+        ([{"a"}, {"b"}], ValueError, "`X` has 3 rows and `y` has 2"),
+        (
+            [[1, 2], [1], []],
+            ValueError,
+            "different lengths, 0 to 2; give labels that are",
+        ),
+        ([{"a"}, None, {"b"}], TypeError, "row 1 of `y` is None, but others are sets"),
+        ([{"a"}, {None}, {"b"}], ValueError, "row 1 of `y` holds None"),
+        ([{"a"}, {float("nan")}, {"b"}], ValueError, "row 1 of `y` holds nan"),
+        ([{"a"}, {1}, {"b"}], TypeError, "`y` mixes labels such as"),
+        ([set(), set(), set()], ValueError, "all empty"),
+    ],
+)
+def test_what_is_neither_is_refused(y, error, message):
+    with pytest.raises(error, match=message):
+        check_several(y, 3)
