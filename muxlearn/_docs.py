@@ -24,6 +24,8 @@ from collections.abc import Callable, Mapping
 from string import Template
 from typing import Any, TypeVar
 
+from muxlearn._image_docs import IMAGE_ENTRIES
+
 __all__ = ["ENTRIES", "WORDS", "fill_docs"]
 
 Documented = TypeVar("Documented", bound=Callable[..., Any])
@@ -33,6 +35,7 @@ Documented = TypeVar("Documented", bound=Callable[..., Any])
 WORDS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes"}
 
 ENTRIES = {
+    **IMAGE_ENTRIES,
     # Parameters of estimators
     "n_mux": """
         n_mux : int or "auto", default=$default
@@ -219,6 +222,11 @@ ENTRIES = {
             Ctrl-C ends it. After a crash, `fit` with the same $rows and parameters continues there
             and ends with the same model. Not for several processes.
         """,
+    "fit.unlabeled": """
+        unlabeled : sequence of str or of sequences of int, default=None
+            Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
+            for `X`.
+        """,
     "fit.returns": """
         estimator
             The estimator itself. An interrupted `fit` (Ctrl-C) returns it as well, trained so far;
@@ -280,7 +288,8 @@ ENTRIES = {
         """,
     "predict.n_passes": """
         n_passes : int, default=1
-            Number of predictions, each in other mixtures. Their probabilities are averaged.
+            Number of predictions, each in other mixtures. Their probabilities, or numbers, are
+            averaged.
         """,
     "score.y": """
         y : sequence of length n_samples

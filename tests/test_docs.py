@@ -29,6 +29,7 @@ SHARING = (
 ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
 OTHERS = (
     export.OnnxMuxClassifier,
+    export.OnnxMuxRegressor,
     export.OnnxMuxTagger,
     *(getattr(distributed, name) for name in distributed.__all__),
     *(getattr(metrics, name) for name in metrics.__all__),

@@ -32,12 +32,16 @@ from muxlearn import MuxTextClassifier, MuxTextRegressor
 from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import paired_seconds, report
-from muxlearn.benchmark.frontier._estimators import as_given, describe, kind_of, parse_backbone
-from muxlearn.benchmark.frontier._linear import FEATURES, PairFeatures
+from muxlearn.benchmark.frontier import (
+    FEATURES,
+    PairFeatures,
+    as_given,
+    describe,
+    kind_of,
+    parse_backbone,
+)
 from muxlearn.datasets import load_conll, load_labelled, load_pairs
 from muxlearn.points import WORDS
-
-__all__ = ["add_arguments", "main"]
 
 _VALID_SIZE = 0.1
 _PENALTIES = (0.03, 0.3, 3.0, 30.0, 300.0)

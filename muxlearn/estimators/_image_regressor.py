@@ -58,17 +58,11 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     {loss}
 
-    image_shape : tuple of int, default=None
-        Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as a
-        square image if its length is a square number of at least 64, and otherwise, up to 256, as
-        one row of pixels.
+    {images.image_shape}
 
-    image_size : int or (int, int), default=None
-        Height and width that images are resized to. An int stands for both. Needed if images
-        differ in size.
+    {images.image_size}
 
-    channels : {"first", "last"}, default=None
-        Which axis of an image holds the channels. None takes the axis of length 1, 3 or 4.
+    {images.channels}
 
     {max_epochs}
         With 0, `fit` only builds and initialises the model.
@@ -81,11 +75,7 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     {optimizer}
 
-    augment : {"none", "crop", "crop-flip"} or callable, default="none"
-        How each training image is varied. "crop" shifts an image by up to an eighth of its size.
-        "crop-flip" also mirrors it with probability 0.5. A transform of
-        `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
-        (channels, height, width) with the pixels as given.
+    {images.augment}
 
     mixup : float, default=0.0
         Both parameters of the beta distribution from which the shares are drawn in which training
@@ -117,11 +107,9 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         The fitted module: takes `images` of shape (k * n_mux, channels, height, width), normalised,
         and returns their standardised targets in the same order.
 
-    image_shape_ : tuple of int
-        Channels, height and width of an image as the module takes it.
+    {images.image_shape_}
 
-    mean_, std_ : ndarray of shape (channels,)
-        Mean and standard deviation of the training images' pixels, which normalise images.
+    {images.mean_}
 
     {history_}
 
@@ -129,11 +117,9 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     {n_iter_}
 
-    n_features_in_ : int
-        Number of pixels; only where `fit` was given flat images.
+    {images.n_features_in_}
 
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the columns; only where `fit` was given a frame.
+    {images.feature_names_in_}
 
     See Also
     --------

@@ -62,8 +62,7 @@ def predict(
 
     {predict.groups}
 
-    n_passes : int, default=1
-        Number of predictions, each in other mixtures. They are averaged.
+    {predict.n_passes}
 
     {predict.patch_size}
 
@@ -101,8 +100,7 @@ def score(
 
     {predict.groups}
 
-    n_passes : int, default=1
-        Number of predictions, each in other mixtures. They are averaged.
+    {predict.n_passes}
 
     {predict.patch_size}
 

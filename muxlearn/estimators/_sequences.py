@@ -1,4 +1,4 @@
-"""What estimators that answer for whole texts, or sequences of integers, share."""
+"""Parts that estimators of whole texts, or of sequences of integers, share."""
 
 from __future__ import annotations
 

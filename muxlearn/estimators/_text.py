@@ -239,9 +239,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
         {fit.sample_weight}
 
-        unlabeled : sequence of str or of sequences of int, default=None
-            Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
-            for `X`.
+        {fit.unlabeled}
 
         {fit.checkpoint}
 

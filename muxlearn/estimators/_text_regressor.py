@@ -249,9 +249,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
 
         {fit.sample_weight}
 
-        unlabeled : sequence of str or of sequences of int, default=None
-            Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
-            for `X`.
+        {fit.unlabeled}
 
         {fit.checkpoint}
 

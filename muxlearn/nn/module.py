@@ -94,7 +94,7 @@ class MuxModule(nn.Module):
 
     @property
     def _last_layer(self) -> nn.Linear | None:
-        """The layer that answers, None where there is none that can be told."""
+        """The layer that answers, or None."""
         head = getattr(self, "head", None)
         layers = [] if head is None else [m for m in head.modules() if isinstance(m, nn.Linear)]
         return layers[-1] if layers else None
@@ -106,7 +106,7 @@ class MuxModule(nn.Module):
         Parameters
         ----------
         outputs : Tensor of shape (n_outputs,)
-            Of a network whose last layer cannot be told they stay what they were.
+            No effect on a network whose last layer cannot be told.
         """
         layer = self._last_layer
         if layer is not None and layer.bias is not None:

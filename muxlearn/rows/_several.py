@@ -37,7 +37,7 @@ class SeveralLabels:
     form : str
         One of `LABEL_FORMS`.
     dtype : str
-        Of a matrix, the type of its values.
+        The type of a matrix.
     """
 
     classes: NDArray

@@ -92,7 +92,7 @@ class Task(ABC):
 
     @property
     def described(self) -> str:
-        """What `y` held, for an error, such as "the classes [0, 1]"."""
+        """The answers that there are, for an error, such as "the classes [0, 1]"."""
         assert self.classes is not None
         return f"the {self.name} {self.classes.tolist()}"
 

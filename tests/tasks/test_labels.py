@@ -68,7 +68,7 @@ def test_the_loss_adds_the_labels_up():
 
 
 def test_balanced_labels_count_as_much_where_they_are_as_where_they_are_not():
-    task, targets = learn(MATRIX, class_weight="balanced")
+    task, _ = learn(MATRIX, class_weight="balanced")
     absent, present = task.label_weights
     counts = MATRIX.sum(0)
     np.testing.assert_allclose(present * counts, 2)

@@ -12,6 +12,11 @@ from muxlearn.benchmark.frontier._command import main as main
 from muxlearn.benchmark.frontier._data import Part as Part
 from muxlearn.benchmark.frontier._data import Task as Task
 from muxlearn.benchmark.frontier._data import read_task as read_task
+from muxlearn.benchmark.frontier._estimators import as_given as as_given
+from muxlearn.benchmark.frontier._estimators import describe as describe
+from muxlearn.benchmark.frontier._estimators import kind_of as kind_of
+from muxlearn.benchmark.frontier._estimators import parse_backbone as parse_backbone
+from muxlearn.benchmark.frontier._linear import FEATURES as FEATURES
 from muxlearn.benchmark.frontier._linear import PairFeatures as PairFeatures
 from muxlearn.benchmark.frontier._linear import StaticVectors as StaticVectors
 from muxlearn.benchmark.frontier._linear import choose_penalty as choose_penalty

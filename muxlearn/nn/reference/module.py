@@ -115,7 +115,7 @@ class ReferenceTextModule(MuxModule):
 
     @property
     def head(self) -> nn.Module:
-        """What reads rows, or tokens, off their vectors."""
+        """The layers that answer."""
         return self.model.head
 
     def forward(
