@@ -24,7 +24,7 @@ from collections.abc import Callable, Mapping
 from string import Template
 from typing import Any, TypeVar
 
-from muxlearn._image_docs import IMAGE_ENTRIES
+from muxlearn._data_docs import DATA_ENTRIES
 
 __all__ = ["ENTRIES", "WORDS", "fill_docs"]
 
@@ -35,7 +35,7 @@ Documented = TypeVar("Documented", bound=Callable[..., Any])
 WORDS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes"}
 
 ENTRIES = {
-    **IMAGE_ENTRIES,
+    **DATA_ENTRIES,
     # Parameters of estimators
     "n_mux": """
         n_mux : int or "auto", default=$default
@@ -408,31 +408,6 @@ ENTRIES = {
             A parameter is not allowed, or the data lack the split or a column.
         """,
     # Files of labelled rows
-    "labelled.path": """
-        path : str or path
-            A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.
-        """,
-    "labelled.target": """
-        target : {"label", "number"}, default="label"
-            Whether targets are labels, kept as text, or numbers.
-        """,
-    "labelled.return_X_y": """
-        return_X_y : bool, default=False
-            Whether to return ``(data, target)`` instead of a Bunch.
-        """,
-    "labelled.targets": """
-        target : ndarray of str or float64, shape (n_samples,)
-            The labels, or the numbers.
-        target_names : list of str
-            The different labels, sorted; empty for numbers. Not in the tuple.
-        """,
-    "labelled.raises": """
-        FileNotFoundError
-            There is no such file.
-        TypeError, ValueError
-            A parameter is not allowed, the file has no rows, or a line is not of that form; the
-            message gives its number.
-        """,
 }
 
 _PLACEHOLDER = re.compile(r"^([ ]*)\{([\w.]+)\}$", re.MULTILINE)

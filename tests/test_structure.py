@@ -52,7 +52,7 @@ FLOORS = (
     {"nn"},
     {"mixtures", "points"},
     {"_docs", "_params", "_timing", "_version"},
-    {"_image_docs"},
+    {"_data_docs"},
 )
 
 #: A module of ours is imported late where that defers one of these, and for no other reason.

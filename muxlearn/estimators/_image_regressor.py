@@ -77,6 +77,8 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     {images.augment}
 
+    {images.n_workers}
+
     mixup : float, default=0.0
         Both parameters of the beta distribution from which the shares are drawn in which training
         images and their targets are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
@@ -182,6 +184,7 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         lr: float | str = "auto",
         optimizer: Any = None,
         augment: str | Callable[[torch.Tensor], torch.Tensor] = "none",
+        n_workers: int = 0,
         mixup: float = 0.0,
         early_stopping: bool | int = False,
         validation_fraction: float = 0.1,
@@ -206,6 +209,7 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         self.lr = lr
         self.optimizer = optimizer
         self.augment = augment
+        self.n_workers = n_workers
         self.mixup = mixup
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -1,10 +1,10 @@
-"""Docstring entries that the estimators of images share; see `muxlearn._docs`."""
+"""Docstring entries about images and files of rows; see `muxlearn._docs`."""
 
 from __future__ import annotations
 
-__all__ = ["IMAGE_ENTRIES"]
+__all__ = ["DATA_ENTRIES"]
 
-IMAGE_ENTRIES = {
+DATA_ENTRIES = {
     "images.image_shape": """
         image_shape : tuple of int, default=$default
             Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as
@@ -27,6 +27,11 @@ IMAGE_ENTRIES = {
             `torchvision.transforms.v2`, or another callable, takes and returns a tensor of shape
             (channels, height, width) with the pixels as given.
         """,
+    "images.n_workers": """
+        n_workers : int, default=$default
+            Worker processes that form the batches of the training: they vary, collate and normalise
+            images ahead of it. 0 forms them in the process that trains. The model is the same.
+        """,
     "images.image_shape_": """
         image_shape_ : tuple of int
             Channels, height and width of an image as the module takes it.
@@ -42,5 +47,30 @@ IMAGE_ENTRIES = {
     "images.feature_names_in_": """
         feature_names_in_ : ndarray of shape (`n_features_in_`,)
             Names of the columns; only where `fit` was given a frame.
+        """,
+    "labelled.path": """
+        path : str or path
+            A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.
+        """,
+    "labelled.target": """
+        target : {"label", "number"}, default="label"
+            Whether targets are labels, kept as text, or numbers.
+        """,
+    "labelled.return_X_y": """
+        return_X_y : bool, default=False
+            Whether to return ``(data, target)`` instead of a Bunch.
+        """,
+    "labelled.targets": """
+        target : ndarray of str or float64, shape (n_samples,)
+            The labels, or the numbers.
+        target_names : list of str
+            The different labels, sorted; empty for numbers. Not in the tuple.
+        """,
+    "labelled.raises": """
+        FileNotFoundError
+            There is no such file.
+        TypeError, ValueError
+            A parameter is not allowed, the file has no rows, or a line is not of that form; the
+            message gives its number.
         """,
 }
