@@ -5,6 +5,28 @@ from __future__ import annotations
 __all__ = ["DATA_ENTRIES"]
 
 DATA_ENTRIES = {
+    # Targets of classifiers
+    "fit.labels": """
+        y : array-like of shape (n_samples,) or (n_samples, n_labels), or list of sets
+            The labels, in one of three forms.
+
+            - One label for each $row, of any type.
+            - Several labels: a matrix of 0 and 1, dense or sparse, with a column for each label; or
+              for each $row a set of labels, or a list or tuple of strings, which may be empty.
+            - Soft labels, such as the probabilities that another classifier predicts: a matrix of
+              floats, each row of which adds up to 1, with a column for each class.
+
+            The columns of a frame name labels or classes. Those of other matrices are 0, 1, ….
+        """,
+    "notes.several_labels": """
+        With several labels, the network learns each label as one of its own (binary cross entropy,
+        added up over the labels). `predict` returns them in the form of `y`, and `score` is the
+        share of $rows whose labels are all right, as scikit-learn's accuracy of an indicator.
+        `predict_proba` returns one array of shape (n_samples, n_labels), the probability of each
+        label, as `MLPClassifier` and `OneVsRestClassifier` do. A dict as `class_weight` says what a
+        label counts where a $row has it, and "balanced" lets its presence and absence count the
+        same.
+        """,
     "images.image_shape": """
         image_shape : tuple of int, default=$default
             Shape of an image if the rows of `X` are flat, such as (32, 32, 3). None reads a row as

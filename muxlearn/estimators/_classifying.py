@@ -75,8 +75,9 @@ def predict(
 
     Returns
     -------
-    ndarray of shape (n_samples,)
-        The labels, in the order of `X`.
+    ndarray of shape (n_samples,), or several labels in the form of `y` in `fit`
+        The labels, in the order of `X`: several as an indicator of shape (n_samples, n_labels),
+        dense or sparse, or as a list of sets, lists or tuples.
     """
     return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
@@ -107,7 +108,8 @@ def predict_proba(
     Returns
     -------
     ndarray of shape (n_samples, n_classes)
-        Columns in the order of `classes_`.
+        Columns in the order of `classes_`. Of several labels, each column is a probability of its
+        own.
     """
     return estimator._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
@@ -138,6 +140,7 @@ def decision_function(
     Returns
     -------
     ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
+        Of several labels the log odds of each, of shape (n_samples, n_labels).
     """
     return estimator._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
 
@@ -153,7 +156,7 @@ def score(
     n_passes: int = 1,
     patch_size: int | None = None,
 ) -> float:
-    """Return the accuracy of `predict`.
+    """Return the accuracy of `predict`; of several labels that of whole sets.
 
     Parameters
     ----------

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import torch
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 from torch import nn
 
 from muxlearn._docs import fill_docs
@@ -118,6 +119,8 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
 
     Notes
     -----
+    {notes.several_labels}
+
     {notes.invariance}
 
     Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
@@ -200,6 +203,11 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def fit(
         self,
         X: Any,
@@ -218,8 +226,9 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
             (n_samples, n_pixels); lists of PIL images, arrays or tensors; a
             `torch.utils.data.Dataset` of (image, label) pairs, such as torchvision's.
 
-        y : array-like of shape (n_samples,), default=None
-            The labels, of any type. None takes those of the dataset.
+        {fit.labels}
+
+            None, the default, takes those of the dataset.
 
         {fit.sample_weight}
 

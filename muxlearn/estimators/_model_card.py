@@ -32,6 +32,7 @@ from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
 from muxlearn.points import as_points, speed_rank
+from muxlearn.tasks import LabelsTask
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -229,7 +230,10 @@ def _kind(estimator: Any) -> _Kind:
     names = (base.__name__ for base in type(estimator).__mro__)
     kind = next(_KINDS[name] for name in names if name in _KINDS)
     reads_integers = kind.rows == "texts" and TOKENIZER not in estimator.predictor_.reader.files()
-    return _of_sequences(kind) if reads_integers else kind
+    kind = _of_sequences(kind) if reads_integers else kind
+    if estimator.predictor_.task.name == LabelsTask.name:
+        kind = replace(kind, task=kind.task.replace("one label", "any number of labels"))
+    return kind
 
 
 def _base_model(estimator: Any) -> str | None:
@@ -390,7 +394,9 @@ def _limits(estimator: Any, kind: _Kind, name: str) -> list[str]:
     n_read = getattr(estimator.predictor_.reader, "max_length", 0)
     reads_on = n_read > estimator._structure.get("max_length", n_read)
     if hasattr(estimator, "classes_"):
-        limits.append("It knows its labels alone and gives one of them to any row.")
+        several = estimator.predictor_.task.name == LabelsTask.name
+        gives = "any number of them to a row" if several else "one of them to any row"
+        limits.append(f"It knows its labels alone and gives {gives}.")
     limits += [
         kind.remark.format(**estimator._structure),
         *([f"Of what follows, up to {n_read:,}, it knows which there are."] if reads_on else []),

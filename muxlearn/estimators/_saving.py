@@ -233,7 +233,8 @@ def _read_points(saved: Mapping[str, Mapping[str, float]] | None) -> Measured | 
         _read_point(point): {
             "score": float(row["score"]),
             "rows_per_second": float(row["rows_per_second"]),
-            **{name: float(row[name]) for name in ("n_rows", "low", "high") if name in row},
+            **({"n_rows": int(row["n_rows"])} if "n_rows" in row else {}),
+            **{name: float(row[name]) for name in ("low", "high") if name in row},
         }
         for point, row in saved.items()
     }

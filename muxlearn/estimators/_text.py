@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
+from sklearn.utils import Tags
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
@@ -133,6 +134,8 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     -----
     `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
 
+    {notes.several_labels}
+
     {notes.published}
     {notes.ensembling}
     {notes.invariance}
@@ -214,6 +217,11 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
+
     def fit(
         self,
         X: Iterable[Any],
@@ -234,8 +242,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
             shape (n_samples, length), are taken as tokens. They need a `backbone` from scratch
             without `tokenizer`.
 
-        y : array-like of shape (n_samples,)
-            The labels, of any type.
+        {fit.labels}
 
         {fit.sample_weight}
 

@@ -65,6 +65,7 @@ class LabelsTask(Task):
     label_weights: NDArray[np.float64] | None = None
 
     name: ClassVar[str] = "labels"
+    score_is_share: ClassVar[bool] = True
     methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
     link: ClassVar[str] = "sigmoid"
     constraints: ClassVar[dict[str, Constraint]] = {
