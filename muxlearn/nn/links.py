@@ -12,8 +12,8 @@ from muxlearn.nn._slots import mean_over_slots, slots_to_places
 
 __all__ = ["LINKS", "average_answers", "decisions", "means"]
 
-#: "softmax": outputs are logits of classes, and one class is right. "sigmoid": outputs are logits of
-#: labels, and any number of them is right. "identity": outputs are numbers.
+#: "softmax": outputs are logits of classes, and one class is right. "sigmoid": they are logits of
+#: labels, and any number of labels is right. "identity": they are numbers.
 LINKS = ("softmax", "sigmoid", "identity")
 
 
