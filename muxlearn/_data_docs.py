@@ -19,13 +19,9 @@ DATA_ENTRIES = {
             The columns of a frame name labels or classes. Those of other matrices are 0, 1, ….
         """,
     "notes.several_labels": """
-        With several labels, the network learns each label as one of its own (binary cross entropy,
-        added up over the labels). `predict` returns them in the form of `y`, and `score` is the
-        share of $rows whose labels are all right, as scikit-learn's accuracy of an indicator.
-        `predict_proba` returns one array of shape (n_samples, n_labels), the probability of each
-        label, as `MLPClassifier` and `OneVsRestClassifier` do. A dict as `class_weight` says what a
-        label counts where a $row has it, and "balanced" lets its presence and absence count the
-        same.
+        Several labels for each $row come back in the form of `y`. `score` is then the share of
+        $rows whose labels are all right, and `predict_proba` returns one array of shape
+        (n_samples, n_labels), as scikit-learn's `MLPClassifier` does.
         """,
     "images.image_shape": """
         image_shape : tuple of int, default=$default

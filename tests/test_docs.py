@@ -10,7 +10,9 @@ import pytest
 
 from muxlearn import (
     MuxImageClassifier,
+    MuxImageRegressor,
     MuxTextClassifier,
+    MuxTextRegressor,
     MuxTokenTagger,
     distributed,
     export,
@@ -26,7 +28,14 @@ SHARING = (
     *("datasets/_labelled.py", "datasets/_public.py", "pretraining.py"),
 )
 
-ESTIMATORS = (MuxTextClassifier, MuxTokenTagger, MuxImageClassifier, MuxTextPretrainer)
+ESTIMATORS = (
+    MuxTextClassifier,
+    MuxTextRegressor,
+    MuxTokenTagger,
+    MuxImageClassifier,
+    MuxImageRegressor,
+    MuxTextPretrainer,
+)
 OTHERS = (
     export.OnnxMuxClassifier,
     export.OnnxMuxRegressor,

@@ -65,26 +65,19 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
         "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
 
     {operating_points}
-
     {images.image_shape}
-
     {images.image_size}
-
     {images.channels}
-
     {max_epochs}
         With 0, `fit` only builds and initialises the model.
 
     {batch_size}
-
     {lr}
         "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
         3e-4 for other networks with pre-trained weights and 1e-3 for those without.
 
     {optimizer}
-
     {images.augment}
-
     {images.n_workers}
 
     mixup : float, default=0.0
@@ -120,7 +113,6 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
     Notes
     -----
     {notes.several_labels}
-
     {notes.invariance}
 
     Pixels count by their value, whatever their type. After the training, `fit` estimates the batch

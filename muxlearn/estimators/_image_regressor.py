@@ -55,28 +55,20 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
 
     {operating_points}
-
     {loss}
-
     {images.image_shape}
-
     {images.image_size}
-
     {images.channels}
-
     {max_epochs}
         With 0, `fit` only builds and initialises the model.
 
     {batch_size}
-
     {lr}
         "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
         3e-4 for other networks with pre-trained weights and 1e-3 for those without.
 
     {optimizer}
-
     {images.augment}
-
     {images.n_workers}
 
     mixup : float, default=0.0
@@ -84,43 +76,27 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         images and their targets are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
 
     {early_stopping}
-
     {validation_fraction}
-
     {warm_start}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `images` of shape (k * n_mux, channels, height, width), normalised,
         and returns their standardised targets in the same order.
-
     {images.image_shape_}
-
     {images.mean_}
-
     {history_}
-
     {measured_points_}
-
     {n_iter_}
-
     {images.n_features_in_}
-
     {images.feature_names_in_}
 
     See Also

@@ -34,7 +34,6 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     Parameters
     ----------
     {n_mux}
-
     {patch_size}
 
         If both are "auto", about ten tokens share a position, as in `MuxTextClassifier`. (1, 1) is
@@ -47,7 +46,6 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
         raises an error.
 
     {multiplexer}
-
     {demultiplexer}
 
     backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
@@ -66,62 +64,47 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
 
     warm_up : int, "auto" or None, default="auto"
         Epochs of the warm-up, a training before the task in which the network learns to keep
-        texts apart. "auto" is 5, or 0 if `backbone` is warmed up already. None is the same as 0.
-        ``n_mux=1`` needs no warm-up and has none.
+        texts apart. "auto" is 5 for an encoder from scratch, a fifth of `max_epochs` for a trained
+        one and 0 for one that is warmed up already. None is the same as 0. ``n_mux=1`` needs no
+        warm-up and has none, and neither has "revmux".
 
     {operating_points}
         {operating_points.texts}
 
     {loss}
-
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
         and initialises the model.
 
     {batch_size}
-
     {lr}
-        "auto" is 5e-4 for an encoder from scratch or the packaged one, 1e-4 for other encoders,
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others,
         and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
         that is trained already, the packaged one included, learn at five times its rate.
 
     {optimizer}
-
     {early_stopping}
-
     {validation_fraction}
-
     {warm_start}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
         returns their standardised targets in the same order.
-
     {tokenizer_}
         For sequences of integers, the reader that takes its place.
-
+    {operating_point_}
     {history_}
-
     {warm_up_history_}
-
     {measured_points_}
-
     {n_iter_}
 
     See Also
@@ -142,15 +125,12 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     for STS-B.
 
     {notes.published}
-
     {notes.invariance}
 
     References
     ----------
-    .. [1] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
-       Neural Networks", NeurIPS 2022.
-    .. [2] V. Murahari et al., "MUX-PLMs: Data Multiplexing for High-throughput Language Models",
-       Findings of EMNLP 2023.
+    .. [1] Murahari et al., DataMUX, NeurIPS 2022.
+    .. [2] Murahari et al., MUX-PLMs, Findings of EMNLP 2023.
 
     Examples
     --------
