@@ -137,7 +137,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     >>> from muxlearn import MuxTextRegressor
     >>> X = ["good", "bad", "very good", "very bad", "so so"] * 8
     >>> y = [1.0, -1.0, 2.0, -2.0, 0.0] * 8
-    >>> reg = MuxTextRegressor(n_mux=2, batch_size=8, random_state=0).fit(X, y)
+    >>> reg = MuxTextRegressor(batch_size=8, random_state=0).fit(X, y)
     >>> good, bad = reg.predict(["very good", "very bad"])
     >>> bool(good > 1 and bad < -1)
     True
@@ -164,7 +164,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
         warm_up: int | str | None = "auto",
         operating_points: tuple[PointLike, ...] | None = None,
         loss: str = "squared_error",
-        max_epochs: int = 10,
+        max_epochs: int = 5,
         batch_size: int = 32,
         lr: float | str = "auto",
         optimizer: Any = None,
