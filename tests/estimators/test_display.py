@@ -55,3 +55,9 @@ def test_completion_offers_what_is_public(fitted):
     assert [name for name in names if name.endswith("_request")] == []
     with config_context(enable_metadata_routing=True):
         assert "set_fit_request" in dir(fitted)
+
+
+def test_a_mistyped_argument_names_the_method_alone(fitted):
+    message = r"^(MuxTextClassifier\.)?predict\(\) got an unexpected keyword argument 'nmux'"
+    with pytest.raises(TypeError, match=message):
+        fitted.predict(TEXTS, nmux=3)
