@@ -284,7 +284,7 @@ ENTRIES = {
     "predict.groups": """
         groups : array-like of shape ($n_rows,), default=None
             The group of each $row. Members of different groups (tenants, say) never share a
-            mixture.
+            mixture, and no group changes the predictions of another.
         """,
     "predict.n_passes": """
         n_passes : int, default=1
@@ -310,9 +310,11 @@ ENTRIES = {
     # Prediction of streams and of data sets
     "stream.groups": """
         groups : iterable, default=None
-            One group label for each row. Rows of different groups never share a mixture. Windows
-            depend on the order of the stream, so that rows of other groups may change which rows of
-            its own group a row shares a mixture with.
+            One group label for each row. Rows of different groups never share a mixture. A group's
+            rows are predicted 8 mixtures at a time, counted from its first one, whatever comes
+            between them. One exception keeps the memory constant: a row waits for others of its
+            group until two windows have been read behind it. It then shares mixtures with those
+            that have come.
         """,
     "stream.method": """
         method : {"predict", "predict_proba"}, default="predict"
@@ -334,7 +336,10 @@ ENTRIES = {
         """,
     "dataset.groups": """
         groups : str, default=None
-            The column of the groups; rows of different groups never share a mixture.
+            The column of the groups. Rows of different groups never share a mixture. What other
+            groups' rows hold changes no prediction. How many they are may change with which rows of
+            its own group a row shares a mixture, since mixtures are planned within a window, a
+            partition or a batch.
         """,
     # Engines, which predict with a saved model
     "engine.folder": """

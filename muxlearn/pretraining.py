@@ -423,7 +423,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             tokens = cast(TokenTable, table).flatten(rows)
             fingerprint = fingerprint_of(params, table.lengths, tokens, free=_FREE)
             keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint)
-        steps_per_epoch = -(-len(rows) // self.batch_size)
+        steps_per_epoch = -(-len(rows) // int(self.batch_size))
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers, built.reader.tokenizer),

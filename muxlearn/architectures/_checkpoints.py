@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from muxlearn._params import Constraint, Instance, Integer, ListOf, OneOf, check_parameters
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
@@ -35,6 +36,7 @@ from muxlearn.persistence import (
     find_folder,
     read_tokenizer,
     read_weights,
+    refuse_code,
     told_as_format_error,
 )
 from muxlearn.rows import is_missing
@@ -85,6 +87,15 @@ FAMILIES = {
     ),
 }
 LOADERS = {"sequence": "MuxTextClassifier", "token": "MuxTokenTagger"}
+
+_TEXT = Instance((str,), "a text")
+
+#: What some entries of a configuration may be.
+_ENTRIES: dict[str, Constraint] = {
+    "architectures": OneOf(None, ListOf(_TEXT)),
+    "id2label": OneOf(None, Instance((dict,), "an object")),
+    "pad_token_id": Integer(0),
+}
 
 # Parts of the names of the reference's classes.
 _ARCHITECTURES = {
@@ -223,6 +234,8 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{str(folder)!r} was saved by muxlearn; load it with "
             f"{config.get('estimator', 'the estimator')}.load"
         )
+    refuse_code(config, repr(str(folder)))
+    check_parameters(config, {name: _ENTRIES[name] for name in _ENTRIES.keys() & config.keys()})
     if "num_attention_heads" not in config:
         # The only size that no tensor shows.
         raise FormatError(f"{CONFIG} in {str(folder)!r} lacks 'num_attention_heads'")
@@ -347,6 +360,11 @@ def _labels(
         names = config.get("id2label")
         if not names:
             return np.arange(n_classes)
+        if odd := [key for key in names if not str(key).isdecimal()]:
+            raise ValueError(
+                f"`id2label` in {CONFIG} of {str(folder)!r} has the key {odd[0]!r}, which is no "
+                "number of an output; give `classes`"
+            )
         labels = [names[key] for key in sorted(names, key=int)]
         source = f"id2label in {CONFIG} of {str(folder)!r}"
     if len(labels) != n_classes:

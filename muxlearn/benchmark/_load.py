@@ -117,7 +117,11 @@ def _is_ready(port: int) -> bool:
 
 
 def ask(
-    port: int, bodies: Sequence[dict[str, Any]], n_clients: int, seconds: float | None = None
+    port: int,
+    bodies: Sequence[Any],
+    n_clients: int,
+    seconds: float | None = None,
+    tokens: Sequence[str] | None = None,
 ) -> list[Answer]:
     """Send requests, each client its next one as soon as it has its answer.
 
@@ -125,25 +129,28 @@ def ask(
     ----------
     port : int
         On loopback.
-    bodies : sequence of dict
-        The bodies to send, in turn.
+    bodies : sequence of object
+        The bodies to send, in turn: bytes as they are, anything else as JSON.
     n_clients : int
         Requests at a time.
     seconds : float, default=None
         When to stop sending, starting anew where `bodies` end. None sends each once.
+    tokens : sequence of str, default=None
+        Who asks, one for each body.
 
     Returns
     -------
     list of Answer
         In the order in which they were sent.
     """
-    return asyncio.run(_ask(port, bodies, n_clients, seconds))
+    named = [None] * len(bodies) if tokens is None else tokens
+    requests = [_request(port, body, token) for body, token in zip(bodies, named, strict=True)]
+    return asyncio.run(_ask(port, requests, n_clients, seconds))
 
 
 async def _ask(
-    port: int, bodies: Sequence[dict[str, Any]], n_clients: int, seconds: float | None
+    port: int, requests: Sequence[bytes], n_clients: int, seconds: float | None
 ) -> list[Answer]:
-    requests = [_request(port, body) for body in bodies]
     answers: dict[int, Answer] = {}
     end = None if seconds is None else time.perf_counter() + seconds
     sent = 0
@@ -166,13 +173,16 @@ async def _ask(
     return [answers[number] for number in sorted(answers)]
 
 
-def _request(port: int, body: dict[str, Any]) -> bytes:
-    content = json.dumps(body).encode()
-    head = (
-        f"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\n\r\n"
-    )
-    return head.encode() + content
+def _request(port: int, body: Any, token: str | None) -> bytes:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [
+        "POST /predict HTTP/1.1",
+        f"Host: 127.0.0.1:{port}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+        *([] if token is None else [f"Authorization: Bearer {token}"]),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + content
 
 
 async def _response(reader: asyncio.StreamReader) -> tuple[int, Any]:

@@ -7,6 +7,7 @@ and all servers gather equally many requests for equally long. They take turns.
 
 from __future__ import annotations
 
+import json
 import statistics
 import tempfile
 from argparse import ArgumentParser, Namespace
@@ -37,13 +38,17 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     texts = synthetic_texts(2000, (args.length, args.length))
-    tenants = islice(cycle(map(str, range(args.tenants))), len(texts))
-    bodies = [{"text": text, "tenant": tenant} for text, tenant in zip(texts, tenants, strict=True)]
+    bodies = [{"text": text} for text in texts]
+    tenants = [f"tenant {number}" for number in range(args.tenants)]
+    tokens = list(islice(cycle(tenants), len(texts)))
     options = ["--batch-timeout", str(args.batch_timeout)]
     options += ["--max-batch-size", str(args.max_batch_size)]
     rounds: dict[tuple[int, int | str], list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         ports = {}
+        file = Path(folder, "tokens.json")
+        file.write_text(json.dumps(dict(zip(tenants, tenants, strict=True))))
+        options += ["--tokens", str(file)]
         for point in as_points([1, *args.n_mux]):
             model = Path(folder, str(point))
             speed.build(args, point, texts).set_params(batch_size=args.batch_size[0]).save(model)
@@ -51,10 +56,10 @@ def main(args: Namespace) -> int:
             ports[speed.shown(point)] = stack.enter_context(serving([str(model), *options], log))
         for clients in args.clients:
             for port in ports.values():
-                ask(port, bodies[: 2 * clients], clients)
+                ask(port, bodies[: 2 * clients], clients, tokens=tokens[: 2 * clients])
             for _ in range(args.repeats):
                 for n_mux, port in ports.items():
-                    measured = _measure(port, bodies, clients, args.seconds)
+                    measured = _measure(port, bodies, tokens, clients, args.seconds)
                     rounds.setdefault((clients, n_mux), []).append(measured)
     report(
         f"HTTP requests of {args.length} tokens, {args.layers} layers x {args.width}, "
@@ -66,9 +71,9 @@ def main(args: Namespace) -> int:
 
 
 def _measure(
-    port: int, bodies: list[dict[str, Any]], clients: int, seconds: float
+    port: int, bodies: list[dict[str, Any]], tokens: list[str], clients: int, seconds: float
 ) -> dict[str, float]:
-    answers = ask(port, bodies, clients, seconds)
+    answers = ask(port, bodies, clients, seconds, tokens)
     failed = [answer for answer in answers if answer.status != 200]
     if failed:
         raise RuntimeError(f"the server answered {failed[0].status}: {failed[0].content}")

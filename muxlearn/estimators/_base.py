@@ -370,7 +370,7 @@ class MuxEstimator(BaseEstimator):
             reader,
             task,
             self._planner(),
-            batch_size=self.batch_size,
+            batch_size=int(self.batch_size),  # a small integer of numpy's would overflow
             verbose=bool(self.verbose),
         )
 

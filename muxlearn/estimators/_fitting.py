@@ -237,7 +237,7 @@ def make_trainer(
         **{
             "device": estimator._device(),
             "autocast": _autocast_dtype(estimator),
-            "batch_size": estimator.batch_size,
+            "batch_size": int(estimator.batch_size),
             "operating_points": setting.operating_points,
             "shares": setting.shares,
             "n_workers": getattr(estimator, "n_workers", 0),
@@ -276,7 +276,9 @@ def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
 
     def batches(n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
         device, lengths = next(module.parameters()).device, data.table.lengths
-        drawn = training_batches(lengths, n_mux, estimator.batch_size, np.random.default_rng(0))
+        drawn = training_batches(
+            lengths, n_mux, int(estimator.batch_size), np.random.default_rng(0)
+        )
         for rows in islice(drawn, n_batches):
             inputs = data.table.inputs(rows)
             yield {

@@ -33,7 +33,8 @@ def predict_iter(
     ----------
     X : iterable
         Rows as in `fit`. They are read as results are requested, up to two windows of some
-        thousand rows ahead. Mixtures are planned within a window.
+        thousand rows ahead, with `groups`
+        four. Mixtures are planned within a window.
 
     {predict.n_mux}
 

@@ -18,6 +18,7 @@ from muxlearn.persistence._config import check_config as check_config
 from muxlearn.persistence._config import existing_folder as existing_folder
 from muxlearn.persistence._config import parse_config as parse_config
 from muxlearn.persistence._config import read_file as read_file
+from muxlearn.persistence._config import seal as seal
 from muxlearn.persistence._config import told_as_format_error as told_as_format_error
 from muxlearn.persistence._encoding import decode_labels as decode_labels
 from muxlearn.persistence._encoding import decode_params as decode_params

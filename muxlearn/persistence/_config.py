@@ -25,6 +25,7 @@ __all__ = [
     "parse_config",
     "read_config",
     "read_file",
+    "seal",
     "told_as_format_error",
 ]
 
@@ -75,6 +76,10 @@ def existing_folder(folder: str | os.PathLike) -> Path:
     FileNotFoundError, NotADirectoryError
         There is no such folder.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise TypeError(
+            f"`folder` must be the name of a folder, got an instance of {type(folder).__name__}"
+        )
     folder = Path(folder)
     if folder.is_file():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the folder that was saved")
@@ -209,6 +214,22 @@ def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:
             f"{CONFIG} in {str(folder)!r} is not the file that was saved (wrong checksum): it was "
             "changed; copy the folder anew"
         )
+
+
+def seal(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration with its own checksum beside those of the other files.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        As JSON gives it back.
+
+    Returns
+    -------
+    dict
+    """
+    others = {name: value for name, value in config["sha256"].items() if name != CONFIG}
+    return {**config, "sha256": {CONFIG: digest_of(config), **others}}
 
 
 def digest_of(config: Mapping[str, Any]) -> str:

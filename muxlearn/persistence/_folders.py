@@ -15,10 +15,10 @@ from muxlearn.persistence._config import (
     FORMAT,
     FORMAT_VERSION,
     FormatError,
-    digest_of,
     existing_folder,
     read_config,
     read_file,
+    seal,
 )
 from muxlearn.persistence._encoding import plain
 
@@ -104,8 +104,7 @@ def write_contents(
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     # As a reader sees it: some keys and values become strings.
     config = json.loads(json.dumps({**config, "sha256": checksums}, default=plain))
-    checksums = {CONFIG: digest_of(config), **checksums}
-    described = json.dumps({**config, "sha256": checksums}, indent=1)
+    described = json.dumps(seal(config), indent=1)
     write_files(folder, {**contents, CONFIG: described.encode(), **(beside or {})})
 
 

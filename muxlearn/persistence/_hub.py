@@ -236,9 +236,10 @@ def read_tokenizer(folder: Path) -> Any:
         return None
     fast = folder / TOKENIZER_FILES[0]
     try:
+        described = get_tokenizer_config(str(folder), local_files_only=True)
+        refuse_code(described, f"the tokenizer in {str(folder)!r}")
         if fast.is_file():
             return Tokenizer.from_file(str(fast))
-        refuse_code(get_tokenizer_config(str(folder), local_files_only=True), str(folder))
         with quiet_transformers():
             tokenizer = AutoTokenizer.from_pretrained(
                 str(folder), local_files_only=True, trust_remote_code=False

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from muxlearn._params import Choice, Integer
+from muxlearn._params import Choice, Instance, Integer
 from muxlearn.points import PointLike
 from muxlearn.prediction._parts import PartFolder
 from muxlearn.prediction._predictor import Predictor
@@ -29,6 +29,9 @@ __all__ = [
     "result_type",
     "window_rows",
 ]
+
+
+_OUTPUT = Instance((str, os.PathLike), "the name of a folder")
 
 
 def predict_dataset(
@@ -132,6 +135,7 @@ def predict_parts(
     for name, value, options in (
         ("form", form, Choice("parquet", "csv")),
         ("rows_per_part", rows_per_part, Integer(1)),
+        ("output", output, _OUTPUT),
     ):
         if not options.accepts(value):
             raise options.complain(name, value)

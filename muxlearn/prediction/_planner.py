@@ -61,15 +61,25 @@ class Planner:
         -------
         MixturePlan
         """
-        lengths = table.lengths
+        lengths, groups = table.lengths, table.row_groups(groups)
         if self.in_order:
             # Lengths that fall by so little from row to row that in a regrouping chance outweighs
             # them. The rows of a published model are padded to one length in any case.
-            lengths = 2**40 - np.arange(len(table))
+            lengths = 2**40 - _ranks(len(table), groups)
         return plan_mixtures(
             lengths,
             n_mux,
-            groups=table.row_groups(groups),
+            groups=groups,
             seed=self.seed,
             regrouping=regrouping,
         )
+
+
+def _ranks(n_rows: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
+    """Return the number of each row in its group, from 0 on."""
+    ranks = np.arange(n_rows)
+    if groups is not None:
+        order = np.argsort(groups, kind="stable")
+        _, firsts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+        ranks[order] = np.arange(n_rows) - np.repeat(firsts, counts)
+    return ranks

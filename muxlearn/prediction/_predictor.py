@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -26,6 +28,7 @@ from muxlearn.rows import (
     check_groups,
     group_windows,
     iterate_groups,
+    own_windows,
     stream_windows,
     take_rows,
 )
@@ -36,6 +39,10 @@ __all__ = ["Predictor"]
 
 #: Checked rows, and the numbers of their groups.
 Window = tuple[Any, NDArray[np.int64] | None]
+
+#: Mixtures of a group whose rows are predicted together in a stream: of one length, about, as they
+#: are sorted, and yet no group waits for long until it has that many.
+_MIXTURES_TOGETHER = 8
 
 
 class Predictor:
@@ -181,7 +188,7 @@ class Predictor:
         Parameters
         ----------
         X : iterable
-            Read as results are asked for, two windows ahead.
+            Read as results are asked for, two windows ahead, with `groups` four.
         n_mux, n_passes, method, patch_size
             As in `predict`.
         groups : iterable, default=None
@@ -195,11 +202,13 @@ class Predictor:
         self.check(method, n_passes)
         point = self.resolve_point(n_mux, patch_size)
         labels = None if groups is None else iterate_groups(groups)
-        windows = stream_windows(
-            self.reader.iterate(X), labels, self.window_size(point.n_mux), self.reader.check
-        )
-        results = self.predict_windows(windows, point=point, n_passes=n_passes, method=method)
-        return chain.from_iterable(results)
+        size, rows = self.window_size(point.n_mux), self.reader.iterate(X)
+        predict = partial(self.predict_windows, point=point, n_passes=n_passes, method=method)
+        if labels is None or point.n_mux == 1:
+            windows = stream_windows(rows, labels, size, self.reader.check)
+            return chain.from_iterable(predict(windows))
+        n_together = min(size, _MIXTURES_TOGETHER * point.n_mux)
+        return _ordered(own_windows(rows, labels, size, n_together, self.reader.check), predict)
 
     def predict_windows(
         self,
@@ -385,6 +394,27 @@ class Predictor:
             targets, kept = table.answers(plan.rows[:, [place]], plan.counted[:, [place]])
             places[targets[kept]] = place
         return places
+
+
+def _ordered(
+    windows: Iterator[tuple[Any, NDArray[np.int64], NDArray[np.int64]]],
+    predict: Callable[[Iterator[Window]], Iterator[Any]],
+) -> Iterator[Any]:
+    """Yield the results of windows of numbered rows in the order of these numbers."""
+    ahead: deque[NDArray[np.int64]] = deque()
+
+    def noted() -> Iterator[Window]:
+        for rows, codes, numbers in windows:
+            ahead.append(numbers)
+            yield rows, codes
+
+    held: dict[int, Any] = {}
+    following = 0
+    for results in predict(noted()):
+        held.update(zip(ahead.popleft().tolist(), results, strict=True))
+        while following in held:
+            yield held.pop(following)
+            following += 1
 
 
 def _in_order(parts: list[NDArray[np.int64]], results: list[Any]) -> Any:

@@ -4,7 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from muxlearn.rows._collect_images import collect_images, iterate_images
-from muxlearn.rows._groups import check_groups, group_windows, iterate_groups, stream_windows
+from muxlearn.rows._groups import (
+    check_groups,
+    group_windows,
+    iterate_groups,
+    own_windows,
+    stream_windows,
+)
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._images import ImageReader, learn_reader
 from muxlearn.rows._integers import IntegerReader, check_rows, holds_integers
@@ -141,6 +147,7 @@ __all__ = [
     "n_illegal_steps",
     "number_tags",
     "open_source",
+    "own_windows",
     "ranges",
     "relative_weights",
     "row_weights",

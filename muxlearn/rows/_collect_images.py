@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_array
+
+from muxlearn.rows._tensors import from_tensor
 
 __all__ = ["Images", "collect_images", "iterate_images"]
 
@@ -46,10 +48,8 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
             return arrays, labels
         items = np.stack(arrays)
     elif isinstance(items, torch.Tensor):
-        items = _as_array(items, first_row)
-    array = check_array(
-        items, dtype="numeric", ensure_all_finite=False, ensure_2d=False, allow_nd=True
-    )
+        items = from_tensor(items, "`X`")
+    array = _check_numbers(items)
     if array.ndim < 2:
         raise ValueError(
             f"`X` has shape {array.shape}, but images are wanted. Reshape your data: X[None] is "
@@ -58,12 +58,25 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
     return array, labels
 
 
+def _check_numbers(items: Any) -> NDArray[Any]:
+    try:
+        return check_array(
+            items, dtype="numeric", ensure_all_finite=False, ensure_2d=False, allow_nd=True
+        )
+    except Exception as error:  # of scikit-learn, or of what `__array__` of any library raises
+        kind = type(error) if isinstance(error, TypeError | ValueError) else TypeError
+        raise kind(f"`X` cannot become an array of images: {error}") from error
+
+
 def iterate_images(X: Any) -> Iterator[Any]:
     """Iterate over images as the user gives them, not yet checked."""
     if isinstance(X, torch.utils.data.Dataset):
         return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
     if hasattr(X, "iloc"):  # a frame iterates over its columns' names
         X = X.to_numpy()
+    X = from_tensor(X, "`X`")
+    if not isinstance(X, Iterable) or getattr(X, "shape", None) == ():
+        raise TypeError(f"`X` must be images, got an instance of {type(X).__name__}")
     return iter(X)
 
 
@@ -109,8 +122,7 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
             item = item.convert("RGB")
         return np.asarray(item)
     if isinstance(item, torch.Tensor):
-        item = item.detach().cpu()
-        return (item.float() if item.dtype == torch.bfloat16 else item).numpy()
+        return from_tensor(item, f"row {row} of `X`")
     if isinstance(item, np.ndarray):
         return item
     raise TypeError(

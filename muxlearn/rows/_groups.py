@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["check_groups", "group_windows", "iterate_groups", "stream_windows"]
+from muxlearn.rows._tables import join_rows, take_rows
+
+__all__ = ["check_groups", "group_windows", "iterate_groups", "own_windows", "stream_windows"]
 
 
 def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
@@ -113,10 +115,103 @@ def stream_windows(
     rows : list
     codes : ndarray of int64, shape (n_rows,), or None
     """
+    for window, labels in _labelled_windows(rows, groups, size, check_rows):
+        yield window, None if labels is None else check_groups(labels, len(window))
+
+
+def own_windows(
+    rows: Iterator[Any],
+    groups: Iterator[Any],
+    size: int,
+    n_together: int,
+    check_rows: Callable[..., Any],
+) -> Iterator[tuple[Any, NDArray[np.int64], NDArray[np.int64]]]:
+    """Cut a stream into windows in which a group's companions depend on its own rows alone.
+
+    Each group's rows are counted from its first one, and `n_together` in a row are predicted
+    together, whatever comes between them. A row waits for its companions until two windows of rows
+    have been read behind it: no stream could be predicted in constant memory and in order if it
+    waited for longer. Then all rows of its group that have come are predicted, and counted anew.
+
+    Parameters
+    ----------
+    rows : iterator
+    groups : iterator
+        One label for each row.
+    size : int
+        Rows of a window at most.
+    n_together : int
+        At most `size`.
+    check_rows : callable
+        Takes a list of rows and `first_row`, the number of the first one.
+
+    Yields
+    ------
+    rows : list or ndarray
+    codes : ndarray of int64, shape (n_rows,)
+        Rows with the same number may share a mixture.
+    numbers : ndarray of int64, shape (n_rows,)
+        Of the rows in the stream.
+    """
+    waiting: Any = []
+    numbers, labels, n_read = np.empty(0, np.int64), [], 0
+    for window, more in _labelled_windows(rows, groups, size, check_rows):
+        waiting = join_rows(waiting, window)
+        numbers = np.concatenate([numbers, np.arange(n_read, n_read + len(window))])
+        labels += more or []
+        n_read += len(window)
+        codes, ready = _count_groups(labels, numbers, n_together, n_read - 2 * size)
+        yield from _cut(waiting, codes, numbers, np.flatnonzero(ready), size)
+        left = np.flatnonzero(~ready)
+        waiting, numbers, labels = take_rows(waiting, left), numbers[left], take_rows(labels, left)
+    if labels:
+        codes, _ = _count_groups(labels, numbers, n_together, n_read)
+        yield from _cut(waiting, codes, numbers, np.arange(len(labels)), size)
+
+
+def _count_groups(
+    labels: list[Any], numbers: NDArray[np.int64], n_together: int, first_to_wait: int
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Give what is predicted together a number, and say what waits for no other row."""
+    groups = check_groups(labels, len(labels))
+    assert groups is not None
+    order = np.argsort(groups, kind="stable")
+    n_of_group = np.bincount(groups)
+    firsts = np.cumsum(n_of_group) - n_of_group
+    ranks = np.empty(len(groups), np.int64)
+    ranks[order] = np.arange(len(groups)) - np.repeat(firsts, n_of_group)
+    parts = ranks // n_together
+    whole = parts < n_of_group[groups] // n_together
+    late = numbers[order[firsts]] < first_to_wait
+    codes = np.unique(np.stack([groups, parts]), axis=1, return_inverse=True)[1].ravel()
+    return codes, whole | late[groups]
+
+
+def _cut(
+    rows: Any,
+    codes: NDArray[np.int64],
+    numbers: NDArray[np.int64],
+    ready: NDArray[np.int64],
+    size: int,
+) -> Iterator[tuple[Any, NDArray[np.int64], NDArray[np.int64]]]:
+    if not len(ready):
+        return
+    ready_codes = np.unique(codes[ready], return_inverse=True)[1]
+    for part in group_windows(ready_codes, len(ready), size):
+        chosen = ready[part]
+        yield take_rows(rows, chosen), codes[chosen], numbers[chosen]
+
+
+def _labelled_windows(
+    rows: Iterator[Any],
+    groups: Iterator[Any] | None,
+    size: int,
+    check_rows: Callable[..., Any],
+) -> Iterator[tuple[Any, list[Any] | None]]:
     first_row = 0
     while window := list(islice(rows, size)):
         window = check_rows(window, first_row=first_row)
-        codes = None
+        labels = None
         if groups is not None:
             labels = list(islice(groups, len(window)))
             if len(labels) < len(window):
@@ -124,8 +219,7 @@ def stream_windows(
                     "`groups` needs one label for each row of `X`, but ends after "
                     f"{first_row + len(labels)} labels"
                 )
-            codes = check_groups(labels, len(window))
-        yield window, codes
+        yield window, labels
         first_row += len(window)
     if groups is not None and list(islice(groups, 1)):
         raise ValueError(

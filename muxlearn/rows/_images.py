@@ -144,6 +144,10 @@ class ImageReader(Reader):
             if len({part.dtype for part in parts}) > 1:
                 parts = [part.astype(np.float32) for part in parts]
             return np.concatenate(parts)
+        if images.dtype.kind not in "biuf":
+            raise TypeError(
+                f"image {first_row} of `X` holds values of type {images.dtype}; pixels are numbers"
+            )
         self._check_scale(images)
         images = self._channels_first(images, first_row)
         with np.errstate(over="ignore"):  # the check that follows says which image it is

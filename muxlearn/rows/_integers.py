@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from muxlearn._params import Constraint, Integer
 from muxlearn.rows._reader import Reader
+from muxlearn.rows._tensors import from_tensor
 from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows
 
 __all__ = ["IntegerReader", "check_rows", "holds_integers"]
@@ -104,6 +105,7 @@ def check_rows(
         no integer from 0 to below `vocab_size`. The message says which row.
     """
     rows: Any
+    X = from_tensor(X, f"`{name}`")
     if getattr(X, "ndim", 0) == 2 and not hasattr(X, "columns") and _kind(X) in "iuf":
         rows = np.asarray(X)
         if not len(rows):
@@ -114,7 +116,7 @@ def check_rows(
                 "e.g. with .astype(int)"
             )
     else:
-        rows = list(iterate_rows(X, name=name))
+        rows = [from_tensor(row, f"a row of `{name}`") for row in iterate_rows(X, name=name)]
         if hasattr(X, "columns") or not _are_numbers(rows):
             return check_texts(rows, name=name, first_row=first_row)
         rows = [

@@ -54,14 +54,20 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         y = y.tolist()
     if isinstance(y, list | tuple):
         _check_label_list(y)
-    labels = column_or_1d(y, warn=True)
+    try:
+        labels = column_or_1d(y, warn=True)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"`y` must hold one label for each row: {error}") from error
     if len(labels) != n_rows:
         raise ValueError(
             f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
         )
     _check_label_list(labels.tolist())
     check_classification_targets(labels)
-    return np.unique(labels, return_inverse=True)
+    try:
+        return np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"the labels of `y` cannot be put in order ({error})") from error
 
 
 def _check_label_list(labels: Iterable[Any]) -> None:
@@ -87,9 +93,13 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
     -------
     ndarray of float64, shape (n_rows,)
     """
-    return _check_sample_weight(
-        sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
-    )
+    try:
+        return _check_sample_weight(
+            sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
+        )
+    except (TypeError, ValueError) as error:
+        kind = type(error)
+        raise kind(f"`sample_weight` must be one number for each row: {error}") from error
 
 
 def row_weights(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
 
-__all__ = ["RowTable", "take_rows"]
+__all__ = ["RowTable", "join_rows", "take_rows"]
 
 
 def take_rows(rows: Any, numbers: NDArray[np.int64]) -> Any:
@@ -26,6 +26,26 @@ def take_rows(rows: Any, numbers: NDArray[np.int64]) -> Any:
     list or ndarray
     """
     return rows[numbers] if isinstance(rows, np.ndarray) else [rows[i] for i in numbers]
+
+
+def join_rows(first: Any, second: Any) -> Any:
+    """Return the checked rows of two lists or arrays, those of the second behind the first's.
+
+    Parameters
+    ----------
+    first, second : list or ndarray
+
+    Returns
+    -------
+    list or ndarray
+        An array where both are arrays of rows of one shape.
+    """
+    if not len(first):
+        return second
+    arrays = isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
+    if arrays and first.shape[1:] == second.shape[1:]:
+        return np.concatenate([first, second])
+    return [*first, *second]
 
 
 class RowTable:

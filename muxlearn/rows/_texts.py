@@ -147,7 +147,7 @@ def is_missing(value: object) -> bool:
     -------
     bool
     """
-    missing = ("None", "nan", "NaN", "NaT", "<NA>")
+    missing = ("None", "nan", "NaN", "NaT", "<NA>", "--")  # the last is numpy's `masked`
     return not isinstance(value, str) and str(value) in missing
 
 
@@ -158,7 +158,7 @@ def _is_pair_like(row: object) -> bool:
 def _check_row(row: Any, paired: bool, where: str, first_row: int) -> Text:
     if isinstance(row, str) and not paired:
         return check_text(row, where)
-    if isinstance(row, tuple | list | np.ndarray):
+    if isinstance(row, tuple | list) or getattr(row, "ndim", None):
         parts = list(row)
         if len(parts) == 1 and not paired:  # a one-column frame or array
             return check_text(parts[0], where)

@@ -109,8 +109,13 @@ class ClassesTask(Task):
             return np.exp(answers)
         return answers[:, 1] - answers[:, 0] if answers.shape[1] == 2 else answers
 
+    def check_true(self, rows: Any, y: Any) -> NDArray:
+        labels, codes = check_labels(y, len(rows))
+        return labels[codes]
+
     def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:
-        return float(accuracy_score(true, predicted, sample_weight=sample_weight))
+        weights = None if sample_weight is None else check_weights(sample_weight, len(true))
+        return float(accuracy_score(true, predicted, sample_weight=weights))
 
     @classmethod
     def from_saved(

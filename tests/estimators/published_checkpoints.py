@@ -7,7 +7,6 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
@@ -105,8 +104,7 @@ def make_checkpoint(model_class, kinds):
     model = model_class(config, **kinds)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
-    names = model._names() | {"backbone.": model._backbone_name}
-    tensors = {k: v.detach().clone() for k, v in rename_parameters(model, names).items()}
+    tensors = {k: v.detach().clone() for k, v in model.published_tensors().items()}
     said = {"architectures": [OFFICIAL[model_class]], "num_instances": model.n_mux}
     return {**config, **said}, tensors
 

@@ -23,6 +23,23 @@ from tests.estimators.published_checkpoints import (
     write_folder,
 )
 
+# Code
+
+CODE = {"AutoModel": "modeling_own.OwnModel"}
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
+def test_a_folder_that_names_code_is_refused_and_the_code_does_not_run(folder_of, tmp_path, file):
+    folder = folder_of("rsa")
+    (folder / "modeling_own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    described = folder / file
+    content = json.loads(described.read_text()) if described.exists() else {}
+    described.write_text(json.dumps({**content, "auto_map": CODE}))
+    with pytest.raises(FormatError, match=r"code of its own.*`auto_map`.*muxlearn runs no code"):
+        MuxTextClassifier.from_reference(folder)
+    assert not (tmp_path / "ran").exists()
+
+
 # Tokenizers
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from muxlearn.persistence._config import digest_of
+from muxlearn.persistence import seal
 
 
 def edit_config(folder, edit):
@@ -12,5 +12,5 @@ def edit_config(folder, edit):
     edit(config)
     checksums = config.get("sha256")
     if isinstance(checksums, dict) and "config.json" in checksums:
-        checksums["config.json"] = digest_of(config)
+        config = seal(config)
     file.write_text(json.dumps(config))

@@ -158,9 +158,8 @@ class ReferenceModel(nn.Module):
         given, problems = rename_duplicates(state_dict, cls.duplicates)
         kinds = cls.read_kinds(given, n_classes)
         model = cls(with_sizes(config, given, cls._backbone_name), **kinds, **options)
-        names = model._names() | {"backbone.": cls._backbone_name}
         what = f"a model of {model.n_mux} slots (instance_embedding)"
-        expected = rename_parameters(model, names)
+        expected = model.published_tensors()
         if n_classes is not None:
             for tensors in (expected, given):
                 for name in [name for name in tensors if name.startswith(cls._head_names)]:
@@ -170,6 +169,10 @@ class ReferenceModel(nn.Module):
             # The reference divides by n_mux here and by its root for matrices; we by the root.
             model.multiplexer.keys.data.div_(math.sqrt(model.n_mux))
         return model.eval()
+
+    def published_tensors(self) -> dict[str, Tensor]:
+        """Return the tensors under the reference's names; they share memory with the model's."""
+        return rename_parameters(self, self._names() | {"backbone.": self._backbone_name})
 
     @classmethod
     def read_kinds(
