@@ -25,6 +25,8 @@ COMMANDS = {
     "scale": "memory of a stream, searches and bulk prediction with several workers",
     "export": "onnxruntime, int8, bfloat16 and torch.compile: accuracy and rows/s",
     "serving": "HTTP requests gathered into mixtures: rows/s and latency against n_mux=1",
+    "companions": "labels that an adversary's companions flip, and those with groups or patches",
+    "tenants": "what the rows of others do to a group's predictions, by every way to predict",
     "fuzz": "odd inputs for every public entry, and folders in which an entry has changed",
     "gpu": "texts, images and long texts on a GPU: rows/s, memory, against their plain twins",
     "reproduce": "a paper's experiment: its recipe, or the same code at a small scale",

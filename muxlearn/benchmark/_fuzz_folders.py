@@ -33,6 +33,7 @@ from muxlearn.export import OnnxMuxClassifier, export_onnx
 from muxlearn.nn.reference import MuxBertSequenceClassifier
 from muxlearn.persistence import CONFIG, quiet_transformers, seal
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.rows import train_tokenizer
 
 __all__ = ["KINDS", "VALUES", "add_arguments", "main", "mutations"]
 
@@ -97,7 +98,7 @@ def try_kind(kind: str, n_mutations: int, seed: int) -> tuple[dict[str, Any], li
     Returns
     -------
     row : dict
-        Of the table.
+        A row of the table.
     found : list of str
         What is neither a clear error nor a model, once for each place that it comes from.
     """
@@ -286,8 +287,6 @@ def _backbone(folder: Path) -> None:
 
 
 def _tokenizer() -> Any:
-    from muxlearn.rows import train_tokenizer
-
     return train_tokenizer(_TEXTS, 270)
 
 

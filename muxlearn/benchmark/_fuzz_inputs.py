@@ -71,7 +71,7 @@ def main(args: Namespace) -> int:
         counts[entry.name][outcome] += 1
         if details is not None and found.setdefault(_place(details), details) is details:
             told = f"input {number}, {entry.name}:\n{details}"
-            print(told.encode(errors="backslashreplace").decode())
+            print(told.encode(errors="backslashreplace").decode(), flush=True)
     rows: list[dict[str, Any]] = [
         {"entry": name, "answers": n["answer"], "errors": n["error"], "others": n["other"]}
         for name, n in counts.items()

@@ -48,7 +48,7 @@ class MuxTextEstimator(MuxEstimator):
         "multiplexer": Choice("auto", *MULTIPLEXERS, NESTED),
         "demultiplexer": Choice("auto", *DEMULTIPLEXERS, NESTED),
         "backbone": BackboneChoice(),
-        "max_length": Integer(4),
+        "max_length": Integer(4, 2**31 - 1),
         "dropout": Number(0, 1, open_high=True),
         "warm_up": OneOf(None, Choice("auto"), Integer(0)),
     }

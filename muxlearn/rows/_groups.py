@@ -151,7 +151,7 @@ def own_windows(
     codes : ndarray of int64, shape (n_rows,)
         Rows with the same number may share a mixture.
     numbers : ndarray of int64, shape (n_rows,)
-        Of the rows in the stream.
+        The rows' numbers in the stream.
     """
     waiting: Any = []
     numbers, labels, n_read = np.empty(0, np.int64), [], 0

@@ -1,0 +1,191 @@
+"""How often the label of a row flips when an adversary chooses what it shares a mixture with.
+
+The adversary can query the model: it puts texts of its own into the mixture of a row and sees the
+row's probability. It begins with random texts, keeps what lowers the probability most, and
+exchanges one of them at a time. A row has flipped when its label is not the one that it gets alone.
+With tokens in place of rows, and with `groups`, the same texts are in the same call and share no
+mixture with the row.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import train_test_split
+
+from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._models import load_or_fit
+from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.benchmark.accuracy import bbc_news
+from muxlearn.datasets import load_labelled
+from muxlearn.points import Point
+
+#: Queries of a round, after which the adversary goes on with the best.
+_N_TRIALS = 10
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--data", type=Path, nargs=2, default=None, help="training and test texts")
+    parser.add_argument(
+        "--points", type=parse_point, nargs="+", default=[*map(parse_point, _POINTS)]
+    )
+    parser.add_argument("--backbone", default=None)
+    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--max-length", type=int, default=64)
+    parser.add_argument("--train-rows", type=int, default=None)
+    parser.add_argument("--victims", type=int, default=200, help="rows whose labels are attacked")
+    parser.add_argument("--queries", type=int, default=100, help="for each row")
+    parser.add_argument("--models", type=Path, default=None, help="folder that keeps the models")
+
+
+_POINTS = ("2", "5", "10", "1,10")
+
+
+def main(args: Namespace) -> int:
+    """Run the benchmark."""
+    train, train_labels, test, test_labels = _read(args)
+    rng = np.random.default_rng(0)
+    # What others might send: texts of the task, made-up words, one word again and again, nothing.
+    pool = [*rng.choice(np.array(train, object), min(len(train), 400), replace=False)]
+    pool += [
+        *synthetic_texts(100, (1, args.max_length)),
+        *(f"{word} " * 60 for word in pool[0].split()),
+    ]
+    pool += ["", "!" * 200, "\u202e" + pool[1]]
+    rows = []
+    for point in args.points:
+        model = MuxTextClassifier(
+            n_mux=point.n_mux,
+            patch_size=point.patch_size,
+            backbone=args.backbone,
+            max_length=args.max_length,
+            max_epochs=args.epochs,
+            random_state=0,
+        )
+        folder = args.models and args.models / str(point)
+        model, _ = load_or_fit(model, train, train_labels, folder)
+        found = attack(model, point, test[: args.victims], pool, args.queries, rng)
+        rows.append(
+            {
+                "point": str(point),
+                "accuracy": model.score(test, test_labels),
+                **found,
+            }
+        )
+        print(rows[-1], flush=True)
+    report(
+        f"labels that flip, of {args.victims} rows, by companions that are drawn at random and by "
+        f"those that an adversary has found by {args.queries} queries",
+        rows,
+        args,
+    )
+    return 0
+
+
+def _read(args: Namespace) -> tuple[list[str], list[Any], list[str], list[Any]]:
+    if args.data is None:
+        texts, topics = bbc_news()
+        headlines = [text.partition("\n")[0] for text in texts]
+        train, test, train_labels, test_labels = train_test_split(
+            headlines, topics, test_size=0.2, random_state=0, stratify=topics
+        )
+    else:
+        (train, train_labels), (test, test_labels) = (
+            load_labelled(file, return_X_y=True) for file in args.data
+        )
+    n_train = args.train_rows or len(train)
+    return list(train)[:n_train], list(train_labels)[:n_train], list(test), list(test_labels)
+
+
+def attack(
+    model: Any,
+    point: Point,
+    victims: list[str],
+    pool: list[str],
+    n_queries: int,
+    rng: np.random.Generator,
+) -> dict[str, float]:
+    """Look for companions that flip the labels of rows.
+
+    Parameters
+    ----------
+    model : MuxTextClassifier
+    point : Point
+        Rows alone or tokens alone share a position there.
+    victims : list of str
+    pool : list of str
+        The texts that companions may be.
+    n_queries : int
+        For each of the rows.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    dict of str to float
+        Shares of the victims: flipped by the first companions, by the adversary, and by the
+        adversary's companions with `groups`; and what is lost of the label's probability.
+    """
+    # Where no rows share a mixture, as many are in the call as tokens share a position.
+    n_others = max(point.factor, 2) - 1
+    alone = model.predict_proba(victims, groups=range(len(victims)))
+    labels = alone.argmax(1)
+    numbers = np.arange(len(victims))
+    first = rng.integers(len(pool), size=(len(victims), 1, n_others))
+    best = first[:, 0]
+    lowest = _ask(model, victims, pool, first, labels)[0][:, 0]
+    flipped = _ask(model, victims, pool, first, labels)[1][:, 0]
+    by_chance = flipped.mean()
+    for number in range(max(1, n_queries // _N_TRIALS)):
+        trials = np.repeat(best[:, None], _N_TRIALS, axis=1)  # (n_victims, n_trials, n_others)
+        if number == 0:
+            trials = rng.integers(len(pool), size=trials.shape)
+        else:
+            places = rng.integers(n_others, size=trials.shape[:2])
+            drawn = rng.integers(len(pool), size=trials.shape[:2])
+            np.put_along_axis(trials, places[..., None], drawn[..., None], axis=2)
+        proba, flips = _ask(model, victims, pool, trials, labels)
+        winner = proba.argmin(1)
+        better = proba[numbers, winner] < lowest
+        best[better] = trials[numbers, winner][better]
+        lowest = np.minimum(lowest, proba.min(1))
+        flipped |= flips.any(1)
+    apart = _ask(model, victims, pool, best[:, None], labels, together=False)[1]
+    return {
+        "by_chance": by_chance,
+        "by_adversary": flipped.mean(),
+        "with_groups": apart.mean(),
+        "sure_alone": float(np.median(alone.max(1))),
+        "lost_probability": float(np.median(alone.max(1) - lowest)),
+    }
+
+
+def _ask(
+    model: Any,
+    victims: list[str],
+    pool: list[str],
+    trials: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    *,
+    together: bool = True,
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Predict each row among each trial's companions, (n_victims, n_trials): what became of it.
+
+    Every trial is a group of its own, and one mixture; not `together`, the row is one alone.
+    """
+    n_victims, n_trials, n_others = trials.shape
+    texts, groups = [], []
+    for victim, of_victim in zip(victims, trials, strict=True):
+        for companions in of_victim:
+            number = len(texts)
+            texts += [victim, *(pool[i] for i in companions)]
+            groups += [number if together else -number - 1, *[number] * n_others]
+    proba = model.predict_proba(texts, groups=groups)[:: n_others + 1]
+    proba = proba.reshape(n_victims, n_trials, -1)
+    flips = proba.argmax(2) != labels[:, None]
+    return np.take_along_axis(proba, labels[:, None, None], 2)[..., 0], flips
