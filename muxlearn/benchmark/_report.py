@@ -96,7 +96,7 @@ def report(
     if args.json is not None:
         # Of a path its name: where somebody's files lie is nobody else's business.
         options = {
-            name: value.name if isinstance(value, Path) else value
+            name: _named(value)
             for name, value in vars(args).items()
             if name not in ("json", "main")
         }
@@ -104,6 +104,12 @@ def report(
         if notes:
             result["notes"] = list(notes)
         args.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_named(item) for item in value]
+    return value.name if isinstance(value, Path) else value
 
 
 def synthetic_texts(n_texts: int, lengths: tuple[int, int], seed: int = 0) -> list[str]:

@@ -6,6 +6,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,7 @@ def main(args: Namespace) -> int:
         seconds = {"predict, one process": _second(lambda: len(model.predict(frame["text"])))}
         for name in args.engines:
             with ENGINES[name]() as place:
-                predict = place(frame)
-                seconds[name] = _second(lambda predict=predict: len(predict(path)))
+                seconds[name] = _second(partial(_count, place(frame), path))
     alone = next(iter(seconds.values()))
     for name, taken in seconds.items():
         rate = len(frame) / taken
@@ -45,6 +45,10 @@ def main(args: Namespace) -> int:
         rows.append(row)
     report(f"from strings to labels, {len(frame)} texts, n_mux=10, two workers each", rows, args)
     return 0
+
+
+def _count(predict: Callable[[Path], Any], folder: Path) -> int:
+    return len(predict(folder))
 
 
 def _second(run: Callable[[], int]) -> float:

@@ -157,9 +157,9 @@ def attack(
         flipped |= flips.any(1)
     apart = _ask(model, victims, pool, best[:, None], labels, together=False)[1]
     return {
-        "by_chance": by_chance,
-        "by_adversary": flipped.mean(),
-        "with_groups": apart.mean(),
+        "by_chance": float(by_chance),
+        "by_adversary": float(flipped.mean()),
+        "with_groups": float(apart.mean()),
         "sure_alone": float(np.median(alone.max(1))),
         "lost_probability": float(np.median(alone.max(1) - lowest)),
     }
@@ -179,7 +179,8 @@ def _ask(
     Every trial is a group of its own, and one mixture; not `together`, the row is one alone.
     """
     n_victims, n_trials, n_others = trials.shape
-    texts, groups = [], []
+    texts: list[str] = []
+    groups: list[int] = []
     for victim, of_victim in zip(victims, trials, strict=True):
         for companions in of_victim:
             number = len(texts)
