@@ -1,4 +1,4 @@
-"""How often the label of a row flips when an adversary chooses what it shares a mixture with.
+"""Labels that flip when an adversary chooses the companions of a row.
 
 The adversary can query the model: it puts texts of its own into the mixture of a row and sees the
 row's probability. It begins with random texts, keeps what lowers the probability most, and

@@ -1,4 +1,4 @@
-"""What the rows of others do to the predictions of a group, by every way to predict.
+"""Effect of the rows of others on the predictions of a group, by every way to predict.
 
 A quarter of the rows are one group's, at places drawn at random. They are predicted beside others
 that say ordinary things, beside hostile ones at the same places, and with as many others again in
