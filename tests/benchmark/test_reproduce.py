@@ -124,6 +124,11 @@ def test_seeds_are_averaged_and_models_chosen(tmp_path):
     assert plot.stat().st_size > 1000
 
 
+def test_models_are_chosen_by_their_rows(tmp_path):
+    table = reproduce("datamux-vision", tmp_path, "--tasks", "CNN", "--n-mux", "4")
+    assert models(table) == [("CNN", "alone")]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -44,6 +44,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--tasks", nargs="+", default=None, help="default: all of the experiment")
     parser.add_argument("--only", nargs="+", default=None, help="models, by name or family")
+    parser.add_argument(
+        "--n-mux", type=int, nargs="+", default=None, help="models of so many rows, and their twin"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
         "--state", type=Path, default=None, help="keeps models and states; default NAME-SCALE"

@@ -102,7 +102,11 @@ class Job:
             if not chosen:
                 names = sorted({v.family or v.name for v in variants})
                 raise SystemExit(f"--only names none of {', '.join(names)}")
-            variants = tuple(dict.fromkeys([self.twin, *chosen]))
+            variants = tuple(chosen)
+        if self.options.n_mux is not None:
+            variants = tuple(v for v in variants if v.n_mux in self.options.n_mux)
+        # Variants hold mappings, which have no hash: told apart by their names.
+        variants = tuple({v.name: v for v in (self.twin, *variants)}.values())
         for variant in variants:
             record = self.folder / f"{as_file_name(variant.name)}.json"
             if not record.exists():
