@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from muxlearn.benchmark._report import synthetic_texts
 from muxlearn.benchmark.image import read_mnist
 from muxlearn.benchmark.reproduce._recipe import Part, Request, Source, Split
 from muxlearn.datasets import (
@@ -34,6 +33,13 @@ __all__ = [
     "texts_of_file",
     "wikitext",
 ]
+
+
+#: Words of made-up texts.
+_WORDS = (
+    *("the", "a", "old", "new", "cold", "warm", "rain", "wind", "snow", "town", "river", "garden"),
+    *("market", "winter", "summer", "teacher", "of", "in", "and", "with", "was", "under", "after"),
+)
 
 
 def glue(task: str) -> Source:
@@ -133,11 +139,20 @@ def cifar(name: str) -> Source:
     return Source(name, read)
 
 
+def _draw_texts(n_texts: int, lengths: tuple[int, int], seed: int) -> list[str]:
+    """Draw texts of a few English words."""
+    rng = np.random.default_rng(seed)
+    return [
+        " ".join(map(str, rng.choice(_WORDS, rng.integers(lengths[0], lengths[1] + 1))))
+        for _ in range(n_texts)
+    ]
+
+
 def made_up_texts(pairs: bool = False) -> Callable[[Request], Split]:
     """Return a reader of texts, or of pairs of them, with three labels of no meaning."""
 
     def read(request: Request) -> Split:
-        texts = synthetic_texts(96, (2, 6), request.seed)
+        texts = _draw_texts(96, (2, 6), request.seed)
         rows = list(zip(texts[::2], texts[1::2], strict=True)) if pairs else texts[:48]
         labels = [("left", "right", "none")[len(str(row)) % 3] for row in rows]
         return Split(Part(rows[:36], labels[:36]), Part(rows[36:], labels[36:]))
@@ -147,7 +162,7 @@ def made_up_texts(pairs: bool = False) -> Callable[[Request], Split]:
 
 def made_up_sentences(request: Request) -> Split:
     """Return sentences in which long words are entities."""
-    rows = [text.split() for text in synthetic_texts(48, (3, 6), request.seed)]
+    rows = [text.split() for text in _draw_texts(48, (3, 6), request.seed)]
     tags = [["B-LONG" if len(word) > 4 else "O" for word in row] for row in rows]
     return Split(Part(rows[:36], tags[:36]), Part(rows[36:], tags[36:]))
 

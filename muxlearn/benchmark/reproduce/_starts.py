@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Published
+from muxlearn.benchmark.reproduce._schedules import LinearFall
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import write_files
 from muxlearn.pretraining import MuxTextPretrainer
@@ -25,8 +26,8 @@ __all__ = [
     "train_tokenizer",
 ]
 
-#: The authors' optimizer: AdamW of transformers without decay.
-PLAIN_ADAMW = Optimizer(weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)
+#: The optimizer of DataMUX's scripts: AdamW of transformers without decay, a rate that falls.
+PLAIN_ADAMW = Optimizer(schedule=LinearFall(), weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)
 
 _MARKS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 

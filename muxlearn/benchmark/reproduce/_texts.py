@@ -115,7 +115,7 @@ _DATAMUX_CLAIM = (
 )
 _DATAMUX_DIFFERS = (
     "the authors' arithmetic, by `Published.create`; the head learns five times as fast as the "
-    "rest, attention has no dropout, and the rate rises over a tenth of the steps",
+    "rest, and attention has no dropout",
     "32 tokens of a mixture are recovered in a step of the warm-up, and in one of the task; there "
     "one at every position",
     "the model after the last step is judged on all rows; there the best of the test set's "
