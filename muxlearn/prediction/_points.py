@@ -75,14 +75,20 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
             f"`n_mux` is {n_mux!r}, which says all of an operating point; leave `patch_size` out"
         )
     if point is None or point.n_mux > runner.n_mux:
-        within = Integer(1, runner.n_mux)
-        error = within.complain("n_mux", n_mux if point is None else point.n_mux)
-        slots = f"{error}; this model was built with {runner.n_mux} slots"
-        advice = ", and `fastest_point` chooses among them" if isinstance(n_mux, str) else ""
-        if isinstance(n_mux, tuple | list):
-            advice = "; a point is a pair (n_mux, patch_size) of whole numbers"
-        raise type(error)(slots + advice)
+        raise _no_point(n_mux, runner.n_mux)
     return runner.round_point(point)
+
+
+def _no_point(given: Any, n_slots: int) -> Exception:
+    """Return the error for what names no operating point of a model with so many slots."""
+    is_point = as_point(given) is not None or isinstance(given, int | np.integer)
+    error = ValueError if is_point and not isinstance(given, bool) else TypeError
+    advice = ", and `fastest_point` chooses among them" if isinstance(given, str) else ""
+    return error(
+        "`n_mux` must be an operating point: 'words', a pair (n_mux, patch_size), or a number of "
+        f"rows of at least 1 and of at most {n_slots}, got {given!r} ({type(given).__name__}); "
+        f"this model was built with {n_slots} slots{advice}"
+    )
 
 
 def choose_points(

@@ -357,7 +357,11 @@ def test_what_cannot_be_reached(measured, min_score, error, message):
 @pytest.mark.parametrize(
     ("n_mux", "error", "message"),
     [
-        ("auto", TypeError, "whole number .* got 'auto' .* and `fastest_point` chooses among them"),
+        (
+            "auto",
+            TypeError,
+            "'words', a pair .*, got 'auto' .* `fastest_point` chooses among them",
+        ),
         (5, ValueError, "at most 4, got 5"),
     ],
 )
@@ -390,5 +394,5 @@ def test_what_embeds_has_no_choice():
         pretrainer.measure_operating_points(TEXTS, LABELS)
     with pytest.raises(AttributeError, match="has no fastest_point"):
         pretrainer.fastest_point(0.5)
-    with pytest.raises(TypeError, match=r"whole number .* at most 2, got 'auto'"):
+    with pytest.raises(TypeError, match=r"number of rows .* at most 2, got 'auto'"):
         pretrainer.transform(TEXTS, n_mux="auto")
