@@ -344,6 +344,22 @@ class MuxEstimator(BaseEstimator):
             )
         return self._measured
 
+    @property
+    def partial_fit(self) -> Any:
+        """Raise AttributeError, as scikit-learn's tools expect of what has no such method.
+
+        The error says why there is none, and what to do in its place.
+        """
+        name = type(self).__name__
+        if "warm_start" not in self._get_param_names():
+            raise AttributeError(f"a {name} has no partial_fit; call fit with all rows")
+        raise AttributeError(
+            f"a {name} has no partial_fit: its learning rate follows a schedule over all rows, "
+            "and what learns from the latest rows alone forgets the earlier ones. Set "
+            "warm_start=True and call fit with new and earlier rows together, which goes on with "
+            "the weights of the last fit"
+        )
+
     def _check_labels_rows(self, method: str) -> None:
         if not self._labels_rows:
             name = type(self).__name__

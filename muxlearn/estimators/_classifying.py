@@ -21,6 +21,7 @@ __all__ = [
     "decision_function",
     "fit_labels",
     "predict",
+    "predict_log_proba",
     "predict_proba",
     "score",
 ]
@@ -112,6 +113,37 @@ def predict_proba(
         own.
     """
     return estimator._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
+
+
+@fill_docs()
+def predict_log_proba(
+    estimator: Any,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> NDArray[np.float64]:
+    """Predict the logarithms of the classes' probabilities.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+        Columns in the order of `classes_`. None is infinite, however small a probability.
+    """
+    return estimator._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()

@@ -245,5 +245,6 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
 
     predict = _classifying.predict
     predict_proba = _classifying.predict_proba
+    predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _classifying.score

@@ -357,6 +357,36 @@ class MuxTokenTagger(MuxTextEstimator):
         """
         return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
+    def decision_function(
+        self,
+        X: Iterable[Any],
+        n_mux: PointLike | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+        patch_size: int | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Return log-probabilities, or with two tags the log odds of the second.
+
+        Parameters
+        ----------
+        {predict.X}
+
+        {predict.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
+
+        {predict.patch_size}
+
+        Returns
+        -------
+        list of ndarray, each (n_tokens, n_tags), or (n_tokens,) with two tags
+            One array for each sentence, columns in the order of `classes_`. `decode` has no
+            part in them.
+        """
+        return self._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
+
     def score(
         self,
         X: Iterable[Any],

@@ -268,6 +268,7 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
 
     predict = _classifying.predict
     predict_proba = _classifying.predict_proba
+    predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _classifying.score
 

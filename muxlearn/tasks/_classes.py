@@ -15,7 +15,10 @@ from torch import Tensor
 from muxlearn.rows import check_labels, check_weights, row_weights, take_rows, training_order
 from muxlearn.tasks._task import Targets, Task
 
-__all__ = ["ClassesTask", "log_probabilities", "mean_probability"]
+__all__ = ["METHODS", "ClassesTask", "decisions", "log_probabilities", "mean_probability"]
+
+#: What answers that are log-probabilities can be asked for.
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
 
 
 def log_probabilities(outputs: Tensor) -> NDArray[np.float64]:
@@ -26,6 +29,11 @@ def log_probabilities(outputs: Tensor) -> NDArray[np.float64]:
 def mean_probability(passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Return the logarithm of the mean of probabilities that are given as logarithms."""
     return np.logaddexp.reduce(passes, axis=0) - np.log(len(passes))
+
+
+def decisions(answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return log-probabilities as they are, or of two classes the log odds of the second."""
+    return answers[:, 1] - answers[:, 0] if answers.shape[1] == 2 else answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +50,7 @@ class ClassesTask(Task):
 
     name: ClassVar[str] = "classes"
     score_is_share: ClassVar[bool] = True
-    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
+    methods: ClassVar[tuple[str, ...]] = METHODS
 
     @classmethod
     def learn(
@@ -107,7 +115,7 @@ class ClassesTask(Task):
             return self.classes[answers.argmax(1)]
         if method == "predict_proba":
             return np.exp(answers)
-        return answers[:, 1] - answers[:, 0] if answers.shape[1] == 2 else answers
+        return answers if method == "predict_log_proba" else decisions(answers)
 
     def check_true(self, rows: Any, y: Any) -> NDArray:
         labels, codes = check_labels(y, len(rows))

@@ -28,7 +28,7 @@ from muxlearn.rows import (
     take_rows,
     training_order,
 )
-from muxlearn.tasks._classes import mean_probability
+from muxlearn.tasks._classes import METHODS, mean_probability
 from muxlearn.tasks._task import Targets, Task
 
 __all__ = ["LabelsTask"]
@@ -66,7 +66,7 @@ class LabelsTask(Task):
 
     name: ClassVar[str] = "labels"
     score_is_share: ClassVar[bool] = True
-    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
+    methods: ClassVar[tuple[str, ...]] = METHODS
     link: ClassVar[str] = "sigmoid"
     constraints: ClassVar[dict[str, Constraint]] = {
         "form": Choice(*LABEL_FORMS),
@@ -164,6 +164,8 @@ class LabelsTask(Task):
             return answers
         if method == "predict_proba":
             return expit(answers)
+        if method == "predict_log_proba":
+            return log_expit(answers)
         has = answers > 0
         if self.form in _CONTAINERS:
             of_rows = (self.classes[row].tolist() for row in has)

@@ -31,7 +31,7 @@ from muxlearn.rows import (
     training_order,
     transition_mask,
 )
-from muxlearn.tasks._classes import log_probabilities, mean_probability
+from muxlearn.tasks._classes import decisions, log_probabilities, mean_probability
 from muxlearn.tasks._task import Targets, Task
 from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 
@@ -67,6 +67,7 @@ class TagsTask(Task):
     constraints: ClassVar[dict[str, Constraint]] = {"decode": Choice("legal", "learned", None)}
     nested: ClassVar[bool] = True
     level: ClassVar[str] = "token"
+    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
 
     @classmethod
     def learn(
@@ -152,8 +153,9 @@ class TagsTask(Task):
     def results(self, method: str, rows: list[Any], answers: NDArray[np.float64]) -> list[Any]:
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ends = np.cumsum(lengths)
-        if method == "predict_proba":
-            return np.split(np.exp(answers), ends[:-1])
+        if method != "predict":
+            values = np.exp(answers) if method == "predict_proba" else decisions(answers)
+            return np.split(values, ends[:-1])
         if self.decode is not None:
             codes = viterbi_many(answers - self._prior(), lengths, *self.step_scores())
         else:
