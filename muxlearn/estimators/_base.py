@@ -371,6 +371,12 @@ class MuxEstimator(BaseEstimator):
     def predictor_(self) -> Predictor:
         """The predictor of the fitted state and of the parameters as they are now."""
         check_is_fitted(self)
+        return self._make_predictor(*self._parts())
+
+    def _make_predictor(
+        self, reader: Reader, task: Task, *, penultimate: bool = False
+    ) -> Predictor:
+        """Return a predictor of a task, by outputs of the module or what its last layer reads."""
         check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
         runner = TorchRunner(
             self.module_,
@@ -379,8 +385,8 @@ class MuxEstimator(BaseEstimator):
             compile=self.compile,
             memory_advice=self._memory_advice,
             copies=self._copies,
+            penultimate=penultimate,
         )
-        reader, task = self._parts()
         return Predictor(
             runner,
             reader,

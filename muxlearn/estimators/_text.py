@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _classifying, _sequences
+from muxlearn.estimators import _classifying, _penultimate, _sequences
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.points import PointLike
 
@@ -21,7 +21,9 @@ __all__ = ["MuxTextClassifier"]
 
 
 @fill_docs(row="text", rows="texts")
-class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
+class MuxTextClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxTextEstimator
+):
     """Classify texts, `n_mux` of them in one pass of the encoder.
 
     The classifier folds `n_mux` texts into one sequence of vectors, runs the encoder once and
@@ -271,6 +273,12 @@ class MuxTextClassifier(ClassifierMixin, MuxTextEstimator):
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _classifying.score
+    transform = _penultimate.transform
+
+    @property
+    def _n_features_out(self) -> int:
+        """Size of a vector, for `get_feature_names_out`."""
+        return self.module_.penultimate_size
 
     _wrap = _sequences.wrap
     _complete_loaded = _sequences.complete_loaded

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -112,6 +112,32 @@ class MuxModule(nn.Module):
         if layer is not None and layer.bias is not None:
             layer.bias.copy_(outputs)
 
+    @property
+    def penultimate_size(self) -> int:
+        """Number of values that the last layer reads of a row.
+
+        Raises
+        ------
+        ValueError
+            The last layer cannot be told.
+        """
+        if self._last_layer is None:
+            raise ValueError(f"a {type(self).__name__} has no last layer that can be told")
+        return self._last_layer.in_features
+
+    def without_last_layer(self: Self) -> Self:
+        """Return a module that answers with what the last layer reads; it shares all weights.
+
+        Returns
+        -------
+        MuxModule
+            Runs as it is written, also where this one was compiled.
+        """
+        assert self._last_layer is not None
+        model = _without(self, self._last_layer)
+        model.link = "identity"
+        return model
+
     def _places(self, n_rows: int, n_mux: int | None, what: str = "rows") -> int:
         """Return the number of rows in a mixture, None standing for the capacity.
 
@@ -135,3 +161,18 @@ class MuxModule(nn.Module):
                 f"{n_rows} {what} cannot be divided into mixtures of n_mux={n_places} {what}"
             )
         return n_places
+
+
+def _without(module: nn.Module, layer: nn.Module) -> Any:
+    """Return a module in which one layer passes on what it gets; the others are the same."""
+    if module is layer:
+        return nn.Identity()
+    if all(part is not layer for part in module.modules()):
+        return module
+    copied = module.__new__(type(module))
+    copied.__dict__ = {**module.__dict__, "_compiled_call_impl": None}
+    copied._modules = {
+        name: None if part is None else _without(part, layer)
+        for name, part in module._modules.items()
+    }
+    return copied

@@ -98,6 +98,8 @@ class TorchRunner:
         What to do where the memory of a GPU is too small.
     copies : Copies, default=None
         Where copies are kept for other runners of the same module.
+    penultimate : bool, default=False
+        Whether outputs are what the module's last layer reads.
     """
 
     def __init__(
@@ -109,7 +111,9 @@ class TorchRunner:
         compile: bool = False,
         memory_advice: str = "lower `batch_size` (mixtures in a batch)",
         copies: Copies | None = None,
+        penultimate: bool = False,
     ) -> None:
+        self.penultimate = penultimate
         self.module = module
         self.dtype = dtype
         self.device = torch.device(device)
@@ -153,6 +157,8 @@ class TorchRunner:
     def start(self, point: Point) -> Run:
         """Return a function that runs the module on batches of mixtures."""
         model = self._copies.get(self.module, self.dtype, self.device, self.compile)
+        if self.penultimate:
+            model = model.without_last_layer()
         weights = next(model.parameters())
         options = {"n_mux": point.n_mux}
         if self.patch_sizes != (1,) or point == WORDS:
@@ -170,7 +176,8 @@ class TorchRunner:
 
     def fingerprint(self) -> str:
         """Return a digest of the weights and the precision."""
-        return f"{weights_digest(self.module)} {self.dtype}"
+        layer = " penultimate" if self.penultimate else ""
+        return f"{weights_digest(self.module)} {self.dtype}{layer}"
 
 
 def _like(values: Tensor, weights: Tensor) -> Tensor:

@@ -1,0 +1,52 @@
+"""Vectors of rows from a network that was trained for a task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from muxlearn._docs import fill_docs
+from muxlearn.points import PointLike
+from muxlearn.tasks import VectorsTask
+
+__all__ = ["transform"]
+
+
+@fill_docs()
+def transform(
+    estimator: Any,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> NDArray[np.float32]:
+    """Return the vectors that the last layer reads, which tell the classes apart.
+
+    They can be given to another model, in a pipeline for example.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {transform.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples, n_features)
+        Of a row that fills several slots the mean of their vectors, in the order of `X`.
+    """
+    check_is_fitted(estimator)
+    reader, _ = estimator._parts()
+    predictor = estimator._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
+    return predictor.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
