@@ -1,6 +1,17 @@
 """Fitted models that leave torch: ONNX graphs, and predictions by onnxruntime."""
 
 from muxlearn.export._export import export_onnx
-from muxlearn.export._models import OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger
+from muxlearn.export._models import (
+    OnnxMuxClassifier,
+    OnnxMuxEmbedder,
+    OnnxMuxRegressor,
+    OnnxMuxTagger,
+)
 
-__all__ = ["OnnxMuxClassifier", "OnnxMuxRegressor", "OnnxMuxTagger", "export_onnx"]
+__all__ = [
+    "OnnxMuxClassifier",
+    "OnnxMuxEmbedder",
+    "OnnxMuxRegressor",
+    "OnnxMuxTagger",
+    "export_onnx",
+]

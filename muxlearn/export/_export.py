@@ -16,6 +16,7 @@ from muxlearn.estimators import (
     MuxImageEstimator,
     MuxImageRegressor,
     MuxTextClassifier,
+    MuxTextEmbedder,
     MuxTextRegressor,
     MuxTokenTagger,
     saved_config,
@@ -49,14 +50,15 @@ def export_onnx(
     takes `input_ids` (int64) and `attention_mask` (bool) of shape (n_mixtures, n_mux, length), or
     `images` (float32, normalised) of shape (n_mixtures, n_mux, channels, height, width). The
     number of mixtures and the length are free. The graph returns `logits` of shape (n_mixtures,
-    n_mux, n_classes); of a regressor these are its standardised targets. A tagger's graph also
-    takes `tagged`, True at the pieces that need a tag, and only returns their logits, row by row:
-    (n_tagged, n_classes). Before the graphs are written, their outputs are compared with torch's.
+    n_mux, n_classes); of a regressor these are its standardised targets, of an embedder the
+    vectors, not brought to length 1. A tagger's graph also takes `tagged`, True at the pieces that
+    need a tag, and only returns their logits, row by row: (n_tagged, n_classes). Before the graphs
+    are written, their outputs are compared with torch's.
 
     Parameters
     ----------
-    estimator : MuxTextClassifier, MuxTextRegressor, MuxTokenTagger, MuxImageClassifier or \
-            MuxImageRegressor
+    estimator : MuxTextClassifier, MuxTextRegressor, MuxTokenTagger, MuxTextEmbedder, \
+            MuxImageClassifier or MuxImageRegressor
         The fitted estimator.
 
     folder : str or path
@@ -89,10 +91,10 @@ def export_onnx(
 
     See Also
     --------
-    OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger : Predict with what was exported.
+    OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger, OnnxMuxEmbedder : Run what was exported.
     """
     kinds = (
-        *(MuxTextClassifier, MuxTextRegressor, MuxTokenTagger),
+        *(MuxTextClassifier, MuxTextRegressor, MuxTokenTagger, MuxTextEmbedder),
         *(MuxImageClassifier, MuxImageRegressor),
     )
     if not isinstance(estimator, kinds):

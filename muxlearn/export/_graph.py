@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from muxlearn.nn.demultiplex import MLPDemultiplexer
+from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.tagging import MuxTokenClassifier
@@ -34,6 +35,7 @@ TOLERANCE = 1e-4
 _TEXTS = ("input_ids", "attention_mask")
 _INPUTS: dict[type[MuxModule], tuple[str, ...]] = {
     MuxSequenceClassifier: _TEXTS,
+    MuxSequenceEmbedder: _TEXTS,
     MuxTokenClassifier: (*_TEXTS, "tagged"),
     MuxWideResNet: ("images",),
     MuxVisionMLP: ("images",),

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from muxlearn._docs import fill_docs
-from muxlearn.export._model import OnnxModel
+from muxlearn.export._model import OnnxPredictor
 from muxlearn.points import PointLike
 
 __all__ = ["predict_proba"]
@@ -16,7 +16,7 @@ __all__ = ["predict_proba"]
 
 @fill_docs()
 def predict_proba(
-    model: OnnxModel,
+    model: OnnxPredictor,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,

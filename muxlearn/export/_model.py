@@ -27,7 +27,15 @@ from muxlearn.persistence import (
 from muxlearn.points import OperatingPoints, Point, PointLike, as_points
 from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
 
-__all__ = ["ARRAYS", "FORMAT", "FORMAT_VERSION", "OnnxModel", "graph_name", "require"]
+__all__ = [
+    "ARRAYS",
+    "FORMAT",
+    "FORMAT_VERSION",
+    "OnnxModel",
+    "OnnxPredictor",
+    "graph_name",
+    "require",
+]
 
 Self = TypeVar("Self", bound="OnnxModel")
 
@@ -85,7 +93,7 @@ class OnnxModel:
 
         Returns
         -------
-        OnnxMuxClassifier, OnnxMuxRegressor or OnnxMuxTagger
+        OnnxMuxClassifier, OnnxMuxRegressor, OnnxMuxTagger or OnnxMuxEmbedder
 
         Raises
         ------
@@ -111,12 +119,14 @@ class OnnxModel:
 
                 arrays = load(contents[ARRAYS])
             predictor = restore_predictor(runner, config, files, arrays)
+            task, n_wanted = predictor.task, config.get("vector_size")
+            if task.level != "vector":
+                n_wanted = task.n_outputs
             for point in points:
                 n_outputs = runner.session(point).get_outputs()[0].shape[-1]
-                if isinstance(n_outputs, int) and n_outputs != predictor.task.n_outputs:
+                if isinstance(n_outputs, int) and n_outputs != n_wanted:
                     raise ValueError(
-                        f"`{predictor.task.name}` are {predictor.task.n_outputs}, but a graph has "
-                        f"{n_outputs} outputs"
+                        f"`{task.name}` are {n_wanted}, but a graph has {n_outputs} outputs"
                     )
             return cls(predictor, config)
 
@@ -153,13 +163,6 @@ class OnnxModel:
         """Rows in a mixture at most."""
         return self.predictor_.runner.n_mux
 
-    @property
-    def classes_(self) -> NDArray:
-        """The labels, sorted; a regressor has none."""
-        if self.predictor_.task.classes is None:
-            raise AttributeError(f"{type(self).__name__} predicts numbers and has no classes")
-        return self.predictor_.classes
-
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
@@ -172,6 +175,18 @@ class OnnxModel:
             f"{type(self).__name__}({self._estimator}, dtype={self.dtype!r}, "
             f"operating_points={self.operating_points})"
         )
+
+
+@fill_docs()
+class OnnxPredictor(OnnxModel):
+    """Base class of exported models that predict labels or numbers."""
+
+    @property
+    def classes_(self) -> NDArray:
+        """The labels, sorted; a regressor has none."""
+        if self.predictor_.task.classes is None:
+            raise AttributeError(f"{type(self).__name__} predicts numbers and has no classes")
+        return self.predictor_.classes
 
     def predict(
         self,

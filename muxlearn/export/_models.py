@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
@@ -12,18 +13,19 @@ from muxlearn.estimators import (
     MuxImageClassifier,
     MuxImageRegressor,
     MuxTextClassifier,
+    MuxTextEmbedder,
     MuxTextRegressor,
     MuxTokenTagger,
 )
 from muxlearn.export import _methods
-from muxlearn.export._model import OnnxModel
+from muxlearn.export._model import OnnxModel, OnnxPredictor
 from muxlearn.points import PointLike
 
-__all__ = ["OnnxMuxClassifier", "OnnxMuxRegressor", "OnnxMuxTagger"]
+__all__ = ["OnnxMuxClassifier", "OnnxMuxEmbedder", "OnnxMuxRegressor", "OnnxMuxTagger"]
 
 
 @fill_docs()
-class OnnxMuxClassifier(OnnxModel):
+class OnnxMuxClassifier(OnnxPredictor):
     """A `MuxTextClassifier` or `MuxImageClassifier` that predicts by onnxruntime.
 
     Made by `OnnxMuxClassifier.load` of what `export_onnx` has written. Plans, checks and labels are
@@ -83,7 +85,7 @@ class OnnxMuxClassifier(OnnxModel):
 
 
 @fill_docs(labels="tags")
-class OnnxMuxTagger(OnnxModel):
+class OnnxMuxTagger(OnnxPredictor):
     """A `MuxTokenTagger` that predicts by onnxruntime.
 
     Made by `OnnxMuxTagger.load` of what `export_onnx` has written; see `OnnxMuxClassifier`. The
@@ -106,7 +108,7 @@ class OnnxMuxTagger(OnnxModel):
 
 
 @fill_docs()
-class OnnxMuxRegressor(OnnxModel):
+class OnnxMuxRegressor(OnnxPredictor):
     """A `MuxTextRegressor` or `MuxImageRegressor` that predicts by onnxruntime.
 
     Made by `OnnxMuxRegressor.load` of what `export_onnx` has written; see `OnnxMuxClassifier`. The
@@ -122,3 +124,83 @@ class OnnxMuxRegressor(OnnxModel):
     """
 
     _estimators = (MuxTextRegressor, MuxImageRegressor)
+
+
+@fill_docs(row="text", rows="texts")
+class OnnxMuxEmbedder(OnnxModel):
+    """A `MuxTextEmbedder` that embeds by onnxruntime.
+
+    Made by `OnnxMuxEmbedder.load` of what `export_onnx` has written; see `OnnxMuxClassifier`.
+
+    Attributes
+    ----------
+    {exported.operating_points}
+
+    {exported.n_mux_attribute}
+
+    {exported.dtype}
+    """
+
+    _estimators = (MuxTextEmbedder,)
+
+    def transform(
+        self,
+        X: Iterable[Any],
+        n_mux: PointLike | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+        patch_size: int | None = None,
+    ) -> NDArray[np.float32]:
+        """Embed texts as the exported estimator does.
+
+        Parameters
+        ----------
+        {exported.X}
+
+        {exported.n_mux}
+
+        {predict.groups}
+
+        {transform.n_passes}
+
+        {predict.patch_size}
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_features)
+        """
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
+        )
+
+    def transform_iter(
+        self,
+        X: Iterable[Any],
+        n_mux: PointLike | None = None,
+        groups: Iterable[Any] | None = None,
+        n_passes: int = 1,
+        patch_size: int | None = None,
+    ) -> Iterator[NDArray[np.float32]]:
+        """Embed a stream of texts of any length in constant memory.
+
+        Parameters
+        ----------
+        X : iterable
+            The texts, read as vectors are requested, up to two windows of some thousand ahead.
+
+        {exported.n_mux}
+
+        {stream.groups}
+
+        {transform.n_passes}
+
+        {predict.patch_size}
+
+        Returns
+        -------
+        iterator
+            One vector for each text, in order.
+        """
+        return self.predictor_.predict_iter(
+            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
+        )
