@@ -7,6 +7,7 @@ ORDER = (
     "plot_tradeoff",
     "plot_entities",
     "plot_sentence_pairs",
+    "plot_embed_texts",
     "plot_digits",
     "plot_cascade",
     "plot_csv_pipeline",

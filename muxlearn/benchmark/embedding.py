@@ -95,14 +95,16 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--data",
         type=Path,
         required=True,
-        help=f"folder of tasks: NAME-train.tsv.gz, NAME-test.tsv.gz; {_RELATEDNESS} holds numbers",
+        help=f"folder of tasks, NAME-train.tsv and NAME-test.tsv; {_RELATEDNESS} holds numbers",
     )
     parser.add_argument("--backbone", default=None, help="default the packaged encoder")
     parser.add_argument("--teacher", default=None, help="folder of the teacher; default MiniLM")
     parser.add_argument("--points", type=parse_point, nargs="+", default=_POINTS)
     parser.add_argument("--tasks", nargs="+", default=None, help="names; default all of the folder")
     parser.add_argument("--max-train", type=int, default=2000, help="rows that a probe learns from")
-    parser.add_argument("--max-test", type=int, default=2000)
+    parser.add_argument("--max-test", type=int, default=2000, help="rows that judge a probe")
+    parser.add_argument("--max-pairs", type=int, default=None, help="pairs of the relatedness")
+    parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--n-texts", type=int, default=512, help="texts that are timed")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--penalties", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1])
@@ -111,10 +113,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     tasks = list(_read_tasks(args))
-    pairs, numbers = load_pairs(
-        args.data / f"{_RELATEDNESS}-test.tsv.gz", target="number", return_X_y=True
-    )
-    pairs, numbers = pairs[: args.max_test], numbers[: args.max_test]
+    file = next(args.data.glob(f"{_RELATEDNESS}-test.*"))
+    pairs, numbers = load_pairs(file, target="number", return_X_y=True)
+    pairs, numbers = pairs[: args.max_pairs], numbers[: args.max_pairs]
     teacher = args.teacher or packaged_minilm()
     models = list(_models(args, teacher))
     sides = [list(side) for side in zip(*pairs, strict=True)]
@@ -127,13 +128,12 @@ def main(args: Namespace) -> int:
         wanted = vectors if wanted is None else wanted  # the teacher is the first
         if not sparse.issparse(vectors) and vectors.shape == wanted.shape:
             rows[model]["cosine"] = float((vectors * wanted).sum(1).mean())
-        rows[model]["relatedness"] = _relatedness(vectors, texts, sides, numbers)
+        found = rows[model]["relatedness"] = _relatedness(vectors, texts, sides, numbers)
+        print(f"relatedness, {model.name} {model.point}: {found:.4f}", flush=True)
     for task in tasks:
         for model in models:
-            rows[model][task.name] = _probe(model, task, args.penalties)
-            print(
-                f"{task.name}, {model.name} {model.point}: {rows[model][task.name]:.3f}", flush=True
-            )
+            found = rows[model][task.name] = _probe(model, task, args.penalties)
+            print(f"{task.name}, {model.name} {model.point}: {found:.3f}", flush=True)
     _time(fitted, rows, _timed_texts(tasks, args.n_texts), args.repeats)
     title = f"vectors of texts, probes of {', '.join(task.name for task in tasks)}"
     report(title, list(rows.values()), args)
@@ -142,11 +142,11 @@ def main(args: Namespace) -> int:
 
 def _models(args: Namespace, teacher: str) -> Iterator[_Model]:
     """Yield the teacher, the embedder at its points, and the neighbours."""
-    yield _Model("teacher", "", partial(AtPoint, _frozen(1, 1, teacher), Point()))
+    yield _Model("teacher", "", partial(AtPoint, _frozen(1, 1, teacher, args.max_length), Point()))
     n_mux = max(point.n_mux for point in args.points)
     # An own one for each patch size, which is the one that tables are made for.
     sizes = {max(1, point.patch_size) for point in args.points}
-    of_size = {size: _frozen(n_mux, size, args.backbone) for size in sizes}
+    of_size = {size: _frozen(n_mux, size, args.backbone, args.max_length) for size in sizes}
     for point in args.points:
         make = partial(AtPoint, of_size[max(1, point.patch_size)], point)
         yield _Model("MuxTextEmbedder", f"{point.n_mux},{point.patch_size}", make)
@@ -157,8 +157,14 @@ def _models(args: Namespace, teacher: str) -> Iterator[_Model]:
     yield _Model("TF-IDF", "", partial(TfidfVectorizer, sublinear_tf=True))
 
 
-def _frozen(n_mux: int, patch_size: int, backbone: Any) -> FrozenEstimator:
-    embedder = MuxTextEmbedder(n_mux, patch_size=patch_size, backbone=backbone, dtype="float32")
+def _frozen(n_mux: int, patch_size: int, backbone: Any, max_length: int) -> FrozenEstimator:
+    embedder = MuxTextEmbedder(
+        n_mux,
+        patch_size=patch_size,
+        backbone=backbone,
+        max_length=max_length,
+        dtype="float32",
+    )
     return FrozenEstimator(embedder.fit())
 
 
@@ -179,6 +185,7 @@ def _read_tasks(args: Namespace) -> Iterator[Task]:
         if args.tasks is not None and name not in args.tasks:
             continue
         task = read_task(file, max_train=args.max_train, max_test=args.max_test)
+        task = replace(task, valid=task.valid.head(max(1, args.max_train // 4)))
         if task.kind == "sentences":
             task = _mapped(task, _first_type, " ".join)
         elif name == _RELATEDNESS:

@@ -39,13 +39,14 @@ def folder(tmp_path_factory):
     """What the packaged encoder was packed from, of the least size."""
     torch.manual_seed(0)
     encoder = CompactEncoder(300, 16, 1, 2, 32, 128, dropout=0.0, norm_first=False)
-    student = make_student(encoder, [Point(1, 2), Point(1, 5), Point(3, 1)])
+    trained = (Point(1, 1), Point(1, 2), Point(1, 5), Point(3, 1))
+    student = make_student(encoder, trained)
     with torch.no_grad():
         student.head.weight.add_(0.1 * torch.randn(16, 16))
     tokenizer = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     tokenizer.write_text(train_tokenizer(TEXTS, 300).to_str())
     folder = tmp_path_factory.mktemp("backbone")
-    save_student(student, tokenizer.read_text(), folder)
+    save_student(student, trained, tokenizer.read_text(), folder)
     return folder
 
 
