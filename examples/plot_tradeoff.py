@@ -72,9 +72,10 @@ axes.set(title="Topics of headlines", ylabel="accuracy on the test rows")
 plt.show()
 
 # %%
-# The same in numbers. On headlines, whose words rarely repeat, the pre-training of the encoder is
-# worth several points at every operating point. A shallow encoder is the rival to beat: where it is
-# as accurate, take it. Test this on your data: on long documents TF-IDF is hard to beat.
+# The same in numbers. On headlines, whose words rarely repeat, a pre-trained encoder is worth ten
+# points over TF-IDF. Topics need little more than words, though: the first layer alone is nearly as
+# accurate as all six, and beats the points that share a position. Try a shallow encoder before you
+# multiplex a deep one.
 
 table = pd.DataFrame(
     {

@@ -127,7 +127,7 @@ class Batcher:
                 await asyncio.sleep(self.args.batch_timeout)
             while len(batch) < self.args.max_batch_size and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
-            # Whoever has gone or waited in vain needs no answer.
+            # Whoever has gone, or has been told of an error, needs no answer.
             batch = [request for request in batch if not request[2].done()]
             if batch and not await self.predict(batch):
                 # The process died, or could not: of one text, perhaps, which shall harm no other.
