@@ -41,10 +41,11 @@ class MuxTokenTagger(MuxTextEstimator):
     {n_mux}
     {patch_size}
 
-        If both are "auto", about five tokens share a position, since tags lose more than classes
-        do. A `backbone` that is warmed up for patches, or was never warmed up, gives (1, 5): five
-        tokens of one sentence. One that is warmed up for rows alone gives as many as it has up to
-        5. A given `multiplexer` or `demultiplexer` means ten rows. (1, 1) is the plain encoder.
+        If both are "auto", about five tokens share a position, since the vectors of single tokens
+        lose more than those of texts do. A `backbone` that is warmed up for patches, or was never
+        warmed up, gives (1, 5): five tokens of one sentence. One that is warmed up for rows alone
+        gives as many as it has up to 5. A given `multiplexer` or `demultiplexer` means ten rows.
+        (1, 1) is the plain encoder.
 
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its

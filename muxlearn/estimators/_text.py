@@ -97,9 +97,10 @@ class MuxTextClassifier(
     {batch_size}
 
     {lr}
-        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others,
-        and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
-        that is trained already, the packaged one included, learn at five times its rate.
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one (5e-4 is worth a try
+        for single texts with ten tokens in a position), 1e-4 for others, and 1e-3 for "revmux",
+        which only trains new layers. Other new layers around an encoder that is trained already,
+        the packaged one included, learn at five times its rate.
 
     {optimizer}
     {class_weight}
