@@ -79,6 +79,7 @@ def test_most_frequent_tag_takes_the_most_frequent_of_all_for_unknown_tokens():
     assert model.predict([["a", "b", "c"]]) == [["x", "y", "x"]]
 
 
+@pytest.mark.slow
 def test_memory_measures_each_model_in_its_own_process(tmp_path):
     out = tmp_path / "memory.json"
     assert main(["memory", *TINY, "--json", str(out)]) == 0

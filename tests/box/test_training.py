@@ -149,6 +149,7 @@ def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, s
         torch.testing.assert_close(kept[name], tensor, atol=2e-2, rtol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, capsys):
     from safetensors.torch import save_file
 

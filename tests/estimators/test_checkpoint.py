@@ -80,6 +80,7 @@ estimator.fit(*data, checkpoint=sys.argv[3])
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "n_steps", "stage"),
     [
