@@ -7,7 +7,11 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["FitTime", "fit", "load_or_fit"]
+from torch import nn
+
+from muxlearn.points import PointLike
+
+__all__ = ["AtPoint", "FitTime", "first_layers", "fit", "layers_of", "load_or_fit"]
 
 
 class FitTime(NamedTuple):
@@ -58,3 +62,63 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
         model.save(folder)
         record.write_text(json.dumps(taken._asdict()))
     return model, taken
+
+
+class AtPoint:
+    """An estimator that predicts at one of its operating points.
+
+    Parameters
+    ----------
+    model : estimator of this library
+    point : int, pair of int or "words"
+    """
+
+    def __init__(self, model: Any, point: PointLike) -> None:
+        self.model = model
+        self.point = point
+
+    def fit(self, X: Any, y: Any) -> AtPoint:
+        """Fit the model for all its points."""
+        self.model.fit(X, y)
+        return self
+
+    def predict(self, X: Any) -> Any:
+        """Predict at the point."""
+        return self.model.predict(X, n_mux=self.point)
+
+    def score(self, X: Any, y: Any) -> float:
+        """Return the score at the point."""
+        return self.model.score(X, y, n_mux=self.point)
+
+
+def layers_of(encoder: Any) -> nn.ModuleList:
+    """Return the layers, which are the longest list of modules that an encoder has."""
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len)
+
+
+def first_layers(model: Any, n_layers: int, X: Any, y: Any) -> Any:
+    """Return a model that starts from the first layers of its encoder, ready to be fitted.
+
+    The last layers are the ones to drop before fine-tuning (Sajjad et al., "On the effect of
+    dropping layers of pre-trained Transformer models", 2023).
+
+    Parameters
+    ----------
+    model : MuxTextClassifier or MuxTokenTagger
+        Not fitted.
+    n_layers : int
+    X, y : object
+        Rows and labels that it will be fitted to.
+
+    Returns
+    -------
+    estimator
+    """
+    epochs = model.max_epochs
+    model.set_params(max_epochs=0, warm_up=None, warm_start=True).fit(X, y)
+    encoder = model.module_.encoder
+    del layers_of(encoder)[n_layers:]
+    if hasattr(encoder, "model"):
+        encoder.model.config.num_hidden_layers = n_layers
+    return model.set_params(max_epochs=epochs)

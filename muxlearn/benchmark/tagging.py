@@ -22,7 +22,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTokenTagger
 from muxlearn.architectures import TMUX
-from muxlearn.benchmark._models import FitTime, fit, load_or_fit
+from muxlearn.benchmark._models import AtPoint, FitTime, first_layers, fit, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.box import packaged_minilm
 from muxlearn.metrics import token_accuracy_score
@@ -34,6 +34,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--data", type=Path, required=True, help="tokens and tags; may be gzipped")
     parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 2, 5, 10])
+    help = "layers of the plain network that is as fast"
+    parser.add_argument("--plain-layers", type=int, default=1, help=help)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--n-train", type=int, default=50_000)
     parser.add_argument("--n-test", type=int, default=3_000)
@@ -64,6 +66,7 @@ def main(args: Namespace) -> int:
             sentences, tags, train_size=args.n_train, test_size=args.n_test, random_state=seed
         )
         models = {"most frequent tag": fit(MostFrequentTag(), split[0], split[2])}
+        models |= _neighbours(args, seed, split)
         for n_mux in args.n_mux:
             folder = args.models and args.models / f"n_mux_{n_mux}_seed_{seed}"
             model, taken = load_or_fit(build(args, n_mux, seed), split[0], split[2], folder)
@@ -140,6 +143,24 @@ def build(args: Namespace, n_mux: int, seed: int) -> MuxTokenTagger:
         random_state=seed,
         verbose=args.verbose,
     )
+
+
+def _neighbours(args: Namespace, seed: int, split: Split) -> dict[str, tuple[Any, FitTime]]:
+    """Return the words alone, and a plain network of the encoder's first layers, both fitted."""
+
+    def fitted(name: str, tagger: MuxTokenTagger) -> tuple[Any, FitTime]:
+        folder = args.models and args.models / f"{name}_seed_{seed}"
+        tagger, taken = load_or_fit(tagger, split[0], split[2], folder)
+        return tagger.set_params(dtype=args.dtype), taken
+
+    n_layers, models = args.plain_layers, {}
+    if args.lexical_size:
+        points = (1, 1), "words"
+        tagger, taken = fitted("words", build(args, 1, seed).set_params(operating_points=points))
+        models["words alone"] = AtPoint(tagger, "words"), taken
+    plain = first_layers(build(args, 1, seed), n_layers, split[0], split[2])
+    models[f"n_mux=1, layers: {n_layers}"] = fitted(f"layers_{n_layers}", plain)
+    return models
 
 
 def _judge(model: Any, taken: FitTime, split: Split) -> dict[str, float]:

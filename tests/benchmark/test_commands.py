@@ -63,14 +63,15 @@ def test_tagging_sets_each_n_mux_beside_its_twin_and_keeps_the_models(tmp_path, 
     options = ["--data", str(tmp_path / "tagged.tsv"), *sizes, "--json", str(out)]
     assert main(["tagging", *options, "--models", str(models)]) == 0
     rows = {row["model"]: row for row in read_rows(out)}
-    assert list(rows) == ["most frequent tag", "n_mux=1", "n_mux=2"]
+    neighbours = ["most frequent tag", "words alone", "n_mux=1, layers: 1"]
+    assert list(rows) == [*neighbours, "n_mux=1", "n_mux=2"]
     assert rows["n_mux=1"]["drop"] == 0
     expected = rows["n_mux=1"]["accuracy"] - rows["n_mux=2"]["accuracy"]
     assert rows["n_mux=2"]["drop"] == pytest.approx(expected)
     # A second run takes the models as they are.
     assert main(["tagging", *options, "--models", str(models)]) == 0
     assert {row["model"]: row["fit_s"] for row in read_rows(out)[1:]} == {
-        name: row["fit_s"] for name, row in rows.items() if "n_mux" in name
+        name: row["fit_s"] for name, row in rows.items() if name != "most frequent tag"
     }
 
 
@@ -282,7 +283,8 @@ def test_accuracy_sets_a_warm_up_beside_the_plain_start(bert, tmp_path, monkeypa
     options = [*sizes, "--backbone", bert, "--repeats", "1", "--json", str(out)]
     assert main(["accuracy", *map(str, options), "--warmed-up", str(tmp_path / "warm")]) == 0
     rows = {row["model"]: row for row in read_rows(out)}
-    assert list(rows) == ["TF-IDF", "n_mux=1", "n_mux=2", "n_mux=2, warmed up"]
+    neighbours = ["TF-IDF", "words alone", "n_mux=1, layers: 1"]
+    assert list(rows) == [*neighbours, "n_mux=1", "n_mux=2", "n_mux=2, warmed up"]
     warmed = rows["n_mux=2, warmed up"]
     expected = 100 * (rows["n_mux=1"]["accuracy"] - warmed["accuracy"])
     assert warmed["drop"] == pytest.approx(expected)

@@ -9,9 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from torch import nn
-
-from muxlearn.benchmark._models import FitTime
+from muxlearn.benchmark._models import FitTime, first_layers, layers_of
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_given, backbone, scratch
 from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
@@ -57,29 +55,14 @@ def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
 
 def size_of(encoder: Any) -> Size:
     """Return the size of an encoder, of this library or of `transformers`."""
-    return Size(len(_layers(encoder)), encoder.hidden_size)
-
-
-def _layers(encoder: Any) -> nn.ModuleList:
-    """Return the layers, which are the longest list of modules that an encoder has."""
-    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList)]
-    return max(lists, key=len)
+    return Size(len(layers_of(encoder)), encoder.hidden_size)
 
 
 def _shallower(job: Job, size: Size, whole: Size) -> Any:
-    """Return a model that starts from the first layers of the encoder.
-
-    The last layers are the ones to drop before fine-tuning (Sajjad et al., "On the effect of
-    dropping layers of pre-trained Transformer models", 2023).
-    """
+    """Return a model that starts from the first layers of the encoder."""
     if size.n_layers > whole.n_layers:
         raise ValueError(f"plain size {size} has more layers than the encoder, which is {whole}")
-    model, _ = job.fit(job.build([PLAIN], max_epochs=0, warm_start=True))
-    encoder = model.module_.encoder
-    del _layers(encoder)[size.n_layers :]
-    if hasattr(encoder, "model"):
-        encoder.model.config.num_hidden_layers = size.n_layers
-    return model.set_params(max_epochs=job.args.epochs)
+    return first_layers(job.build([PLAIN]), size.n_layers, job.task.train.X, job.task.train.y)
 
 
 def _narrower(job: Job, size: Size) -> Any:
