@@ -56,6 +56,7 @@ def test_tagged_text_is_read_with_the_base_of_its_tags(tmp_path):
     assert tags == [[f"t{len(word)}" for word in words] for words in sentences]
 
 
+@pytest.mark.filterwarnings("ignore:.*fragments or unknown to the packaged encoder:UserWarning")
 def test_tagging_sets_each_n_mux_beside_its_twin_and_keeps_the_models(tmp_path, capsys):
     write_tagged(tmp_path / "tagged.tsv")
     out, models = tmp_path / "tagging.json", tmp_path / "models"
