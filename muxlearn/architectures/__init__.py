@@ -6,11 +6,12 @@ for its defaults. They are cloned and searched with the estimator: ``architectur
 
 from muxlearn.architectures._base import Architecture, Built, Setting, WarmUp
 from muxlearn.architectures._base import ParamGroups as ParamGroups
-from muxlearn.architectures._checkpoints import load_published as load_published
 from muxlearn.architectures._embedding import build_embedder as build_embedder
 from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.architectures._mimoconv import MIMOConv
 from muxlearn.architectures._mimoformer import MIMOFormer
+from muxlearn.architectures._mimonets import load_mimoconv as load_mimoconv
+from muxlearn.architectures._mimonets import load_reference as load_reference
 from muxlearn.architectures._nested import as_object as as_object
 from muxlearn.architectures._nested import flatten as flatten
 from muxlearn.architectures._nested import unflatten as unflatten

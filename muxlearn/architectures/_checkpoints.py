@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muxlearn._params import Constraint, Instance, Integer, ListOf, OneOf, check_parameters
+from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
     MuxBertTokenClassifier,
@@ -47,11 +48,14 @@ __all__ = [
     "Published",
     "build_model",
     "checked_length",
+    "copied",
     "described",
     "family_of",
     "fit_tokenizer",
+    "labels_of",
     "load_published",
     "make_reader",
+    "open_checkpoint",
     "read_config",
     "task_of",
 ]
@@ -123,16 +127,16 @@ class Published:
 
     Parameters
     ----------
-    module : ReferenceTextModule
-    tokenizer : tokenizers.Tokenizer
-        Cuts off what is too long.
+    module : MuxModule
+    tokenizer : tokenizers.Tokenizer or IntegerReader
+        Cuts off what is too long. None for images.
     classes : ndarray of shape (n_classes,) or None
         The labels, sorted as the module's outputs are; None of a regression.
     params : dict
         The estimator's parameters that describe the model.
     """
 
-    module: ReferenceTextModule
+    module: MuxModule
     tokenizer: Any
     classes: NDArray | None
     params: dict[str, Any]
@@ -181,14 +185,7 @@ def load_published(
         The folder holds no such checkpoint, or one whose files contradict each other.
     """
     hub: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
-    folder = find_folder(
-        name,
-        (CONFIG, *TOKENIZER_FILES),
-        parameter="name_or_folder",
-        weights=True,
-        revision=revision,
-        **hub,
-    )
+    folder = open_checkpoint(name, revision=revision, **hub)
     config = read_config(folder)
     tensors = read_weights(folder)
     start, family = family_of(folder, tensors)
@@ -203,7 +200,7 @@ def load_published(
     if numbers:
         _check_regression(folder, kinds["n_classes"], classes)
     else:
-        labels = _labels(folder, config, kinds["n_classes"], classes)
+        labels = labels_of(folder, config, kinds["n_classes"], classes)
     fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
     module = ReferenceTextModule(model, config, kinds, length)
     if labels is not None:
@@ -219,7 +216,21 @@ def load_published(
     return Published(module, reader, labels, described(module, kinds))
 
 
-def read_config(folder: Path) -> dict[str, Any]:
+def open_checkpoint(name: str | os.PathLike, **hub: Any) -> Path:
+    """Return the folder of a checkpoint, which may be downloaded.
+
+    Raises
+    ------
+    OSError
+        There is no such folder, locally or on the hub.
+    """
+    return find_folder(
+        name, (CONFIG, *TOKENIZER_FILES), parameter="name_or_folder", weights=True, **hub
+    )
+
+
+def read_config(folder: Path, needed: str = "num_attention_heads") -> dict[str, Any]:
+    """Return the configuration of a checkpoint, which has an entry that no tensor shows."""
     file = folder / CONFIG
     if not file.is_file():
         raise FormatError(f"{str(folder)!r} is no checkpoint: it has no {CONFIG}")
@@ -236,9 +247,8 @@ def read_config(folder: Path) -> dict[str, Any]:
         )
     refuse_code(config, repr(str(folder)))
     check_parameters(config, {name: _ENTRIES[name] for name in _ENTRIES.keys() & config.keys()})
-    if "num_attention_heads" not in config:
-        # The only size that no tensor shows.
-        raise FormatError(f"{CONFIG} in {str(folder)!r} lacks 'num_attention_heads'")
+    if needed not in config:
+        raise FormatError(f"{CONFIG} in {str(folder)!r} lacks {needed!r}")
     return config
 
 
@@ -345,7 +355,7 @@ def _contradictions(config: Mapping[str, Any], shown: Mapping[str, Any]) -> list
     return problems
 
 
-def _labels(
+def labels_of(
     folder: Path, config: Mapping[str, Any], n_classes: int, classes: Iterable[Any] | None
 ) -> NDArray:
     """Return the labels in the order of the outputs."""
@@ -395,8 +405,6 @@ def make_reader(
     folder: Path, tokenizer: Any, family: _Family, advice: str, hub: dict[str, Any]
 ) -> Any:
     """Return a tokenizer of our own, to be changed."""
-    from tokenizers import Tokenizer
-
     advice = (
         f"the published {family.name} models were trained with that of {family.tokenizer}: {advice}"
     )
@@ -413,6 +421,13 @@ def make_reader(
                 f"{advice}"
             )
         return found
+    return copied(tokenizer, advice)
+
+
+def copied(tokenizer: Any, advice: str = "give a tokenizers.Tokenizer") -> Any:
+    """Return a copy of a tokenizer, of one of transformers too."""
+    from tokenizers import Tokenizer
+
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if not isinstance(backend, Tokenizer):
         raise TypeError(f"`tokenizer` is of type {type(tokenizer).__name__}; {advice}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 import torch
@@ -146,19 +147,32 @@ class MIMOConv(ImageArchitecture):
                 f"`depth` must be 6 k + 4 with k >= 1, such as 10, 16 or 28, got {self.depth}"
             )
 
-    def make(self, setting: Setting, shape: tuple[int, int, int], n_outputs: int) -> MuxModule:
-        """Build a network, of four stages for photographs."""
+    def make(
+        self,
+        setting: Setting,
+        shape: tuple[int, int, int],
+        n_outputs: int,
+        authors: Mapping[str, Any] | None = None,
+    ) -> MuxModule:
+        """Build a network, of four stages for photographs.
+
+        Of a checkpoint in the authors' layout, `authors` says what parameters cannot.
+        """
         names = ("depth", "width", "initial_width", "activation", "skip_init", "dirac_init")
         try:
+            options: dict[str, Any] = {
+                "n_stages": 3 if max(shape[1:]) <= _MAX_SMALL_IMAGE else 4,
+                "binding": self.multiplexer(setting),
+                **(authors or {}),
+            }
             return MuxWideResNet(
                 n_outputs,
                 setting.n_mux,
                 in_channels=shape[0],
-                n_stages=3 if max(shape[1:]) <= _MAX_SMALL_IMAGE else 4,
-                binding=self.multiplexer(setting),
                 learn_keys=bool(self.learn_keys),
                 operating_points=statistics_points(setting),
                 **{name: getattr(self, name) for name in names},
+                **options,
             )
         except ValueError as error:
             if "slots" not in str(error):
@@ -166,6 +180,23 @@ class MIMOConv(ImageArchitecture):
             raise ValueError(
                 f"{error}; lower `n_mux` or raise `initial_width`, which is {self.initial_width}"
             ) from error
+
+    def config(self, module: MuxModule) -> dict[str, Any]:
+        """Return what a checkpoint in the authors' layout is."""
+        assert isinstance(module, MuxWideResNet)
+        return {} if module.authors is None else {"authors": dict(module.authors)}
+
+    def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
+        """Build a network as it was saved."""
+        if (authors := config.get("authors")) is None:
+            return super().rebuild(setting, config, n_outputs)
+        if set(authors) != {"binding", "n_stages", "batch_norm", "activated_skip"}:
+            raise ValueError(f"`authors` is {authors!r}, which describes no MIMOConv network")
+        channels, height, width = config["reader"]["shape"]
+        module = self.make(setting, (channels, height, width), n_outputs, authors)
+        assert isinstance(module, MuxWideResNet)
+        module.authors, module.in_order = dict(authors), True
+        return module
 
     def learning_rate(self, setting: Setting, module: MuxModule) -> float:
         """Return the rate of a network that starts at random."""

@@ -237,7 +237,12 @@ class MIMOFormer(Architecture):
         return Built(reader, module, self)
 
     def network(
-        self, setting: Setting, vocab_size: int, n_outputs: int, n_texts: int
+        self,
+        setting: Setting,
+        vocab_size: int,
+        n_outputs: int,
+        n_texts: int,
+        n_positions: int | None = None,
     ) -> network.MIMOFormer:
         """Build the network.
 
@@ -249,6 +254,9 @@ class MIMOFormer(Architecture):
         n_outputs : int
         n_texts : int
             2 for pairs.
+        n_positions : int, default=None
+            Of a checkpoint in the authors' layout, whose padding is read as they do; None stands
+            for `max_length`.
         """
         sizes = self._sizes(setting)
         same = ("attention", "head_dim", "n_features", "positions", "pooling", "tied_layers")
@@ -262,7 +270,8 @@ class MIMOFormer(Architecture):
             num_hidden_layers=sizes.num_hidden_layers,
             num_attention_heads=sizes.num_attention_heads,
             intermediate_size=sizes.intermediate_size or 4 * sizes.hidden_size,
-            max_length=setting.params["max_length"],
+            max_length=n_positions or setting.params["max_length"],
+            reference_padding=n_positions is not None,
             dropout=setting.params["dropout"],
             n_texts=n_texts,
             **{name: getattr(self, name) for name in same},
@@ -272,11 +281,21 @@ class MIMOFormer(Architecture):
         """Return the number of tokens, and of the texts of a row."""
         assert isinstance(module, network.MIMOFormer)
         n_tokens = module.embedding.num_embeddings - (self.pooling == "cls")
-        return {"vocab_size": n_tokens, "n_texts": module.n_texts}
+        authors = {} if module.authors is None else {"authors": dict(module.authors)}
+        return {"vocab_size": n_tokens, "n_texts": module.n_texts, **authors}
 
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a network as it was saved."""
-        return self.network(setting, config["vocab_size"], n_outputs, config["n_texts"])
+        if (authors := config.get("authors")) is None:
+            return self.network(setting, config["vocab_size"], n_outputs, config["n_texts"])
+        lengths = [authors.get(name) for name in ("pad_to", "max_length")]
+        if not all(map(Integer(1).accepts, lengths)) or lengths[0] > lengths[1]:
+            raise ValueError(f"`authors` is {authors!r}, which describes no MIMOFormer")
+        module = self.network(
+            setting, config["vocab_size"], n_outputs, config["n_texts"], lengths[1]
+        )
+        module.authors, module.pad_to, module.in_order = dict(authors), lengths[0], True
+        return module
 
     # Training
 

@@ -15,7 +15,7 @@ from torch import nn
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _classifying
+from muxlearn.estimators import _classifying, _image_reference
 from muxlearn.estimators._image_base import MuxImageEstimator
 
 __all__ = ["MuxImageClassifier"]
@@ -243,6 +243,7 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
         )
         return self
 
+    from_reference: Any = classmethod(_image_reference.from_reference)
     predict = _classifying.predict
     predict_proba = _classifying.predict_proba
     predict_log_proba = _classifying.predict_log_proba

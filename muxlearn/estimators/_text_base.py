@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf, check_parameters
-from muxlearn.architectures import TMUX, Built, load_published
+from muxlearn.architectures import TMUX, Built, load_reference
 from muxlearn.backbones import BackboneChoice, Corpus, Scratch, is_pretrainer
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS
@@ -125,11 +125,13 @@ class MuxTextEstimator(MuxEstimator):
             a name on the hub such as ``"princeton-nlp/datamux-mnli-20"``. Supported are the
             classifiers of sequences and of tokens of DataMUX, MUX-BERT and MUX-ELECTRA, with all
             their multiplexers and demultiplexers, and for `MuxTextRegressor` those with one output,
-            such as one for STS-B. Only tensors are unpickled.
+            such as one for STS-B; and texts' classifiers in the layout of MIMOFormer, whose
+            ``config.json`` holds its configuration (``attn_type``, …). Only tensors are unpickled.
 
         tokenizer : str, path, tokenizers.Tokenizer or fast tokenizer of transformers, default=None
             The tokenizer. None takes the folder's. DataMUX's models were trained with that of
-            ``roberta-base``, MUX-BERT's with that of ``bert-base-uncased``.
+            ``roberta-base``, MUX-BERT's with that of ``bert-base-uncased``. A MIMOFormer without
+            one reads sequences of integers.
 
         classes : sequence of labels, default=None
             The labels, in the order of the model's outputs. None takes those of the
@@ -171,7 +173,7 @@ class MuxTextEstimator(MuxEstimator):
         estimator = cls(device=device, dtype=dtype, **params)
         check_parameters(estimator.get_params(deep=False), cls._constraints)
         estimator._device()
-        published = load_published(
+        published = load_reference(
             name_or_folder,
             cls._task_name,
             tokenizer=tokenizer,
@@ -189,8 +191,9 @@ class MuxTextEstimator(MuxEstimator):
                     f"`{name}` is {params[name]!r}, but the model in {str(name_or_folder)!r} has "
                     f"{value!r}; leave it out"
                 )
-        network = TMUX(**described["architecture"], lexical_path=cls._task_name != "token")
-        described |= {"architecture": network, "backbone": Scratch(**described["backbone"])}
+        if isinstance(described["architecture"], dict):
+            network = TMUX(**described["architecture"], lexical_path=cls._task_name != "token")
+            described |= {"architecture": network, "backbone": Scratch(**described["backbone"])}
         estimator.set_params(**described)
         estimator._check_parameters()
         task = estimator._reference_task_of(published.classes)

@@ -86,6 +86,9 @@ class MuxWideResNet(OperatingPointModule):
         subspace binding with more slots than channels.
     """
 
+    #: What a checkpoint in the authors' layout is, beside the parameters of `MIMOConv`.
+    authors: Mapping[str, Any] | None = None
+
     def __init__(
         self,
         n_classes: int,
@@ -172,7 +175,7 @@ class MuxWideResNet(OperatingPointModule):
         ValueError
             For a checkpoint of something else, or tensors that lack, are left over or do not fit.
         """
-        model = cls(**_read_options(config, state_dict), operating_points=operating_points)
+        model = cls(**read_options(config, state_dict), operating_points=operating_points)
         model.to(state_dict["fc.weight"].dtype)
         _copy_tensors(model, state_dict)
         return model.eval()
@@ -309,7 +312,7 @@ _REFERENCE_BLOCK_NAMES = {
 }
 
 
-def _read_options(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def read_options(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     """Return the arguments of `MuxWideResNet` that fit a checkpoint of the reference."""
     family = str(config.get("architecture")).partition("-")[0]
     blocks = {

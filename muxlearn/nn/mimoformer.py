@@ -88,6 +88,12 @@ class MIMOFormer(MuxModule):
     """
 
     position_table: Tensor
+    #: Tokens that every text is padded to, as the authors' data are; None: no more than needed.
+    pad_to: int | None = None
+    #: What a checkpoint in the authors' layout is, beside the parameters of the architecture.
+    authors: Mapping[str, Any] | None = None
+    #: The arguments that a checkpoint was read with.
+    options: Mapping[str, Any]
 
     def __init__(
         self,
@@ -195,6 +201,7 @@ class MIMOFormer(MuxModule):
         """
         options = _read_options(config, state_dict, reference_padding)
         model = cls(**options, reference_padding=reference_padding)
+        model.options = options
         model.to(state_dict["seq_classifer.mlpblock.0.weight"].dtype)
         expected = _under_reference_names(model, config["attn_type"], options["tied_layers"])
         copy_tensors(expected, state_dict, [], f"a MIMOFormer with the grid {model.grid}")
@@ -274,6 +281,9 @@ class MIMOFormer(MuxModule):
             raise ValueError(f"input_ids has the shape {tuple(input_ids.shape)}, not {wanted}")
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
+        if self.pad_to is not None:
+            missing = (0, max(0, self.pad_to - input_ids.shape[-1]))
+            input_ids, attention_mask = (F.pad(x, missing) for x in (input_ids, attention_mask))
         texts = zip(
             input_ids.view(input_ids.shape[0], self.n_texts, -1).unbind(1),
             attention_mask.view(input_ids.shape[0], self.n_texts, -1).unbind(1),

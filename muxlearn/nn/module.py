@@ -60,7 +60,7 @@ class MuxModule(nn.Module):
     optional: ClassVar[tuple[str, ...]] = ()
 
     #: Whether rows share mixtures in the order in which they come, not with rows of their length.
-    in_order: ClassVar[bool] = False
+    in_order: bool = False
 
     def round_n_mux(self, n_mux: int) -> int:
         """Return the number of rows nearest below that the module can mix.
