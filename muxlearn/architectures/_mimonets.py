@@ -42,6 +42,7 @@ def load_reference(
     *,
     tokenizer: Any = None,
     classes: Iterable[Any] | None = None,
+    numbers: bool = False,
     max_length: int | None = None,
     **hub: Any,
 ) -> Published:
@@ -53,9 +54,9 @@ def load_reference(
     """
     folder = open_checkpoint(name, **hub)
     if _MIMOFORMER_HEAD not in read_shapes(folder):
-        given = {"tokenizer": tokenizer, "classes": classes, "max_length": max_length}
-        return load_published(name, task, **given, **hub)
-    if task != "sequence":
+        given: dict[str, Any] = {"tokenizer": tokenizer, "classes": classes, "numbers": numbers}
+        return load_published(name, task, max_length=max_length, **given, **hub)
+    if task != "sequence" or numbers:
         raise ValueError(
             f"{str(folder)!r} holds a MIMOFormer, which classifies texts; load it with "
             "MuxTextClassifier.from_reference"

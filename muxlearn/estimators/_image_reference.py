@@ -113,7 +113,8 @@ def from_reference(
     statistics: dict[str, Any] = {n: tuple(map(float, value)) for n, value in given.items()}
     reader = replace(reader, **statistics)
     task = ClassesTask(published.classes)
-    net = estimator._idle_net(published.module, task)
+    module.link = task.link
+    net = estimator._idle_net(module, task)
     estimator._set_fitted(
         reader=reader,
         task=task,
