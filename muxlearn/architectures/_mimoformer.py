@@ -255,8 +255,8 @@ class MIMOFormer(Architecture):
         n_texts : int
             2 for pairs.
         n_positions : int, default=None
-            Of a checkpoint in the authors' layout, whose padding is read as they do; None stands
-            for `max_length`.
+            Positions of a checkpoint in the authors' layout, whose padding is read as they do;
+            None stands for `max_length`.
         """
         sizes = self._sizes(setting)
         same = ("attention", "head_dim", "n_features", "positions", "pooling", "tied_layers")

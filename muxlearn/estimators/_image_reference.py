@@ -112,6 +112,7 @@ def from_reference(
             )
     statistics: dict[str, Any] = {n: tuple(map(float, value)) for n, value in given.items()}
     reader = replace(reader, **statistics)
+    assert published.classes is not None
     task = ClassesTask(published.classes)
     module.link = task.link
     net = estimator._idle_net(module, task)
