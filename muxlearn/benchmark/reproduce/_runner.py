@@ -180,7 +180,9 @@ class Job:
                 "fit_s": taken.seconds,
                 "fit_cpu_s": taken.cpu_seconds,
                 "rows_per_s": len(timed) / statistics.median(seconds["own"]),
-                "speed_up": median_ratio(seconds["twin"], seconds["own"]),
+                "speed_up": 1.0
+                if (variant.name, point) == (self.twin.name, twin_at)
+                else median_ratio(seconds["twin"], seconds["own"]),
             }
             print(f"{self.source.name}, seed {self.seed}: {_show(result)}", flush=True)
             yield result
