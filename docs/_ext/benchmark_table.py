@@ -58,7 +58,9 @@ class BenchmarkTable(Directive):
         if any(beaten):
             source += nodes.Text("† beaten in both accuracy and speed by another row. ")
         source += [nodes.literal(text=command), nodes.Text(f" · {result['title']} · {placed}")]
-        return [_table(list(columns.values()), lines, beaten), source]
+        table = _table(list(columns.values()), lines, beaten)
+        notes = [nodes.list_item("", nodes.paragraph(text=n)) for n in result.get("notes", [])]
+        return [table, source, *([nodes.bullet_list("", *notes)] if notes else [])]
 
 
 def mark_beaten(rows, columns):

@@ -64,11 +64,14 @@ IMAGE = {
 
 #: Where other commands run, all of their parts.
 ELSEWHERE = {
+    "companions": "test_companions.py",
     "embedding": "test_embedding.py",
     "frontier": "frontier/test_command.py",
+    "fuzz": "test_fuzz.py",
     "gpu": "test_gpu.py",
     "reproduce": "test_reproduce.py",
     "scale": "test_scale.py",
+    "tenants": "test_companions.py",
 }
 
 #: What the page itself adds to the library before it is named.
@@ -144,7 +147,7 @@ def test_a_documented_command_runs_somewhere(command):
         test = ROOT / "tests" / "benchmark" / ELSEWHERE[command]
         assert f'"{command}"' in test.read_text(encoding="utf-8")
     else:
-        assert command in SMALLER or command == "image"
+        assert command in SMALLER or command == "image", "say here how it runs, or where"
 
 
 @pytest.mark.parametrize(
