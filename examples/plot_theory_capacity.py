@@ -61,7 +61,7 @@ for colour, (kind, name) in zip(("C1", "C4", "C0", "C2"), names.items(), strict=
     print(f"{name}: {held} slots at an error of {max_error:.0%}, breakdown near {estimate:.1f}")
     axes.semilogy(slots, theory, color=colour, label=f"{name}: {held} slots")
     axes.semilogy(some_slots, np.where(measured > 2e-3, measured, np.nan), "o", color=colour)
-axes.axhline(max_error, color="black", lw=0.8, ls=":")
+axes.axhline(max_error, color="gray", lw=0.8, ls=":")
 axes.annotate("capacity is read off here", (39.5, max_error), ha="right", va="bottom", fontsize=8)
 axes.set(
     title=f"Width {width}, {vocab_size:,} tokens, noise {noise}: theory and measurement (dots)",
