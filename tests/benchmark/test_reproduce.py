@@ -67,7 +67,14 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+#: Experiments with many models, which take more than five seconds.
+LONG = {"datamux-mnli", "datamux-ner", "mimoformer-lra", "mux-plm-glue"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in LONG else n for n in RECIPES],
+)
 def test_an_experiment_runs_from_random_weights_to_its_table(name, tmp_path, capsys):
     table = reproduce(name, tmp_path)
     assert models(table) == EXPECTED[name]
