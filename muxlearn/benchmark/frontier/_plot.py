@@ -85,7 +85,7 @@ def draw_frontier(rows: Sequence[Mapping[str, Any]], axes: Axes) -> None:
     axes.plot(
         [place.rate for place in line],
         [place.score for place in line],
-        color="black",
+        color="gray",
         lw=1,
         zorder=0,
         label="frontier",
@@ -105,7 +105,7 @@ def _explain(axes: Axes, kinds: set[str]) -> None:
         for kind, (label, marker, colour) in _STYLES.items()
         if kind in kinds
     ]
-    marks.append(Line2D([], [], color="black", lw=1, label="frontier; hollow: beaten"))
+    marks.append(Line2D([], [], color="gray", lw=1, label="frontier; hollow: beaten"))
     axes.legend(
         handles=marks,
         frameon=False,
