@@ -219,13 +219,12 @@ class MuxEstimator(BaseEstimator):
         """Return what the architecture is told."""
         params = self.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
-        return Setting.of(self._task_name, params, defaults, self._auto_point(params))
-
-    def _auto_point(self, params: dict[str, Any]) -> Point:
-        """Return the point that "auto" stands for, which a training that goes on keeps."""
         if self.warm_start and hasattr(self, "_structure"):
-            return Point(self._structure["n_mux"], self._structure.get("patch_size", 1))
-        return self._make_architecture().auto_point(self._task_name, params)
+            # A training that goes on keeps what "auto" was, whatever the backbone says today.
+            auto = {name for name in self._structure_names if params[name] == "auto"}
+            params |= {name: self._structure[name] for name in auto & set(self._structure)}
+        auto_point = self._make_architecture().auto_point(self._task_name, params)
+        return Setting.of(self._task_name, params, defaults, auto_point)
 
     def _starts_from_scratch(self) -> bool:
         """Return whether no part of the network was trained before."""

@@ -109,8 +109,9 @@ def test_it_survives_clones_pickles_and_folders(tmp_path):
 
 
 def test_a_loaded_model_goes_on_where_its_backbone_is_gone(tmp_path):
+    kinds = {"multiplexer": "nested", "demultiplexer": "nested"}
     pretrainer = MuxTextPretrainer(
-        4, objective="retrieval", backbone=Scratch(**SIZES), **TINY | {"max_epochs": 0}
+        4, objective="retrieval", backbone=Scratch(**SIZES), **kinds, **TINY | {"max_epochs": 0}
     ).fit(TEXTS)
     pretrainer.save(tmp_path / "encoder")
     tiny(backbone=tmp_path / "encoder", warm_start=True).fit(TEXTS, LABELS).save(tmp_path / "model")
