@@ -7,8 +7,8 @@ pixels above, for two digits in one pass of the network. Half a minute on one co
 """
 
 # %%
-# The digits come with scikit-learn: 1,797 images of 8x8 pixels. The upper half is the input, and the
-# pixels of the lower half are the targets, one row of 32 numbers for each image.
+# The digits come with scikit-learn: 1,797 images of 8x8 pixels. The upper half is the input, and
+# the pixels of the lower half are the targets, one row of 32 numbers for each image.
 
 import matplotlib.pyplot as plt
 import numpy as np

