@@ -25,7 +25,7 @@ from muxlearn.training.devices import seeded
 __all__ = ["MuxTextEmbedder"]
 
 #: Tokens of a text in a position that "auto" takes at most.
-_AUTO_PATCH_SIZE = 5
+_AUTO_PATCH_SIZE = 2
 
 
 @fill_docs(row="text", rows="texts")
@@ -48,7 +48,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
     patch_size : int or "auto", default="auto"
         Number of neighbouring tokens of a text that share a position of the encoder, with which
         `transform` starts. It also takes all others that the encoder was trained for. "auto" is
-        the largest of these up to 5, which is 1 for an encoder of the `transformers` library.
+        the largest of these up to 2, which is 1 for an encoder of the `transformers` library.
 
     backbone : str, path or MuxTextPretrainer, default=None
         The encoder.
