@@ -65,7 +65,6 @@ IMAGE = {
 #: Where other commands run, all of their parts.
 ELSEWHERE = {
     "answers": "test_answers.py",
-    "answers": "test_answers.py",
     "companions": "test_companions.py",
     "embedding": "test_embedding.py",
     "frontier": "frontier/test_command.py",
