@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from muxlearn._params import Constraint, Integer, Number, OneOf
+from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
 from muxlearn.architectures._checks import check_fits, refuse_parameter, refuse_task
 from muxlearn.backbones import Corpus, Named, Start, make_backbone
@@ -15,6 +15,7 @@ from muxlearn.nn.cut import FrozenEncoder
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.revmux import (
+    ADAPTERS,
     RevMuxClassifier,
     RevMuxTrainingOutput,
     info_nce_loss,
@@ -84,6 +85,10 @@ class RevMUX(Architecture):
         encoder, and never more than ``L / l`` times. With half of the layers this is 1.33 times at
         N = 2 and 1.6 times at N = 4.
 
+    adapters : {"reversible", "ora", "adapter"}, default="reversible"
+        The method, or one of the baselines of its paper. "ora" only multiplexes reversibly, and
+        reads each slot by a network of its own; "adapter" multiplexes by a plain adapter as well.
+
     infonce_weight : float, default=0.25
         Weight of the InfoNCE loss relative to the task's. It pulls the vector unfolded for a text
         towards the plain encoder's vector of this text, and away from those of the others in the
@@ -104,6 +109,7 @@ class RevMUX(Architecture):
     name = "revmux"
     constraints: ClassVar[dict[str, Constraint]] = {
         "mux_layer": OneOf(None, Integer(0)),
+        "adapters": Choice(*ADAPTERS),
         "infonce_weight": Number(0),
         "temperature": Number(0, open_low=True),
     }
@@ -113,12 +119,20 @@ class RevMUX(Architecture):
         self,
         *,
         mux_layer: int | None = None,
+        adapters: str = "reversible",
         infonce_weight: float = 0.25,
         temperature: float = 0.05,
     ) -> None:
         self.mux_layer = mux_layer
+        self.adapters = adapters
         self.infonce_weight = infonce_weight
         self.temperature = temperature
+
+    def structure(self) -> dict[str, Any]:
+        """Return the parameters that decide what the module looks like."""
+        # A folder that was saved before there were baselines holds none.
+        kind = {} if self.adapters == "reversible" else {"adapters": self.adapters}
+        return {**super().structure(), **kind}
 
     def check(self, setting: Setting) -> None:
         """Raise for an encoder that cannot be cut, and for parameters of "tmux"."""
@@ -189,7 +203,9 @@ class RevMUX(Architecture):
             raise ValueError(
                 f"`backbone` {str(backbone)!r}, `mux_layer` {self.mux_layer}: {error}"
             ) from error
-        return RevMuxClassifier(frozen, setting.n_mux, n_outputs, setting.params["dropout"])
+        return RevMuxClassifier(
+            frozen, setting.n_mux, n_outputs, setting.params["dropout"], self.adapters
+        )
 
     def config(self, module: MuxModule) -> dict[str, Any]:
         """Return what the encoder is known by."""

@@ -22,12 +22,18 @@ from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import mean_weights
 
 __all__ = [
+    "ADAPTERS",
+    "AdapterMultiplexer",
     "Coupling",
     "RevMuxClassifier",
     "RevMuxTrainingOutput",
     "ReversibleMultiplexer",
     "info_nce_loss",
 ]
+
+
+#: The method, and the baselines of its paper.
+ADAPTERS = ("reversible", "ora", "adapter")
 
 
 class RevMuxTrainingOutput(NamedTuple):
@@ -209,6 +215,38 @@ class ReversibleMultiplexer(nn.Module):
         return streams
 
 
+class AdapterMultiplexer(nn.Module):
+    """Fold rows by a plain adapter, which nothing undoes: the baseline "adapter" of RevMUX.
+
+    Every row goes through one matrix. All rows of a position, side by side, go through two layers
+    that bring them to the size of one.
+
+    Parameters
+    ----------
+    n_mux : int
+    hidden_size : int
+    dropout : float
+    """
+
+    def __init__(self, n_mux: int, hidden_size: int, dropout: float) -> None:
+        super().__init__()
+        self.mapping = nn.Linear(hidden_size, hidden_size)
+        self.fold = nn.Sequential(
+            nn.Linear(n_mux * hidden_size, 3 * hidden_size),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(3 * hidden_size, hidden_size),
+        )
+
+    def project(self, x: Tensor) -> Tensor:
+        """Map the rows in all slots, (n_mixtures, n_mux, length, hidden_size)."""
+        return self.mapping(x)
+
+    def forward(self, streams: Tensor) -> Tensor:
+        """Mix rows from `project` into (n_mixtures, length, hidden_size)."""
+        return self.fold(streams.transpose(1, 2).flatten(2))
+
+
 def _split(streams: Tensor, level: int) -> tuple[Tensor, Tensor]:
     """Take streams apart into the first and the second of all pairs, ``2 ** level`` apart."""
     first, second = streams.unflatten(1, (-1, 2, 2**level)).unbind(2)
@@ -236,6 +274,10 @@ class RevMuxClassifier(MuxModule):
     n_classes : int
     dropout : float, default=0.1
         Dropout in the projection and in the head.
+    adapters : {"reversible", "ora", "adapter"}, default="reversible"
+        The method, or a baseline of its paper. "ora": the multiplexer is reversible, and each slot
+        is read by a network of its own. "adapter": in addition nothing of the multiplexer can be
+        undone (`AdapterMultiplexer`).
 
     Raises
     ------
@@ -246,9 +288,16 @@ class RevMuxClassifier(MuxModule):
     kept_elsewhere: ClassVar[tuple[str, ...]] = ("encoder.",)
 
     def __init__(
-        self, encoder: FrozenEncoder, n_mux: int, n_classes: int, dropout: float = 0.1
+        self,
+        encoder: FrozenEncoder,
+        n_mux: int,
+        n_classes: int,
+        dropout: float = 0.1,
+        adapters: str = "reversible",
     ) -> None:
         super().__init__()
+        if adapters not in ADAPTERS:
+            raise ValueError(f"adapters={adapters!r} is not one of {ADAPTERS}")
         hidden_size = encoder.hidden_size
         if n_mux < 1 or n_mux & (n_mux - 1) or hidden_size % n_mux:
             raise ValueError(
@@ -257,8 +306,19 @@ class RevMuxClassifier(MuxModule):
         self.n_mux = n_mux
         self.encoder = encoder
         self.head = ClassificationHead(hidden_size, n_classes, dropout)
-        if n_mux > 1:
+        self.adapters = adapters
+        if n_mux == 1:
+            return
+        self.multiplexer: ReversibleMultiplexer | AdapterMultiplexer
+        self.up: nn.Module
+        if adapters == "adapter":
+            self.multiplexer = AdapterMultiplexer(n_mux, hidden_size, dropout)
+        else:
             self.multiplexer = ReversibleMultiplexer(n_mux, hidden_size)
+        if adapters != "reversible":
+            self.up = _PairMLPs(n_mux, hidden_size, 3 * hidden_size)
+        else:
+            assert isinstance(self.multiplexer, ReversibleMultiplexer)
             self.up = nn.Sequential(
                 nn.Linear(self.multiplexer.width, 3 * hidden_size),
                 nn.ReLU(),
@@ -305,7 +365,7 @@ class RevMuxClassifier(MuxModule):
         place_of_slot = torch.arange(self.n_mux, device=mask.device) % n_places
         in_slots = mask.unflatten(0, (-1, n_places))[:, place_of_slot]
         rows = hidden.unflatten(0, (-1, n_places))[:, place_of_slot]
-        vectors = self.up(self._unfold(self._mix(rows, in_slots), in_slots))
+        vectors = self._unfold(self._mix(rows, in_slots), in_slots)
         logits = average_answers(self.head(vectors), n_places, self.link).flatten(0, 1)
         if not contrast:
             return logits
@@ -320,9 +380,13 @@ class RevMuxClassifier(MuxModule):
         return self.encoder.encode(self.multiplexer(streams), mask.any(1))
 
     def _unfold(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Demultiplex one vector for each slot: (n_mixtures, n_mux, width)."""
+        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
         pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_mux, hidden), a slot's own
-        return self.multiplexer.reverse(pooled).diagonal(dim1=1, dim2=2).transpose(1, 2)
+        if self.adapters != "reversible":
+            return self.up(pooled[:, :, None]).squeeze(2)  # a network for each slot
+        assert isinstance(self.multiplexer, ReversibleMultiplexer)
+        streams = self.multiplexer.reverse(pooled)
+        return self.up(streams.diagonal(dim1=1, dim2=2).transpose(1, 2))
 
     def _alone(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Encode rows on, without company, and pool: (n_rows, hidden_size)."""
