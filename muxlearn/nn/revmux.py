@@ -90,6 +90,13 @@ class _PairMLPs(nn.Module):
         return torch.einsum("bpli,piw->bplw", x, self.weight_out) + self.bias_out
 
 
+class _SlotMLPs(_PairMLPs):
+    """The same for each slot of (n_mixtures, n_mux, width)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, :, None]).squeeze(2)
+
+
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
     bound = 1 / math.sqrt(fan_in)
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
@@ -316,7 +323,7 @@ class RevMuxClassifier(MuxModule):
         else:
             self.multiplexer = ReversibleMultiplexer(n_mux, hidden_size)
         if adapters != "reversible":
-            self.up = _PairMLPs(n_mux, hidden_size, 3 * hidden_size)
+            self.up = _SlotMLPs(n_mux, hidden_size, 3 * hidden_size)
         else:
             assert isinstance(self.multiplexer, ReversibleMultiplexer)
             self.up = nn.Sequential(
@@ -365,7 +372,7 @@ class RevMuxClassifier(MuxModule):
         place_of_slot = torch.arange(self.n_mux, device=mask.device) % n_places
         in_slots = mask.unflatten(0, (-1, n_places))[:, place_of_slot]
         rows = hidden.unflatten(0, (-1, n_places))[:, place_of_slot]
-        vectors = self._unfold(self._mix(rows, in_slots), in_slots)
+        vectors = self.up(self._unfold(self._mix(rows, in_slots), in_slots))
         logits = average_answers(self.head(vectors), n_places, self.link).flatten(0, 1)
         if not contrast:
             return logits
@@ -380,13 +387,12 @@ class RevMuxClassifier(MuxModule):
         return self.encoder.encode(self.multiplexer(streams), mask.any(1))
 
     def _unfold(self, hidden: Tensor, mask: Tensor) -> Tensor:
-        """Demultiplex one vector for each slot: (n_mixtures, n_mux, hidden_size)."""
+        """Return what `up` reads of each slot: (n_mixtures, n_mux, width)."""
         pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_mux, hidden), a slot's own
         if self.adapters != "reversible":
-            return self.up(pooled[:, :, None]).squeeze(2)  # a network for each slot
+            return pooled
         assert isinstance(self.multiplexer, ReversibleMultiplexer)
-        streams = self.multiplexer.reverse(pooled)
-        return self.up(streams.diagonal(dim1=1, dim2=2).transpose(1, 2))
+        return self.multiplexer.reverse(pooled).diagonal(dim1=1, dim2=2).transpose(1, 2)
 
     def _alone(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Encode rows on, without company, and pool: (n_rows, hidden_size)."""
