@@ -147,7 +147,9 @@ class Boolean:
 
 @dataclass(frozen=True)
 class PathName:
-    """A folder or a name on the hub."""
+    """A folder or a name on the hub, or what the description says."""
+
+    description: str = "a folder or the name of a model on the hub"
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, str | os.PathLike) and str(value) != ""
@@ -157,7 +159,7 @@ class PathName:
         return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
-        return "a folder or the name of a model on the hub"
+        return self.description
 
 
 @dataclass(frozen=True)

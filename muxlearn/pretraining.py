@@ -216,8 +216,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             ),
             "teacher": OneOf(None, PathName()),
             "backbone": OneOf(None, PathName(), Instance((Scratch,), "Scratch(…)")),
-            "cache": OneOf(None, PathName()),
-            "checkpoint": OneOf(None, PathName()),
+            "cache": OneOf(None, PathName("the name of a folder")),
+            "checkpoint": OneOf(None, PathName("the name of a folder")),
             "checkpoint_minutes": Number(0),
         }.items()
         if name not in ("warm_up", "warm_start", "early_stopping", "validation_fraction")

@@ -148,3 +148,9 @@ def test_what_cannot_be_is_refused(bert):
         pretrainer("mlm", teacher=bert).fit(TEXTS)
     with pytest.raises(ValueError, match="`share`"):
         pretrainer(MaskedTokens(share=1.5)).fit(TEXTS)
+
+
+@pytest.mark.parametrize("objective", ["mlm", "rtd"])
+def test_a_batch_of_empty_texts_leaves_the_weights_finite(objective):
+    fitted = pretrainer(objective, batch_size=1, max_epochs=1).fit(TEXTS[:4] + [""] * 8)
+    assert all(torch.isfinite(t).all() for t in fitted.module_.state_dict().values())

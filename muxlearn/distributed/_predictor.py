@@ -188,7 +188,7 @@ def open_folder(
     with _lock:
         predictor = _load(str(path), digest)
     point = predictor.resolve_point(n_mux)
-    predictor.check("predict", n_passes)
+    predictor.check(method, n_passes)
     columns = choose_columns(schema, column, predictor.reader.column_kind)
     if groups is not None:
         check_column(schema, groups, "groups")

@@ -42,6 +42,8 @@ _WARM_UP_SHARE = 0.2
 #: Between two states of a training, and the stages that have states.
 _MINUTES, _STAGES = 10, ("training", "warm-up")
 
+_CHECKPOINT = PathName("the name of a folder")
+
 #: Parameters that may change before a training is taken up again; the seed stands for its source.
 _FREE = ("callbacks", "compile", "device", "n_workers", "random_state", "verbose")
 
@@ -77,6 +79,7 @@ def fit(
     from muxlearn.training.data import MixtureData
     from muxlearn.training.trainer import copy_callbacks
 
+    _check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(rows) == 1:
         raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
@@ -158,6 +161,18 @@ def fit(
     return None if interrupted else valid
 
 
+def _check_checkpoint(checkpoint: object) -> None:
+    if checkpoint is None:
+        return
+    if not _CHECKPOINT.accepts(checkpoint):
+        raise _CHECKPOINT.complain("checkpoint", checkpoint)
+    if n_processes() > 1:
+        raise ValueError(
+            "`checkpoint` keeps the state of one process; call `fit` outside of train_with, or "
+            "set checkpoint=None"
+        )
+
+
 def _seed_of(estimator: Any, checkpoint: str | os.PathLike | None) -> int:
     """Draw a seed; a training that is continued keeps its own where any will do."""
     if checkpoint is not None and estimator.random_state is None:
@@ -179,13 +194,6 @@ def _stages(
     """Return a function that gives what keeps the state of a stage of the training."""
     if checkpoint is None:
         return lambda stage: None
-    if not PathName().accepts(checkpoint):
-        raise PathName().complain("checkpoint", checkpoint)
-    if n_processes() > 1:
-        raise ValueError(
-            "`checkpoint` keeps the state of one process; call `fit` outside of train_with, or "
-            "set checkpoint=None"
-        )
     from muxlearn.training.checkpoints import fingerprint_of, fingerprint_of_rows, open_stage
 
     more = {

@@ -33,8 +33,7 @@ def predict_iter(
     ----------
     X : iterable
         Rows as in `fit`. They are read as results are requested, up to two windows of some
-        thousand rows ahead, with `groups`
-        four. Mixtures are planned within a window.
+        thousand rows ahead, with `groups` four. Mixtures are planned within a window.
 
     {predict.n_mux}
 
@@ -43,6 +42,8 @@ def predict_iter(
     {predict.n_passes}
 
     {stream.method}
+
+    {predict.patch_size}
 
     Yields
     ------
@@ -104,6 +105,8 @@ def predict_dataset(
         The format of the files. CSV has no lists and only takes the labels of classifiers.
 
     {dataset.rows_per_part}
+
+    {predict.patch_size}
 
     Returns
     -------

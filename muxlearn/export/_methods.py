@@ -11,7 +11,7 @@ from muxlearn._docs import fill_docs
 from muxlearn.export._model import OnnxPredictor
 from muxlearn.points import PointLike
 
-__all__ = ["predict_proba"]
+__all__ = ["predict_log_proba", "predict_proba"]
 
 
 @fill_docs()
@@ -43,4 +43,36 @@ def predict_proba(
     """
     return model.predictor_.predict(
         X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
+    )
+
+
+@fill_docs()
+def predict_log_proba(
+    model: OnnxPredictor,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> Any:
+    """Predict logarithms of probabilities as the exported estimator does.
+
+    Parameters
+    ----------
+    {exported.X}
+
+    {exported.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_classes)
+    """
+    return model.predictor_.predict(
+        X, n_mux, groups, n_passes, "predict_log_proba", patch_size=patch_size
     )

@@ -232,8 +232,8 @@ class OnnxPredictor(OnnxModel):
         ----------
         X : iterable
             Rows as the estimator takes them. They are read as results are requested, up to two
-            windows of some thousand rows ahead, with `groups`
-            four. Mixtures are planned within a window.
+            windows of some thousand rows ahead, with `groups` four. Mixtures are planned within a
+            window.
 
         {exported.n_mux}
 

@@ -52,6 +52,7 @@ class OnnxMuxClassifier(OnnxPredictor):
     _estimators = (MuxTextClassifier, MuxImageClassifier)
 
     predict_proba = _methods.predict_proba
+    predict_log_proba = _methods.predict_log_proba
 
     def decision_function(
         self,

@@ -14,6 +14,7 @@ from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib
 from muxlearn.inspection._points import multiplexed
 from muxlearn.points import WORDS, PointLike, as_point, speed_rank
 from muxlearn.prediction import choose_points, label_of
+from muxlearn.tasks import ClassesTask, TagsTask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,6 +91,12 @@ class InterferenceDisplay(PlotMixin):
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(2)})
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
+        if not isinstance(predictor.task, ClassesTask | TagsTask):
+            raise TypeError(
+                "`estimator` must predict one label for each row or token, for those that change "
+                f"are counted, but this {type(estimator).__name__} predicts {predictor.task.name}; "
+                "compare its predictions at several operating points by `score`"
+            )
         predictions = {
             point: predictor.predict_regrouped(X, point, n_regroupings)[0]
             for point in choose_points(n_mux, estimator.operating_points, predictor.runner)

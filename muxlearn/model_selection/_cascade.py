@@ -32,7 +32,13 @@ from muxlearn.model_selection._stages import (
 )
 from muxlearn.model_selection._streams import predict_dataset, predict_iter
 from muxlearn.model_selection._thresholds import Aim
-from muxlearn.rows import check_groups, check_labels, check_rows, check_weights
+from muxlearn.rows import (
+    check_groups,
+    check_labels,
+    check_rows,
+    check_several,
+    check_weights,
+)
 
 __all__ = ["CascadeClassifier"]
 
@@ -236,6 +242,12 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             raise ValueError(
                 "CascadeClassifier requires y to be passed, but the target y is None: give one "
                 "label for each row of `X`"
+            )
+        if check_several(y, n_rows) is not None:
+            raise ValueError(
+                "`y` holds several labels, or shares of classes, for each row, but a cascade goes "
+                "by the probability of one; give one label for each row, or fit the classifier "
+                "without a cascade"
             )
         labels, codes = check_labels(y, n_rows)
         weights = check_weights(sample_weight, n_rows)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
-from muxlearn._params import Choice, Instance, Integer
+from muxlearn._params import Choice, Integer, PathName
 from muxlearn.points import PointLike
 from muxlearn.prediction._parts import PartFolder
 from muxlearn.prediction._predictor import Predictor
@@ -31,7 +31,7 @@ __all__ = [
 ]
 
 
-_OUTPUT = Instance((str, os.PathLike), "the name of a folder")
+_OUTPUT = PathName("the name of a folder")
 
 
 def predict_dataset(
@@ -53,6 +53,9 @@ def predict_dataset(
 
     The parameters are those of `MuxTextClassifier.predict_dataset`.
     """
+    methods = Choice(*(name for name in predictor.task.methods if name in _RESULT_NAMES))
+    if not methods.accepts(method):
+        raise methods.complain("method", method)
     predictor.check(method, n_passes)
     point = predictor.resolve_point(n_mux, patch_size)
     recipe = Recipe(

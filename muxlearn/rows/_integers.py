@@ -138,9 +138,10 @@ def _kind(X: Any) -> str:
 
 def _are_numbers(rows: list[Any]) -> bool:
     """Return whether the first row that is not empty is a sequence of numbers."""
-    first: Any = next((row for row in rows if not _is_sequence(row) or len(row)), None)
-    if first is None:
+    filled = [row for row in rows if not _is_sequence(row) or len(row)]
+    if not filled:
         return bool(rows)
+    first: Any = filled[0]
     if not _is_sequence(first):
         return False
     values = first.tolist() if hasattr(first, "tolist") else first

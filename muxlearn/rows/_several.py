@@ -190,7 +190,9 @@ def _label_sets(y: Any) -> list[Any] | None:
     if isinstance(y, np.ndarray) and y.dtype != object:
         return None
     try:
-        rows = y.tolist() if hasattr(y, "tolist") else list(y)
+        # polars has no `tolist`, and its own lists are of its own type.
+        convert = getattr(y, "tolist", getattr(y, "to_list", None))
+        rows = list(y) if convert is None else convert()
     except TypeError:
         return None
     first = next((row for row in rows if row is not None), None)
@@ -216,8 +218,6 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
                     "numbers"
                 )
             kinds[isinstance(label, str)] = label
-    if not kinds:
-        raise ValueError("`y` holds sets of labels that are all empty; nothing could be learned")
     if len(kinds) > 1:
         raise TypeError(f"`y` mixes labels such as {kinds[True]!r} and {kinds[False]!r}")
     return np.array(sorted({label for row in rows for label in row}))

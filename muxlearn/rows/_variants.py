@@ -18,18 +18,16 @@ __all__ = ["RandomCrops", "Transform", "vary"]
 
 @dataclass(frozen=True)
 class RandomCrops:
-    """Shift each image by up to some pixels, and mirror it or not.
+    """Shift each image by up to an eighth of its size, and mirror it or not.
+
+    What comes into sight is the image's own border, mirrored.
 
     Parameters
     ----------
-    padding : int or (int, int), default=None
-        The largest shift, of rows and of columns. None stands for an eighth of the size. What comes
-        into sight is the image's own border, mirrored.
     flip : bool, default=False
         Whether every second image is mirrored from left to right.
     """
 
-    padding: int | tuple[int, int] | None = None
     flip: bool = False
 
     def __call__(self, images: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
@@ -45,8 +43,7 @@ class RandomCrops:
         ndarray of the same shape and type
         """
         n_images, _, *size = images.shape
-        pads = [side // 8 for side in size] if self.padding is None else self.padding
-        down, right = (pads, pads) if isinstance(pads, int) else pads
+        down, right = (side // 8 for side in size)
         padded = np.pad(images, ((0, 0), (0, 0), (down, down), (right, right)), mode="reflect")
         windows = sliding_window_view(padded, tuple(size), axis=(2, 3))
         tops = rng.integers(2 * down + 1, size=n_images)

@@ -117,7 +117,9 @@ class LabelsTask(Task):
             # A label whose rows all have weight 0 is none; a column of a matrix stays.
             kept = np.flatnonzero(has[of_rows > 0].any(axis=0))
             if not len(kept):
-                raise ValueError("no row with a weight has a label; nothing could be learned")
+                raise ValueError(
+                    "no row of `y` whose weight is above 0 has a label; nothing could be learned"
+                )
             classes, has = classes[kept], has[:, kept]
         counts = of_rows @ has
         task = cls(
@@ -215,7 +217,8 @@ class LabelsTask(Task):
         missing = true.shape[1] - said.shape[1]  # a column of labels that nobody knew
         said = np.pad(said, ((0, 0), (0, missing)))
         right = (said == true).all(axis=1)
-        return float(accuracy_score(np.ones(len(right), bool), right, sample_weight=sample_weight))
+        weights = None if sample_weight is None else check_weights(sample_weight, len(true))
+        return float(accuracy_score(np.ones(len(right), bool), right, sample_weight=weights))
 
     # Folders
 

@@ -143,7 +143,8 @@ class NumbersTask(Task):
         return check_numbers(y, len(rows), self.n_outputs)
 
     def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:
-        return float(r2_score(true, predicted, sample_weight=sample_weight))
+        weights = None if sample_weight is None else check_weights(sample_weight, len(true))
+        return float(r2_score(true, predicted, sample_weight=weights))
 
     def to_config(self) -> dict[str, Any]:
         return {"name": self.name, "loss": self.loss_name, "flat": self.flat}

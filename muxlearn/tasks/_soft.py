@@ -80,4 +80,5 @@ def _class_weights(
         labels = classes.tolist()
         check_class_weight(class_weight, labels)
         return np.array([float(class_weight.get(label, 1.0)) for label in labels])
-    return totals.sum() / (len(totals) * np.maximum(totals, 1e-300))
+    # No row has a class whose total is 0: any weight will do, but for infinity.
+    return totals.sum() / (len(totals) * np.where(totals > 0, totals, 1.0))

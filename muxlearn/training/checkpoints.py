@@ -25,6 +25,11 @@ __all__ = ["KeepState", "fingerprint_of", "fingerprint_of_rows", "kept_seed", "o
 #: Of a state; another one is of another training.
 _FORMAT = 2
 
+#: What every state holds.
+_ENTRIES = frozenset(
+    ("fingerprint", "seed", "step", "stopped", "module", "optimizer", "callbacks", "history")
+)
+
 #: What early stopping knows between two epochs.
 _STOPPING = ("misses_", "dynamic_threshold_", "best_epoch_", "best_model_weights_")
 
@@ -253,8 +258,23 @@ def _read(folder: str | os.PathLike, stage: str) -> dict[str, Any] | None:
     file = open_file(folder, f"{stage}.pt")
     if file is None:
         return None
-    with file:
-        return torch.load(file, map_location="cpu", weights_only=True)
+    try:
+        with file:
+            state = torch.load(file, map_location="cpu", weights_only=True)
+    except OSError:
+        raise
+    except Exception as error:  # torch raises errors of several kinds
+        raise _unreadable(folder, stage) from error
+    if not isinstance(state, dict) or not _ENTRIES.issubset(state):
+        raise _unreadable(folder, stage)
+    return state
+
+
+def _unreadable(folder: str | os.PathLike, stage: str) -> ValueError:
+    return ValueError(
+        f"`checkpoint` {str(folder)!r} holds a file {stage}.pt that is no whole state of a "
+        "training; give another folder, or delete it to begin anew"
+    )
 
 
 def fingerprint_of(
@@ -298,7 +318,9 @@ def fingerprint_of_rows(rows: Any) -> str:
             digest.update(np.ascontiguousarray(row).data)
     else:
         for row in rows:
-            digest.update(repr(row).encode())
+            # The `repr` of a long array leaves out its middle.
+            arrays = isinstance(row, np.ndarray)
+            digest.update(repr(row.tolist() if arrays else row).encode())
     return digest.hexdigest()
 
 

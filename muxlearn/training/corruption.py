@@ -193,7 +193,8 @@ class CorruptionObjective(Objective):
         else:
             assert network.replacement_head is not None
             logits = network.replacement_head(vectors).squeeze(-1).float()
-            total = F.binary_cross_entropy_with_logits(logits, wanted.float())
+            total = F.binary_cross_entropy_with_logits(logits, wanted.float(), reduction="sum")
+            total = total / max(1, len(wanted))
             reported["rtd_acc"] = ((logits > 0) == wanted).float().mean()
         if output.output.retrieval is not None:
             scores, tokens = output.output.retrieval

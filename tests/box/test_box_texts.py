@@ -76,7 +76,6 @@ def r_data(*objects):
     )
 
 
-REVIEW = " ".join(["good food"] * 10)
 GCIDE = """Cat \\Cat\\, n. [AS. cat. [1913]]
    1. An animal of the family {Felidae}. --Shak.
       [1913 Webster]
@@ -142,10 +141,6 @@ PACKAGES = {
     "r-cran-janeaustenr": (
         {"data/Rdata.rdb": r_data(r_object(["A", "B", "", "C"] * 2000), b"", b"")},
         [["A B", *["C A B"] * 1999, "C"]],
-    ),
-    "r-cran-modeldata": (
-        {"data/Rdata.rdb": r_data(b"", r_object(["no"]), r_object([REVIEW + "<br />"] * 500))},
-        [[REVIEW + " "]] * 500,
     ),
     "fortunes": (
         {"games/fortunes/a": "So it is.\n\t\t-- A. Sage\n%\nYes.\n"},

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muxlearn import MuxTextClassifier, distributed
+from muxlearn import MuxTextClassifier, MuxTextRegressor, distributed
+from muxlearn.backbones import Scratch
 from muxlearn.distributed._predictor import open_folder
 from muxlearn.persistence import FormatError
 
@@ -87,6 +88,14 @@ def test_tags_are_lists(tiny_tagger, tmp_path):
 def test_bad_arguments_are_refused_before_a_worker_starts(folder, frame, arguments, error, message):
     with pytest.raises(error, match=message):
         open_for(frame, folder, **arguments)
+
+
+def test_probabilities_of_a_regressor_are_refused_before_a_worker_starts(frame, tmp_path):
+    small = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300)
+    untrained = MuxTextRegressor(n_mux=2, backbone=small, max_epochs=0, warm_up=0)
+    untrained.fit(frame["text"][:4], range(4)).save(tmp_path / "model")
+    with pytest.raises(ValueError, match="`method` must be 'predict', got 'predict_proba'"):
+        open_for(frame, tmp_path / "model", method="predict_proba")
 
 
 def test_a_column_of_the_results_name_is_not_overwritten(folder, frame):

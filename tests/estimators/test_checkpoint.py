@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import MIMOConv
 from muxlearn.backbones import Scratch
+from muxlearn.training.checkpoints import fingerprint_of_rows
 
 ROOT = Path(__file__).parents[2]
 
@@ -184,6 +185,27 @@ def test_a_warm_start_goes_on_from_its_own_weights(tiny, tmp_path):
         clf.fit(TEXTS, LABELS, checkpoint=tmp_path)
 
 
-def test_what_is_no_folder_is_refused(tiny):
-    with pytest.raises(TypeError, match="`checkpoint` must be a folder"):
-        tiny().fit(TEXTS, LABELS, checkpoint=3)
+@pytest.mark.parametrize("seed", [0, None])
+def test_what_is_no_folder_is_refused(tiny, seed):
+    with pytest.raises(TypeError, match="`checkpoint` must be the name of a folder, got 3"):
+        tiny(random_state=seed).fit(TEXTS, LABELS, checkpoint=3)
+
+
+@pytest.mark.parametrize("seed", [0, None])
+@pytest.mark.parametrize("content", ["cut off", "of something else"])
+def test_a_file_that_is_no_state_is_refused(tiny, tmp_path, content, seed):
+    tiny(max_epochs=1, warm_up=0).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    (file,) = tmp_path.rglob("training.pt")
+    if content == "cut off":
+        file.write_bytes(file.read_bytes()[:1000])
+    else:
+        torch.save({"weights": torch.zeros(1)}, file)
+    with pytest.raises(ValueError, match=r"training.pt that is no whole state .* delete it"):
+        tiny(warm_up=0, random_state=seed).fit(TEXTS, LABELS, checkpoint=tmp_path)
+
+
+def test_long_rows_of_integers_differ_in_their_middle():
+    rows = np.arange(4000).reshape(2, 2000)
+    other = rows.copy()
+    other[0, 1000] = 0
+    assert fingerprint_of_rows(list(rows)) != fingerprint_of_rows(list(other))

@@ -17,6 +17,8 @@ from sklearn.utils.estimator_checks import (
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.export import OnnxMuxClassifier, export_onnx
+from muxlearn.inspection import InterferenceDisplay
+from muxlearn.model_selection import CascadeClassifier
 
 TEXTS = ["sun", "sun and rain", "snow", "sun and snow", "rain and snow", "fog", ""] * 4
 SETS = [set(text.split()) & {"sun", "rain", "snow"} for text in TEXTS]
@@ -163,6 +165,17 @@ def test_a_data_set_is_predicted(of_sets, of_matrix, tmp_path):
     assert len(pd.read_parquet(nothing)) == 0
     with pytest.raises(ValueError, match="a prediction is a list here"):
         of_sets.predict_dataset(tmp_path / "texts.parquet", tmp_path / "d", form="csv")
+    with pytest.raises(ValueError, match="`method` must be one of 'predict', 'predict_proba', got"):
+        of_sets.predict_dataset(
+            tmp_path / "texts.parquet", tmp_path / "d", method="decision_function"
+        )
+
+
+def test_what_takes_one_label_refuses_several(of_sets):
+    with pytest.raises(ValueError, match=r"`y` holds several labels, .* give one label"):
+        CascadeClassifier(tiny()).fit(TEXTS, SETS)
+    with pytest.raises(TypeError, match="this MuxTextClassifier predicts labels"):
+        InterferenceDisplay.from_estimator(of_sets, TEXTS)
 
 
 def test_a_card_says_that_labels_are_several(of_sets, tmp_path):

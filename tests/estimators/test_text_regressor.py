@@ -187,3 +187,9 @@ def test_a_card_says_what_is_predicted(trained, tmp_path):
     assert "numbers for each text" in card
     assert "its own prediction" in card
     assert "Labels" not in card
+
+
+@pytest.mark.parametrize("weights", [[1.0], [-1.0, 1.0]])
+def test_weights_of_a_score_are_checked(trained, weights):
+    with pytest.raises(ValueError, match="`sample_weight` must be one number for each row"):
+        trained.score(["good", "bad"], [1.0, -1.0], sample_weight=weights)

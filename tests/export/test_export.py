@@ -92,6 +92,8 @@ def test_groups_and_passes_follow_the_same_plan(classifier, exported):
     expected = classifier.predict_proba(TEXTS, **options)
     assert np.abs(expected - classifier.predict_proba(TEXTS)).max() > TOLERANCE
     np.testing.assert_allclose(exported.predict_proba(TEXTS, **options), expected, atol=TOLERANCE)
+    logarithms = exported.predict_log_proba(TEXTS, **options)
+    np.testing.assert_allclose(np.exp(logarithms), expected, atol=TOLERANCE)
 
 
 def test_labels_keep_their_values_and_their_type(classifier, exported):

@@ -108,9 +108,21 @@ def test_columns_of_a_frame_name_the_classes_sorted():
         ([{"a"}, {None}, {"b"}], ValueError, "row 1 of `y` holds None"),
         ([{"a"}, {float("nan")}, {"b"}], ValueError, "row 1 of `y` holds nan"),
         ([{"a"}, {1}, {"b"}], TypeError, "`y` mixes labels such as"),
-        ([set(), set(), set()], ValueError, "all empty"),
     ],
 )
 def test_what_is_neither_is_refused(y, error, message):
     with pytest.raises(error, match=message):
         check_several(y, 3)
+
+
+def test_sets_that_are_all_empty_have_no_label():
+    given = check_several([set(), set(), set()], 3)
+    assert given.form == "set"
+    assert given.indicator.shape == (3, 0)
+
+
+def test_lists_in_a_series_of_polars_are_read():
+    pl = pytest.importorskip("polars")
+    given = check_several(pl.Series([["a"], [], ["a", "b"]]), 3)
+    assert given.form == "list"
+    assert given.indicator.tolist() == [[True, False], [False, False], [True, True]]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from tokenizers import Tokenizer, models
 
+from muxlearn.rows import check_rows
 from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows, tokenize, train_tokenizer
 
 CORPUS = ["the cat sat on the mat", "a dog ran in the park", "birds sing in the morning"]
@@ -159,6 +160,11 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
 def test_what_holds_no_texts_is_refused(X, error, message):
     with pytest.raises(error, match=re.escape(message)):
         check_texts(X)
+
+
+def test_a_first_row_that_is_missing_is_no_sequence_of_integers():
+    with pytest.raises(ValueError, match="row 0 of `X` is missing"):
+        check_rows([None, "a"])
 
 
 def test_errors_use_the_given_name_and_row_numbers():

@@ -128,6 +128,22 @@ def test_true_labels_of_another_kind_are_refused(y, message):
         learn(MATRIX)[0].check_true(ROWS, y)
 
 
+def test_rows_without_a_label_are_scored_but_teach_nothing():
+    task, _ = learn(SETS)
+    true = task.check_true(ROWS, [set()] * 4)
+    predicted = task.results("predict", ROWS, np.where(MATRIX, 1.0, -1.0))
+    assert task.score(true, predicted) == 0.25
+    with pytest.raises(ValueError, match="no row of `y` whose weight is above 0 has a label"):
+        learn([set()] * 4)
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1, 1, 1, -1], ["a", 1, 1, 1]])
+def test_weights_of_a_score_are_checked(weights):
+    task, _ = learn(MATRIX)
+    with pytest.raises(ValueError, match="`sample_weight` must be one number for each row"):
+        task.score(MATRIX.astype(bool), MATRIX, weights)
+
+
 # Soft labels
 
 
@@ -154,6 +170,15 @@ def test_weights_of_classes_weigh_their_shares():
     weighted = shares[order] * [3.0, 1.0]
     each = -(weighted * logits.log_softmax(1).numpy()).sum(1)
     assert float(loss) == pytest.approx(each.sum() / weighted.sum(), rel=1e-5)
+
+
+def test_a_class_without_a_share_takes_no_weight_from_others():
+    shares = np.array([[0.25, 0.75, 0.0], [1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.1, 0.9, 0.0]])
+    _, targets = learn(shares, class_weight="balanced", sample_weight=[1e9 + 0.5] * 4)
+    _, expected = learn(shares[:, :2], class_weight="balanced")
+    order = [targets.rows.index(row) for row in expected.rows]
+    np.testing.assert_allclose(targets.values[order, :2], expected.values, rtol=1e-6)
+    np.testing.assert_allclose(targets.weights[order], expected.weights, rtol=1e-6)
 
 
 def test_hard_and_soft_labels_are_the_same_where_they_say_the_same():

@@ -26,7 +26,6 @@ __all__ = [
     "read_commons",
     "read_novels",
     "read_poetry",
-    "read_reviews",
     "read_speeches",
     "read_sword",
     "read_tales",
@@ -75,15 +74,6 @@ def read_novels(archive: Path) -> Documents:
     for lines in _r_objects(archive):
         if len(lines) > 5000:
             yield [" ".join(part.split("\n")) for part in "\n".join(lines).split("\n\n")]
-
-
-def read_reviews(archive: Path) -> Documents:
-    """Yield reviews of fine food out of a package of R."""
-    for strings in _r_objects(archive):
-        reviews = [text for text in strings if text.count(" ") >= 12]
-        if len(reviews) >= 500:
-            for review in reviews:
-                yield [re.sub(r"<br ?/?>", " ", review)]
 
 
 def _r_objects(archive: Path) -> Iterator[list[str]]:
