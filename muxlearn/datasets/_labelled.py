@@ -129,7 +129,7 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
     """
     check_parameters(
         {"path": path, "return_X_y": return_X_y},
-        {"path": PathName(), "return_X_y": Boolean()},
+        {"path": PathName("the name of a file"), "return_X_y": Boolean()},
     )
     sentences: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
@@ -162,7 +162,7 @@ def _read_rows(
 ) -> tuple[list[list[str]], NDArray[Any]]:
     """Return the texts of each row, and the targets."""
     constraints: dict[str, Constraint] = {
-        "path": PathName(),
+        "path": PathName("the name of a file"),
         "target": Choice("label", "number"),
         "return_X_y": Boolean(),
     }

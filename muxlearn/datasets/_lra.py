@@ -184,7 +184,7 @@ def fetch_lra_retrieval(
     >>> pairs, y = fetch_lra_retrieval("lra_release/tsv_data")  # doctest: +SKIP
     """
     constraints: dict[str, Constraint] = {
-        "path": PathName(),
+        "path": PathName("the name of a folder"),
         "split": Choice(*_RETRIEVAL_FILES),
         "max_length": OneOf(Integer(1), None),
     }

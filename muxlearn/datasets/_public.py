@@ -206,7 +206,7 @@ def fetch_wikitext(
     >>> from muxlearn.datasets import fetch_wikitext
     >>> texts = fetch_wikitext(split="validation").data  # doctest: +SKIP
     """
-    check_parameters({"name": name}, {"name": PathName()})
+    check_parameters({"name": name}, {"name": PathName("the name of a configuration")})
     data = load_hub(source, split, cache_dir, part=name)
     lines = (line.strip() for line in data[column_of(data, source, "text")])
     return Bunch(data=[line for line in lines if line and not line.startswith("= ")])
@@ -266,7 +266,7 @@ def fetch_cifar(
     constraints: dict[str, Constraint] = {
         "name": Choice("cifar10", "cifar100"),
         "split": Choice("train", "test"),
-        "data_home": OneOf(PathName(), None),
+        "data_home": OneOf(PathName("the name of a folder"), None),
         "download": Boolean(),
         "return_X_y": Boolean(),
     }

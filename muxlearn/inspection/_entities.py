@@ -235,7 +235,7 @@ class EntityDisplay:
         path : str or path-like
             The file; one that is there is replaced.
         """
-        constraints: dict[str, Constraint] = {"path": PathName()}
+        constraints: dict[str, Constraint] = {"path": PathName("the name of a file")}
         check_parameters({"path": path}, constraints)
         # Half of a surrogate pair cannot be written.
         Path(path).write_text(self.to_html(full_page=True), encoding="utf-8", errors="replace")

@@ -39,6 +39,13 @@ def test_without_a_connection(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_pip_refuses_another_archive_before_it_runs_its_code(tmp_path, monkeypatch):
+    monkeypatch.setattr("muxlearn.datasets._film._SHA256", "0" * 64)
+    with pytest.raises(ConnectionError, match="pip cannot download"):
+        fetch_film_snippets(data_home=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_damaged_archive(tmp_path):
     (tmp_path / "vaderSentiment-3.3.2.tar.gz").write_bytes(b"half of it")
     with pytest.raises(OSError, match="delete it and fetch it again"):
@@ -48,3 +55,5 @@ def test_a_damaged_archive(tmp_path):
 def test_parameters_are_checked():
     with pytest.raises(TypeError, match="`return_X_y`"):
         fetch_film_snippets(return_X_y="yes")
+    with pytest.raises(TypeError, match="`data_home` must be the name of a folder or None, got 3"):
+        fetch_film_snippets(data_home=3)
