@@ -162,14 +162,12 @@ class Published(ParameterObject):
             "multiplexer": Choice(*_MUXING),
             "demultiplexer": Choice("index", "mlp"),
             "key_norm": Number(0),
-            "key_sharing": Number(0),
+            "key_sharing": Number(0, 1),
             "learn_keys": Boolean(),
             "random_state": OneOf(Integer(0), None),
             **dict.fromkeys(sizes, Integer(1)),
         }
         check_parameters(given, constraints)
-        if key_sharing > 1:
-            raise ValueError(f"`key_sharing` must be between 0 and 1, got {key_sharing}")
         if hidden_size % num_attention_heads:
             raise ValueError(
                 f"`hidden_size` is {hidden_size}, which {num_attention_heads} attention heads do "

@@ -129,7 +129,7 @@ def test_a_network_is_warmed_up_kept_and_trained_for_tasks(tmp_path, tokenizer):
     [
         ({"n_mux": 1}, "`n_mux` must be"),
         ({"multiplexer": "subspace"}, "`multiplexer` must be"),
-        ({"key_sharing": 1.5}, "`key_sharing` must be between 0 and 1, got 1.5"),
+        ({"key_sharing": 1.5}, "`key_sharing` must be .* at most 1, got 1.5"),
         ({"hidden_size": 10, "num_attention_heads": 4}, "4 attention heads do not divide"),
     ],
 )
