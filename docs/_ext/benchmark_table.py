@@ -4,8 +4,7 @@ The file is ``docs/benchmarks/results/NAME.json``. ``command`` says what wrote i
 those to show and what they are called, as ``name: title`` separated by ``;``, and ``digits`` the
 decimals of a column, in the same form. ``only`` keeps the rows whose first shown column matches a
 regular expression. ``beaten`` names a column of scores and one of speeds: a row that another one
-beats in both is marked, as is one that the file itself calls beaten. ``optional`` lets a file be
-missing: the command that writes it is shown in its place.
+beats in both is marked, as is one that the file itself calls beaten.
 """
 
 import json
@@ -29,7 +28,6 @@ class BenchmarkTable(Directive):
         "command": directives.unchanged_required,
         "only": directives.unchanged_required,
         "beaten": directives.unchanged_required,
-        "optional": directives.flag,
     }
 
     def run(self):
@@ -39,10 +37,6 @@ class BenchmarkTable(Directive):
         env.note_dependency(str(file))
         command = f"python -m muxlearn.benchmark {self.options['command']}"
         if not file.exists():
-            if "optional" in self.options:
-                missing = nodes.paragraph("", "Not measured yet; ", classes=["benchmark-source"])
-                missing += [nodes.literal(text=command), nodes.Text(" measures it.")]
-                return [missing]
             raise self.error(f"no table {file.name}; write it by `{command} --json {file}`")
         result = json.loads(file.read_text(encoding="utf-8"))
         columns = _pairs(self.options.get("columns", "")) or {n: n for n in result["rows"][0]}

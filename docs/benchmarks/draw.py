@@ -65,11 +65,21 @@ def draw_gpu():
     axes.legend(frameon=False)
 
 
+def draw_frontier_of_films():
+    """Draw the frontier of sentences about films."""
+    _draw_frontier("frontier-films", "accuracy, film sentences")
+
+
 def draw_frontier_of_sick():
+    """Draw the frontier of pairs of sentences."""
+    _draw_frontier("frontier-sick", "accuracy, SICK")
+
+
+def _draw_frontier(name, label):
     """Accuracy against rows per second, beaten models hollow."""
     _, axes = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
-    axes.set(xlabel="rows per second, from strings", ylabel="accuracy, SICK")
-    draw_frontier(rows_of("frontier-sick"), axes)
+    axes.set(xlabel="rows per second, from strings", ylabel=label)
+    draw_frontier(rows_of(name), axes)
 
 
 def draw_engines():
