@@ -155,7 +155,7 @@ class PathName:
         return isinstance(value, str | os.PathLike) and str(value) != ""
 
     def complain(self, name: str, value: object) -> Exception:
-        error = ValueError if value == "" else TypeError
+        error = ValueError if isinstance(value, str) and not value else TypeError
         return error(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:

@@ -429,7 +429,7 @@ def test_its_model_card_says_how_it_is_used(distilled, tmp_path, monkeypatch):
         ({"objective": "both"}, "`objective` 'both' needs a `teacher`"),
         ({"objective": "retrieval", "teacher": "x"}, "`teacher` is 'x', but objective='retrieval'"),
         ({"objective": "retreival"}, r"did you mean 'retrieval'\?"),
-        ({"teacher": "x", "operating_points": (20,)}, "`operating_points` holds 20"),
+        ({"teacher": "x", "n_mux": 10, "operating_points": (20,)}, "`operating_points` holds 20"),
         (
             {"teacher": "x", "objective": Distillation(token_weight=-1)},
             "`token_weight` must be a number of at least 0",

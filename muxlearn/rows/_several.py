@@ -137,7 +137,11 @@ def _are_rows_of_numbers(y: Sequence[Any]) -> bool:
         bool(y)
         and all(
             isinstance(row, list | tuple | np.ndarray)
-            and (row.dtype.kind not in "UO" if isinstance(row, np.ndarray) else not _has_text(row))
+            and (
+                row.ndim > 0 and row.dtype.kind not in "UO"
+                if isinstance(row, np.ndarray)
+                else not _has_text(row)
+            )
             for row in y
         )
         and any(len(row) for row in y)
@@ -196,15 +200,20 @@ def _label_sets(y: Any) -> list[Any] | None:
     except TypeError:
         return None
     first = next((row for row in rows if row is not None), None)
-    if not isinstance(first, _CONTAINERS) or _are_rows_of_numbers(rows):
+    if not _holds_labels(first) or _are_rows_of_numbers(rows):
         return None
     for number, row in enumerate(rows):
-        if not isinstance(row, _CONTAINERS):
+        if not _holds_labels(row):
             raise TypeError(
                 f"row {number} of `y` is {row!r}, but others are sets of labels; give one for each "
                 "row, an empty one where there is no label"
             )
     return rows
+
+
+def _holds_labels(row: Any) -> bool:
+    """Whether a row is a container, which an array without dimensions is not."""
+    return isinstance(row, _CONTAINERS) and getattr(row, "ndim", 1) > 0
 
 
 def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:

@@ -464,7 +464,7 @@ def test_a_refused_checkpoint_leaves_nothing_fitted(folder_of, estimator):
 def test_what_is_not_in_the_cache_names_it(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(OSError, match="`backbone` 'some/model' is neither a folder") as error:
+    with pytest.raises(OSError, match="`backbone` 'some/model' was not found") as error:
         start(MuxTextClassifier, "some/model")
     for part in (str(tmp_path), "HF_HUB_OFFLINE is set", "environment variable HF_HOME"):
         assert part in str(error.value)

@@ -276,17 +276,17 @@ def test_what_is_in_the_cache_is_found_by_name(folder_of, tmp_path):
     clf = MuxTextClassifier.from_reference("some/model", tokenizer="words", **where)
     expected = MuxTextClassifier.from_reference(folder, tokenizer=make_tokenizer())
     np.testing.assert_array_equal(clf.predict_proba(TEXTS), expected.predict_proba(TEXTS))
-    with pytest.raises(OSError, match="'some/model' at revision 'v2' is neither"):
+    with pytest.raises(OSError, match="'some/model' at revision 'v2' was not found"):
         MuxTextClassifier.from_reference("some/model", revision="v2", **where)
 
 
 def test_what_is_not_in_the_cache_names_it(folder_of, tmp_path):
-    with pytest.raises(OSError, match="`name_or_folder` 'some/model' is neither") as error:
+    with pytest.raises(OSError, match="`name_or_folder` 'some/model' was not found") as error:
         MuxTextClassifier.from_reference("some/model", cache_dir=tmp_path, local_files_only=True)
     for part in (str(tmp_path), "`local_files_only` is True", "HF_HUB_OFFLINE", "HF_HOME"):
         assert part in str(error.value)
     assert error.value.__suppress_context__
-    with pytest.raises(OSError, match="`tokenizer` 'roberta-base' is neither"):
+    with pytest.raises(OSError, match="`tokenizer` 'roberta-base' was not found"):
         MuxTextClassifier.from_reference(
             folder_of("mlp"), tokenizer="roberta-base", cache_dir=tmp_path, local_files_only=True
         )

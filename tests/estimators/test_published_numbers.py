@@ -56,7 +56,11 @@ def write_case(path, folder):
     return write_folder(folder, config | {"architectures": [official]}, tensors)
 
 
-@pytest.mark.parametrize("path", sorted(DATA.glob("*mux*.json")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    sorted([*DATA.glob("datamux*.json"), *DATA.glob("muxbert*.json")]),
+    ids=lambda path: path.stem,
+)
 def test_the_copied_cases_give_their_numbers(path, tmp_path):
     check_parity(write_case(path, tmp_path), path)
 

@@ -322,7 +322,7 @@ def test_warm_start_refuses_another_model(tiny, params, message):
 
 def test_warm_start_refuses_other_tags(tiny):
     tagger = tiny(warm_start=True, max_epochs=0, warm_up=None).fit(WEATHER, SEASONS)
-    with pytest.raises(ValueError, match=r"the classes \['summer', 'winter'\], but `y` holds"):
+    with pytest.raises(ValueError, match=r"the tags \['summer', 'winter'\], but `y` holds"):
         tagger.fit(WEATHER, [["spring"] * 3] * 40)
 
 

@@ -73,7 +73,7 @@ def test_a_branch_and_a_pull_request(hub, fitted, other):
 def test_a_private_model_takes_a_token(hub, fitted):
     fitted.push_to_hub("me/secret", token=TOKEN, private=True)
     assert hub.private == {"me/secret"}
-    with pytest.raises(OSError, match="`name_or_folder` 'me/secret' is neither"):
+    with pytest.raises(OSError, match="`name_or_folder` 'me/secret' was not found"):
         MuxTextClassifier.from_pretrained("me/secret")
     assert_same(MuxTextClassifier.from_pretrained("me/secret", token=TOKEN), fitted)
 
