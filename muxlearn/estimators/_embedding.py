@@ -112,7 +112,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
 
     _task_name = "vector"
     _labels_rows = False
-    _settled = (*("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points"),)
+    _settled = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
     _structure_names = (*MuxTextEstimator._structure_names, "operating_points")
     _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch) or `max_length`"
     _constraints: ClassVar[dict[str, Constraint]] = {
