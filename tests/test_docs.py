@@ -12,6 +12,7 @@ from muxlearn import (
     MuxImageClassifier,
     MuxImageRegressor,
     MuxTextClassifier,
+    MuxTextEmbedder,
     MuxTextRegressor,
     MuxTokenTagger,
     distributed,
@@ -37,7 +38,9 @@ ESTIMATORS = (
     MuxTextPretrainer,
 )
 OTHERS = (
+    MuxTextEmbedder,
     export.OnnxMuxClassifier,
+    export.OnnxMuxEmbedder,
     export.OnnxMuxRegressor,
     export.OnnxMuxTagger,
     *(getattr(distributed, name) for name in distributed.__all__),
@@ -116,7 +119,7 @@ def test_a_shared_entry_reads_the_same_in_every_estimator(name):
     assert len(shown) == 1
 
 
-@pytest.mark.parametrize("owner", ESTIMATORS, ids=lambda owner: owner.__name__)
+@pytest.mark.parametrize("owner", [*ESTIMATORS, MuxTextEmbedder], ids=lambda owner: owner.__name__)
 def test_every_parameter_has_an_entry_with_its_default(owner):
     entries = entries_of(inspect.cleandoc(owner.__doc__))
     for name, parameter in inspect.signature(owner).parameters.items():

@@ -42,7 +42,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
 
     Parameters
     ----------
-    n_mux : int, default=$default
+    n_mux : int, default=1
         Number of texts in a mixture, which is the model's number of slots, its capacity.
 
     patch_size : int or "auto", default="auto"

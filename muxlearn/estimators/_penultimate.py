@@ -33,7 +33,7 @@ def transform(
     ----------
     {predict.X}
 
-    {predict.n_mux}
+    {transform.n_mux}
 
     {predict.groups}
 
