@@ -1,11 +1,11 @@
-"""Docstring entries about images and files of rows; see `muxlearn._docs`."""
+"""Docstring entries about targets, images and files of rows; see `muxlearn._docs`."""
 
 from __future__ import annotations
 
 __all__ = ["DATA_ENTRIES"]
 
 DATA_ENTRIES = {
-    # Targets of classifiers
+    # Targets
     "fit.labels": """
         y : array-like of shape (n_samples,) or (n_samples, n_labels), or list of sets
             The labels, in one of three forms.
@@ -22,6 +22,16 @@ DATA_ENTRIES = {
         Several labels for each $row come back in the form of `y`. `score` is then the share of
         $rows whose labels are all right, and `predict_proba` returns one array of shape
         (n_samples, n_labels), as scikit-learn's `MLPClassifier` does.
+        """,
+    "notes.standardised": """
+        Targets are standardised for the training: `fit` subtracts the mean of each and divides by
+        its standard deviation, and `predict` undoes both. A training that `warm_start` continues
+        keeps them.
+        """,
+    # Images
+    "images.lr": """
+        "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
+        3e-4 for other networks with pre-trained weights and 1e-3 for those without.
         """,
     "images.image_shape": """
         image_shape : tuple of int, default=$default
@@ -66,6 +76,13 @@ DATA_ENTRIES = {
         feature_names_in_ : ndarray of shape (`n_features_in_`,)
             Names of the columns; only where `fit` was given a frame.
         """,
+    "notes.images": """
+        Pixels count by their value, whatever their type. After the training, `fit` estimates the
+        batch statistics of the network again from training images, for the operating points and for
+        half, a quarter, … of `n_mux`. Mixtures of fewer images can then be predicted without more
+        training.
+        """,
+    # Files of rows
     "labelled.path": """
         path : str or path
             A file in UTF-8, gzipped or not, without a header. Blank lines are skipped.

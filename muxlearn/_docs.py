@@ -412,7 +412,6 @@ ENTRIES = {
         TypeError, ValueError
             A parameter is not allowed, or the data lack the split or a column.
         """,
-    # Files of labelled rows
 }
 
 _PLACEHOLDER = re.compile(r"^([ ]*)\{([\w.]+)\}$", re.MULTILINE)

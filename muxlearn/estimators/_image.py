@@ -73,8 +73,7 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
 
     {batch_size}
     {lr}
-        "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
-        3e-4 for other networks with pre-trained weights and 1e-3 for those without.
+        {images.lr}
 
     {optimizer}
     {images.augment}
@@ -113,11 +112,10 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
     Notes
     -----
     {notes.several_labels}
+
     {notes.invariance}
 
-    Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
-    statistics of the network again from training images, for the operating points and for half, a
-    quarter, … of `n_mux`. Mixtures of fewer images can then be predicted without more training.
+    {notes.images}
 
     References
     ----------

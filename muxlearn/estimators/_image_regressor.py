@@ -64,8 +64,7 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     {batch_size}
     {lr}
-        "auto" depends on the architecture: 1e-2 for "mimoconv", 2e-3 for "mlp", 4e-3 for "cnn",
-        3e-4 for other networks with pre-trained weights and 1e-3 for those without.
+        {images.lr}
 
     {optimizer}
     {images.augment}
@@ -105,25 +104,17 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
 
     Notes
     -----
-    Targets are standardised for the training: `fit` subtracts the mean of each and divides by its
-    standard deviation, and `predict` undoes both. A training that `warm_start` continues keeps
-    them.
+    {notes.standardised}
 
     {notes.invariance}
 
-    Pixels count by their value, whatever their type. After the training, `fit` estimates the batch
-    statistics of the network again from training images, for the operating points and for half, a
-    quarter, … of `n_mux`. Mixtures of fewer images can then be predicted without more training.
+    {notes.images}
 
     References
     ----------
-    .. [1] N. Menet, M. Hersche, G. Karunaratne, L. Benini, A. Sebastian, A. Rahimi, "MIMONets:
-       Multiple-Input-Multiple-Output Neural Networks Exploiting Computation in Superposition",
-       NeurIPS 2023.
-    .. [2] V. Murahari, C. E. Jimenez, R. Yang, K. Narasimhan, "DataMUX: Data Multiplexing for
-       Neural Networks", NeurIPS 2022.
-    .. [3] H. Zhang, M. Cisse, Y. N. Dauphin, D. Lopez-Paz, "mixup: Beyond Empirical Risk
-       Minimization", ICLR 2018.
+    .. [1] Menet et al., MIMONets, NeurIPS 2023.
+    .. [2] Murahari et al., DataMUX, NeurIPS 2022.
+    .. [3] Zhang et al., mixup, ICLR 2018.
 
     Examples
     --------

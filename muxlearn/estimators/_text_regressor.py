@@ -113,9 +113,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
 
     Notes
     -----
-    Targets are standardised for the training: `fit` subtracts the mean of each and divides by its
-    standard deviation, and `predict` undoes both. A training that `warm_start` continues keeps
-    them.
+    {notes.standardised}
 
     There is no cascade of regressors: `muxlearn.model_selection.CascadeClassifier` passes a row on
     where the probability of the best class is low, and a number that is predicted by its mean has
