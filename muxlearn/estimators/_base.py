@@ -277,6 +277,20 @@ class MuxEstimator(BaseEstimator):
         self._copies = Copies()
         self._connect_net()
 
+    def _set_trained_elsewhere(self, reader: Reader, task: Task, module: MuxModule) -> None:
+        """Set the fitted state of a module that was trained before, and not here."""
+        module.link = task.link
+        net = self._idle_net(module, task)
+        self._set_fitted(
+            reader=reader,
+            task=task,
+            net=net,
+            history=net.history,
+            warm_up_history=None,
+            plan_seed=0,
+            structure=self._structure_params(),
+        )
+
     def _connect_net(self) -> None:
         """Let the net read rows as users hold them, and mix them as a prediction does."""
         self.net_.plan = lambda table, n_mux: self._planner().plan(table, n_mux)
@@ -313,12 +327,12 @@ class MuxEstimator(BaseEstimator):
 
     def __dir__(self) -> list[str]:
         """Return the public names, without those of metadata routing where that is off."""
-        hidden = () if get_config()["enable_metadata_routing"] else ("set_", "_request")
+        routed = get_config()["enable_metadata_routing"]
         return [
             name
             for name in super().__dir__()
             if name.startswith("__") or not name.startswith("_")
-            if not hidden or not (name.startswith(hidden[0]) and name.endswith(hidden[1]))
+            if routed or not (name.startswith("set_") and name.endswith("_request"))
         ]
 
     @property

@@ -189,17 +189,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)
-            task = VectorsTask(bool(self.normalize))
-            net = self._idle_net(built.module, task)
-        self._set_fitted(
-            reader=self._wrap(built.reader, built.module),
-            task=task,
-            net=net,
-            history=net.history,
-            warm_up_history=None,
-            plan_seed=0,
-            structure=self._structure_params(),
-        )
+            reader, task = self._wrap(built.reader, built.module), VectorsTask(bool(self.normalize))
+            self._set_trained_elsewhere(reader, task, built.module)
         return self
 
     def transform(

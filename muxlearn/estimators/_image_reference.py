@@ -113,16 +113,5 @@ def from_reference(
     statistics: dict[str, Any] = {n: tuple(map(float, value)) for n, value in given.items()}
     reader = replace(reader, **statistics)
     assert published.classes is not None
-    task = ClassesTask(published.classes)
-    module.link = task.link
-    net = estimator._idle_net(module, task)
-    estimator._set_fitted(
-        reader=reader,
-        task=task,
-        net=net,
-        history=net.history,
-        warm_up_history=None,
-        plan_seed=0,
-        structure=estimator._structure_params(),
-    )
+    estimator._set_trained_elsewhere(reader, ClassesTask(published.classes), module)
     return estimator

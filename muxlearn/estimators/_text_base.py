@@ -197,17 +197,8 @@ class MuxTextEstimator(MuxEstimator):
         estimator.set_params(**described)
         estimator._check_parameters()
         task = estimator._reference_task_of(published.classes)
-        published.module.link = task.link
-        net = estimator._idle_net(published.module, task)
-        estimator._set_fitted(
-            reader=estimator._wrap(published.tokenizer, published.module),
-            task=task,
-            net=net,
-            history=net.history,
-            warm_up_history=None,
-            plan_seed=0,
-            structure=estimator._structure_params(),
-        )
+        reader = estimator._wrap(published.tokenizer, published.module)
+        estimator._set_trained_elsewhere(reader, task, published.module)
         return estimator
 
     def _reference_task_of(self, classes: Any) -> Task:
