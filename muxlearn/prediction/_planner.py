@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan, plan_mixtures
-from muxlearn.rows import RowTable
+from muxlearn.rows import RowTable, ranks_in_groups
 
 __all__ = ["Planner"]
 
@@ -65,7 +65,7 @@ class Planner:
         if self.in_order:
             # Lengths that fall by so little from row to row that in a regrouping chance outweighs
             # them. The rows of a published model are padded to one length in any case.
-            lengths = 2**40 - _ranks(len(table), groups)
+            lengths = 2**40 - ranks_in_groups(groups, len(table))
         return plan_mixtures(
             lengths,
             n_mux,
@@ -73,13 +73,3 @@ class Planner:
             seed=self.seed,
             regrouping=regrouping,
         )
-
-
-def _ranks(n_rows: int, groups: NDArray[np.int64] | None) -> NDArray[np.int64]:
-    """Return the number of each row in its group, from 0 on."""
-    ranks = np.arange(n_rows)
-    if groups is not None:
-        order = np.argsort(groups, kind="stable")
-        _, firsts, counts = np.unique(groups[order], return_index=True, return_counts=True)
-        ranks[order] = np.arange(n_rows) - np.repeat(firsts, counts)
-    return ranks

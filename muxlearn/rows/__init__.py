@@ -9,6 +9,7 @@ from muxlearn.rows._groups import (
     group_windows,
     iterate_groups,
     own_windows,
+    ranks_in_groups,
     stream_windows,
 )
 from muxlearn.rows._image_table import ImageTable
@@ -149,6 +150,7 @@ __all__ = [
     "open_source",
     "own_windows",
     "ranges",
+    "ranks_in_groups",
     "relative_weights",
     "row_weights",
     "split_pairs",

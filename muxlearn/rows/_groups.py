@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn.rows._tables import join_rows, take_rows
 
-__all__ = ["check_groups", "group_windows", "iterate_groups", "own_windows", "stream_windows"]
+__all__ = [
+    "check_groups",
+    "group_windows",
+    "iterate_groups",
+    "own_windows",
+    "ranks_in_groups",
+    "stream_windows",
+]
 
 
 def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
@@ -57,6 +64,27 @@ def iterate_groups(groups: Any) -> Iterator[Any]:
     if len(getattr(groups, "shape", (1,))) != 1:
         raise ValueError(f"{wanted}, got an array of shape {tuple(getattr(groups, 'shape', ()))}")
     return iter(groups.tolist() if hasattr(groups, "tolist") else groups)
+
+
+def ranks_in_groups(groups: NDArray[np.int64] | None, n_rows: int) -> NDArray[np.int64]:
+    """Return the number of each row among those of its group, from 0 on.
+
+    Parameters
+    ----------
+    groups : ndarray of int64, shape (n_rows,), or None
+        None: all rows are of one group.
+    n_rows : int
+
+    Returns
+    -------
+    ndarray of int64, shape (n_rows,)
+    """
+    ranks = np.arange(n_rows)
+    if groups is not None:
+        order = np.argsort(groups, kind="stable")
+        _, firsts, counts = np.unique(groups[order], return_index=True, return_counts=True)
+        ranks[order] = np.arange(n_rows) - np.repeat(firsts, counts)
+    return ranks
 
 
 def group_windows(
@@ -175,14 +203,10 @@ def _count_groups(
     """Give what is predicted together a number, and say what waits for no other row."""
     groups = check_groups(labels, len(labels))
     assert groups is not None
-    order = np.argsort(groups, kind="stable")
-    n_of_group = np.bincount(groups)
-    firsts = np.cumsum(n_of_group) - n_of_group
-    ranks = np.empty(len(groups), np.int64)
-    ranks[order] = np.arange(len(groups)) - np.repeat(firsts, n_of_group)
-    parts = ranks // n_together
+    _, firsts, n_of_group = np.unique(groups, return_index=True, return_counts=True)
+    parts = ranks_in_groups(groups, len(groups)) // n_together
     whole = parts < n_of_group[groups] // n_together
-    late = numbers[order[firsts]] < first_to_wait
+    late = numbers[firsts] < first_to_wait
     codes = np.unique(np.stack([groups, parts]), axis=1, return_inverse=True)[1].ravel()
     return codes, whole | late[groups]
 
