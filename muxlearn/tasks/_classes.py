@@ -88,7 +88,7 @@ class ClassesTask(Task):
             warnings.warn(
                 f"`y` holds one class alone, {classes.tolist()[0]!r}, which every row will get; a "
                 "classifier needs at least two",
-                stacklevel=2,
+                stacklevel=5,
             )
         return cls(classes), Targets(
             rows=take_rows(rows, order),

@@ -328,3 +328,9 @@ def test_compiled_predictions_are_the_same(owls):
     expected = owls.predict_proba(texts)
     compiled = copy.deepcopy(owls).set_params(compile=True)
     np.testing.assert_allclose(compiled.predict_proba(texts), expected, atol=1e-4)
+
+
+def test_the_warning_of_one_class_stands_where_fit_is_called(tiny):
+    with pytest.warns(UserWarning, match="one class alone") as caught:
+        tiny(max_epochs=0).fit(TEXTS, ["x"] * len(TEXTS))
+    assert {warning.filename for warning in caught} == {__file__}
