@@ -138,14 +138,13 @@ def _kind(X: Any) -> str:
 
 def _are_numbers(rows: list[Any]) -> bool:
     """Return whether the first row that is not empty is a sequence of numbers."""
-    filled = [row for row in rows if not _is_sequence(row) or len(row)]
-    if not filled:
-        return bool(rows)
-    first: Any = filled[0]
+    first: Any = next((row for row in rows if not _is_sequence(row) or len(row)), ())
     if not _is_sequence(first):
         return False
     values = first.tolist() if hasattr(first, "tolist") else first
-    return all(isinstance(v, Real) and not isinstance(v, bool) and v == v for v in values)
+    return bool(rows) and all(
+        isinstance(v, Real) and not isinstance(v, bool) and v == v for v in values
+    )
 
 
 def _is_sequence(row: Any) -> bool:
