@@ -90,10 +90,13 @@ def find_folder(
         raise NotADirectoryError(
             f"`{parameter}` {str(name)!r} is a file; give the folder that it is in"
         )
-    if isinstance(name, os.PathLike) or name.startswith((".", "~", os.sep)):
+    if (
+        isinstance(name, os.PathLike)
+        or name.startswith((".", "~", os.sep))
+        or name.count("/") > 1
+        or "\\" in name
+    ):
         raise FileNotFoundError(f"`{parameter}`: there is no folder {str(name)!r}")
-    if name.count("/") > 1 or "\\" in name:
-        raise FileNotFoundError(f"`{parameter}`: there is no folder {name!r}")
     from huggingface_hub import constants, snapshot_download
 
     cache = cache_dir or constants.HF_HUB_CACHE

@@ -84,7 +84,7 @@ class NumbersTask(Task):
         TypeError, ValueError
             A target or a weight is not valid.
         """
-        given = check_numbers(y, len(rows))
+        given = check_numbers(y, len(rows), None if former is None else former.n_outputs)
         weights = check_weights(sample_weight, len(rows))
         order, left = training_order(rows, given.reshape(len(given), -1).tolist(), weights)
         true, of_rows = given[order], check_weights(left, len(order))
@@ -93,7 +93,6 @@ class NumbersTask(Task):
         if former is None:
             mean, scale = location_and_scale(numbers, of_rows)
         else:
-            check_numbers(given, len(rows), former.n_outputs)
             mean, scale = former.mean, former.scale
         task = cls(mean, scale, given.ndim == 1, loss)
         return task, Targets(
