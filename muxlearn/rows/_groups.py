@@ -207,7 +207,7 @@ def _count_groups(
     parts = ranks_in_groups(groups, len(groups)) // n_together
     whole = parts < n_of_group[groups] // n_together
     late = numbers[firsts] < first_to_wait
-    codes = np.unique(np.stack([groups, parts]), axis=1, return_inverse=True)[1].ravel()
+    codes = np.unique(groups * (parts.max() + 1) + parts, return_inverse=True)[1]
     return codes, whole | late[groups]
 
 
