@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.multiplex import HadamardMultiplexer
 from muxlearn.nn.reference._common import ReferenceModel
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier
@@ -136,10 +135,9 @@ def to_state_dict(model: ReferenceModel) -> dict[str, Tensor]:
     dict of str to Tensor
         What `from_state_dict` takes.
     """
-    names = model._names() | {"backbone.": model._backbone_name}
     tensors = {
         name: tensor.detach().cpu().clone().contiguous()
-        for name, tensor in rename_parameters(model, names).items()
+        for name, tensor in model.published_tensors().items()
     }
     tensors["instance_embedding"] *= _scale(model)
     return tensors
