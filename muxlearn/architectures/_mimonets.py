@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._checkpoints import (
@@ -27,6 +26,7 @@ from muxlearn.architectures._mimoformer import MIMOFormer
 from muxlearn.backbones import Scratch
 from muxlearn.nn import mimoformer
 from muxlearn.nn.mimoconv import MuxWideResNet, read_options
+from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import bounded_by, read_shapes, read_tokenizer, read_weights
 from muxlearn.rows import IntegerReader
 
@@ -109,7 +109,7 @@ def load_mimoconv(
         name: options[name] for name in ("binding", "n_stages", "batch_norm", "activated_skip")
     }
     module.in_order = True
-    labels = _sort_classes(module.head, labels_of(folder, config, options["n_classes"], classes))
+    labels = _sort_classes(module, labels_of(folder, config, options["n_classes"], classes))
     params = {
         "n_mux": options["n_mux"],
         "multiplexer": options["binding"],
@@ -182,14 +182,11 @@ def _load_mimoformer(
         "max_length": module.pad_to,
         "dropout": options["dropout"],
     }
-    return Published(module, reader, _sort_classes(module.head, labels), described)
+    return Published(module, reader, _sort_classes(module, labels), described)
 
 
-@torch.no_grad()
-def _sort_classes(head: nn.Module, labels: np.ndarray) -> np.ndarray:
+def _sort_classes(module: MuxModule, labels: np.ndarray) -> np.ndarray:
     """Sort labels, and the outputs with them."""
     order = np.argsort(labels, kind="stable")
-    *_, last = (part for part in head.modules() if isinstance(part, nn.Linear))
-    for parameter in last.parameters():
-        parameter.copy_(parameter[torch.from_numpy(order)])
+    module.order_classes(torch.from_numpy(order))
     return labels[order]

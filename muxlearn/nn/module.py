@@ -112,6 +112,19 @@ class MuxModule(nn.Module):
         if layer is not None and layer.bias is not None:
             layer.bias.copy_(outputs)
 
+    @torch.no_grad()
+    def order_classes(self, order: Tensor) -> None:
+        """Let class `i` be what was class ``order[i]``.
+
+        Parameters
+        ----------
+        order : Tensor of int, shape (n_classes,)
+        """
+        layer = self._last_layer
+        assert layer is not None
+        for parameter in layer.parameters():
+            parameter.copy_(parameter[order])
+
     @property
     def penultimate_size(self) -> int:
         """Number of values that the last layer reads of a row.

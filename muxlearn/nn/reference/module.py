@@ -100,19 +100,6 @@ class ReferenceTextModule(MuxModule):
         config, kinds = setting["config"], setting["kinds"]
         return cls(CLASSIFIERS[setting["model"]](config, **kinds), config, kinds, setting["length"])
 
-    @torch.no_grad()
-    def order_classes(self, order: Tensor) -> None:
-        """Let class `i` be what was class ``order[i]``.
-
-        Parameters
-        ----------
-        order : Tensor of int, shape (n_classes,)
-        """
-        layer = self._last_layer
-        assert layer is not None
-        for parameter in layer.parameters():
-            parameter.copy_(parameter[order])
-
     @property
     def head(self) -> nn.Module:
         """The layers that answer."""
