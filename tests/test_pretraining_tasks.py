@@ -154,3 +154,11 @@ def test_what_cannot_be_is_refused(bert):
 def test_a_batch_of_empty_texts_leaves_the_weights_finite(objective):
     fitted = pretrainer(objective, batch_size=1, max_epochs=1).fit(TEXTS[:4] + [""] * 8)
     assert all(torch.isfinite(t).all() for t in fitted.module_.state_dict().values())
+
+
+def test_the_net_answers_with_the_vectors_of_rows():
+    warm = pretrainer("mlm", max_epochs=1).fit(TEXTS)
+    vectors = warm.transform(TEXTS)
+    answers = warm.net_.predict(TEXTS)
+    answers = answers / np.linalg.norm(answers, axis=1, keepdims=True)
+    np.testing.assert_allclose(answers, vectors, atol=1e-5)

@@ -115,13 +115,15 @@ class CorruptionObjective(Objective):
         vocabulary: Vocabulary | None,
         retrieval_samples: int,
     ) -> None:
-        super().__init__()
+        super().__init__(link="identity")
         self.task = task
         self.vocabulary = vocabulary
         self.retrieval_samples = retrieval_samples
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
-        """Corrupt rows and run a module on their mixtures."""
+        """Corrupt rows and run a module on their mixtures; outside of training leave them whole."""
+        if not module.training:
+            return module(**inputs, n_mux=n_mux)
         ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
         chosen = self._choose(ids, mask)
         corrupted = self._corrupt(ids, chosen)
@@ -170,11 +172,6 @@ class CorruptionObjective(Objective):
     def answers(self, output: Any) -> Tensor:
         """Return the vectors of the rows."""
         return output.output.rows if isinstance(output, _Read) else output
-
-    @staticmethod
-    def probabilities(answers: Tensor) -> Tensor:
-        """Return vectors as they are."""
-        return answers
 
     def loss(
         self, module: nn.Module, output: Any, targets: Tensor, weights: Tensor
