@@ -423,7 +423,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             tokens = cast(TokenTable, table).flatten(rows)
             fingerprint = fingerprint_of(params, table.lengths, tokens, free=_FREE)
             keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint)
-        steps_per_epoch = -(-len(rows) // int(self.batch_size))
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers, built.reader.tokenizer),
@@ -432,7 +431,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             description="pre-training",
             max_epochs=self.max_epochs,
             keep=keep,
-            schedule=TrapezoidSchedule(self.max_epochs * steps_per_epoch),
+            schedule=TrapezoidSchedule,
             callbacks=copy_callbacks(self.callbacks),
         )
 

@@ -16,8 +16,10 @@ from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv, flatten
+from muxlearn.backbones import Scratch
 from muxlearn.estimators import _fitting
 from muxlearn.parallel import train_with
+from muxlearn.pretraining import MuxTextPretrainer
 
 ROOT = Path(__file__).parents[1]
 
@@ -168,6 +170,21 @@ def test_accumulated_gradients_learn_as_one_larger_batch(tiny_classifier):
     losses = ([epoch["train_loss"] for epoch in clf.history_] for clf in (whole, parts))
     np.testing.assert_allclose(*losses, rtol=1e-4)
     np.testing.assert_allclose(parts.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-4)
+
+
+def test_the_rate_of_a_pretrainer_falls_at_the_end_of_accumulated_gradients_too():
+    class Rates(Callback):
+        def on_batch_end(self, net, **kwargs):
+            rates.append(net.optimizer_.param_groups[0]["lr"])
+
+    rates = []
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300}
+    params = {"n_mux": 2, "objective": "retrieval", "backbone": Scratch(**sizes), "max_length": 16}
+    with train_with(Accelerator(cpu=True, gradient_accumulation_steps=2)):
+        MuxTextPretrainer(
+            **params, batch_size=2, max_epochs=5, callbacks=[Rates()], random_state=0
+        ).fit(TEXTS)
+    assert max(rates) > 3 * rates[-1]
 
 
 def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeypatch):

@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from skorch.callbacks import Callback
 
 from muxlearn.points import WORDS
+from muxlearn.training.processes import n_accumulated, n_processes, updates_per_epoch
 from muxlearn.training.progress import progress_bar, say
 
 if TYPE_CHECKING:
@@ -36,9 +38,8 @@ class RowProgress(Callback):
 
     def on_epoch_begin(self, net: MuxNet, dataset_train: Any = None, **kwargs: Any) -> None:
         """Open the bar."""
-        n_batches = -(-len(dataset_train) // net.batch_size)
         batch_size = min(net.batch_size, len(dataset_train))
-        total = int(n_batches * batch_size * _mean_n_mux(net))
+        total = int(_n_steps(net, dataset_train) * n_processes() * batch_size * _mean_n_mux(net))
         label = f"{self.description} {len(net.history)}/{net.max_epochs}"
         self.bar_ = progress_bar(total, label, show=True, always=True)
 
@@ -46,7 +47,8 @@ class RowProgress(Callback):
         """Move on by the rows of the batch."""
         if training:
             self.bar_.set_postfix(loss=f"{kwargs['loss'].item():.3f}", refresh=False)
-            self.bar_.update(next(iter(batch[0].values())).shape[:2].numel())
+            n_rows = next(iter(batch[0].values())).shape[:2].numel()
+            self.bar_.update(n_rows * n_processes())
 
     def on_epoch_end(self, net: MuxNet, **kwargs: Any) -> None:
         """Close the bar."""
@@ -87,7 +89,7 @@ class Forecast(Callback):
     def on_train_begin(self, net: MuxNet, X: Any = None, **kwargs: Any) -> None:
         """Count what is to come."""
         self.n_epochs_ = max(1, net.max_epochs - len(net.history))
-        self.n_steps_ = self.n_epochs_ * -(-len(X) // net.batch_size)
+        self.n_steps_ = self.n_epochs_ * _n_steps(net, X)
         self.n_rows_, self.n_done_, self.said_ = len(X), -1, False
         if self.asked_for:
             say(self._plan(net))
@@ -122,7 +124,12 @@ class Forecast(Callback):
 def _mean_n_mux(net: MuxNet) -> float:
     """Return how many rows a mixture of the training holds on average."""
     counts = [point.n_mux for point in net.operating_points if point != WORDS]
-    return sum(counts) / len(counts)
+    return float(np.average(counts, weights=net.shares))
+
+
+def _n_steps(net: MuxNet, data: Any) -> int:
+    """Return how many steps of an epoch each process takes."""
+    return updates_per_epoch(len(data), net.batch_size) * n_accumulated()
 
 
 def _spoken(seconds: float) -> str:

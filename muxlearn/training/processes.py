@@ -18,6 +18,7 @@ __all__ = [
     "n_accumulated",
     "n_processes",
     "sharded_class",
+    "updates_per_epoch",
     "use_accelerator",
 ]
 
@@ -51,6 +52,11 @@ def n_accumulated() -> int:
     """Return the number of batches of each process that one update of the weights takes."""
     accelerator = current_accelerator()
     return 1 if accelerator is None else accelerator.gradient_accumulation_steps
+
+
+def updates_per_epoch(n_rows: int, batch_size: int) -> int:
+    """Return the number of updates of the weights in an epoch; each takes `n_accumulated` steps."""
+    return -(-n_rows // (batch_size * n_processes() * n_accumulated()))
 
 
 def agree_on(value: T) -> T:

@@ -23,8 +23,8 @@ from muxlearn.training.optimizers import Optimizer
 from muxlearn.training.processes import (
     current_accelerator,
     n_accumulated,
-    n_processes,
     sharded_class,
+    updates_per_epoch,
 )
 from muxlearn.training.schedules import LinearSchedule
 
@@ -142,7 +142,7 @@ class Trainer:
         description: str,
         max_epochs: int,
         keep: KeepState | None = None,
-        schedule: Callable[[int], float] | None = None,
+        schedule: Callable[[int], Callable[[int], float]] = LinearSchedule,
         callbacks: Sequence[Any] = (),
         **options: Any,
     ) -> MuxNet:
@@ -160,9 +160,9 @@ class Trainer:
         max_epochs : int
         keep : KeepState, default=None
             Keeps the state of the training, and has the one from which it continues.
-        schedule : callable, default=None
-            From the number of a step to the factor of the learning rate, where the optimizer has
-            the default schedule.
+        schedule : callable, default=LinearSchedule
+            Takes the number of updates, and returns the factor of the learning rate at each of
+            them, where the optimizer has the default schedule.
         callbacks : sequence of skorch callbacks
             The user's.
         **options
@@ -172,7 +172,7 @@ class Trainer:
         -------
         MuxNet
         """
-        n_updates = -(-len(data) // (self.batch_size * n_processes() * n_accumulated()))
+        n_updates = updates_per_epoch(len(data), self.batch_size)
         scheduler = self._scheduler(max(1, max_epochs * n_updates), schedule)
         first_step = 0 if keep is None else keep.first_step
         n_epochs = max_epochs - first_step // (n_updates * n_accumulated())
@@ -216,14 +216,16 @@ class Trainer:
         plain.history, plain.interrupted_ = net.history, net.interrupted_
         return plain
 
-    def _scheduler(self, n_steps: int, schedule: Callable[[int], float] | None) -> LRScheduler:
+    def _scheduler(
+        self, n_steps: int, schedule: Callable[[int], Callable[[int], float]]
+    ) -> LRScheduler:
         """Return what sets the learning rate at each step: the optimizer's own way, if it has."""
         options: dict[str, Any] = {"step_every": "batch", "event_name": None}
         own = self.optimizer.scheduler(n_steps)
         if own is not None:
             return LRScheduler(own, **options)
-        schedule = schedule or LinearSchedule(n_steps)
-        return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=schedule, **options)
+        factor = schedule(n_steps)
+        return LRScheduler(torch.optim.lr_scheduler.LambdaLR, lr_lambda=factor, **options)
 
     def _own_callbacks(
         self, scheduler: LRScheduler, description: str, given: Sequence[Any]

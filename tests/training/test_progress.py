@@ -3,8 +3,10 @@
 import logging
 
 import pytest
+import torch
 
-from muxlearn.training.announcements import Forecast
+from muxlearn.training import announcements, processes
+from muxlearn.training.announcements import Forecast, RowProgress
 from muxlearn.training.progress import LogProgress, progress_bar, say
 
 TEXTS = ["the cat sat", "my old dog", "it", "a b c"] * 5
@@ -114,3 +116,28 @@ def test_a_forecast_comes_once_the_first_steps_are_timed(
         forecast.on_batch_end(net, training=False)
     plan = "muxlearn: training: 40 rows, 10 epochs of 5 steps, each row 20 times"
     assert lines(capsys) == [line.format(plan=plan) for line in said]
+
+
+def test_a_row_comes_as_often_as_the_shares_of_the_points_say(capsys, tiny_classifier):
+    shares = {1: 0.2, 2: 0.8}
+    clf = tiny_classifier(operating_points=shares, max_epochs=0, warm_up=None).fit(TEXTS, LABELS)
+    clf.net_.max_epochs = 10
+    Forecast("training", asked_for=True).on_train_begin(clf.net_, X=range(40))
+    (line,) = lines(capsys)
+    assert line.endswith("10 epochs of 5 steps, each row 18 times")
+
+
+def test_several_processes_share_the_steps(capsys, tiny_classifier, monkeypatch):
+    net = tiny_classifier(max_epochs=0, warm_up=None).fit(TEXTS, LABELS).net_
+    net.max_epochs = 1
+    for module in (announcements, processes):
+        monkeypatch.setattr(module, "n_processes", lambda: 2)
+    Forecast("training", asked_for=True).on_train_begin(net, X=range(48))
+    assert "48 rows, 1 epoch of 3 steps" in lines(capsys)[0]
+    progress = RowProgress("training")
+    progress.on_epoch_begin(net, dataset_train=range(48))
+    batch = {"input_ids": torch.zeros(8, 2, 5)}, None
+    for _ in range(3):
+        progress.on_batch_end(net, batch, training=True, loss=torch.tensor(1.0))
+    progress.on_epoch_end(net)
+    assert "96 of 96 rows" in lines(capsys)[0]
