@@ -32,7 +32,7 @@ from muxlearn.model_selection import CascadeClassifier
 X, y = fetch_film_snippets(return_X_y=True)
 X, X_test, y, y_test = train_test_split(X, y, test_size=1000, random_state=0)
 X_train, X_learn, y_train, y_learn = train_test_split(
-    X, y, train_size=4000, test_size=1000, random_state=0
+    X, y, train_size=4000, test_size=600, random_state=0
 )
 print(f"{len(X_train)} sentences to learn from, {len(X_test)} to test", flush=True)
 
@@ -63,6 +63,7 @@ classifier = MuxTextClassifier(
     random_state=0,
     verbose=1,
 ).fit(X_train, y_train)
+classifier.set_params(verbose=0)
 
 # %%
 # The cascade asks the linear model first, then two tokens in a position, and each token on its own
@@ -79,9 +80,8 @@ cascade = CascadeClassifier(
 # Score and time all of them in turn on the test sentences, from strings to labels. The frontier
 # joins the models that no other one beats in both.
 
-classifier.set_params(verbose=0)
 display = TradeoffDisplay.from_estimator(
-    classifier, X_test, y_test, others={**linear, "cascade": cascade}, repeats=3
+    classifier, X_test, y_test, others={**linear, "cascade": cascade}, repeats=1
 )
 display.figure_.savefig("quickstart.png", dpi=150)
 
