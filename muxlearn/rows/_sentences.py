@@ -82,7 +82,7 @@ def iterate_sentences(X: Any, *, name: str = "X") -> Iterator[Any]:
         raise TypeError(
             f"`{name}` is a single {type(X).__name__}; give a list of lists, one for each sentence"
         )
-    return iterate_rows(X, name=name, what="lists, one for each sentence", kind="tokens")
+    return iterate_rows(X, name=name, kind="tokens")
 
 
 def _check_tokens(row: Any, where: str) -> Sentence:

@@ -94,9 +94,7 @@ def check_single_texts(X: Any) -> list[str]:
     return rows  # type: ignore[return-value]
 
 
-def iterate_rows(
-    X: Any, *, name: str = "X", what: str = "texts", kind: str = "texts"
-) -> Iterator[Any]:
+def iterate_rows(X: Any, *, name: str = "X", kind: str = "texts") -> Iterator[Any]:
     """Iterate over the rows of what holds texts; the rows themselves are not checked.
 
     Parameters
@@ -104,10 +102,8 @@ def iterate_rows(
     X : sequence or iterable, array, column, frame, table or data set
     name : str, default="X"
         What to call it in an error.
-    what : str, default="texts"
-        What its rows are.
     kind : {"texts", "tokens"}, default="texts"
-        The column that is wanted of several.
+        What its rows are, and which column is wanted of several.
 
     Returns
     -------
@@ -125,6 +121,7 @@ def iterate_rows(
         )
     if (rows := iterate_columns(X, name=name, kind=kind)) is not None:
         return rows
+    what = "texts" if kind == "texts" else "lists, one for each sentence"
     if getattr(X, "shape", None) == ():
         raise TypeError(f"`{name}` is an array without an axis; give a sequence of {what}")
     if not isinstance(X, Iterable) or isinstance(X, Mapping | set | frozenset):
