@@ -36,6 +36,7 @@ from muxlearn.benchmark.frontier import (
     FEATURES,
     PairFeatures,
     as_given,
+    beside,
     describe,
     kind_of,
     parse_backbone,
@@ -131,8 +132,13 @@ def main(args: Namespace) -> int:
 
 
 def _read(args: Namespace) -> _Task:
-    other = args.data.with_name(args.data.name.replace("train", "test"))
-    test = _load(args.test or other)
+    file = args.test or beside(args.data, "test")
+    if file is None:
+        raise SystemExit(
+            f"--test is missing, and there is no file beside '{args.data}' with 'test' for 'train' "
+            "in its name; give --test FILE"
+        )
+    test = _load(file)
     X, y = _load(args.data)
     train, valid = train_test_split(np.arange(len(X)), test_size=_VALID_SIZE, random_state=0)
     train = train[: args.max_train]

@@ -40,6 +40,12 @@ def test_the_trained_model_is_judged_whether_it_was_kept_or_not(tmp_path):
     assert scores[0] == pytest.approx(scores[1])
 
 
+def test_the_training_rows_are_never_the_test(tmp_path):
+    data = write_numbers(tmp_path, 1).rename(tmp_path / "numbers.tsv")
+    with pytest.raises(SystemExit, match="--test is missing"):
+        run(data, tmp_path)
+
+
 def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
     for role, n_rows in (("train", 40), ("test", 10)):
         tags = {"Ada": "B-PER", "Turin": "B-LOC"}
