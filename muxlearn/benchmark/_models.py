@@ -1,9 +1,11 @@
-"""Fitted models that a benchmark keeps, so that a long table can be taken up again."""
+"""Fitted models and results that a benchmark keeps, so that a long table can be taken up again."""
 
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +13,16 @@ from torch import nn
 
 from muxlearn.points import PointLike
 
-__all__ = ["AtPoint", "FitTime", "first_layers", "fit", "layers_of", "load_or_fit"]
+__all__ = [
+    "AtPoint",
+    "FitTime",
+    "as_file_name",
+    "first_layers",
+    "fit",
+    "kept_results",
+    "layers_of",
+    "load_or_fit",
+]
 
 
 class FitTime(NamedTuple):
@@ -29,10 +40,10 @@ class FitTime(NamedTuple):
     cpu_seconds: float
 
 
-def fit(model: Any, X: Any, y: Any) -> tuple[Any, FitTime]:
-    """Fit a model and say what it took."""
+def fit(model: Any, X: Any, y: Any, **params: Any) -> tuple[Any, FitTime]:
+    """Fit a model and say what it took; parameters are those of its `fit`."""
     start, cpu_start = time.perf_counter(), time.process_time()
-    model.fit(X, y)
+    model.fit(X, y, **params)
     return model, FitTime(time.perf_counter() - start, time.process_time() - cpu_start)
 
 
@@ -62,6 +73,33 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
         model.save(folder)
         record.write_text(json.dumps(taken._asdict()))
     return model, taken
+
+
+def kept_results(
+    record: Path, make: Callable[[], Iterable[dict[str, Any]]]
+) -> list[dict[str, Any]]:
+    """Take results from their file, or make them and keep them there.
+
+    Parameters
+    ----------
+    record : Path
+    make : callable
+        Returns what JSON can hold.
+
+    Returns
+    -------
+    list of dict
+    """
+    if not record.exists():
+        part = record.with_suffix(".part")
+        part.write_text(json.dumps(list(make()), indent=1) + "\n", encoding="utf-8")
+        part.replace(record)  # a run that is killed leaves no half of a record
+    return json.loads(record.read_text(encoding="utf-8"))
+
+
+def as_file_name(name: str) -> str:
+    """Return a name without what a file's name may not hold."""
+    return re.sub(r"[^\w.=+]+", "-", name).strip("-")
 
 
 class AtPoint:

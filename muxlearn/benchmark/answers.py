@@ -15,13 +15,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import f1_score
 from sklearn.model_selection import train_test_split
@@ -36,6 +36,7 @@ from muxlearn.benchmark.frontier import (
     FEATURES,
     PairFeatures,
     as_given,
+    beside,
     describe,
     kind_of,
     parse_backbone,
@@ -131,8 +132,13 @@ def main(args: Namespace) -> int:
 
 
 def _read(args: Namespace) -> _Task:
-    other = args.data.with_name(args.data.name.replace("train", "test"))
-    test = _load(args.test or other)
+    file = args.test or beside(args.data, "test")
+    if file is None:
+        raise SystemExit(
+            f"--test is missing, and there is no file beside '{args.data}' with 'test' for 'train' "
+            "in its name; give --test FILE"
+        )
+    test = _load(file)
     X, y = _load(args.data)
     train, valid = train_test_split(np.arange(len(X)), test_size=_VALID_SIZE, random_state=0)
     train = train[: args.max_train]
@@ -192,9 +198,10 @@ def _fit(args: Namespace, task: _Task) -> Iterator[tuple[str, str, Callable[[Any
     for point in args.points:
         predict = partial(fitted.predict, n_mux=as_given(point))
         yield describe([point]), kind_of(point), predict, taken
-    start = SimpleNamespace(start=model.set_params(max_epochs=0, warm_up=None).fit(*task.train))
+    # Another one, which is not trained: that of the points is still to predict.
+    start = clone(model).set_params(max_epochs=0, warm_up=None).fit(*task.train)
     for name in ("TF-IDF", "TF-IDF, two words", "static vectors", "TF-IDF + static"):
-        features = FEATURES[name](start)  # type: ignore[arg-type]
+        features = FEATURES[name](start)
         neighbour = _Linear(PairFeatures(features) if task.of_pairs else features, task)
         neighbour, taken = fit(neighbour, *task.train)
         yield name, "linear", neighbour.predict, taken

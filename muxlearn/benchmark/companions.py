@@ -138,8 +138,8 @@ def attack(
     numbers = np.arange(len(victims))
     first = rng.integers(len(pool), size=(len(victims), 1, n_others))
     best = first[:, 0]
-    lowest = _ask(model, victims, pool, first, labels)[0][:, 0]
-    flipped = _ask(model, victims, pool, first, labels)[1][:, 0]
+    proba, flips = _ask(model, victims, pool, first, labels)
+    lowest, flipped = proba[:, 0], flips[:, 0]
     by_chance = flipped.mean()
     for number in range(max(1, n_queries // _N_TRIALS)):
         trials = np.repeat(best[:, None], _N_TRIALS, axis=1)  # (n_victims, n_trials, n_others)

@@ -113,7 +113,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     tasks = list(_read_tasks(args))
-    file = next(args.data.glob(f"{_RELATEDNESS}-test.*"))
+    file = next(args.data.glob(f"{_RELATEDNESS}-test.*"), None)
+    if file is None:
+        raise SystemExit(f"--data: '{args.data}' holds no {_RELATEDNESS}-test.tsv")
     pairs, numbers = load_pairs(file, target="number", return_X_y=True)
     pairs, numbers = pairs[: args.max_pairs], numbers[: args.max_pairs]
     teacher = args.teacher or packaged_minilm()
@@ -149,7 +151,8 @@ def _models(args: Namespace, teacher: str) -> Iterator[_Model]:
     of_size = {size: _frozen(n_mux, size, args.backbone, args.max_length) for size in sizes}
     for point in args.points:
         make = partial(AtPoint, of_size[max(1, point.patch_size)], point)
-        yield _Model("MuxTextEmbedder", f"{point.n_mux},{point.patch_size}", make)
+        name = str(WORDS) if point == WORDS else f"{point.n_mux},{point.patch_size}"
+        yield _Model("MuxTextEmbedder", name, make)
     encoder, tokenizer = load_backbone(teacher, dropout=0.0)
     table = encoder.embedding.weight.detach().numpy()
     yield _Model("static vectors", "", partial(StaticVectors, tokenizer, table))
@@ -170,9 +173,8 @@ def _frozen(n_mux: int, patch_size: int, backbone: Any, max_length: int) -> Froz
 
 def _speed_row(model: _Model) -> dict[str, Any]:
     """Return a row whose figures are still to come, in the order of the columns."""
-    point = "words" if model.point == "1,0" else model.point
     return {
-        **{"model": model.name, "point": point},
+        **{"model": model.name, "point": model.point},
         **dict.fromkeys(("rows_per_s", "speed_up", "cosine", "relatedness")),
     }
 

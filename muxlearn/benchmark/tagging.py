@@ -8,7 +8,6 @@ frequent tag stands beside.
 
 from __future__ import annotations
 
-import gzip
 import statistics
 from argparse import ArgumentParser, Namespace
 from collections import Counter, defaultdict
@@ -25,6 +24,7 @@ from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import AtPoint, FitTime, first_layers, fit, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.box import packaged_minilm
+from muxlearn.datasets import load_conll
 from muxlearn.metrics import token_accuracy_score
 
 Split = tuple[list[list[str]], list[list[str]], list[list[str]], list[list[str]]]
@@ -94,20 +94,8 @@ def read_tagged(path: Path) -> tuple[list[list[str]], list[list[str]]]:
     -------
     sentences, tags : list of list of str
     """
-    opener = gzip.open if path.suffix == ".gz" else open
-    sentences: list[list[str]] = [[]]
-    tags: list[list[str]] = [[]]
-    with opener(path, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            token, tab, tag = line.rstrip("\n").partition("\t")
-            if tab:
-                sentences[-1].append(token)
-                tags[-1].append(tag.partition("-")[0] or tag)
-            elif sentences[-1]:
-                sentences.append([])
-                tags.append([])
-    full = [row for row, sentence in enumerate(sentences) if sentence]
-    return [sentences[row] for row in full], [tags[row] for row in full]
+    sentences, tags = load_conll(path, return_X_y=True)
+    return sentences, [[tag.partition("-")[0] or tag for tag in row] for row in tags]
 
 
 class MostFrequentTag(BaseEstimator):

@@ -218,7 +218,7 @@ def fetch_cifar(
     *,
     split: str = "train",
     data_home: str | os.PathLike[str] | None = None,
-    download: bool = True,
+    download_if_missing: bool = True,
     return_X_y: bool = False,
 ) -> Any:
     """Fetch the small pictures of CIFAR-10 or CIFAR-100 through torchvision.
@@ -231,8 +231,8 @@ def fetch_cifar(
     data_home : str or path, default=None
         The folder of the archive or of what it holds. None is the folder "cifar" in that of
         scikit-learn's data sets.
-    download : bool, default=True
-        Whether to download the archive where the folder lacks it.
+    download_if_missing : bool, default=True
+        False raises an error if the folder lacks the data.
     {labelled.return_X_y}
 
     Returns
@@ -250,7 +250,7 @@ def fetch_cifar(
     ConnectionError
         The archive can't be downloaded; the message says what to do without a connection.
     FileNotFoundError
-        The folder lacks the data, and `download` is False.
+        The folder lacks the data, and `download_if_missing` is False.
     TypeError, ValueError
         A parameter is not allowed.
 
@@ -267,11 +267,17 @@ def fetch_cifar(
         "name": Choice("cifar10", "cifar100"),
         "split": Choice("train", "test"),
         "data_home": OneOf(PathName("the name of a folder"), None),
-        "download": Boolean(),
+        "download_if_missing": Boolean(),
         "return_X_y": Boolean(),
     }
-    given = {"name": name, "split": split, "data_home": data_home}
-    check_parameters({**given, "download": download, "return_X_y": return_X_y}, constraints)
+    given = {
+        "name": name,
+        "split": split,
+        "data_home": data_home,
+        "download_if_missing": download_if_missing,
+        "return_X_y": return_X_y,
+    }
+    check_parameters(given, constraints)
     from torchvision.datasets import CIFAR10, CIFAR100  # type: ignore[import-untyped]
 
     cifar = CIFAR10 if name == "cifar10" else CIFAR100
@@ -281,12 +287,13 @@ def fetch_cifar(
         "copy it to a folder and give that as `data_home`"
     )
     try:
-        data = cifar(folder, train=split == "train", download=download)
+        data = cifar(folder, train=split == "train", download=download_if_missing)
     except (URLError, ConnectionError) as error:
         raise ConnectionError(f"{name} can't be downloaded ({error}); {advice}") from error
     except RuntimeError as error:
         raise FileNotFoundError(
-            f"'{folder}' does not hold the files of {name}; {advice}, or take download=True"
+            f"'{folder}' does not hold the files of {name}; {advice}, or take "
+            "download_if_missing=True"
         ) from error
     target = np.array(data.classes)[np.asarray(data.targets)]
     if return_X_y:

@@ -8,25 +8,42 @@ WORDS = ["rain", "wind", "goal", "match", "Ada", "Turin", "fog", "team"]
 LINEAR = ["TF-IDF", "TF-IDF, two words", "static vectors", "TF-IDF + static"]
 
 
-def run(data, tmp_path):
+def run(data, tmp_path, *more):
     out = tmp_path / "table.json"
     small = ["--backbone", "scratch", "--points", "words", "1,1", "2", "--epochs", "1"]
-    options = [*small, "--timed-rows", "4", "--repeats", "1", "--json", str(out)]
+    options = [*small, "--timed-rows", "4", "--repeats", "1", "--json", str(out), *more]
     assert main(["answers", "--data", str(data), *options]) == 0
     return json.loads(out.read_text())["rows"]
 
 
-@pytest.mark.parametrize("n_texts", [1, 2])
-def test_numbers_are_predicted_beside_linear_neighbours(tmp_path, n_texts):
+def write_numbers(tmp_path, n_texts):
     for role, n_rows in (("train", 40), ("test", 10)):
         lines = [
             "\t".join([str(i % 5), *(f"{WORDS[i % 5]} {WORDS[i * j % 8]}" for j in range(n_texts))])
             for i in range(n_rows)
         ]
         (tmp_path / f"numbers-{role}.tsv").write_text("\n".join(lines) + "\n")
-    rows = run(tmp_path / "numbers-train.tsv", tmp_path)
+    return tmp_path / "numbers-train.tsv"
+
+
+@pytest.mark.parametrize("n_texts", [1, 2])
+def test_numbers_are_predicted_beside_linear_neighbours(tmp_path, n_texts):
+    rows = run(write_numbers(tmp_path, n_texts), tmp_path)
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]
     assert all(-1 <= row[name] <= 1 for row in rows for name in ("pearson", "spearman"))
+
+
+def test_the_trained_model_is_judged_whether_it_was_kept_or_not(tmp_path):
+    data, kept = write_numbers(tmp_path, 1), ["--work", str(tmp_path / "kept")]
+    first, second = (run(data, tmp_path, *kept) for _ in range(2))
+    scores = [[row["pearson"] for row in rows] for rows in (first, second)]
+    assert scores[0] == pytest.approx(scores[1])
+
+
+def test_the_training_rows_are_never_the_test(tmp_path):
+    data = write_numbers(tmp_path, 1).rename(tmp_path / "numbers.tsv")
+    with pytest.raises(SystemExit, match="--test is missing"):
+        run(data, tmp_path)
 
 
 def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):

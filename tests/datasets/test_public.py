@@ -165,16 +165,16 @@ def cifar(tmp_path, monkeypatch):
 )
 def test_pictures_come_with_the_names_of_their_classes(cifar, name, names):
     folder, images = cifar
-    bunch = fetch_cifar(name, split="test", data_home=folder, download=False)
+    bunch = fetch_cifar(name, split="test", data_home=folder, download_if_missing=False)
     np.testing.assert_array_equal(bunch.data.transpose(0, 3, 1, 2).reshape(2, -1), images[4:])
     assert sorted(bunch.target) == bunch.target_names == names
-    X, _ = fetch_cifar(name, data_home=folder, download=False, return_X_y=True)
+    X, _ = fetch_cifar(name, data_home=folder, download_if_missing=False, return_X_y=True)
     assert X.shape == (4, 32, 32, 3)
 
 
 def test_a_folder_without_pictures_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"cifar-10-python.tar.gz .* as `data_home`"):
-        fetch_cifar(data_home=tmp_path, download=False)
+        fetch_cifar(data_home=tmp_path, download_if_missing=False)
 
 
 def test_without_a_connection_the_error_says_what_to_do(tmp_path, monkeypatch):

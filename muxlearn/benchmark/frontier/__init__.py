@@ -11,6 +11,7 @@ from muxlearn.benchmark.frontier._command import add_arguments as add_arguments
 from muxlearn.benchmark.frontier._command import main as main
 from muxlearn.benchmark.frontier._data import Part as Part
 from muxlearn.benchmark.frontier._data import Task as Task
+from muxlearn.benchmark.frontier._data import beside as beside
 from muxlearn.benchmark.frontier._data import read_task as read_task
 from muxlearn.benchmark.frontier._estimators import as_given as as_given
 from muxlearn.benchmark.frontier._estimators import describe as describe

@@ -16,7 +16,7 @@ from muxlearn.benchmark.accuracy import bbc_news
 from muxlearn.datasets import fetch_film_snippets, load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
 
-__all__ = ["KINDS", "METRICS", "Part", "Task", "read_task"]
+__all__ = ["KINDS", "METRICS", "Part", "Task", "beside", "read_task"]
 
 #: What reads a file, by the kind of its rows.
 _LOADERS: dict[str, Callable[..., Any]] = {
@@ -161,8 +161,8 @@ def read_task(
     """
     kind = kind or _kind(data)
     train = _shuffled(_load(data, kind))
-    test = test or _beside(data, "test")
-    valid = valid or _beside(data, "valid")
+    test = test or beside(data, "test")
+    valid = valid or beside(data, "valid")
     if test is None:
         train, tested = train.split(_TEST_SIZE)
     else:
@@ -187,7 +187,8 @@ def _shuffled(part: Part) -> Part:
     return part.take(np.random.default_rng(0).permutation(len(part.X)))
 
 
-def _beside(path: Path, role: str) -> Path | None:
+def beside(path: Path, role: str) -> Path | None:
+    """Return the file beside a training file that has a role for "train" in its name, if any."""
     other = path.with_name(path.name.replace("train", role))
     return other if other != path and other.is_file() else None
 

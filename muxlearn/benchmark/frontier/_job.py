@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
@@ -12,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from muxlearn.benchmark._models import FitTime, fit, load_or_fit
+from muxlearn.benchmark._models import FitTime, as_file_name, fit, kept_results, load_or_fit
 from muxlearn.benchmark._report import paired_seconds
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, build
@@ -115,13 +113,7 @@ class Job:
     def run(self, unit: Unit) -> list[dict[str, Any]]:
         """Return the results of a unit, from the folder where it is finished."""
         record = self.place("results") / f"{as_file_name(unit.name)}.json"
-        if record.exists():
-            return json.loads(record.read_text(encoding="utf-8"))
-        results = [self._judge(candidate) for candidate in unit.make(self)]
-        part = record.with_suffix(".part")
-        part.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
-        part.replace(record)  # a run that is killed leaves no half of a record
-        return results
+        return kept_results(record, lambda: map(self._judge, unit.make(self)))
 
     def _judge(self, candidate: Candidate) -> dict[str, Any]:
         score = self.task.score(candidate.predict(self.task.test.X))
@@ -152,8 +144,3 @@ class Job:
         """Return rows of the test in random order, again and again where there are too few."""
         order = np.random.default_rng(0).permutation(len(self.task.test.X))
         return list(self.task.test.take(np.resize(order, self.args.timed_rows)).X)
-
-
-def as_file_name(name: str) -> str:
-    """Return a name without what a file's name may not hold."""
-    return re.sub(r"[^\w.]+", "-", name).strip("-")

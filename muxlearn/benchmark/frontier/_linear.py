@@ -209,7 +209,7 @@ def fit_linear(job: Job, name: str) -> tuple[Pipeline, FitTime]:
     sklearn.pipeline.Pipeline, FitTime
     """
     if name not in job.linear:
-        features = FEATURES[name](job)
+        features = FEATURES[name](job.start)
         if job.task.kind == "pairs":
             features = PairFeatures(features)
         model, taken = job.fit(ChosenPenalty(features, job.task, job.args.penalties))
@@ -217,24 +217,23 @@ def fit_linear(job: Job, name: str) -> tuple[Pipeline, FitTime]:
     return job.linear[name]
 
 
-def _tfidf(job: Job, n_words: int = 1) -> Any:
+def _tfidf(start: Any, n_words: int = 1) -> Any:
     return TfidfVectorizer(ngram_range=(1, n_words), sublinear_tf=True, token_pattern=_WORD)
 
 
-def _static(job: Job, weighted: bool = False) -> Any:
+def _static(start: Any, weighted: bool = False) -> Any:
     """Return standardised vectors, each brought to length 1."""
-    start = job.start
     table = start.module_.encoder.embedding.weight.detach().float().cpu().numpy()
     vectors = StaticVectors(start.tokenizer_, table, weighted)
     return make_pipeline(vectors, StandardScaler(), Normalizer())
 
 
-def _both(job: Job) -> Any:
-    return make_union(_tfidf(job, 2), _static(job, weighted=True))
+def _both(start: Any) -> Any:
+    return make_union(_tfidf(start, 2), _static(start, weighted=True))
 
 
-#: What makes the features of texts, by the name of the row.
-FEATURES: dict[str, Callable[[Job], Any]] = {
+#: What makes the features of texts from a plain model that is not trained, by the name of the row.
+FEATURES: dict[str, Callable[[Any], Any]] = {
     "TF-IDF": _tfidf,
     "TF-IDF, two words": partial(_tfidf, n_words=2),
     "static vectors": _static,

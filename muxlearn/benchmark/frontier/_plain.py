@@ -9,10 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from muxlearn.benchmark._models import FitTime, first_layers, layers_of
+from muxlearn.benchmark._models import FitTime, as_file_name, first_layers, layers_of
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_given, backbone, scratch
-from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit, as_file_name
+from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.nn.multiplex import start_from_components
 from muxlearn.points import WORDS

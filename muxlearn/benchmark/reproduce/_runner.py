@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -15,11 +13,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from muxlearn.benchmark._models import FitTime
+from muxlearn.benchmark._models import FitTime, as_file_name, fit, kept_results
 from muxlearn.benchmark._report import median_ratio, paired_seconds
 from muxlearn.benchmark.reproduce._recipe import Recipe, Request, Source, Split, Variant
 
-__all__ = ["Job", "as_file_name", "run"]
+__all__ = ["Job", "run"]
 
 #: Test rows that predictions are timed with, at most.
 _TIMED_ROWS = 2_000
@@ -109,12 +107,7 @@ class Job:
         variants = tuple({v.name: v for v in (self.twin, *variants)}.values())
         for variant in variants:
             record = self.folder / f"{as_file_name(variant.name)}.json"
-            if not record.exists():
-                judged = list(self._judge(variant))
-                part = record.with_suffix(".part")
-                part.write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
-                part.replace(record)  # a run that is killed leaves no half of a record
-            yield from json.loads(record.read_text(encoding="utf-8"))
+            yield from kept_results(record, partial(self._judge, variant))
 
     def fitted(self, variant: Variant) -> tuple[Any, FitTime]:
         """Return a model, from its folder where it is there."""
@@ -124,13 +117,10 @@ class Job:
         if record.exists() and kept.exists():
             return type(variant.model).load(kept), FitTime(**json.loads(record.read_text()))
         model = self._make(variant, folder)
-        start, cpu_start = time.perf_counter(), time.process_time()
-        if hasattr(model, "save"):
-            model.fit(self.split.train.X, self.split.train.y, checkpoint=folder / "state")
-        else:
-            model.fit(self.split.train.X, self.split.train.y)
-        taken = FitTime(time.perf_counter() - start, time.process_time() - cpu_start)
-        if hasattr(model, "save"):
+        train, can_save = self.split.train, hasattr(model, "save")
+        params = {"checkpoint": folder / "state"} if can_save else {}
+        model, taken = fit(model, train.X, train.y, **params)
+        if can_save:
             model.save(kept)
             record.write_text(json.dumps(taken._asdict()))
         return model, taken
@@ -216,8 +206,3 @@ def _row(
         "rows_per_s": statistics.median(result["rows_per_s"] for result in own),
         "speed_up": statistics.median(result["speed_up"] for result in own),
     }
-
-
-def as_file_name(name: str) -> str:
-    """Return a name without what a file's name may not hold."""
-    return re.sub(r"[^\w.=+]+", "-", name).strip("-")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
@@ -316,7 +317,7 @@ def mux_plm_glue(scale: str) -> Recipe:
             **sizes["pretraining"],
         )
         objectives = _OBJECTIVES if n_mux > 1 else _OBJECTIVES[1:]
-        stages = tuple(_with(stage, objective=objective) for objective in objectives)
+        stages = (clone(stage).set_params(objective=objective) for objective in objectives)
         return Pretraining(tuple((each, sizes["stage_steps"]) for each in stages))
 
     def variants(task: str) -> tuple[Variant, ...]:
@@ -352,12 +353,6 @@ def mux_plm_glue(scale: str) -> Recipe:
             "accuracy for all tasks; there Matthews' correlation for CoLA",
         ),
     )
-
-
-def _with(model: Any, **params: Any) -> Any:
-    from sklearn.base import clone
-
-    return clone(model).set_params(**params)
 
 
 # RevMUX
