@@ -27,6 +27,7 @@ def test_numbers_are_predicted_beside_linear_neighbours(tmp_path, n_texts):
     rows = run(tmp_path / "numbers-train.tsv", tmp_path)
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]
     assert all(-1 <= row[name] <= 1 for row in rows for name in ("pearson", "spearman"))
+    assert all(row["spearman"] > 0.8 for row in rows if row["model"] in LINEAR)
 
 
 def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
@@ -40,3 +41,4 @@ def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
     rows = run(tmp_path / "tagged-train.txt", tmp_path)
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]
     assert all(0 <= row[name] <= 1 for row in rows for name in ("micro_f1", "macro_f1"))
+    assert all(row["micro_f1"] > 0.8 for row in rows if row["model"] in LINEAR)
