@@ -2,9 +2,9 @@
 Compare multiplexing with smaller models
 ========================================
 
-Draw accuracy against speed for one multiplexed model at four operating points, beside other fast
-models: the first layers of the same encoder, which read texts one by one, and TF-IDF with logistic
-regression. Two minutes on one core.
+Draw accuracy against speed for one multiplexed model at three operating points, beside other fast
+models: the first layer of the same encoder, which reads each token in a position of its own, and
+TF-IDF with logistic regression. Half a minute on one core.
 """
 
 # %%
@@ -35,25 +35,22 @@ topics = {
     for text, code in zip(news.data, news.target, strict=True)
 }
 X_train, X_test, y_train, y_test = train_test_split(
-    list(topics), list(topics.values()), train_size=1000, test_size=600, random_state=0
+    list(topics), list(topics.values()), train_size=400, test_size=300, random_state=0
 )
 
 # %%
-# ``operating_points`` trains one set of weights for four points: each token in a position of its
-# own, and two, five or ten tokens of a headline in one. The rivals keep the first layer of the
-# packaged encoder, or the first two. They know English as it does, and train with as many steps.
+# ``operating_points`` trains one set of weights for three points: each token in a position of its
+# own, and two or five tokens of a headline in one. The rival keeps the first layer of the packaged
+# encoder. It knows English as the whole does, and trains with as many steps.
 
 params = {"max_length": 16, "max_epochs": 3, "batch_size": 32, "random_state": 0}
 multiplexed = MuxTextClassifier(
-    n_mux=1, patch_size=5, operating_points=((1, 1), (1, 2), (1, 5), (1, 10)), **params
+    n_mux=1, patch_size=5, operating_points=((1, 1), (1, 2), (1, 5)), **params
 ).fit(X_train, y_train)
-shallow = {}
-for n_layers in (1, 2):
-    plain = MuxTextClassifier(n_mux=1, patch_size=1, warm_start=True, **params)
-    plain.set_params(max_epochs=0).fit(X_train, y_train)
-    del plain.module_.encoder.layers[n_layers:]
-    plain.set_params(max_epochs=params["max_epochs"]).fit(X_train, y_train)
-    shallow[f"{n_layers} of 6 layers, plain"] = plain
+shallow = MuxTextClassifier(n_mux=1, patch_size=1, warm_start=True, **params)
+shallow.set_params(max_epochs=0).fit(X_train, y_train)
+del shallow.module_.encoder.layers[1:]
+shallow.set_params(max_epochs=params["max_epochs"]).fit(X_train, y_train)
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 
 # %%
@@ -64,7 +61,7 @@ display = TradeoffDisplay.from_estimator(
     multiplexed,
     X_test,
     y_test,
-    others={**shallow, "TF-IDF, logistic regression": tfidf},
+    others={"1 of 6 layers, plain": shallow, "TF-IDF, logistic regression": tfidf},
     repeats=3,
     ax=axes,
 )
@@ -72,10 +69,10 @@ axes.set(title="Topics of headlines", ylabel="accuracy on the test rows")
 plt.show()
 
 # %%
-# The same in numbers. On headlines, whose words rarely repeat, a pre-trained encoder is worth ten
-# points over TF-IDF. Topics need little more than words, though: the first layer alone is nearly as
-# accurate as all six, and beats the points that share a position. Try a shallow encoder before you
-# multiplex a deep one.
+# The same in numbers. Words of headlines rarely repeat and 400 rows are few, so a pre-trained
+# encoder is far ahead of TF-IDF. Topics need little more than words, though: the first layer alone
+# is about as accurate as all six, and beats the points that share a position. Try a shallow encoder
+# before you multiplex a deep one.
 
 table = pd.DataFrame(
     {

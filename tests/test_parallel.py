@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
-from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv, flatten
@@ -20,6 +19,7 @@ from muxlearn.backbones import Scratch
 from muxlearn.estimators import _fitting
 from muxlearn.parallel import train_with
 from muxlearn.pretraining import MuxTextPretrainer
+from tests.training.interruptions import StopAfter
 
 ROOT = Path(__file__).parents[1]
 
@@ -51,18 +51,6 @@ with open(f"{sys.argv[1]}.{accelerator.process_index}", "w") as file:
     json.dump(results, file)
 accelerator.end_training()
 """
-
-
-class _StopAfter(Callback):
-    """Interrupts a training, as Ctrl-C does."""
-
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self.n_steps -= training
-        if not self.n_steps:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(autouse=True)
@@ -192,7 +180,7 @@ def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeyp
     params = {**EXACT, "max_epochs": 2, "batch_size": 2}
     with train_with(Accelerator(cpu=True, gradient_accumulation_steps=2)):
         whole = tiny_classifier(**params).fit(TEXTS, LABELS)
-        stop = _StopAfter(n_steps=9)
+        stop = StopAfter(n_steps=9)
         stopped = tiny_classifier(**params, callbacks=[stop])
         stopped.fit(TEXTS, LABELS, checkpoint=tmp_path)
         resumed = tiny_classifier(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)

@@ -13,7 +13,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import TMUX
@@ -23,6 +22,7 @@ from muxlearn.persistence import FormatError
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.teacher import ask_teacher
+from tests.training.interruptions import StopAfter
 
 SUBJECTS = ["the cat", "my old dog", "it"]
 TEXTS = [f"{subject} {verb} {end}" for subject in SUBJECTS for verb in "abcd" for end in "efgh"]
@@ -236,7 +236,7 @@ def test_nothing_is_scored_before_fit(bert):
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(bert, tmp_path):
     whole = distiller(bert, max_epochs=4).fit(TEXTS)
     # Of a schedule that would fall at the end of two epochs, stop before it does.
-    stop = _StopAfter(n_steps=9)
+    stop = StopAfter(n_steps=9)
     parts = {"max_epochs": 4, "checkpoint": tmp_path}
     distiller(bert, **parts, callbacks=[stop]).fit(TEXTS)
     resumed = distiller(bert, **parts).fit(TEXTS)
@@ -245,7 +245,7 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(bert, tmp_
 
 def test_a_finished_training_is_read_and_not_repeated(bert, tmp_path):
     first = distiller(bert, checkpoint=tmp_path).fit(TEXTS)
-    second = distiller(bert, checkpoint=tmp_path, callbacks=[_StopAfter(0)]).fit(TEXTS)
+    second = distiller(bert, checkpoint=tmp_path, callbacks=[StopAfter(0)]).fit(TEXTS)
     np.testing.assert_array_equal(first.transform(TEXTS), second.transform(TEXTS))
 
 
@@ -261,22 +261,6 @@ def test_the_state_of_another_training_is_refused(bert, tmp_path):
         distiller(bert, checkpoint=tmp_path, lr=0.5).fit(TEXTS)
     with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
         distiller(bert, checkpoint=tmp_path).fit(TEXTS[:20])
-
-
-class _StopAfter(Callback):
-    """Interrupts a training, as Ctrl-C does."""
-
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
-
-    def initialize(self):
-        self.n_left_ = self.n_steps
-        return self
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self.n_left_ -= training
-        if self.n_left_ <= 0:
-            raise KeyboardInterrupt
 
 
 # As the start of others

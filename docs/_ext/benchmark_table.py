@@ -14,6 +14,8 @@ from pathlib import Path
 from docutils import nodes
 from docutils.parsers.rst import Directive, directives
 
+from muxlearn.metrics import unbeaten
+
 #: Of the machine, what places a figure.
 _SHOWN = ("processor", "cores", "threads", "gpu", "python", "torch", "date")
 
@@ -58,7 +60,7 @@ class BenchmarkTable(Directive):
 
 
 def mark_beaten(rows, columns):
-    """Return rows with "beaten_by", the first other one that is at least as good and as fast.
+    """Return rows whose "beaten_by" says whether another one is at least as good and as fast.
 
     Parameters
     ----------
@@ -69,12 +71,8 @@ def mark_beaten(rows, columns):
     if columns is None:
         return rows
     score, speed = columns.split()
-    places = [(row[score], row[speed]) for row in rows]
-    marked = []
-    for row, place in zip(rows, places, strict=True):
-        better = (o for o in places if o != place and o[0] >= place[0] and o[1] >= place[1])
-        marked.append({**row, "beaten_by": next(better, None)})
-    return marked
+    kept = unbeaten([row[score] for row in rows], [row[speed] for row in rows])
+    return [{**row, "beaten_by": not is_kept} for row, is_kept in zip(rows, kept, strict=True)]
 
 
 def _pairs(text):

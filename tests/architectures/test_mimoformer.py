@@ -407,7 +407,8 @@ def test_random_features_are_no_choice_of_softmax(tiny):
 
 
 def test_the_number_of_heads_need_not_divide_the_width(tiny):
-    tiny(max_epochs=0, warm_up=None, backbone__num_attention_heads=3).fit(TEXTS, LABELS)
+    clf = tiny(max_epochs=0, warm_up=None, backbone__num_attention_heads=3).fit(TEXTS, LABELS)
+    np.testing.assert_allclose(clf.predict_proba(TEXTS).sum(axis=1), 1, rtol=1e-5)
 
 
 def test_a_mark_is_a_token_of_its_own(tiny):

@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import MIMOConv
 from muxlearn.backbones import Scratch
 from muxlearn.training.checkpoints import fingerprint_of_rows
+from tests.training.interruptions import StopAfter
 
 ROOT = Path(__file__).parents[2]
 
@@ -114,18 +115,6 @@ def test_a_killed_training_ends_as_one_that_was_not(kind, n_steps, stage, tmp_pa
         assert len(resumed.warm_up_history_) == len(whole.warm_up_history_) == 2
 
 
-class Stop(Callback):
-    """Interrupts a training after some steps, as Ctrl-C does."""
-
-    def __init__(self, n_steps):
-        self.n_steps = n_steps
-
-    def on_batch_end(self, net, training=False, **kwargs):
-        self.n_steps -= training
-        if not self.n_steps:
-            raise KeyboardInterrupt
-
-
 @pytest.fixture
 def tiny(tiny_classifier):
     def make_tiny(**params):
@@ -135,14 +124,14 @@ def tiny(tiny_classifier):
 
 
 def test_an_interrupted_training_goes_on(tiny, tmp_path):
-    tiny(callbacks=[Stop(6)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    tiny(callbacks=[StopAfter(6)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     resumed = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
     torch.testing.assert_close(weights(resumed), weights(tiny().fit(TEXTS, LABELS)))
 
 
 def test_a_finished_training_is_not_repeated(tiny, tmp_path):
     first = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
-    again = tiny(callbacks=[Stop(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    again = tiny(callbacks=[StopAfter(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     assert torch.equal(weights(first), weights(again))
     assert again.history_[:, "train_loss"] == first.history_[:, "train_loss"]
 
@@ -151,7 +140,7 @@ def test_training_that_was_stopped_early_is_not_repeated(tiny, tmp_path):
     params = {"early_stopping": 1, "max_epochs": 30, "lr": 0.3, "validation_fraction": 0.3}
     first = tiny(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
     assert first.n_iter_ < 30
-    again = tiny(**params, callbacks=[Stop(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    again = tiny(**params, callbacks=[StopAfter(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     assert torch.equal(weights(first), weights(again))
 
 

@@ -104,7 +104,10 @@ def test_all_copies_may_be_there(muxbert):
     copies = {f"retrieval_head.{k}": v for k, v in tensors.items() if k.startswith("demux_module")}
     copies |= {f"demultiplexer.{k}": v for k, v in tensors.items() if k.startswith("demux_module")}
     copies["retrieval_head.bias"] = tensors["retrieval_head.decoder.bias"]
-    MuxBertTokenClassifier.from_state_dict(config, tensors | copies)
+    first, second = (
+        MuxBertTokenClassifier.from_state_dict(config, t) for t in (tensors, tensors | copies)
+    )
+    assert all(map(torch.equal, first.parameters(), second.parameters()))
 
 
 def test_copies_that_differ_are_refused(muxbert):
