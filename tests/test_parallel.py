@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
+from skorch.callbacks import Callback
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv, flatten
