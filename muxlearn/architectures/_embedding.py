@@ -10,7 +10,7 @@ from torch import nn
 from muxlearn.architectures._base import Built, Setting
 from muxlearn.architectures._checks import check_fits
 from muxlearn.architectures._tmux import OWN_SIZE, TMUX
-from muxlearn.backbones import Corpus, Scratch, Start, make_backbone
+from muxlearn.backbones import Corpus, Packaged, Scratch, Start, make_backbone
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 
 __all__ = ["build_embedder"]
@@ -45,6 +45,11 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
         raise ValueError(
             "`backbone` is 'scratch', whose weights are random, and an embedder trains none; give "
             "None, the packaged encoder, or a folder"
+        )
+    if isinstance(backbone, Packaged) and backbone.num_hidden_layers is not None:
+        raise ValueError(
+            f"`num_hidden_layers` is {backbone.num_hidden_layers}, but the vectors of the packaged "
+            "encoder are those of its last layer, and an embedder trains no other; leave it out"
         )
     architecture._build_published(setting, backbone, OWN_SIZE)  # raises where it is one
     setting = architecture.settle(setting)

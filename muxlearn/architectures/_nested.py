@@ -12,7 +12,7 @@ from muxlearn.architectures._registry import (
     make_architecture,
 )
 from muxlearn.architectures._trunk import Trunk
-from muxlearn.backbones import SCRATCH, Published, Scratch
+from muxlearn.backbones import SCRATCH, Packaged, Published, Scratch
 from muxlearn.training.corruption import MaskedTokens, ReplacedTokens
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer
@@ -24,7 +24,7 @@ __all__ = ["as_object", "flatten", "unflatten"]
 #: registries: what is registered later is known here too.
 _KINDS: dict[str, Mapping[str, type]] = {
     "architecture": ChainMap(TEXT_ARCHITECTURES, IMAGE_ARCHITECTURES, {Trunk.name: Trunk}),
-    "backbone": {kind.name: kind for kind in (Scratch, Published)},
+    "backbone": {kind.name: kind for kind in (Packaged, Scratch, Published)},
     "objective": {kind.name: kind for kind in (Distillation, MaskedTokens, ReplacedTokens)},
     "optimizer": {"optimizer": Optimizer},
 }
@@ -116,5 +116,9 @@ def as_object(name: str, value: Any, *, image: bool = False) -> Any:
         return make_task(value)
     raise ValueError(
         f"`{name}` is {value!r}, which has no parameters of its own"
-        + ("; set backbone='scratch' first, or give Scratch(…)" if name == "backbone" else "")
+        + (
+            "; set backbone='scratch' first, or give Packaged(…) or Scratch(…)"
+            if name == "backbone"
+            else ""
+        )
     )

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf
+from muxlearn._params import (
+    Boolean,
+    Choice,
+    Constraint,
+    Integer,
+    Number,
+    OneOf,
+    ParameterObject,
+)
 from muxlearn.architectures._base import (
     AUTO_FACTOR,
     NO_DECAY,
@@ -191,7 +199,7 @@ class TMUX(Architecture):
                 "leaves it out"
             )
         backbone = make_backbone(setting.params["backbone"])
-        if isinstance(backbone, Scratch | Published):
+        if isinstance(backbone, ParameterObject):
             backbone.check_parameters()
         given = isinstance(backbone, Scratch) and backbone.tokenizer is not None
         if given and setting.task != "sequence":

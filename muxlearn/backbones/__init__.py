@@ -14,7 +14,7 @@ from muxlearn.backbones._base import Backbone, Corpus, Start, Vectors
 from muxlearn.backbones._base import Encoder as Encoder
 from muxlearn.backbones._base import cutting as cutting
 from muxlearn.backbones._named import Named as Named
-from muxlearn.backbones._packaged import Packaged as Packaged
+from muxlearn.backbones._packaged import Packaged
 from muxlearn.backbones._packaged import load_packaged as load_packaged
 from muxlearn.backbones._published import Published
 from muxlearn.backbones._published import find_published as find_published
@@ -30,6 +30,7 @@ __all__ = [
     "SCRATCH",
     "Backbone",
     "Corpus",
+    "Packaged",
     "Published",
     "Scratch",
     "Start",
@@ -43,7 +44,7 @@ class BackboneChoice:
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""
-        objects = isinstance(value, Scratch | Published) or is_pretrainer(value)
+        objects = isinstance(value, Packaged | Scratch | Published) or is_pretrainer(value)
         return value is None or objects or PathName().accepts(value)
 
     def complain(self, name: str, value: object) -> Exception:
@@ -53,8 +54,8 @@ class BackboneChoice:
 
     def __str__(self) -> str:
         return (
-            "None, a folder or the name of a model on the hub, Scratch(…), Published(…) or a "
-            "MuxTextPretrainer"
+            "None, a folder or the name of a model on the hub, Packaged(…), Scratch(…), "
+            "Published(…) or a MuxTextPretrainer"
         )
 
 
@@ -63,8 +64,8 @@ def make_backbone(value: Any) -> Backbone:
 
     Parameters
     ----------
-    value : None, str, path, Scratch, Published or MuxTextPretrainer
-        None stands for the packaged encoder and "scratch" for ``Scratch()``.
+    value : None, str, path, Packaged, Scratch, Published or MuxTextPretrainer
+        None stands for ``Packaged()`` and "scratch" for ``Scratch()``.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def make_backbone(value: Any) -> Backbone:
     """
     if value is None:
         return Packaged()
-    if isinstance(value, Scratch | Published):
+    if isinstance(value, Packaged | Scratch | Published):
         return value
     if isinstance(value, str | os.PathLike):
         return Scratch() if value == SCRATCH else Named(value)

@@ -54,11 +54,12 @@ class MuxTokenTagger(MuxTextEstimator):
     {multiplexer}
     {demultiplexer}
 
-    backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
+    backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=None
         The encoder.
 
         - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
           mixtures of up to 20 sentences (see `muxlearn.box`). It ignores case.
+          `muxlearn.backbones.Packaged` keeps its first layers alone, which are faster.
         - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with a
           tokenizer of its own, searched as ``backbone__hidden_size``.
         - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which

@@ -48,8 +48,9 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     {multiplexer}
     {demultiplexer}
 
-    backbone : str, path, Scratch, Published or MuxTextPretrainer, default=None
-        The encoder. None: the packaged English encoder. "scratch" or
+    backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=None
+        The encoder. None: the packaged English encoder, of which `muxlearn.backbones.Packaged`
+        keeps the first layers. "scratch" or
         `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with its own
         tokenizer. Also a folder or a name on the hub of an encoder of the `transformers` library,
         or of a pre-trained one of [1]_ or [2]_, and what

@@ -2,10 +2,14 @@
 
 import warnings
 
+import numpy as np
 import pytest
+import torch
+from sklearn.base import clone
 
-from muxlearn.backbones import Corpus, make_backbone
-from muxlearn.backbones._packaged import Packaged, load_packaged
+from muxlearn import MuxTextClassifier, MuxTextEmbedder
+from muxlearn.backbones import Corpus, Packaged, make_backbone
+from muxlearn.backbones._packaged import load_packaged
 
 WANTED = {
     "n_mux": 2,
@@ -78,3 +82,51 @@ def test_more_rows_than_it_was_warmed_up_for_are_told():
     with pytest.warns(UserWarning, match=f"up to {most} rows, but `n_mux` is {most + 1}"):
         assert start(["it rains"], n_mux=most + 1).load_into is None
     assert make_backbone(None).kinds(most + 1) is None
+
+
+def test_the_first_layers_are_those_of_the_whole():
+    whole = start(["it rains"]).encoder
+    first = (
+        Packaged(num_hidden_layers=2).start(Corpus(["it rains"], ["it rains"]), **WANTED).encoder
+    )
+    assert len(first.layers) == 2 < len(whole.layers)
+    for own, given in zip(first.layers, whole.layers, strict=False):
+        assert all(map(torch.equal, own.parameters(), given.parameters()))
+    assert len(start(["it rains"]).encoder.layers) == len(whole.layers)  # they are still there
+
+
+def test_a_model_of_the_first_layers_comes_back_from_a_folder(tmp_path):
+    classifier = MuxTextClassifier(
+        n_mux=1, patch_size=2, backbone=Packaged(num_hidden_layers=1), max_epochs=0, random_state=0
+    )
+    classifier.fit(["rain and wind", "a late goal"] * 4, ["weather", "sport"] * 4)
+    assert len(classifier.module_.encoder.layers) == 1
+    classifier.save(tmp_path / "model")
+    loaded = MuxTextClassifier.load(tmp_path / "model")
+    assert loaded.backbone == classifier.backbone
+    texts = ["wind", "the goal of the day"]
+    np.testing.assert_array_equal(loaded.predict_proba(texts), classifier.predict_proba(texts))
+
+
+def test_the_number_of_layers_can_be_searched():
+    classifier = MuxTextClassifier(backbone=Packaged())
+    searched = clone(classifier).set_params(backbone__num_hidden_layers=3)
+    assert searched.backbone == Packaged(num_hidden_layers=3) != classifier.backbone
+
+
+@pytest.mark.parametrize(
+    ("n_layers", "message"),
+    [
+        (0, "`num_hidden_layers` must be .* at least 1"),
+        (7, "`num_hidden_layers` is 7, but the packaged encoder has 6 layers"),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(n_layers, message):
+    classifier = MuxTextClassifier(backbone=Packaged(num_hidden_layers=n_layers))
+    with pytest.raises(ValueError, match=message):
+        classifier.fit(["rain", "goal"], [0, 1])
+
+
+def test_an_embedder_takes_all_layers():
+    with pytest.raises(ValueError, match="vectors of the packaged encoder are those of its last"):
+        MuxTextEmbedder(backbone=Packaged(num_hidden_layers=2)).fit()

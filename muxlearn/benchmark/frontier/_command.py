@@ -48,8 +48,8 @@ _POINTS = "words 1 1,2 1,5 1,10 2,5 10"
 
 #: Options that a second run on the same folder may change.
 _FREE = (
-    *("command", "data", "json", "main", "models", "plain", "plot", "points", "quick", "seeds"),
-    *("test", "valid", "work"),
+    *("command", "data", "json", "layers", "main", "models", "plain", "plot", "points", "quick"),
+    *("seeds", "test", "valid", "work"),
 )
 
 #: What ``--quick`` changes.
@@ -103,6 +103,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--points", nargs="+", type=parse_point, default=points, metavar="POINT", help=help)
     help = "a folder, 'packaged', 'minilm' or 'scratch'"
     add("--backbone", type=parse_backbone, default="packaged", help=help)
+    help = "layers that the points keep of the packaged encoder, the first ones, or all"
+    add("--layers", nargs="+", type=_layers, default=[None], metavar="LAYERS", help=help)
     help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
     add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
     add("--scratch", type=parse_size, default=Size(4, 256), help="size of --backbone scratch")
@@ -132,6 +134,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--work", type=Path, help="folder that keeps what is finished, for a run that is killed")
     add("--plot", type=Path, help="also draw the table there")
     add("--quick", action=_Quick, nargs=0, help="tiny sizes, to try the command out")
+
+
+def _layers(text: str) -> int | None:
+    return None if text == "all" else int(text)
 
 
 def _size_or_folder(text: str) -> Size | Path:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from sklearn.frozen import FrozenEstimator
 
+from muxlearn.backbones import Packaged
 from muxlearn.benchmark._models import FitTime, fit
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, as_given, describe, kind_of
@@ -24,8 +25,9 @@ _FIRST = "static vectors", "TF-IDF"
 
 
 def shared_units(args: Namespace, task: Task) -> Iterator[Unit]:
-    """Yield one set of weights for all operating points."""
-    yield Unit(_shared_name(args), partial(_shared, args.points))
+    """Yield one set of weights for all operating points, of each number of layers."""
+    for n_layers in args.layers:
+        yield Unit(_shared_name(args, n_layers), partial(_shared, n_layers))
 
 
 def alone_units(args: Namespace, task: Task) -> Iterator[Unit]:
@@ -39,11 +41,13 @@ def cascade_units(args: Namespace, task: Task) -> Iterator[Unit]:
     """Yield cascades: over the points of the model for all of them, and after a linear model."""
     if task.kind == "sentences":
         return
-    if len(args.points) > 1:
-        yield Unit(f"cascade of {_shared_name(args)}", partial(_cascade, None))
-    if any(map(_is_alone, args.points)):
-        for first in _FIRST:
-            yield Unit(f"cascade after {first} of {_shared_name(args)}", partial(_cascade, first))
+    for n_layers in args.layers:
+        shared = _shared_name(args, n_layers)
+        if len(args.points) > 1:
+            yield Unit(f"cascade of {shared}", partial(_cascade, n_layers, None))
+        if any(map(_is_alone, args.points)):
+            for first in _FIRST:
+                yield Unit(f"cascade after {first} of {shared}", partial(_cascade, n_layers, first))
 
 
 def _is_alone(point: Point) -> bool:
@@ -51,27 +55,33 @@ def _is_alone(point: Point) -> bool:
     return point.n_mux == 1 and point != WORDS
 
 
-def _shared_name(args: Namespace) -> str:
-    return f"points {describe(args.points)}"
+def _shared_name(args: Namespace, n_layers: int | None) -> str:
+    return _at_depth(f"points {describe(args.points)}", n_layers)
 
 
-def _shared_model(job: Job) -> tuple[Any, FitTime]:
+def _at_depth(name: str, n_layers: int | None) -> str:
+    return name if n_layers is None else f"{name}, {n_layers} layers"
+
+
+def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:
     # As many steps at each point as a model for that point alone.
     n_points = sum(point != WORDS for point in job.args.points)
     epochs = job.args.shared_epochs or job.args.epochs * n_points
-    return job.keep(_shared_name(job.args), job.build(job.args.points, max_epochs=epochs))
+    backbone = {} if n_layers is None else {"backbone": Packaged(num_hidden_layers=n_layers)}
+    model = job.build(job.args.points, max_epochs=epochs, **backbone)
+    return job.keep(_shared_name(job.args, n_layers), model)
 
 
-def _shared(points: Sequence[Point], job: Job) -> Iterator[Candidate]:
-    model, taken = _shared_model(job)
-    for point in points:
+def _shared(n_layers: int | None, job: Job) -> Iterator[Candidate]:
+    model, taken = _shared_model(job, n_layers)
+    for point in job.args.points:
         predict = partial(model.predict, n_mux=as_given(point))
-        yield Candidate(describe([point]), kind_of(point), predict, taken)
+        yield Candidate(_at_depth(describe([point]), n_layers), kind_of(point), predict, taken)
 
 
-def _cascade(first: str | None, job: Job) -> Iterator[Candidate]:
+def _cascade(n_layers: int | None, first: str | None, job: Job) -> Iterator[Candidate]:
     """Yield a cascade over all points, or of a linear model and points without companions."""
-    model, of_model = _shared_model(job)
+    model, of_model = _shared_model(job, n_layers)
     stages, times, name = None, [of_model], "cascade"
     if first is not None:
         linear, of_linear = fit_linear(job, first)
@@ -84,7 +94,7 @@ def _cascade(first: str | None, job: Job) -> Iterator[Candidate]:
     # The thresholds are learnt from rows that no stage has seen.
     cascade, taken = fit(cascade, job.task.valid.X, job.task.valid.y)
     whole = FitTime(*map(sum, zip(*times, taken, strict=True)))
-    yield Candidate(name, "cascade", cascade.predict, whole)
+    yield Candidate(_at_depth(name, n_layers), "cascade", cascade.predict, whole)
 
 
 def _alone(point: Point, job: Job) -> Iterator[Candidate]:
