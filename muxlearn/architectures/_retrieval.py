@@ -15,6 +15,10 @@ __all__ = ["RETRIEVAL_WEIGHT", "RetrievalObjective"]
 #: The weight of its loss that "auto" stands for, of a model that has not learned it before.
 RETRIEVAL_WEIGHT = 0.1
 
+#: The weight of the loss of the words alone. They learn at every step, and with a weight of 1 they
+#: overfit long before the encoder has learned, whose token table they share.
+_WORDS_WEIGHT = 0.25
+
 
 class RetrievalObjective(Objective):
     """The task's loss plus that of recovering sampled tokens (DataMUX, eq. 4), and of the words.
@@ -72,6 +76,6 @@ class RetrievalObjective(Objective):
         if self.task_weight:
             task = self.task_loss(output.logits, targets, weights)
             if output.words is not None:
-                task = task + self.task_loss(output.words, targets, weights)
+                task = task + _WORDS_WEIGHT * self.task_loss(output.words, targets, weights)
             total = total + self.task_weight * task
         return total, reported
