@@ -6,15 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from muxlearn._params import (
-    Boolean,
-    Choice,
-    Constraint,
-    Integer,
-    Number,
-    OneOf,
-    ParameterObject,
-)
+from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures._base import (
     AUTO_FACTOR,
     NO_DECAY,
@@ -32,6 +24,7 @@ from muxlearn.backbones import (
     Corpus,
     Encoder,
     Named,
+    Packaged,
     Published,
     Scratch,
     Start,
@@ -199,7 +192,7 @@ class TMUX(Architecture):
                 "leaves it out"
             )
         backbone = make_backbone(setting.params["backbone"])
-        if isinstance(backbone, ParameterObject):
+        if isinstance(backbone, Packaged | Scratch | Published):
             backbone.check_parameters()
         given = isinstance(backbone, Scratch) and backbone.tokenizer is not None
         if given and setting.task != "sequence":
