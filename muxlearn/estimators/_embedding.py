@@ -189,8 +189,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)
-            reader, task = self._wrap(built.reader, built.module), VectorsTask(bool(self.normalize))
-            self._set_trained_elsewhere(reader, task, built.module)
+            reader = self._reader_around(built.reader, built.module)
+            self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
 
     def transform(
