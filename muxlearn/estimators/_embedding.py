@@ -167,7 +167,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         Parameters
         ----------
         X : sequence of str, length n_samples, default=None
-            Texts, which are checked if there are any, and of which nothing is learned.
+            Texts, which are only checked. Nothing is learned from them.
 
         y : Ignored
             For pipelines.
