@@ -177,7 +177,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's
         own vector is the nearest of its batch (`chosen_acc`); the share of tokens that were
         recovered (`retrieval_acc`), of masked tokens that were predicted (`mlm_acc`), and of
-        tokens of which it was rightly said whether they were replaced (`rtd_acc`).
+        tokens that were rightly called replaced or original (`rtd_acc`).
 
     {n_iter_}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Iterable
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
 
 from muxlearn._params import Constraint, Integer, OneOf, ParameterObject
 from muxlearn.backbones._base import Corpus, Start
@@ -14,16 +16,13 @@ from muxlearn.backbones._warmed_up import Pretrained
 from muxlearn.box import read_box
 from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
+from muxlearn.rows import LOOKED_AT, other_language
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch.nn import ModuleList
 
 __all__ = ["Packaged", "load_packaged"]
-
-#: Texts to look at, pieces of words that they must hold to be judged, and the share of broken ones
-#: that is too many: English has 0.1, tweets 0.2, Spanish and French 0.4, German 0.5, Chinese 1.
-_LOOKED_AT, _ENOUGH, _TOO_MANY = 500, 100, 0.4
 
 
 @functools.cache
@@ -111,18 +110,7 @@ class Packaged(ParameterObject):
 
 
 def _warn_of_other_languages(tokenizer: Tokenizer, texts: Iterable[Any]) -> None:
-    n_pieces, n_broken = 0, 0
-    for encoding in tokenizer.encode_batch(list(islice(texts, _LOOKED_AT))):
-        for piece in encoding.tokens:
-            bare = piece.removeprefix("##")
-            if piece == "[UNK]" or bare.isalpha():
-                n_pieces += 1
-                alone = len(bare) == 1 and bare not in ("a", "i")
-                n_broken += alone or piece != bare or piece == "[UNK]"
-    if n_pieces >= _ENOUGH and n_broken > _TOO_MANY * n_pieces:
-        warnings.warn(
-            f"{n_broken / n_pieces:.0%} of the pieces of `X` are fragments or unknown to the "
-            "packaged encoder, which reads English: expect little of it. Give a `backbone` that "
-            "reads this language, or backbone='scratch'",
-            stacklevel=2,
-        )
+    encodings = tokenizer.encode_batch(list(islice(texts, LOOKED_AT)))
+    tokens = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32)
+    if (warning := other_language(tokenizer, tokens)) is not None:
+        warnings.warn(warning, stacklevel=2)

@@ -14,8 +14,6 @@ from muxlearn.persistence import read_folder, write_folder
 __all__ = ["pack", "packaged_minilm", "read_box"]
 
 _FOLDER = Path(__file__).parent / "encoder"
-#: Ends of the names under which a matrix is kept as bytes, with a scale for each row.
-_BYTES, _SCALE = ".bytes", ".scale"
 #: Parts of a pretrainer that nothing which starts from it has a use for.
 _LEFT_OUT = ("token_head.", "retrieval.")
 
@@ -36,13 +34,14 @@ def read_box() -> tuple[dict[str, Any], dict[str, Tensor], dict[str, str]]:
         A file is missing or is not the one that was packaged.
     """
     config, tensors, files = read_folder(_FOLDER, "MuxTextPretrainer")
-    return config, _expand(tensors), files
+    return config, {name: tensor.float() for name, tensor in tensors.items()}, files
 
 
 def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
     """Make a saved encoder small enough for a wheel.
 
-    Weights become half precision; the matrices of the encoder bytes, with a scale for each row.
+    Weights become half precision; the matrices of the encoder bytes, with a scale for each row,
+    which is how `muxlearn.persistence.write_folder` keeps them.
 
     Parameters
     ----------
@@ -58,8 +57,7 @@ def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
             continue
         if name.startswith("encoder.") and tensor.ndim == 2:
             scale = tensor.abs().amax(1, keepdim=True).clamp(min=1e-8) / 127
-            kept[name + _BYTES] = (tensor / scale).round().to(torch.int8)
-            kept[name + _SCALE] = scale.half()
+            kept[name] = (tensor / scale).round().to(torch.int8) * scale.half().float()
         else:
             kept[name] = tensor.half()
     # Where the teacher and the texts were is of no use to anybody else.
@@ -68,18 +66,6 @@ def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
     for name in ("format", "format_version", "sha256"):
         config.pop(name)
     write_folder(folder, {**config, "params": params}, kept, files)
-
-
-def _expand(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Undo what `pack` did, as far as that goes."""
-    expanded = {}
-    for name, tensor in tensors.items():
-        whole = name.removesuffix(_BYTES)
-        if whole != name:
-            expanded[whole] = tensor.float() * tensors[whole + _SCALE]
-        elif not name.endswith(_SCALE):
-            expanded[name] = tensor.float()
-    return expanded
 
 
 def packaged_minilm() -> str:

@@ -352,8 +352,7 @@ class MuxEstimator(BaseEstimator):
         check_is_fitted(self)
         if self._measured is None:
             raise AttributeError(
-                "`measured_points_` is not there, for that takes a validation split: "
-                + _points.HOW_TO_MEASURE
+                "`measured_points_` needs a validation split: " + _points.HOW_TO_MEASURE
             )
         return self._measured
 

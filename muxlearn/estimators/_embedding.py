@@ -167,7 +167,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         Parameters
         ----------
         X : sequence of str, length n_samples, default=None
-            Texts, which are checked if there are any, and of which nothing is learned.
+            Texts, which are only checked. Nothing is learned from them.
 
         y : Ignored
             For pipelines.
@@ -189,8 +189,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)
-            reader, task = self._wrap(built.reader, built.module), VectorsTask(bool(self.normalize))
-            self._set_trained_elsewhere(reader, task, built.module)
+            reader = self._reader_around(built.reader, built.module)
+            self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
 
     def transform(

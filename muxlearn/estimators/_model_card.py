@@ -75,7 +75,7 @@ _EMBEDDING = _Kind(
     "one vector for each text",
     "texts",
     '["a text", "another one"]',
-    "Of a text the first {max_length} tokens are read.",
+    "Only the first {max_length} tokens of a text are read.",
     method="transform",
 )
 
@@ -85,14 +85,14 @@ _KINDS = {
         "one label for each text, or pair of texts",
         "texts",
         '["a text", "another one"]',
-        "Of a text the first {max_length} tokens are read.",
+        "Only the first {max_length} tokens of a text are read.",
     ),
     "MuxTextRegressor": _Kind(
         "text-classification",  # the hub has no task of numbers
         "numbers for each text, or pair of texts",
         "texts",
         '["a text", "another one"]',
-        "Of a text the first {max_length} tokens are read.",
+        "Only the first {max_length} tokens of a text are read.",
     ),
     "MuxTokenTagger": _Kind(
         "token-classification",
@@ -128,7 +128,7 @@ def _of_sequences(kind: _Kind) -> _Kind:
         task=re.sub("text, or pair of texts$", "sequence of integers", kind.task),
         rows="sequences",
         example="[[3, 1, 4], [1, 5]]",
-        remark="Of a sequence the first {max_length} integers are read.",
+        remark="Only the first {max_length} integers of a sequence are read.",
     )
 
 
@@ -396,11 +396,15 @@ def _limits(estimator: Any, kind: _Kind, name: str) -> list[str]:
     if hasattr(estimator, "classes_"):
         several = estimator.predictor_.task.name == LabelsTask.name
         gives = "any number of them to a row" if several else "one of them to any row"
-        limits.append(f"It knows its labels alone and gives {gives}.")
+        limits.append(f"It knows only its own labels and gives {gives}.")
     limits += [
         kind.remark.format(**estimator._structure),
-        *([f"Of what follows, up to {n_read:,}, it knows which there are."] if reads_on else []),
-        "What it was trained on is not in its files.",
+        *(
+            [f"It uses tokens beyond that, up to {n_read:,}, as a bag of words."]
+            if reads_on
+            else []
+        ),
+        "Its files do not say what it was trained on.",
     ]
     return ["## Limits", "\n".join(f"- {limit}" for limit in limits)]
 

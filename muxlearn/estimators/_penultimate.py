@@ -44,7 +44,7 @@ def transform(
     Returns
     -------
     ndarray of float32, shape (n_samples, n_features)
-        Of a row that fills several slots the mean of their vectors, in the order of `X`.
+        In the order of `X`. A row that fills several slots has the mean of their vectors.
     """
     check_is_fitted(estimator)
     reader, _ = estimator._parts()

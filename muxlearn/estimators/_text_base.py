@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 from sklearn.base import is_regressor
@@ -19,7 +20,7 @@ from muxlearn.nn.demultiplex import DEMULTIPLEXERS
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.multiplex import MULTIPLEXERS, NESTED
 from muxlearn.points import OperatingPoints
-from muxlearn.rows import Reader
+from muxlearn.rows import Reader, TokenizerReader
 from muxlearn.tasks import ClassesTask, Task
 
 __all__ = ["MuxTextEstimator"]
@@ -85,7 +86,14 @@ class MuxTextEstimator(MuxEstimator):
         """Build tokenizer and module."""
         corpus = Corpus(rows, extra, self._as_texts)
         built = self._make_architecture().build(self._setting(), corpus, n_classes)
-        return built._replace(reader=self._wrap(built.reader, built.module))
+        return built._replace(reader=self._reader_around(built.reader, built.module))
+
+    def _reader_around(self, tokenizer: Any, module: MuxModule) -> Reader:
+        """Return the reader around the tokenizer of the backbone."""
+        reader = self._wrap(tokenizer, module)
+        if self._backbone.packaged and isinstance(reader, TokenizerReader):
+            return replace(reader, english=True)
+        return reader
 
     def _wrap(self, tokenizer: Any, module: MuxModule) -> Reader:
         """Return the reader around the tokenizer of a module."""

@@ -36,7 +36,7 @@ FORMAT = "muxlearn"
 FORMATS = (FORMAT, "muxlearn-onnx")
 
 #: Incremented whenever older versions of the library cannot read new folders.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 #: The name of the file that describes the others.
 CONFIG = "config.json"

@@ -29,7 +29,7 @@ def prepare_ahead(
     ------
     window : object
     prepared : object
-        What `prepare` returned. What it raised is raised in its place.
+        The results of `prepare`. Its errors are raised here.
 
     Raises
     ------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -245,7 +246,9 @@ class Predictor:
         run = self.runner.start(point)
         prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))
         with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:
-            for (rows, codes), table in prepared:
+            for number, ((rows, codes), table) in enumerate(prepared):
+                if not number and (warning := self.reader.warning(table)) is not None:
+                    warnings.warn(warning, stacklevel=2)
                 passes = [
                     self._answer(run, table, point, codes, regrouping)
                     for regrouping in range(n_passes)

@@ -24,6 +24,7 @@ from muxlearn.rows._labels import (
     split_rows,
     training_order,
 )
+from muxlearn.rows._language import LOOKED_AT, other_language
 from muxlearn.rows._numbers import check_numbers, location_and_scale
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import (
@@ -85,6 +86,7 @@ from muxlearn.rows._variants import RandomCrops, Transform
 
 __all__ = [
     "LABEL_FORMS",
+    "LOOKED_AT",
     "READERS",
     "SCHEME_CHOICE",
     "SPECIAL_TOKENS",
@@ -148,6 +150,7 @@ __all__ = [
     "n_illegal_steps",
     "number_tags",
     "open_source",
+    "other_language",
     "own_windows",
     "ranges",
     "ranks_in_groups",

@@ -77,8 +77,8 @@ def _explained(columns: _Columns, fitting: list[int], name: str, kind: str) -> s
     if kind == "texts":
         advice += ", or two columns alone for pairs"
     return (
-        f"`{name}` is a {columns.what} of {len(columns.names)} columns, of which {len(fitting)} "
-        f"hold {_KINDS[kind]} ({known}); {advice}"
+        f"`{name}` is a {columns.what} of {len(columns.names)} columns; {len(fitting)} hold "
+        f"{_KINDS[kind]} ({known}); {advice}"
     )
 
 

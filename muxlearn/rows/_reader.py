@@ -76,6 +76,20 @@ class Reader(ABC):
         RowTable
         """
 
+    def warning(self, table: RowTable) -> str | None:
+        """Return what users should be warned of, None if the rows are as expected.
+
+        Parameters
+        ----------
+        table : RowTable
+            As `table` returns it.
+
+        Returns
+        -------
+        str or None
+        """
+        return None
+
     @abstractmethod
     def to_config(self) -> dict[str, Any]:
         """Return what JSON keeps of this reader; `from_config` undoes it."""

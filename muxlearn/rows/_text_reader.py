@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
+
+import numpy as np
 
 from muxlearn._params import Boolean, Constraint, OneOf
 from muxlearn.persistence import TOKENIZER
 from muxlearn.rows._integers import check_rows, holds_integers
+from muxlearn.rows._language import LOOKED_AT, other_language
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import check_sentences, cut_windows, iterate_sentences
 from muxlearn.rows._tables import RowTable
-from muxlearn.rows._texts import PairTable, iterate_rows, tokenize
+from muxlearn.rows._texts import PairTable, TokenTable, iterate_rows, tokenize
 
 __all__ = ["SentenceReader", "TextReader", "TokenizerReader"]
 
@@ -25,9 +28,12 @@ class TokenizerReader(Reader):
     ----------
     tokenizer : tokenizers.Tokenizer
         Cuts off what is longer than the network reads.
+    english : bool, default=False
+        Whether the tokenizer is that of the packaged encoder, which reads no other language.
     """
 
     tokenizer: Any
+    english: bool = field(default=False, kw_only=True)
 
     @property
     def max_length(self) -> int:
@@ -38,6 +44,16 @@ class TokenizerReader(Reader):
     def vocab_size(self) -> int:
         """Number of different tokens."""
         return self.tokenizer.get_vocab_size()
+
+    def warning(self, table: RowTable) -> str | None:
+        if not self.english or not isinstance(table, TokenTable):
+            return None
+        first = np.arange(min(len(table), LOOKED_AT))
+        return other_language(self.tokenizer, table.flatten(first))
+
+    def to_config(self) -> dict[str, Any]:
+        config = {"kind": self.kind}
+        return config | {"english": True} if self.english else config
 
     def files(self) -> dict[str, str]:
         return {TOKENIZER: self.tokenizer.to_str()}
@@ -67,6 +83,7 @@ class TextReader(TokenizerReader):
         "pairs": OneOf(None, Boolean()),
         "apart": Boolean(),
         "marks_second": Boolean(),
+        "english": Boolean(),
     }
     column_kind: ClassVar[str | None] = "texts"
 
@@ -90,7 +107,7 @@ class TextReader(TokenizerReader):
         return tokenize(self.tokenizer, rows, self.marks_second)
 
     def to_config(self) -> dict[str, Any]:
-        config = {"kind": self.kind, "pairs": self.pairs, "apart": self.apart}
+        config = {**super().to_config(), "pairs": self.pairs, "apart": self.apart}
         return config | {"marks_second": True} if self.marks_second else config
 
     @classmethod
@@ -100,8 +117,9 @@ class TextReader(TokenizerReader):
                 f"`reader.apart` is {config['apart']}, but `reader.pairs` is {config['pairs']}: "
                 "single texts are not apart"
             )
-        marks = bool(config.get("marks_second"))  # unknown to earlier versions
-        return cls(_tokenizer(files), config["pairs"], config["apart"], marks)
+        # Unknown to earlier versions.
+        marks, english = bool(config.get("marks_second")), bool(config.get("english"))
+        return cls(_tokenizer(files), config["pairs"], config["apart"], marks, english=english)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +136,10 @@ class SentenceReader(TokenizerReader):
     all_pieces: bool = False
 
     kind: ClassVar[str] = "sentences"
-    constraints: ClassVar[dict[str, Constraint]] = {"all_pieces": Boolean()}
+    constraints: ClassVar[dict[str, Constraint]] = {
+        "all_pieces": Boolean(),
+        "english": Boolean(),
+    }
     column_kind: ClassVar[str | None] = "tokens"
 
     def iterate(self, X: Any) -> Iterator[Any]:
@@ -131,11 +152,12 @@ class SentenceReader(TokenizerReader):
         return cut_windows(self.tokenizer, rows, self.max_length, all_pieces=self.all_pieces)
 
     def to_config(self) -> dict[str, Any]:
-        return {"kind": self.kind, "all_pieces": self.all_pieces}
+        return {**super().to_config(), "all_pieces": self.all_pieces}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any], files: Mapping[str, str]) -> SentenceReader:
-        return cls(_tokenizer(files), config["all_pieces"])
+        english = bool(config.get("english"))  # unknown to earlier versions
+        return cls(_tokenizer(files), config["all_pieces"], english=english)
 
 
 def _tokenizer(files: Mapping[str, str]) -> Any:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from sklearn.base import clone
 
-from muxlearn import MuxTextClassifier, MuxTextEmbedder
+from muxlearn import MuxTextClassifier, MuxTextEmbedder, MuxTokenTagger
 from muxlearn.backbones import Corpus, Packaged, make_backbone
 from muxlearn.backbones._packaged import load_packaged
 
@@ -75,6 +75,53 @@ def test_english_and_what_is_no_language_raise_no_alarm(texts):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         start(texts)
+
+
+@pytest.fixture(scope="module")
+def estimators(tmp_path_factory):
+    """Estimators of the packaged encoder, as built, and one as loaded."""
+    options = {"max_epochs": 0, "max_length": 32, "random_state": 0}
+    embedder = MuxTextEmbedder(max_length=32).fit()
+    folder = tmp_path_factory.mktemp("embedder")
+    embedder.save(folder)
+    return {
+        "classifier": MuxTextClassifier(**options).fit(["rain", "sun"], [0, 1]),
+        "tagger": MuxTokenTagger(**options).fit([["rain"], ["sun"]], [["A"], ["B"]]),
+        "embedder": embedder,
+        "loaded": MuxTextEmbedder.load(folder),
+    }
+
+
+def _answer(estimator, texts):
+    if isinstance(estimator, MuxTextClassifier):
+        return estimator.predict(texts)
+    if isinstance(estimator, MuxTokenTagger):
+        return estimator.predict([text.split() for text in texts])
+    return estimator.transform(texts)
+
+
+@pytest.mark.parametrize("name", ["classifier", "tagger", "embedder", "loaded"])
+def test_a_prediction_of_other_languages_warns_once(estimators, name):
+    estimator = estimators[name]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        _answer(estimator, CHINESE)
+    assert [str(warning.message)[:4] for warning in caught] == ["100%"]
+
+
+@pytest.mark.parametrize("name", ["classifier", "tagger", "embedder", "loaded"])
+@pytest.mark.parametrize("texts", [TWEETS, TAGGED, ["", " "], ["!!! 12"] * 40])
+def test_a_prediction_of_english_does_not_warn(estimators, name, texts):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _answer(estimators[name], texts)
+
+
+def test_a_classifier_with_another_encoder_does_not_warn(tiny_classifier):
+    classifier = tiny_classifier(max_epochs=0, warm_up=None).fit(CHINESE, [0, 1] * 5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        classifier.predict(CHINESE)
 
 
 def test_more_rows_than_it_was_warmed_up_for_are_told():

@@ -297,7 +297,7 @@ def test_limits_speak_of_companions(fitted):
     limits = text_of(fitted).partition("## Limits")[2]
     for part in ("depends on the other texts of its mixture", "`groups=`", "`n_passes=`"):
         assert part in limits
-    assert "the first 16 tokens are read" in limits
+    assert "Only the first 16 tokens of a text are read" in limits
 
 
 def test_a_model_without_mixtures_has_no_companions(untrained):

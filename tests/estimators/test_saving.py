@@ -12,7 +12,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxTextClassifier
-from muxlearn.persistence import FormatError
+from muxlearn.persistence import FORMAT_VERSION, FormatError
 from tests.persistence.folders import edit_config
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
@@ -279,8 +279,9 @@ def test_a_config_that_was_cut_short_is_damaged(folder, n_bytes):
 
 
 def test_a_newer_format_is_not_loaded(folder):
-    edit_config(folder, lambda config: config.update(format_version=3, muxlearn_version="9.9"))
-    with pytest.raises(FormatError, match=r"of format 3, written by a newer muxlearn \(9\.9\).*up"):
+    newer = {"format_version": FORMAT_VERSION + 1, "muxlearn_version": "9.9"}
+    edit_config(folder, lambda config: config.update(newer))
+    with pytest.raises(FormatError, match=r"of format 4, written by a newer muxlearn \(9\.9\).*up"):
         MuxTextClassifier.load(folder)
 
 

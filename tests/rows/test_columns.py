@@ -74,7 +74,7 @@ def test_two_columns_of_texts_alone_are_pairs(frame):
 @every_frame
 def test_several_columns_of_texts_are_told_with_what_to_do(frame):
     table = frame(title=TEXTS, body=TEXTS, year=NUMBERS)
-    with pytest.raises(ValueError, match=r"of 3 columns, of which 2 hold texts \('title', 'body'"):
+    with pytest.raises(ValueError, match=r"of 3 columns; 2 hold texts \('title', 'body'"):
         check_texts(table)
     with pytest.raises(ValueError, match=r"X\['title'\], or two columns alone for pairs"):
         check_rows(table)
@@ -84,7 +84,7 @@ def test_several_columns_of_texts_are_told_with_what_to_do(frame):
 
 @every_frame
 def test_columns_without_texts_are_told(frame):
-    with pytest.raises(ValueError, match=r"of 2 columns, of which 0 hold texts"):
+    with pytest.raises(ValueError, match=r"of 2 columns; 0 hold texts"):
         check_texts(frame(a=NUMBERS, b=NUMBERS))
 
 

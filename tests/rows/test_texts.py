@@ -150,7 +150,7 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
         (
             pd.DataFrame([["a", "b", "c"]]),
             ValueError,
-            "3 columns, of which 3 hold texts",
+            "3 columns; 3 hold texts",
         ),
         (np.array([["a", "b", "c"]]), ValueError, "row 0 of `X` is of length 3"),
         (np.zeros((2, 2)), TypeError, "the first text of row 0 of `X` is of type float64"),
