@@ -76,9 +76,10 @@ def principal_axes(table: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape (width, width)
-        Orthonormal columns.
+        Orthonormal columns. A table of one row varies along none, and gets any.
     """
-    _, vectors = torch.linalg.eigh(torch.cov(table.T))
+    spread = torch.cov(table.T, correction=min(1, len(table) - 1))
+    _, vectors = torch.linalg.eigh(spread)
     return vectors.flip(1)
 
 

@@ -46,7 +46,7 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
         arrays = [_as_array(item, first_row + i) for i, item in enumerate(items)]
         if len({array.shape for array in arrays}) > 1:
             return arrays, labels
-        items = np.stack(arrays)
+        items = _stack(arrays)
     elif isinstance(items, torch.Tensor):
         items = from_tensor(items, "`X`")
     array = _check_numbers(items)
@@ -56,6 +56,14 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
             "one image, X.reshape(n, -1) are n of them as rows of numbers"
         )
     return array, labels
+
+
+def _stack(arrays: list[NDArray[Any]]) -> NDArray[Any]:
+    try:
+        return np.stack(arrays)
+    except TypeError as error:
+        dtypes = ", ".join(sorted({array.dtype.name for array in arrays}))
+        raise TypeError(f"images of `X` are of types that do not mix: {dtypes}") from error
 
 
 def _check_numbers(items: Any) -> NDArray[Any]:
@@ -124,7 +132,7 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
     if isinstance(item, torch.Tensor):
         return from_tensor(item, f"row {row} of `X`")
     if isinstance(item, np.ndarray):
-        return item
+        return np.asarray(item)  # without a mask, as in an array of images
     raise TypeError(
         f"row {row} of `X` must be an image (a PIL image, an array or a tensor), got an "
         f"instance of {type(item).__name__}"

@@ -15,7 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from muxlearn._params import Number
-from muxlearn.rows._texts import is_missing
+from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._texts import ends_in_nul, is_missing
 
 __all__ = [
     "check_class_weight",
@@ -46,18 +47,27 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         The labels, sorted.
     targets : ndarray of int64, shape (n_rows,)
         The number of each row's label.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `y` is None, has another number of rows, or holds something other than labels of one type.
     """
     if y is None:
         raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
+    y = from_tensor(y, "`y`")
     numpy_dtype = isinstance(getattr(y, "dtype", None), np.dtype)
-    if hasattr(y, "tolist") and not numpy_dtype:  # a tensor, or a Series of a dtype of its own
+    if hasattr(y, "tolist") and not numpy_dtype:  # a Series of a dtype of its own
         y = y.tolist()
     if isinstance(y, list | tuple):
         _check_label_list(y)
     try:
         labels = column_or_1d(y, warn=True)
-    except (TypeError, ValueError) as error:
-        raise type(error)(f"`y` must hold one label for each row: {error}") from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        kind = ValueError if isinstance(error, ValueError) else TypeError
+        raise kind(f"`y` must hold one label for each row: {error}") from error
+    if labels.dtype.kind == "V":
+        raise TypeError(f"`y` is of {labels.dtype}; labels must be strings, numbers or bools")
     if len(labels) != n_rows:
         raise ValueError(
             f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
@@ -74,6 +84,8 @@ def _check_label_list(labels: Iterable[Any]) -> None:
     for row, label in enumerate(labels):
         if is_missing(label):
             raise ValueError(f"row {row} of `y` is missing ({label!r})")
+        if ends_in_nul(label):
+            raise ValueError(f"row {row} of `y` is {label!r}; a label must not end in NUL")
         if isinstance(label, float) and math.isinf(label):
             raise ValueError(f"row {row} of `y` is infinite")
     if len({isinstance(label, str) for label in labels}) > 1:
@@ -92,14 +104,25 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
     Returns
     -------
     ndarray of float64, shape (n_rows,)
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are no numbers of at least 0 with a finite sum, or of another shape.
     """
+    sample_weight = from_tensor(sample_weight, "`sample_weight`")
     try:
-        return _check_sample_weight(
+        weights = _check_sample_weight(
             sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
         )
-    except (TypeError, ValueError) as error:
-        kind = type(error)
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(f"`sample_weight` must be one number for each row: {error}") from error
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not np.isfinite(total):
+        raise ValueError(f"`sample_weight` must add up to a finite number, got {total}")
+    return weights
 
 
 def row_weights(
@@ -148,9 +171,10 @@ def relative_weights(
     ValueError
         All weights are zero.
     """
-    if not weights.sum() > 0:
+    mean = weights.mean()  # of numbers that are all but 0 it is 0
+    if not mean > 0:
         raise ValueError(f"{source} 0 for every row; nothing could be learned")
-    return (weights / weights.mean()).astype(np.float32)
+    return (weights / mean).astype(np.float32)
 
 
 def check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:

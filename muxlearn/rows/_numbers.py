@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
+from muxlearn.rows._tensors import from_tensor
+
 __all__ = ["check_numbers", "location_and_scale"]
 
 
@@ -27,20 +29,24 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         `y` is None, holds something other than finite numbers, or is of another shape.
     """
     if y is None:
         raise ValueError("`y` is None; a regressor needs one number for each row of `X`")
-    numbers = check_array(
-        y,
-        dtype=np.float64,
-        ensure_2d=False,
-        allow_nd=True,
-        ensure_min_samples=0,
-        ensure_min_features=0,
-        input_name="y",
-    )
+    try:
+        numbers = check_array(
+            from_tensor(y, "`y`"),
+            dtype=np.float64,
+            ensure_2d=False,
+            allow_nd=True,
+            ensure_min_samples=0,
+            ensure_min_features=0,
+            input_name="y",
+        )
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"`y` must hold one number, or several, for each row: {error}") from error
     if numbers.ndim not in (1, 2) or 0 in numbers.shape[1:]:
         raise ValueError(
             f"`y` is of shape {numbers.shape}; give one number for each row, or one row of numbers "
@@ -71,9 +77,20 @@ def location_and_scale(
     Returns
     -------
     mean, scale : ndarray of float64, shape (n_targets,)
+
+    Raises
+    ------
+    ValueError
+        Targets are so large that their variance is not finite.
     """
-    mean = np.average(numbers, axis=0, weights=weights)
-    spread = np.average((numbers - mean) ** 2, axis=0, weights=weights) ** 0.5
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(numbers, axis=0, weights=weights)
+        spread = np.average((numbers - mean) ** 2, axis=0, weights=weights) ** 0.5
+    if not np.isfinite(spread).all():
+        raise ValueError(
+            f"`y` holds numbers as large as {np.abs(numbers).max():.3g}, whose variance is too "
+            "large for a float; scale them down"
+        )
     # Rounding leaves a constant with a spread that is nothing but error.
     constant = spread <= 10 * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(constant, 1.0, spread)

@@ -11,7 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
-from muxlearn.rows._texts import TokenTable, check_text, is_missing, iterate_rows, ranges
+from muxlearn.rows._texts import (
+    TokenTable,
+    check_text,
+    ends_in_nul,
+    is_missing,
+    iterate_rows,
+    ranges,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -186,7 +193,7 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
     Raises
     ------
     TypeError, ValueError
-        There is no tag at all, or they are of different types.
+        There is no tag at all, they are of different types, or one ends in NUL.
     """
     inventory = set(chain.from_iterable(tags))
     if not inventory:
@@ -195,6 +202,9 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
         kinds = sorted({type(tag).__name__ for tag in inventory})
         raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; make them one")
     ordered = sorted(inventory)
+    odd = next(filter(ends_in_nul, ordered), None)
+    if odd is not None:
+        raise ValueError(f"`y` holds the tag {odd!r}; a tag must not end in NUL")
     number = {tag: code for code, tag in enumerate(ordered)}
     targets = np.fromiter((number[tag] for tag in chain.from_iterable(tags)), np.int64)
     return np.array(ordered), targets

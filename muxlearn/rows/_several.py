@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from muxlearn.rows._texts import is_missing
+from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._texts import ends_in_nul, is_missing
 
 __all__ = ["LABEL_FORMS", "SeveralLabels", "SoftLabels", "check_several", "mark_labels"]
 
@@ -83,6 +84,7 @@ def check_several(y: Any, n_rows: int) -> SeveralLabels | SoftLabels | None:
     TypeError, ValueError
         `y` is one of these, and not valid.
     """
+    y = from_tensor(y, "`y`")
     given = _matrix(y)
     if given is not None:
         values, names = given
@@ -122,11 +124,16 @@ def _matrix(y: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
         return None
     try:
         values = np.asarray(y)
-    except ValueError:
-        lengths = sorted({len(row) for row in y})
+    except (RuntimeError, TypeError, ValueError):
+        rows = list(y) if isinstance(y, Iterable) else []
+        if not rows or not all(map(_holds_labels, rows)):
+            return None
+        lengths = sorted(set(map(len, rows)))
         raise ValueError(
             f"rows of `y` are of different lengths, {lengths[0]} to {lengths[-1]}; give labels "
             "that are numbers in sets"
+            if len(lengths) > 1
+            else "rows of `y` hold values of different shapes; give labels that are numbers in sets"
         ) from None
     return (values, None) if values.ndim == 2 and values.shape[1] > 1 else None
 
@@ -221,6 +228,10 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
     kinds: dict[bool, Any] = {}
     for number, row in enumerate(rows):
         for label in row:
+            if ends_in_nul(label):
+                raise ValueError(
+                    f"row {number} of `y` holds {label!r}; a label must not end in NUL"
+                )
             if is_missing(label) or isinstance(label, _CONTAINERS):
                 raise ValueError(
                     f"row {number} of `y` holds {label!r}, which is no label; give strings or "
@@ -229,7 +240,13 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
             kinds[isinstance(label, str)] = label
     if len(kinds) > 1:
         raise TypeError(f"`y` mixes labels such as {kinds[True]!r} and {kinds[False]!r}")
-    return np.array(sorted({label for row in rows for label in row}))
+    try:
+        labels = np.array(sorted({label for row in rows for label in row}))
+    except TypeError as error:
+        raise TypeError(f"the labels of `y` cannot be put in order ({error})") from error
+    if labels.ndim != 1:
+        raise TypeError("labels of `y` must be strings or numbers, but some hold several values")
+    return labels
 
 
 def mark_labels(rows: Sequence[Iterable[Any]], classes: NDArray[Any]) -> NDArray[np.bool_]:

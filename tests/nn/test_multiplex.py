@@ -191,6 +191,13 @@ def test_subspaces_that_start_from_embeddings_span_their_principal_components():
         torch.testing.assert_close(recovered, components, atol=1e-4, rtol=0)
 
 
+def test_subspaces_start_from_a_table_of_one_token():
+    mux, table = SubspaceMultiplexer(N_MUX, WIDTH), torch.randn(1, WIDTH)
+    mux.init_from_embeddings(table)
+    written = torch.einsum("vd,sdw->svw", table, mux.keys).square().sum((1, 2))
+    torch.testing.assert_close(written, (table.square().sum() / N_MUX).expand(N_MUX))
+
+
 def test_slots_start_from_different_rotations():
     mux = SubspaceMultiplexer(N_MUX, WIDTH)
     mux.init_from_embeddings(table_of_low_rank())

@@ -183,8 +183,13 @@ def test_resizing_keeps_what_is_there():
         ([GREY[0], None], TypeError, "row 1 of `X` must be an image .* NoneType"),
         (GREY * 1j, ValueError, "Complex data not supported"),
         ([GREY[0], COLOUR[0]], ValueError, "give all the same axes"),
+        ([GREY[0], GREY[0].astype("M8[s]")], TypeError, "do not mix: datetime64.*, uint8"),
+        (list(np.ma.masked_array(np.zeros(2, "V2"), [1, 1])), ValueError, "cannot become an array"),
     ],
-    ids=["list", "array", "no pixel", "1-D", "5-D", "strings", "None", "complex", "mixed"],
+    ids=[
+        *("list", "array", "no pixel", "1-D", "5-D", "strings", "None", "complex", "mixed"),
+        *("types", "masked"),
+    ],
 )
 def test_what_is_no_image_is_refused(X, error, message):
     refuse(message, learn, X, error=error)

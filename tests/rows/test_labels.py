@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
+import torch
 from numpy.testing import assert_array_equal
 
+from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights
 from muxlearn.rows._labels import training_order
+from muxlearn.rows._numbers import location_and_scale
 
 
 def ordered(rows, targets, weights):
@@ -35,3 +38,66 @@ def test_the_same_image_with_two_labels_has_one_order():
     _, one, _ = ordered(rows, [1, 0], [1, 1])
     _, other, _ = ordered(rows, [0, 1], [1, 1])
     assert one.tolist() == other.tolist()
+
+
+@pytest.mark.parametrize(
+    ("y", "error", "message"),
+    [
+        (["a", "a\0", "b"], ValueError, r"row 1 of `y` is 'a\\x00'; a label must not end in NUL"),
+        ([np.void(b"ab")] * 3, TypeError, r"`y` is of \|V2; labels must be strings, numbers or"),
+        (np.zeros(3, "i4,f4"), TypeError, "labels must be strings, numbers or bools"),
+        (torch.empty(3, device="meta"), TypeError, "`y` is a tensor on the device 'meta'"),
+        ([torch.ones(1, requires_grad=True)] * 3, TypeError, "`y` must hold one label for each"),
+    ],
+)
+def test_what_is_no_label_is_refused(y, error, message):
+    with pytest.raises(error, match=message):
+        check_labels(y, 3)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(3, requires_grad=True),
+        torch.ones(3).to_sparse(),
+        torch.ones(3, dtype=torch.bfloat16),
+    ],
+)
+def test_tensors_of_any_kind_are_numbers(tensor):
+    assert check_numbers(tensor, 3).tolist() == [1, 1, 1]
+    assert check_weights(tensor, 3).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("check", [check_numbers, check_weights])
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        (["1", "b", "3"], ValueError),
+        ([1, 2, 10**400], ValueError),
+        ([[1, 2], [3], [4]], ValueError),
+        ([1j] * 3, TypeError),
+        ({1, 2, 3}, TypeError),
+        ([torch.ones(1, requires_grad=True)] * 3, ValueError),
+        (torch.empty(3, device="meta"), TypeError),
+    ],
+)
+def test_an_error_about_numbers_names_the_argument(check, values, error):
+    name = {"check_numbers": "`y`", "check_weights": "`sample_weight`"}[check.__name__]
+    with pytest.raises(error, match=name):
+        check(values, 3)
+
+
+@pytest.mark.parametrize("weights", [float("nan"), float("inf"), [1e308, 1e308, 1e308]])
+def test_weights_add_up_to_a_finite_number(weights):
+    with pytest.raises(ValueError, match="`sample_weight` must add up to a finite number"):
+        check_weights(weights, 3)
+
+
+def test_weights_that_are_all_but_zero_teach_nothing():
+    with pytest.raises(ValueError, match="0 for every row; nothing could be learned"):
+        relative_weights(np.array([5e-324, 0.0, 0.0]))
+
+
+def test_targets_whose_variance_is_no_float_are_refused():
+    with pytest.raises(ValueError, match=r"`y` holds numbers as large as 1e\+200"):
+        location_and_scale(np.array([[1e200], [-1e200]]), np.ones(2))

@@ -218,6 +218,11 @@ def test_tags_of_different_types_are_refused():
         number_tags([["a", 1]])
 
 
+def test_a_tag_that_numpy_would_cut_is_refused():
+    with pytest.raises(ValueError, match=r"`y` holds the tag 'a\\x00'; a tag must not end in NUL"):
+        number_tags([["a\0", "a"]])
+
+
 def test_sentences_without_a_token_are_refused():
     with pytest.raises(ValueError, match="`X` has no token: every sentence is empty"):
         number_tags([[], []])

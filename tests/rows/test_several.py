@@ -1,6 +1,9 @@
+from collections import deque
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_matrix
 
 from muxlearn.rows import SeveralLabels, SoftLabels, check_several
@@ -26,6 +29,13 @@ def test_a_matrix_of_0_and_1_is_an_indicator(y, form):
     assert given.form == form
     assert given.classes.tolist() == [0, 1, 2]
     np.testing.assert_array_equal(given.indicator, MATRIX)
+
+
+def test_tensors_that_have_gradients_or_are_sparse_are_matrices():
+    expected = MATRIX.astype(bool).tolist()
+    for y in (torch.tensor(MATRIX, dtype=torch.float32), torch.tensor(MATRIX).to_sparse()):
+        given = check_several(y.requires_grad_(y.is_floating_point()), 3)
+        assert given.indicator.tolist() == expected
 
 
 def test_columns_of_a_frame_name_the_labels():
@@ -68,6 +78,9 @@ def test_sets_of_numbers_are_labels():
         pd.DataFrame({"y": [1, 0, 1]}),
         "abc",
         [[1], [0], [1]],
+        deque([0.5, ["a", ["b"]], "c"]),
+        deque([np.array(1), [1], [2]]),
+        deque([torch.ones(1, requires_grad=True)] * 3),
     ],
 )
 def test_one_label_for_each_row_is_something_else(y):
@@ -104,6 +117,10 @@ def test_columns_of_a_frame_name_the_classes_sorted():
             ValueError,
             "different lengths, 0 to 2; give labels that are",
         ),
+        (deque([[1, [2]], [3, 4], [5, 6]]), ValueError, "hold values of different shapes"),
+        ([{1}, {1j}, {2}], TypeError, "the labels of `y` cannot be put in order"),
+        ([["a\0"], ["a"], ["b"]], ValueError, "row 0 of `y` holds 'a.x00'; a label must not"),
+        (torch.empty(3, 2, device="meta"), TypeError, "`y` is a tensor on the device 'meta'"),
         ([{"a"}, None, {"b"}], TypeError, "row 1 of `y` is None, but others are sets"),
         ([{"a"}, {None}, {"b"}], ValueError, "row 1 of `y` holds None"),
         ([{"a"}, {float("nan")}, {"b"}], ValueError, "row 1 of `y` holds nan"),
