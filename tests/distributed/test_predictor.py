@@ -93,7 +93,7 @@ def test_vectors_are_lists_of_numbers(frame, vectors_folder):
 def test_an_embedder_has_vectors_alone_and_others_have_none(frame, folder, vectors_folder):
     with pytest.raises(ValueError, match="`method` must be 'transform', got 'predict'"):
         open_for(frame, vectors_folder)
-    with pytest.raises(ValueError, match="'predict_proba', .*got 'transform'"):
+    with pytest.raises(ValueError, match=r"'predict_proba', .*got 'transform'"):
         open_for(frame, folder, method="transform")
 
 
