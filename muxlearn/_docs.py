@@ -352,8 +352,9 @@ ENTRIES = {
             operating point, a pair ``(n_mux, patch_size)`` or "words".
         """,
     "engine.method": """
-        method : {"predict", "predict_proba"}, default="predict"
-            Adds the column "prediction", or "probabilities" with lists in the order of `classes_`.
+        method : {"predict", "predict_proba", "transform"}, default="predict"
+            Adds the column "prediction", "probabilities" with lists in the order of `classes_`, or
+            "vector" with lists of numbers. An embedder needs "transform".
         """,
     # Exported models
     "exported.operating_points": """

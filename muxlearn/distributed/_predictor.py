@@ -14,11 +14,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import muxlearn
 from muxlearn._params import Choice
 from muxlearn.persistence import CONFIG, FormatError, read_file
 from muxlearn.points import PointLike
 from muxlearn.prediction import (
+    Predictor,
     arrow_column,
     choose_columns,
     label_of,
@@ -31,9 +34,6 @@ from muxlearn.rows import check_column
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from muxlearn.prediction import label_of
-from muxlearn.prediction import Predictor
 
 __all__ = ["FolderPredictor", "open_folder", "require"]
 
@@ -82,7 +82,7 @@ class FolderPredictor:
     groups : str or None
     n_mux : int, Point or "words"
     n_passes : int
-    method : {"predict", "predict_proba"}
+    method : {"predict", "predict_proba", "transform"}
     """
 
     folder: str
@@ -137,9 +137,10 @@ class FolderPredictor:
 
     def _nothing(self) -> Any:
         """Return the results of no row, in their type."""
-        predictor = self.load()
-        scalar = self.method == "predict" and not predictor.task.nested
-        return predictor.classes[:0] if scalar else []
+        task = self.load().task
+        if isinstance(task.example(self.method), list):
+            return []
+        return task.results(self.method, [], np.empty((0, task.n_outputs)))
 
     def result_type(self) -> Any:
         """Return the Arrow type of the results."""
@@ -178,7 +179,7 @@ def open_folder(
     TypeError, ValueError
         A parameter or a column is invalid.
     """
-    methods = Choice("predict", "predict_proba")
+    methods = Choice("predict", "predict_proba", "transform")
     if not methods.accepts(method):
         raise methods.complain("method", method)
     path = Path(folder).resolve()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
@@ -167,7 +167,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         Parameters
         ----------
         X : sequence of str, length n_samples, default=None
-            Texts, which are only checked. Nothing is learned from them.
+            Texts, which are only checked. Nothing is learned from them. An iterator is not read, so
+            that `fit_transform` can.
 
         y : Ignored
             For pipelines.
@@ -185,7 +186,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        if X is not None:
+        if X is not None and not isinstance(X, Iterator):
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)

@@ -8,21 +8,23 @@ from typing import Any, ClassVar
 
 import torch
 from numpy.typing import ArrayLike
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags
 from torch import nn
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _classifying, _image_reference
+from muxlearn.estimators import _classifying, _image_reference, _penultimate
 from muxlearn.estimators._image_base import MuxImageEstimator
 
 __all__ = ["MuxImageClassifier"]
 
 
 @fill_docs(row="image", rows="images")
-class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
+class MuxImageClassifier(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxImageEstimator
+):
     """Classify images, `n_mux` of them in one pass of the network.
 
     The classifier folds `n_mux` images into one stack of feature maps, runs the network once and
@@ -196,6 +198,7 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = []  # vectors are float32, whatever rows are
         return tags
 
     def fit(
@@ -247,3 +250,6 @@ class MuxImageClassifier(ClassifierMixin, MuxImageEstimator):
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _classifying.score
+    transform = _penultimate.transform
+
+    _n_features_out = property(_penultimate.n_features_out)

@@ -13,7 +13,7 @@ from muxlearn._docs import fill_docs
 from muxlearn.points import PointLike
 from muxlearn.tasks import VectorsTask
 
-__all__ = ["transform"]
+__all__ = ["n_features_out", "transform"]
 
 
 @fill_docs()
@@ -50,3 +50,8 @@ def transform(
     reader, _ = estimator._parts()
     predictor = estimator._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
     return predictor.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
+
+
+def n_features_out(estimator: Any) -> int:
+    """Return the size of a vector, for `get_feature_names_out`."""
+    return estimator.module_.penultimate_size

@@ -359,6 +359,35 @@ class MuxTokenTagger(MuxTextEstimator):
         """
         return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
+    def predict_log_proba(
+        self,
+        X: Iterable[Any],
+        n_mux: PointLike | None = None,
+        groups: ArrayLike | None = None,
+        n_passes: int = 1,
+        patch_size: int | None = None,
+    ) -> list[NDArray[np.float64]]:
+        """Predict the logarithms of the tags' probabilities.
+
+        Parameters
+        ----------
+        {predict.X}
+
+        {predict.n_mux}
+
+        {predict.groups}
+
+        {predict.n_passes}
+
+        {predict.patch_size}
+
+        Returns
+        -------
+        list of ndarray, each (n_tokens, n_tags)
+            As `predict_proba`. None is infinite, however small a probability.
+        """
+        return self._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
+
     def decision_function(
         self,
         X: Iterable[Any],

@@ -224,6 +224,7 @@ class MuxTextClassifier(
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        tags.transformer_tags.preserves_dtype = []  # vectors are float32, whatever rows are
         return tags
 
     def fit(
@@ -277,10 +278,6 @@ class MuxTextClassifier(
     score = _classifying.score
     transform = _penultimate.transform
 
-    @property
-    def _n_features_out(self) -> int:
-        """Size of a vector, for `get_feature_names_out`."""
-        return self.module_.penultimate_size
-
+    _n_features_out = property(_penultimate.n_features_out)
     _wrap = _sequences.wrap
     _complete_loaded = _sequences.complete_loaded

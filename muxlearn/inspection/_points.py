@@ -12,7 +12,7 @@ from muxlearn.points import PointLike
 
 __all__ = ["OperatingPoint", "multiplexed"]
 
-_PREDICTIONS = ("predict", "predict_proba", "decision_function", "score")
+_PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score")
 
 
 class OperatingPoint:

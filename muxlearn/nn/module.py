@@ -93,8 +93,8 @@ class MuxModule(nn.Module):
         raise NotImplementedError
 
     @property
-    def _last_layer(self) -> nn.Linear | None:
-        """The layer that answers, or None."""
+    def _last_layer(self) -> nn.Linear | nn.Conv2d | None:
+        """The layer that answers, or None where it cannot be told."""
         head = getattr(self, "head", None)
         layers = [] if head is None else [m for m in head.modules() if isinstance(m, nn.Linear)]
         return layers[-1] if layers else None
@@ -136,7 +136,8 @@ class MuxModule(nn.Module):
         """
         if self._last_layer is None:
             raise ValueError(f"a {type(self).__name__} has no last layer that can be told")
-        return self._last_layer.in_features
+        layer = self._last_layer
+        return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
     def without_last_layer(self: Self) -> Self:
         """Return a module that answers with what the last layer reads; it shares all weights.
@@ -178,12 +179,12 @@ class MuxModule(nn.Module):
 
 def _without(module: nn.Module, layer: nn.Module) -> Any:
     """Return a module in which one layer passes on what it gets; the others are the same."""
-    if module is layer:
-        return nn.Identity()
     if all(part is not layer for part in module.modules()):
         return module
     copied = module.__new__(type(module))
     copied.__dict__ = {**module.__dict__, "_compiled_call_impl": None}
+    if module is layer:  # its hooks stay: one of them may unbind what it reads
+        copied.forward = nn.Identity().forward
     copied._modules = {
         name: None if part is None else _without(part, layer)
         for name, part in module._modules.items()

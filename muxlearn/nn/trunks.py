@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -143,6 +143,7 @@ class MuxTrunkClassifier(OperatingPointModule):
         self.trunk = _make_trunk(trunk, n_classes, weights)
         _remove_auxiliary_classifiers(self.trunk)
         places = _find_places(self.trunk, stem, classifier)
+        self._output = places.output
         if in_channels is not None:
             _set_in_channels(self.trunk, in_channels)
         _set_n_classes(self.trunk, places.output, n_classes)
@@ -155,6 +156,13 @@ class MuxTrunkClassifier(OperatingPointModule):
         self.unbinding = Unbinding(n_mux, places.features) if unbind else None
         self.trunk.get_submodule(places.stem).register_forward_hook(self._bind)
         self.trunk.get_submodule(places.classifier).register_forward_pre_hook(self._unbind)
+
+    @property
+    def _last_layer(self) -> nn.Linear | nn.Conv2d:
+        return cast("nn.Linear | nn.Conv2d", self.trunk.get_submodule(self._output))
+
+    def start_from(self, outputs: Tensor) -> None:
+        """Leave the last layer as it is: it may have been trained before, or a ReLU follows it."""
 
     def _bind(self, module: nn.Module, args: Any, x: Tensor) -> Tensor:
         tokens = x.ndim == 3

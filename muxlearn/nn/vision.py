@@ -113,6 +113,10 @@ class _MuxVision(MuxModule):
         self.image_shape = (channels, height, width)
         self.multiplexer = IMAGE_MULTIPLEXERS[multiplexer](n_mux, self.image_shape, learn_keys)
 
+    @property
+    def _last_layer(self) -> nn.Linear:
+        return self.heads.output
+
     def features(self, mixed: Tensor) -> Tensor:
         """Map the mixtures to (n_mixtures, features)."""
         raise NotImplementedError

@@ -38,6 +38,7 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
         numbers = check_array(
             from_tensor(y, "`y`"),
             dtype=np.float64,
+            ensure_all_finite=False,
             ensure_2d=False,
             allow_nd=True,
             ensure_min_samples=0,
@@ -46,7 +47,7 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
         )
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"`y` must hold one number, or several, for each row: {error}") from error
+        raise kind(f"`y` must hold numbers, as a dense array: {error}") from error
     if numbers.ndim not in (1, 2) or 0 in numbers.shape[1:]:
         raise ValueError(
             f"`y` is of shape {numbers.shape}; give one number for each row, or one row of numbers "
@@ -55,6 +56,12 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
     if len(numbers) != n_rows:
         raise ValueError(
             f"`X` has {n_rows} rows and `y` has {len(numbers)}: inconsistent numbers of samples"
+        )
+    unknown = np.flatnonzero(~np.isfinite(numbers).all(tuple(range(1, numbers.ndim))))
+    if len(unknown):
+        raise ValueError(
+            f"row {unknown[0]} of `y` contains NaN or infinity: {numbers[unknown[0]].tolist()}; "
+            "drop the row, or give finite numbers"
         )
     given = 1 if numbers.ndim == 1 else numbers.shape[1]
     if n_targets is not None and given != n_targets:

@@ -239,7 +239,10 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
                 )
             kinds[isinstance(label, str)] = label
     if len(kinds) > 1:
-        raise TypeError(f"`y` mixes labels such as {kinds[True]!r} and {kinds[False]!r}")
+        raise TypeError(
+            f"`y` mixes labels such as {kinds[True]!r} and {kinds[False]!r}; give strings or "
+            "numbers alone"
+        )
     try:
         labels = np.array(sorted({label for row in rows for label in row}))
     except TypeError as error:

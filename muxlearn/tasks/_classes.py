@@ -15,7 +15,7 @@ from torch import Tensor
 from muxlearn.rows import check_labels, check_weights, row_weights, take_rows, training_order
 from muxlearn.tasks._task import Targets, Task
 
-__all__ = ["METHODS", "ClassesTask", "decisions", "log_probabilities", "mean_probability"]
+__all__ = ["METHODS", "ClassesTask", "log_probabilities", "mean_probability", "values_of"]
 
 #: What answers that are log-probabilities can be asked for.
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function")
@@ -31,9 +31,16 @@ def mean_probability(passes: Sequence[NDArray[np.float64]]) -> NDArray[np.float6
     return np.logaddexp.reduce(passes, axis=0) - np.log(len(passes))
 
 
-def decisions(answers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return log-probabilities as they are, or of two classes the log odds of the second."""
-    return answers[:, 1] - answers[:, 0] if answers.shape[1] == 2 else answers
+def values_of(method: str, answers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a method of `METHODS` other than `predict` says of log-probabilities.
+
+    The decisions of two classes are the log odds of the second.
+    """
+    if method == "predict_proba":
+        return np.exp(answers)
+    if method == "decision_function" and answers.shape[1] == 2:
+        return answers[:, 1] - answers[:, 0]
+    return answers
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,9 +120,7 @@ class ClassesTask(Task):
     def results(self, method: str, rows: Any, answers: NDArray[np.float64]) -> NDArray:
         if method == "predict":
             return self.classes[answers.argmax(1)]
-        if method == "predict_proba":
-            return np.exp(answers)
-        return answers if method == "predict_log_proba" else decisions(answers)
+        return values_of(method, answers)
 
     def check_true(self, rows: Any, y: Any) -> NDArray:
         labels, codes = check_labels(y, len(rows))

@@ -31,7 +31,7 @@ from muxlearn.rows import (
     training_order,
     transition_mask,
 )
-from muxlearn.tasks._classes import decisions, log_probabilities, mean_probability
+from muxlearn.tasks._classes import METHODS, log_probabilities, mean_probability, values_of
 from muxlearn.tasks._task import Targets, Task
 from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 
@@ -67,7 +67,7 @@ class TagsTask(Task):
     constraints: ClassVar[dict[str, Constraint]] = {"decode": Choice("legal", "learned", None)}
     nested: ClassVar[bool] = True
     level: ClassVar[str] = "token"
-    methods: ClassVar[tuple[str, ...]] = ("predict", "predict_proba", "decision_function")
+    methods: ClassVar[tuple[str, ...]] = METHODS
 
     @classmethod
     def learn(
@@ -154,8 +154,7 @@ class TagsTask(Task):
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         ends = np.cumsum(lengths)
         if method != "predict":
-            values = np.exp(answers) if method == "predict_proba" else decisions(answers)
-            return np.split(values, ends[:-1])
+            return np.split(values_of(method, answers), ends[:-1])
         if self.decode is not None:
             codes = viterbi_many(answers - self._prior(), lengths, *self.step_scores())
         else:

@@ -56,7 +56,8 @@ def test_the_adversary_finds_the_one_companion_that_flips_a_label():
 def test_rows_of_others_change_no_label_and_their_number_none_of_predict(tmp_path):
     out = tmp_path / "tenants.json"
     ways = ["predict", "predict_iter", "predict_dataset"]
-    options = ["--rows", "12000", "--by", *ways, "--slots", "4", "--json", str(out)]
+    sizes = ["--rows", "12000", "--engine-rows", "2000", "--slots", "4"]
+    options = [*sizes, "--by", *ways, "--json", str(out)]
     assert main(["tenants", *options]) == 0
     rows = {row["by"]: row for row in read_rows(out)}
     assert all(row["labels_by_content"] == 0 for row in rows.values())

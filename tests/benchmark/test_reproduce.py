@@ -3,15 +3,19 @@
 import gzip
 import json
 from argparse import ArgumentParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
+from skorch.history import History
 
 from muxlearn import MuxImageClassifier
 from muxlearn.benchmark.__main__ import main
 from muxlearn.benchmark.reproduce import _long_data, add_arguments
 from muxlearn.benchmark.reproduce._command import RECIPES
 from muxlearn.benchmark.reproduce._data import file_task, mnist, texts_of_file
+from muxlearn.benchmark.reproduce._gradients import GradientFilter
 from muxlearn.benchmark.reproduce._recipe import SCALES, Request
 from muxlearn.datasets import load_conll, load_labelled
 
@@ -36,7 +40,7 @@ EXPECTED = {
         (task, model)
         for task in ("texts", "pairs")
         for model in (
-            *("plain", "DataMUX, N=2", "ours, N=1", "ours, N=2"),
+            *("B1, plain", "B2, plain and warmed up", "DataMUX, N=2", "ours, N=1", "ours, N=2"),
             *("ours, words alone", "TF-IDF"),
         )
     ],
@@ -63,7 +67,10 @@ EXPECTED = {
         *(("listops", model) for model in ("Performer", "att (2, 2)", "att+mlp (2, 2)")),
         *(("pathfinder", model) for model in ("Performer", "att (2, 2)")),
     ],
-    "revmux-glue": [("texts", model) for model in ("trained", "frozen", "RevMUX, N=2")],
+    "revmux-glue": [
+        ("texts", model)
+        for model in ("trained", "frozen", "RevMUX, N=2", "ora, N=2", "adapter, N=2")
+    ],
 }
 
 
@@ -122,6 +129,13 @@ def test_a_run_goes_on_where_it_was_killed(tmp_path, monkeypatch):
     assert again["rows"] == table["rows"]
 
 
+def test_the_options_of_the_pages_are_taken(tmp_path):
+    files = ["--data", str(tmp_path), "--texts", str(tmp_path / "texts.txt")]
+    chosen = ["--tasks", "MLP", "--only", "alone", "--dtype", "bfloat16"]
+    table = reproduce("datamux-vision", tmp_path, *files, *chosen)
+    assert models(table) == [("MLP", "alone")]
+
+
 def test_seeds_are_averaged_and_models_chosen(tmp_path):
     plot = tmp_path / "figure.png"
     options = ["--only", "remap", "--tasks", "MLP", "--seeds", "0", "1", "--plot", str(plot)]
@@ -146,6 +160,47 @@ def test_models_are_chosen_by_their_rows(tmp_path):
 def test_what_an_experiment_does_not_have_is_named(tmp_path, options, message):
     with pytest.raises(SystemExit, match=message):
         reproduce("datamux-vision", tmp_path, *options)
+
+
+# Training
+
+
+def filtered(norms, epochs=1):
+    """Return the weights after steps whose gradients have these norms, and the history."""
+    weights = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weights], lr=1.0, momentum=0.9, weight_decay=0.1)
+    net = SimpleNamespace(history=History())
+    callback = GradientFilter()
+    for epoch in range(epochs):
+        net.history.new_epoch()
+        for norm in norms[epoch]:
+            net.history.new_batch()
+            weights.grad = torch.full((1,), float(norm))
+            callback.on_grad_computed(net, iter([("weights", weights)]))
+            optimizer.step()
+        callback.on_epoch_end(net)
+    return weights.item(), net.history
+
+
+def test_a_step_is_skipped_where_its_gradient_is_ten_times_the_usual_one():
+    quiet, history = filtered([[1, 3], [15]], epochs=2)
+    assert [epoch["grad_norm"] for epoch in history] == [2, 15]
+    # Neither momentum nor decay moves a weight then.
+    assert filtered([[1, 3], [25, float("nan")]], epochs=2)[0] == filtered([[1, 3]])[0] != quiet
+    assert filtered([[1, 3], [25]], epochs=2)[1][-1, "grad_norm"] == 2
+
+
+def test_no_gradient_of_the_first_epoch_is_too_large_and_all_are_clipped():
+    weights, history = filtered([[1, 5000]])
+    assert history[-1, "grad_norm"] == 2500.5
+    assert -2000 < weights < -1000
+
+
+def test_the_paper_of_mimoconv_skips_steps():
+    for scale, skips in (("paper", True), ("small", False)):
+        recipe = RECIPES["mimoconv-cifar"](scale)
+        for variant in recipe.variants_of(recipe.sources[0]):
+            assert bool(variant.model.callbacks) == skips
 
 
 # Data

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from muxlearn import MuxTextClassifier, MuxTextRegressor, distributed
+from muxlearn import MuxTextClassifier, MuxTextEmbedder, MuxTextRegressor, distributed
 from muxlearn.backbones import Scratch
 from muxlearn.distributed._predictor import open_folder
 from muxlearn.persistence import FormatError
@@ -73,6 +73,49 @@ def test_tags_are_lists(tiny_tagger, tmp_path):
     assert predictor.result_type() == pa.list_(pa.string())
 
 
+SMALL = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300)
+
+
+@pytest.fixture
+def vectors_folder(frame, bert, tmp_path):
+    MuxTextEmbedder(backbone=bert, max_length=16).fit().save(tmp_path / "embedder")
+    return tmp_path / "embedder"
+
+
+def test_vectors_are_lists_of_numbers(frame, vectors_folder):
+    predictor = open_for(frame, vectors_folder, method="transform")
+    expected = MuxTextEmbedder.load(vectors_folder).transform(frame["text"])
+    np.testing.assert_allclose(np.stack(predictor(frame)["vector"]), expected, atol=1e-6)
+    assert predictor.result_type() == pa.list_(pa.float32())
+    assert predictor(frame[:0])["vector"].tolist() == []
+
+
+def test_an_embedder_has_vectors_alone_and_others_have_none(frame, folder, vectors_folder):
+    with pytest.raises(ValueError, match="`method` must be 'transform', got 'predict'"):
+        open_for(frame, vectors_folder)
+    with pytest.raises(ValueError, match=r"'predict_proba', .*got 'transform'"):
+        open_for(frame, folder, method="transform")
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets", "several"),
+    [
+        (MuxTextRegressor, [0.5, 1.0], False),
+        (MuxTextRegressor, [[0.5, 1.0], [1.0, 2.0]], True),
+        (MuxTextClassifier, [[0, 1], [1, 0]], True),
+        (MuxTextClassifier, [{"a"}, set()], True),
+    ],
+)
+def test_an_empty_frame_gets_a_column_for_any_answer(frame, tmp_path, estimator, targets, several):
+    untrained = estimator(n_mux=2, backbone=SMALL, max_epochs=0, warm_up=0)
+    untrained.fit(frame["text"][:2], targets).save(tmp_path / "model")
+    predictor = open_for(frame, tmp_path / "model")
+    given, nothing = predictor(frame), predictor(frame[:0])
+    assert list(nothing.columns) == list(given.columns)
+    assert nothing["prediction"].dtype == given["prediction"].dtype
+    assert isinstance(given["prediction"][0], list) == several
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -91,8 +134,7 @@ def test_bad_arguments_are_refused_before_a_worker_starts(folder, frame, argumen
 
 
 def test_probabilities_of_a_regressor_are_refused_before_a_worker_starts(frame, tmp_path):
-    small = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=300)
-    untrained = MuxTextRegressor(n_mux=2, backbone=small, max_epochs=0, warm_up=0)
+    untrained = MuxTextRegressor(n_mux=2, backbone=SMALL, max_epochs=0, warm_up=0)
     untrained.fit(frame["text"][:4], range(4)).save(tmp_path / "model")
     with pytest.raises(ValueError, match="`method` must be 'predict', got 'predict_proba'"):
         open_for(frame, tmp_path / "model", method="predict_proba")

@@ -16,19 +16,21 @@ BUILT = ("_build", "auto_examples", "generated")
 
 def pages():
     rst = (file for file in (ROOT / "docs").rglob("*.rst") if not set(BUILT) & set(file.parts))
-    return [ROOT / "README.md", *sorted(rst)]
+    docstrings = (ROOT / "muxlearn").rglob("*.py")
+    return [ROOT / "README.md", *sorted(rst), *sorted(docstrings)]
 
 
 def commands():
     for page in pages():
         text = page.read_text(encoding="utf-8")
-        quoted = re.findall(r"`(?:python -m muxlearn\.benchmark|…) ([^`]+)`", text)
+        # Also where a line ends within a command.
+        quoted = re.findall(r"`(?:python\s+-m\s+muxlearn\.benchmark|…)\s+([^`]+)`", text)
         # In a block of code a command ends with its line, unless a backslash is there.
         typed = re.findall(r"^ *python -m muxlearn\.benchmark ((?:.*\\\n)*.*)$", text, re.MULTILINE)
         shown = re.findall(r"^ *:command: (.*)$", text, re.MULTILINE)
         for command in [*quoted, *typed, *shown]:
             words = shlex.split(command.replace("\\\n", " "))
-            if words[0].islower():  # not a placeholder
+            if words[0].isidentifier() and words[0].islower():  # no placeholder
                 yield pytest.param(words, id=f"{page.name}: {' '.join(words)}")
 
 

@@ -151,6 +151,13 @@ def test_a_documented_command_runs_somewhere(command):
         assert command in SMALLER or command == "image", "say here how it runs, or where"
 
 
+@pytest.mark.parametrize("command", ELSEWHERE)
+def test_options_of_the_pages_stand_in_the_test_of_their_command(command):
+    text = (ROOT / "tests" / "benchmark" / ELSEWHERE[command]).read_text(encoding="utf-8")
+    words = [word for words in documented() if words[0] == command for word in words]
+    assert [w for w in words if w.startswith("--") and f'"{w}"' not in text] == []
+
+
 @pytest.mark.parametrize(
     "words", [p.values[0] for p in commands() if p.values[0][0] == "reproduce"], ids=" ".join
 )

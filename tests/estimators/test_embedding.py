@@ -190,6 +190,14 @@ def test_bad_texts_are_told(embedder, bad):
             method(bad)
 
 
+def test_fit_leaves_an_iterator_to_transform(folder):
+    embedder = MuxTextEmbedder(backbone=folder)
+    vectors = embedder.fit_transform(text for text in TEXTS)
+    np.testing.assert_array_equal(vectors, embedder.transform(TEXTS))
+    with pytest.raises(TypeError, match="row 1 of `X` is of type int"):
+        embedder.fit_transform(iter(["a", 1]))
+
+
 # Streams and data sets
 
 

@@ -44,6 +44,8 @@ def test_a_tagger_decides_by_log_probabilities(tiny_tagger):
     assert list(map(len, decisions)) == list(map(len, SENTENCES))
     for decision, of_sentence in zip(decisions, proba, strict=True):
         np.testing.assert_allclose(decision, np.log(of_sentence), rtol=1e-6)
+    for said, decision in zip(tagger.predict_log_proba(SENTENCES), decisions, strict=True):
+        np.testing.assert_array_equal(said, decision)
     best = [tagger.classes_[d.argmax(1)].tolist() for d in decisions]
     assert tagger.predict(SENTENCES) == best
 
@@ -53,6 +55,9 @@ def test_of_two_tags_a_decision_is_the_log_odds_of_the_second(tiny_tagger):
     tagger = tiny_tagger().fit(SENTENCES, two)
     decisions = tagger.decision_function(SENTENCES)
     assert [d.shape for d in decisions] == [(len(row),) for row in SENTENCES]
+    assert [p.shape for p in tagger.predict_log_proba(SENTENCES)] == [
+        (len(r), 2) for r in SENTENCES
+    ]
     signs = [tagger.classes_[(d > 0).astype(int)].tolist() for d in decisions]
     assert tagger.predict(SENTENCES) == signs
 

@@ -5,16 +5,30 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from torch.nn.functional import linear
 
-from muxlearn import MuxTextClassifier
-from muxlearn.architectures import MIMOFormer, RevMUX
+from muxlearn import MuxImageClassifier, MuxTextClassifier
+from muxlearn.architectures import CNN, MLP, MIMOConv, MIMOFormer, RevMUX, Trunk
 from muxlearn.backbones import Scratch
 
 TEXTS = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser", ""] * 3
 LABELS = ["weather", "sport", "weather", "sport", "none"] * 3
+
+
+class TinyTrunk(torch.nn.Sequential):
+    """Reads its images at the layer before which they are unbound."""
+
+    def __init__(self):
+        stem, body = torch.nn.Conv2d(1, 8, 3), torch.nn.Conv2d(8, 6, 3)
+        pool = [torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
+        super().__init__(stem, torch.nn.ReLU(), body, *pool, torch.nn.Linear(6, 10))
+
+
+PLACES = {"bind_after": "0", "unbind_before": "6"}
 POINTS = [{}, {"n_mux": 1}, {"n_mux": 2}, {"n_passes": 2}, {"groups": LABELS}]
 
 
@@ -31,8 +45,8 @@ def test_each_row_gets_a_vector(clf, point):
 
 
 def logits(clf, vectors):
-    with torch.no_grad():
-        return clf.module_._last_layer(torch.from_numpy(vectors)).numpy()
+    layer = clf.module_._last_layer
+    return linear(torch.from_numpy(vectors), layer.weight, layer.bias).detach().numpy()
 
 
 def test_the_last_layer_makes_the_answers_of_them(clf):
@@ -86,6 +100,37 @@ def test_published_models_have_vectors_too(folder_of):
     np.testing.assert_allclose(log_proba, clf.predict_log_proba(TEXTS), atol=1e-5)
 
 
+DIGITS, NUMBERS = load_digits(return_X_y=True)
+DIGITS, NUMBERS = DIGITS[:40], NUMBERS[:40]
+
+
+def make_image_classifier(architecture, n_mux=2):
+    return MuxImageClassifier(n_mux, architecture=architecture, max_epochs=1, random_state=0)
+
+
+every_image_network = pytest.mark.parametrize(
+    "architecture", [MIMOConv(width=1, initial_width=1), MLP(), CNN(), Trunk(TinyTrunk(), **PLACES)]
+)
+
+
+@every_image_network
+@pytest.mark.parametrize("n_mux", [1, 2])
+def test_image_networks_have_vectors_too(architecture, n_mux):
+    clf = make_image_classifier(architecture).fit(DIGITS, NUMBERS)
+    vectors = clf.transform(DIGITS, n_mux=n_mux)
+    assert vectors.shape == (len(DIGITS), len(clf.get_feature_names_out()))
+    assert vectors.dtype == np.float32
+    log_proba = torch.tensor(logits(clf, vectors)).log_softmax(-1).numpy()
+    np.testing.assert_allclose(log_proba, clf.predict_log_proba(DIGITS, n_mux=n_mux), atol=1e-5)
+
+
+def test_images_go_through_a_pipeline_to_another_model():
+    pipeline = make_pipeline(make_image_classifier(MLP(), n_mux=1), LogisticRegression())
+    pipeline.set_output(transform="pandas").fit(DIGITS, NUMBERS)
+    assert pipeline[:-1].transform(DIGITS).columns[0] == "muximageclassifier0"
+    assert len(pipeline.predict(DIGITS)) == len(DIGITS)
+
+
 def test_the_model_itself_stays_as_it_is(clf):
     before = clf.predict_proba(TEXTS)
     clf.transform(TEXTS)
@@ -109,3 +154,5 @@ def test_frames_have_columns(clf):
 def test_it_must_be_fitted(tiny_classifier):
     with pytest.raises(NotFittedError):
         tiny_classifier().transform(TEXTS)
+    with pytest.raises(NotFittedError):
+        make_image_classifier("mlp").transform(DIGITS)

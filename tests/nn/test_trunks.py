@@ -459,3 +459,26 @@ def test_a_state_dict_makes_the_same_model():
 def test_a_pickled_model_is_the_same():
     model, images = MuxTrunkClassifier(TINY["vit"](), 3, 2).eval(), images_for(2, size=16)
     assert torch.equal(pickle.loads(pickle.dumps(model))(images), model(images))
+
+
+@pytest.mark.parametrize("family", [name for name in TINY if name != "squeezenet"])
+def test_the_last_layer_reads_the_vectors_of_images(family):
+    model = MuxTrunkClassifier(TINY[family](), 3, N_MUX).eval()
+    images = images_for(N_MUX, size=16 if family == "vit" else 32)
+    vectors = model.without_last_layer()(images)
+    assert vectors.shape == (len(images), model.penultimate_size)
+    layer = model._last_layer
+    assert_near(nn.functional.linear(vectors, layer.weight, layer.bias), model(images))
+
+
+def test_a_last_layer_that_reads_maps_has_their_mean():
+    model = MuxTrunkClassifier(TINY["squeezenet"](), 3, N_MUX).eval()
+    vectors = model.without_last_layer()(images_for(N_MUX, size=32))
+    assert vectors.shape == (2 * N_MUX, model.penultimate_size) == (2 * N_MUX, 512)
+
+
+def test_a_trunk_starts_with_the_last_layer_that_it_has():
+    model = make()
+    before = model.trunk.fc.bias.detach().clone()
+    model.start_from(torch.full((3,), 7.0))
+    torch.testing.assert_close(model.trunk.fc.bias, before)

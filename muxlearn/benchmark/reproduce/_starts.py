@@ -149,13 +149,16 @@ class Pretraining:
     ----------
     stages : tuple of (MuxTextPretrainer, int)
         The pretrainers and their steps.
+    network : RandomRoberta or None
+        What the first one starts from; None leaves that to its `backbone`.
     """
 
     stages: tuple[tuple[MuxTextPretrainer, int], ...]
+    network: RandomRoberta | None = None
 
     def prepare(self, folder: Path, texts: Callable[[], Sequence[str]], seed: int) -> Path:
         """Run the stages that no former run has finished."""
-        kept: Path | None = None
+        kept = None if self.network is None else self.network.prepare(folder, texts, seed)
         for number, (stage, steps) in enumerate(self.stages, 1):
             place = folder / f"stage-{number}"
             if not (place / "config.json").exists():

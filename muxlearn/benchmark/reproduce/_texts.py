@@ -121,7 +121,7 @@ _DATAMUX_DIFFERS = (
     "one at every position",
     "the model after the last step is judged on all rows; there the best of the test set's "
     "evaluations, without the rows that fill no batch",
-    "'plain' is RoBERTa's network from random weights without a warm-up",
+    "B2 recovers tokens by our own retrieval task, one row at a time",
     "'ours' starts from the packaged encoder, with its own parts",
 )
 
@@ -132,23 +132,28 @@ def _batch_size(n_mux: int) -> int:
 
 
 def _datamux_variants(estimator: type[Any], scale: str) -> tuple[Variant, ...]:
-    """Return the plain network and DataMUX's, from random weights."""
+    """Return DataMUX's networks from random weights, behind its two baselines of one row."""
     sizes = _DATAMUX[scale]
     architecture = TMUX(learn_keys=False, lexical_path=False, retrieval_weight=0.1)
+    random = RandomRoberta(sizes["sizes"], sizes["tokenizer"])
+    alone = {"n_mux": 1, "batch_size": _batch_size(1), **sizes["params"]}
+    recovery = MuxTextPretrainer(
+        objective="retrieval", patch_size=1, architecture=TMUX(lexical_path=False), **alone
+    )
+    plain = estimator(
+        architecture=TMUX(lexical_path=False, retrieval_weight=0.0),
+        warm_up=None,
+        max_epochs=sizes["plain_epochs"],
+        **alone,
+    )
     variants = [
+        Variant("B1, plain", plain, start=random, family="B1"),
         Variant(
-            "plain",
-            estimator(
-                n_mux=1,
-                architecture=TMUX(lexical_path=False, retrieval_weight=0.0),
-                batch_size=_batch_size(1),
-                warm_up=None,
-                max_epochs=sizes["plain_epochs"],
-                **sizes["params"],
-            ),
-            start=RandomRoberta(sizes["sizes"], sizes["tokenizer"]),
-            family="plain",
-        )
+            "B2, plain and warmed up",
+            plain,
+            start=Pretraining(((recovery, sizes["warm_up_steps"]),), random),
+            family="B2",
+        ),
     ]
     for n_mux in sizes["n_mux"]:
         params = {**sizes["params"], "batch_size": _batch_size(n_mux)}
@@ -231,7 +236,7 @@ def datamux_ner(scale: str) -> Recipe:
         operating_points=tuple(points.values()),
         max_epochs={"paper": 10, "small": 2, "tiny": 1}[scale],
     )
-    authors = () if scale == "small" else _datamux_variants(MuxTokenTagger, scale)[1:]
+    authors = () if scale == "small" else _datamux_variants(MuxTokenTagger, scale)[2:]
     return Recipe(
         title=f"DataMUX on named entities, CoNLL-2003, {scale}",
         sources=(_TAGGED[scale],),
@@ -391,6 +396,10 @@ _REVMUX: dict[str, dict[str, Any]] = {
 }
 
 
+#: The method and the baselines of its paper, as values of `adapters`.
+_REVMUX_ROWS = {"RevMUX": "reversible", "ora": "ora", "adapter": "adapter"}
+
+
 def revmux_glue(scale: str) -> Recipe:
     """Return RevMUX's experiment: a frozen encoder with adapters, beside it trained and whole."""
     sizes = _REVMUX[scale]
@@ -409,11 +418,12 @@ def revmux_glue(scale: str) -> Recipe:
     variants.append(Variant("frozen", make(1, RevMUX()), family="RevMUX"))
     variants += [
         Variant(
-            f"RevMUX, N={n_mux}",
-            make(n_mux, RevMUX(mux_layer=sizes["mux_layer"])),
-            family="RevMUX",
+            f"{name}, N={n_mux}",
+            make(n_mux, RevMUX(mux_layer=sizes["mux_layer"], adapters=adapters)),
+            family=name,
             n_mux=n_mux,
         )
+        for name, adapters in _REVMUX_ROWS.items()
         for n_mux in sizes["n_mux"]
     ]
     return Recipe(

@@ -51,6 +51,16 @@ def test_all_neighbours_stand_in_one_table(write_task, tmp_path, kind, names, me
     assert plot.stat().st_size > 1000
 
 
+def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
+    rows = ["--max-train", "60", "--max-valid", "30", "--max-test", "30", "--timed-rows", "16"]
+    epochs = ["--epochs", "1", "--shared-epochs", "1", "--max-length", "16", "--no-int8"]
+    chosen = ["--models", "plain", "shared", "--points", "words", "1,1", "--plain", "1x16"]
+    options = [*rows, *epochs, *chosen, "--teacher", str(bert), "--backbone", str(bert)]
+    table = run(write_task("texts"), tmp_path / "table.json", *options)
+    assert {"words", "(1, 1)", "plain"} < set(table)
+    assert any(name.startswith("plain 1x16") for name in table)
+
+
 def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
     rows = run(data, out, "--models", "alone", "plain", "--points", "words", "1,1", "2,2")
