@@ -24,6 +24,7 @@ from sklearn.pipeline import make_pipeline, make_union
 from sklearn.preprocessing import FunctionTransformer
 
 from muxlearn import MuxTextClassifier, MuxTextEmbedder
+from muxlearn.backbones import Packaged
 from muxlearn.datasets import fetch_film_snippets
 from muxlearn.inspection import TradeoffDisplay
 from muxlearn.metrics import unbeaten
@@ -53,13 +54,14 @@ for model in linear.values():
     model.fit(X_train, y_train)
 
 # %%
-# One classifier for several operating points: one or two tokens in a position of the encoder, and
-# the words alone.
+# One classifier for several operating points: one, two or five tokens in a position of the encoder,
+# and the words alone. Three of the encoder's six layers are as accurate here, and twice as fast.
 
 classifier = MuxTextClassifier(
-    operating_points=[(1, 1), (1, 2), "words"],  # (n_mux, patch_size)
+    backbone=Packaged(num_hidden_layers=3),
+    operating_points=[(1, 1), (1, 2), (1, 5), "words"],  # (n_mux, patch_size)
     max_length=64,
-    max_epochs=3,
+    max_epochs=6,
     random_state=0,
     verbose=1,
 ).fit(X_train, y_train)
