@@ -134,7 +134,9 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
     """
     wrapped = _Mixtures(module, point).eval()
     names = _input_names(module)
-    example = _example(names, 3, point.n_mux, min(7, sizes.max_length), sizes)
+    # The exporter takes a row of a single patch to be of one patch for ever.
+    length = min(3 * max(point.patch_size, 2) + 1, sizes.max_length)
+    example = _example(names, 3, point.n_mux, length, sizes)
     axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
     output = io.BytesIO()
     try:

@@ -120,6 +120,15 @@ def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     np.testing.assert_allclose(exported.predict_proba(X), clf.predict_proba(X), atol=TOLERANCE)
 
 
+def test_rows_of_more_than_one_large_patch_are_exported(tiny_classifier, tmp_path):
+    clf = tiny_classifier(n_mux=1, patch_size=10, warm_up=None).fit(TEXTS, LABELS)
+    export_onnx(clf, tmp_path)
+    exported, texts = OnnxMuxClassifier.load(tmp_path), ["a late equaliser " * 9, "fog"]
+    np.testing.assert_allclose(
+        exported.predict_proba(texts), clf.predict_proba(texts), atol=TOLERANCE
+    )
+
+
 @pytest.mark.parametrize("n_mux", [3, 2])
 def test_probabilities_of_tags_are_torchs(tagger, exported_tagger, n_mux):
     ours = exported_tagger.predict_proba(SENTENCES, n_mux=n_mux)
