@@ -77,6 +77,7 @@ def test_a_folder_gives_a_regressor_back(trained, digits, tmp_path):
     np.testing.assert_array_equal(loaded.predict(images), trained.predict(images))
 
 
+@pytest.mark.slow
 def test_blends_of_images_blend_their_numbers(digits):
     images, ink = digits
     reg = MuxImageRegressor(1, architecture="mlp", mixup=1.0, max_epochs=30, random_state=0)
