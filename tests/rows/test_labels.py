@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from muxlearn.rows._labels import training_order
+from muxlearn.rows._labels import check_labels, training_order
 
 
 def ordered(rows, targets, weights):
@@ -35,3 +35,22 @@ def test_the_same_image_with_two_labels_has_one_order():
     _, one, _ = ordered(rows, [1, 0], [1, 1])
     _, other, _ = ordered(rows, [0, 1], [1, 1])
     assert one.tolist() == other.tolist()
+
+
+def columns_of_other_libraries():
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    labels = ["b", "a", "b"]
+    yield pa.array(labels)
+    yield pa.array(labels).dictionary_encode()
+    yield pa.chunked_array([labels[:1], labels[1:]])
+    yield pl.Series(labels)
+    yield pl.Series(labels, dtype=pl.Categorical)
+
+
+def test_labels_of_other_libraries_are_those_of_a_list():
+    expected = check_labels(["b", "a", "b"], 3)[0]
+    for column in columns_of_other_libraries():
+        classes, targets = check_labels(column, 3)
+        assert classes.dtype == expected.dtype
+        assert_array_equal(classes, expected)
+        assert targets.tolist() == [1, 0, 1]
