@@ -147,7 +147,7 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
         (
             iter([]),
             ValueError,
-            "`X` has 0 rows; at least 1 is needed, and an be read once; give a list",
+            "`X` has 0 rows; at least 1 is needed, and an iterator can be read once; give a list",
         ),
         (pd.DataFrame({"a": []}), ValueError, "`X` has 0 rows"),
         (pd.DataFrame(index=[0]), ValueError, "`X` is a frame of 0 columns"),
