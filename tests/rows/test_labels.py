@@ -101,3 +101,22 @@ def test_weights_that_are_all_but_zero_teach_nothing():
 def test_targets_whose_variance_is_no_float_are_refused():
     with pytest.raises(ValueError, match=r"`y` holds numbers as large as 1e\+200"):
         location_and_scale(np.array([[1e200], [-1e200]]), np.ones(2))
+
+
+def columns_of_other_libraries():
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    labels = ["b", "a", "b"]
+    yield pa.array(labels)
+    yield pa.array(labels).dictionary_encode()
+    yield pa.chunked_array([labels[:1], labels[1:]])
+    yield pl.Series(labels)
+    yield pl.Series(labels, dtype=pl.Categorical)
+
+
+def test_labels_of_other_libraries_are_those_of_a_list():
+    expected = check_labels(["b", "a", "b"], 3)[0]
+    for column in columns_of_other_libraries():
+        classes, targets = check_labels(column, 3)
+        assert classes.dtype == expected.dtype
+        assert_array_equal(classes, expected)
+        assert targets.tolist() == [1, 0, 1]
