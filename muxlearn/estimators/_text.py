@@ -41,7 +41,7 @@ class MuxTextClassifier(
         If both are "auto", about ten tokens share a position. A `backbone` that is warmed up for
         patches, or was never warmed up, gives (1, 10): ten tokens of one text. One that is warmed
         up for rows alone gives as many as it has up to 10. A given `multiplexer` or
-        `demultiplexer`, "mimoformer" and "revmux" mean ten rows. (1, 1) is the plain encoder.
+        `demultiplexer` and "mimoformer" mean ten rows, "revmux" eight. (1, 1) is the plain encoder.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         The network: an object of `muxlearn.architectures`, searched as ``architecture__grid``, or
