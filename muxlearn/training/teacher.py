@@ -117,7 +117,7 @@ def ask_teacher(
     return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts)
 
 
-def _map_new_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
+def _map_new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
     """Map an array whose space on the disk is taken, as a disk that is full later ends a process.
 
     Parameters
@@ -127,7 +127,7 @@ def _map_new_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.float16]:
 
     Returns
     -------
-    ndarray of float16
+    memmap of float16
 
     Raises
     ------
