@@ -169,9 +169,12 @@ def relative_weights(
     Raises
     ------
     ValueError
-        All weights are zero.
+        All weights are zero, or so large that their sum is not finite.
     """
-    mean = weights.mean()  # of numbers that are all but 0 it is 0
+    with np.errstate(over="ignore"):
+        mean = weights.mean()  # of numbers that are all but 0 it is 0
+    if not np.isfinite(mean):
+        raise ValueError(f"{source} numbers whose sum is not finite; scale them down")
     if not mean > 0:
         raise ValueError(f"{source} 0 for every row; nothing could be learned")
     return (weights / mean).astype(np.float32)

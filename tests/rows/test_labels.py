@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights
+from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights, row_weights
 from muxlearn.rows._labels import training_order
 from muxlearn.rows._numbers import location_and_scale
 
@@ -91,6 +91,12 @@ def test_an_error_about_numbers_names_the_argument(check, values, error):
 def test_weights_add_up_to_a_finite_number(weights):
     with pytest.raises(ValueError, match="`sample_weight` must add up to a finite number"):
         check_weights(weights, 3)
+
+
+def test_weights_of_classes_add_up_to_a_finite_number():
+    classes, targets = np.array(["a", "b"]), np.array([0, 1])
+    with pytest.raises(ValueError, match="`sample_weight` and `class_weight` make numbers whose"):
+        row_weights(None, {"a": 1e308, "b": 1e308}, classes, targets)
 
 
 def test_weights_that_are_all_but_zero_teach_nothing():
