@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -198,10 +199,12 @@ class LabelsTask(Task):
                     f"{len(self.classes)} labels"
                 )
             return given.indicator
-        marked = mark_labels(list(y), self.classes)
+        # Not of `y` itself, which may be an iterator that has been read.
+        labels = given.classes.tolist()
+        marked = mark_labels([compress(labels, row) for row in given.indicator], self.classes)
         if marked.shape[1] > len(self.classes):
             known = set(self.classes.tolist())
-            unknown = next(label for row in y for label in row if label not in known)
+            unknown = next(label for label in labels if label not in known)
             warnings.warn(
                 f"`y` holds labels that the model was not fitted with and never predicts, such as "
                 f"{unknown!r}; their rows count as wrong",

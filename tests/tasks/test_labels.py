@@ -108,6 +108,12 @@ def test_the_score_is_the_accuracy_of_whole_sets(y):
     assert task.score(task.check_true(ROWS, y), predicted, weights) == expected
 
 
+def test_true_sets_may_come_from_an_iterator():
+    task, _ = learn(SETS)
+    expected = task.check_true(ROWS, SETS)
+    np.testing.assert_array_equal(task.check_true(ROWS, iter(SETS)), expected)
+
+
 def test_a_row_with_a_label_never_seen_counts_as_wrong():
     task, _ = learn(SETS)
     with pytest.warns(UserWarning, match="never predicts, such as 'new'"):
