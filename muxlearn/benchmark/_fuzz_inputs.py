@@ -18,12 +18,21 @@ from inspect import signature
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.frozen import FrozenEstimator
 
-from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
+from muxlearn import (
+    MuxImageClassifier,
+    MuxImageRegressor,
+    MuxTextClassifier,
+    MuxTextEmbedder,
+    MuxTextRegressor,
+    MuxTokenTagger,
+)
 from muxlearn.architectures import TMUX
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark import _fuzz_values as values
 from muxlearn.benchmark._report import report
+from muxlearn.model_selection import CascadeClassifier
 from muxlearn.pretraining import MuxTextPretrainer
 
 __all__ = ["Entry", "add_arguments", "entries", "main", "try_input"]
@@ -150,21 +159,31 @@ def entries() -> list[Entry]:
     pixels = np.random.default_rng(0).random((16, 8, 8))
     imager = MuxImageClassifier(2, architecture="mlp", max_epochs=0, random_state=0)
     own_kinds = {name: value for name, value in own.items() if name != "warm_up"}
-    pretrainer = MuxTextPretrainer(**own_kinds, objective="retrieval")
-    models: list[tuple[Any, values.Draw]] = [
-        (classifier.fit(_TEXTS, labels), values.texts),
-        (MuxTextClassifier(**own).fit(pairs, labels), values.texts),
-        (on_numbers, values.integer_rows),
-        (tagger, values.sentences),
-        (imager.fit(pixels, labels), values.pictures),
-        (pretrainer.fit(_TEXTS), values.texts),
+    pretrainer = MuxTextPretrainer(**own_kinds, objective="retrieval").fit(_TEXTS)
+    numbers = np.arange(16.0)
+    of_numbers = MuxTextRegressor(**own | points).fit(_TEXTS, numbers)
+    of_pixels = MuxImageRegressor(2, architecture="mlp", max_epochs=0, random_state=0)
+    embedder = MuxTextEmbedder(backbone=FrozenEstimator(pretrainer), max_length=16)
+    stages: list[Any] = ["words", (1, 2)]
+    cascade = CascadeClassifier(FrozenEstimator(classifier.fit(_TEXTS, labels)), stages=stages)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # so few rows are told
+        cascade.fit(_TEXTS, labels)
+    models: dict[str, tuple[Any, values.Draw]] = {
+        "texts": (classifier, values.texts),
+        "pairs": (MuxTextClassifier(**own).fit(pairs, labels), values.texts),
+        "integers": (on_numbers, values.integer_rows),
+        "tagger": (tagger, values.sentences),
+        "images": (imager.fit(pixels, labels), values.pictures),
+        "pretrainer": (pretrainer, values.texts),
+        "numbers": (of_numbers, values.texts),
+        "numbers of images": (of_pixels.fit(pixels, numbers), values.pictures),
+        "embedder": (embedder.fit(), values.texts),
+        "cascade": (cascade, values.texts),
+    }
+    return [
+        entry for name, (model, draw) in models.items() for entry in _entries_of(name, model, draw)
     ]
-    found: list[Entry] = []
-    for name, (model, draw) in zip(
-        ("texts", "pairs", "integers", "tagger", "images", "pretrainer"), models, strict=True
-    ):
-        found += _entries_of(name, model, draw)
-    return found
 
 
 def _entries_of(name: str, model: Any, draw: values.Draw) -> Iterable[Entry]:
@@ -178,6 +197,8 @@ def _entries_of(name: str, model: Any, draw: values.Draw) -> Iterable[Entry]:
     if hasattr(model, "score"):
         yield Entry(f"score, {name}", model.score, _scoring(draw))
     yield Entry(f"fit, {name}", _fitting(model), _training(draw))
+    if not hasattr(model, "load"):
+        return
     yield Entry(f"load, {name}", type(model).load, lambda rng: ((values.odd(rng),), {}))
     if hasattr(model, "predict"):
         yield Entry(f"predict_dataset, {name}", model.predict_dataset, _bulk(draw))

@@ -65,6 +65,12 @@ def test_searched_and_scored_like_any_classifier():
     assert len(search.predict(X)) == len(X)
 
 
+def test_weights_of_a_score_that_are_no_numbers_are_refused():
+    weights = pd.DataFrame({"a": [[1, None]] * len(X)})
+    with pytest.raises(ValueError, match="`sample_weight` must be one number for each row"):
+        cascade().fit(X, Y).score(X, Y, sample_weight=weights)
+
+
 def test_max_drop_is_searched_without_fitting_again():
     frozen = [FrozenEstimator(Column(i).fit(X, Y)) for i in range(2)]
     clf = CascadeClassifier(frozen[1], stages=[("first", frozen[0]), "estimator"])
