@@ -260,10 +260,11 @@ def _with_small_tables(graph: bytes) -> bytes:
     model = onnx.load_model_from_string(graph)
     nodes, tables = model.graph.node, model.graph.initializer
     looked_up = {node.input[0] for node in nodes if _looks_up(node)}
-    used = [name for node in nodes for name in (node.input[1:] if _looks_up(node) else node.input)]
+    # What anything else reads must stay as it is.
+    looked_up -= {name for node in nodes for name in node.input[_looks_up(node) :]}
     small = {}
     for table in tables:
-        values = numpy_helper.to_array(table) if table.name in looked_up - {*used} else None
+        values = numpy_helper.to_array(table) if table.name in looked_up else None
         if values is None or values.dtype != np.float32 or values.ndim != 2:
             continue
         if values.size >= _LEAST_TABLE:

@@ -72,7 +72,7 @@ def expand_rows(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         The parts of a matrix do not belong together; the message names it.
     """
     expanded: dict[str, Tensor] = {}
-    names = {name.removesuffix(_BYTES) for name in tensors if name.endswith(_BYTES)}
+    names = [name.removesuffix(_BYTES) for name in tensors if name.endswith(_BYTES)]
     parts = {name + end for name in names for end in (_BYTES, _SCALE, _OTHERS)}
     for name, tensor in tensors.items():
         if name not in parts:
