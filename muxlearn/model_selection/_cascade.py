@@ -344,8 +344,9 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         """
         proba = self._predict_proba("score", X, groups)
         predicted = self.classes_[proba.argmax(axis=1)]
+        labels, numbers = check_labels(y, len(predicted))
         weights = None if sample_weight is None else check_weights(sample_weight, len(predicted))
-        return float(accuracy_score(y, predicted, sample_weight=weights))
+        return float(accuracy_score(labels[numbers], predicted, sample_weight=weights))
 
     predict_iter = predict_iter
     predict_dataset = predict_dataset

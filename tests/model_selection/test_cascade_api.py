@@ -71,6 +71,12 @@ def test_weights_of_a_score_that_are_no_numbers_are_refused():
         cascade().fit(X, Y).score(X, Y, sample_weight=weights)
 
 
+def test_labels_of_a_score_that_have_no_order_are_refused():
+    labels = np.array([frozenset(), 1] * (len(X) // 2), object)
+    with pytest.raises((TypeError, ValueError), match="`y`"):
+        cascade().fit(X, Y).score(X, labels)
+
+
 def test_max_drop_is_searched_without_fitting_again():
     frozen = [FrozenEstimator(Column(i).fit(X, Y)) for i in range(2)]
     clf = CascadeClassifier(frozen[1], stages=[("first", frozen[0]), "estimator"])
