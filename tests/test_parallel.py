@@ -86,6 +86,7 @@ def two_processes(tmp_path_factory, tiny_classifier):
     return [json.loads(Path(f"{job}.{rank}").read_text()) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_two_processes_learn_as_one_with_the_doubled_batch(two_processes, tiny_classifier):
     one = tiny_classifier(batch_size=4, **EXACT).fit(TEXTS * 3, LABELS * 3)
     exact = two_processes[0][0]
@@ -95,6 +96,7 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(two_processes, tiny_c
     np.testing.assert_allclose(exact["proba"], one.predict_proba(TEXTS * 3), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_every_process_ends_with_the_same_model(two_processes):
     first, second = two_processes
     for ours, theirs in zip(first, second, strict=True):
@@ -102,6 +104,7 @@ def test_every_process_ends_with_the_same_model(two_processes):
         np.testing.assert_allclose(ours["proba"], theirs["proba"], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_process_has_the_speeds_of_one(two_processes):
     first, second = (results[1]["points"] for results in two_processes)
     assert first is not None

@@ -6,7 +6,7 @@ import functools
 import warnings
 from collections.abc import Iterable
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from muxlearn._params import Constraint, Integer, OneOf, ParameterObject
 from muxlearn.backbones._base import Corpus, Start
 from muxlearn.backbones._warmed_up import Pretrained
 from muxlearn.box import read_box
+from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
 from muxlearn.rows import LOOKED_AT, other_language
@@ -95,7 +96,7 @@ class Packaged(ParameterObject):
         """Take over what the warm-up has left; see `Backbone`."""
         start = load_packaged().start(**wanted)
         if self.num_hidden_layers is not None:
-            self._keep_first(start.encoder.layers, self.num_hidden_layers)
+            self._keep_first(cast(CompactEncoder, start.encoder).layers, self.num_hidden_layers)
         _warn_of_other_languages(start.reader, corpus.as_texts(corpus.rows))
         return start
 

@@ -72,8 +72,8 @@ def export_onnx(
         the `operating_points` of the estimator.
 
     dtype : {"float32", "int8"}, default="float32"
-        "int8" quantizes the weights of matrix products, and activations dynamically. The graph is
-        smaller, faster and less exact. Only for texts and sentences.
+        "int8" quantizes the weights of matrix products and the token tables, and activations
+        dynamically. The graph is smaller, faster and less exact. Only for texts and sentences.
 
     Raises
     ------

@@ -32,6 +32,9 @@ __all__ = ["check_supported", "export_graph", "quantize"]
 #: How far the logits of a graph may be from torch's, over 1 or the largest of them.
 TOLERANCE = 1e-4
 
+#: Numbers that a table holds at least to be kept as bytes.
+_LEAST_TABLE = 2**12
+
 _TEXTS = ("input_ids", "attention_mask")
 _INPUTS: dict[type[MuxModule], tuple[str, ...]] = {
     MuxSequenceClassifier: _TEXTS,
@@ -134,7 +137,9 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
     """
     wrapped = _Mixtures(module, point).eval()
     names = _input_names(module)
-    example = _example(names, 3, point.n_mux, min(7, sizes.max_length), sizes)
+    # The exporter takes a row of a single patch to be of one patch for ever.
+    length = min(3 * max(point.patch_size, 2) + 1, sizes.max_length)
+    example = _example(names, 3, point.n_mux, length, sizes)
     axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
     output = io.BytesIO()
     try:
@@ -218,7 +223,9 @@ def _relative_error(given: NDArray[Any], expected: NDArray[Any]) -> float:
 
 
 def quantize(graph: bytes) -> bytes:
-    """Quantize the weights of a graph's matrix products to int8, and activations as they come.
+    """Quantize the weights of a graph to int8, and the activations of matrix products as they come.
+
+    A row of a table of tokens gets a scale of its own.
 
     Parameters
     ----------
@@ -242,7 +249,54 @@ def quantize(graph: bytes) -> bytes:
             per_channel=True,
             weight_type=QuantType.QInt8,
         )
-        return small.read_bytes()
+        return _with_small_tables(small.read_bytes())
+
+
+def _with_small_tables(graph: bytes) -> bytes:
+    """Keep the tables of a graph as bytes with a scale for each row."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_model_from_string(graph)
+    nodes, tables = model.graph.node, model.graph.initializer
+    looked_up = {node.input[0] for node in nodes if _looks_up(node)}
+    used = [name for node in nodes for name in (node.input[1:] if _looks_up(node) else node.input)]
+    small = {}
+    for table in tables:
+        values = numpy_helper.to_array(table) if table.name in looked_up - {*used} else None
+        if values is None or values.dtype != np.float32 or values.ndim != 2:
+            continue
+        if values.size >= _LEAST_TABLE:
+            scale = np.abs(values).max(1, keepdims=True).clip(1e-30) / 127
+            small[table.name] = [
+                numpy_helper.from_array(
+                    np.round(values / scale).astype(np.int8), f"{table.name}.q"
+                ),
+                numpy_helper.from_array(scale, f"{table.name}.scale"),
+            ]
+    kept = [table for table in tables if table.name not in small]
+    del tables[:]
+    tables.extend([*kept, *(part for parts in small.values() for part in parts)])
+    renewed = []
+    for node in nodes:
+        if not _looks_up(node) or node.input[0] not in small:
+            renewed.append(node)
+            continue
+        (name, ids), out = node.input, node.output[0]
+        renewed += [
+            helper.make_node("Gather", [f"{name}.q", ids], [f"{out}.q"]),
+            helper.make_node("Cast", [f"{out}.q"], [f"{out}.whole"], to=onnx.TensorProto.FLOAT),
+            helper.make_node("Gather", [f"{name}.scale", ids], [f"{out}.scale"]),
+            helper.make_node("Mul", [f"{out}.whole", f"{out}.scale"], [out]),
+        ]
+    del nodes[:]
+    nodes.extend(renewed)
+    return model.SerializeToString()
+
+
+def _looks_up(node: Any) -> bool:
+    """Return whether a node takes rows of a table by their numbers."""
+    return node.op_type == "Gather" and all(a.name != "axis" or a.i == 0 for a in node.attribute)
 
 
 @contextmanager

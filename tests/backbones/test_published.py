@@ -272,6 +272,7 @@ def test_a_pickle_predicts_the_same(folder_of):
     np.testing.assert_array_equal(probabilities(again), probabilities(fitted))
 
 
+@pytest.mark.slow
 @both_estimators
 def test_it_learns(folder_of, estimator):
     params = {"max_epochs": 30, "batch_size": 4, "lr": 0.01, "dropout": 0.0}

@@ -56,6 +56,7 @@ def test_tagged_text_is_read_with_the_base_of_its_tags(tmp_path):
     assert tags == [[f"t{len(word)}" for word in words] for words in sentences]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fragments or unknown to the packaged encoder:UserWarning")
 def test_tagging_sets_each_n_mux_beside_its_twin_and_keeps_the_models(tmp_path, capsys):
     write_tagged(tmp_path / "tagged.tsv")
@@ -223,6 +224,7 @@ def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
 # Leaving torch, serving
 
 
+@pytest.mark.slow
 def test_export_sets_engines_beside_each_other(tmp_path, monkeypatch):
     words = {"sport": "goal match team", "weather": "rain wind snow"}
     texts = [f"{a} {b}" for text in words.values() for a in text.split() for b in text.split()]

@@ -94,6 +94,7 @@ def test_a_slot_order_that_is_off_fails(folder):
 TRAINED = sorted((GOLDEN / "mimoconv").glob("train*.json"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path",
     [pytest.param(path, id=path.stem) for path in TRAINED]

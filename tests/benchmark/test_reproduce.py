@@ -75,7 +75,7 @@ EXPECTED = {
 
 
 #: Experiments with many models, which take more than five seconds.
-LONG = {"datamux-mnli", "datamux-ner", "mimoformer-lra", "mux-plm-glue"}
+LONG = {"datamux-mnli", "datamux-ner", "mimoformer-lra", "mux-plm-glue", "revmux-glue"}
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,7 @@ def test_a_tagger_of_one_sentence_has_its_own_words_where_it_reads_mixtures(back
     assert (tagger.module_.lexical is None) == (backbone == "scratch")
 
 
+@pytest.mark.slow
 def test_it_learns_a_topic_from_few_texts():
     clf = MuxTextClassifier(patch_size=5, batch_size=4, max_epochs=5, random_state=0)
     clf.fit(TEXTS, LABELS)

@@ -105,6 +105,7 @@ def marginal_statistics(X):
     return np.array(rows)
 
 
+@pytest.mark.slow
 def test_ink_and_circles_do_not_tell_the_label(published):
     X, y = published
     model = make_pipeline(StandardScaler(), LogisticRegression())

@@ -46,6 +46,7 @@ def run(page, namespace):
     return namespace
 
 
+@pytest.mark.slow
 def test_vectors_of_texts(namespace):
     done = run("embedding", namespace)
     n_texts = len(done["texts"])
@@ -56,6 +57,7 @@ def test_vectors_of_texts(namespace):
     assert done["clf"].transform(done["new_texts"]).shape == (3, 16)
 
 
+@pytest.mark.slow
 def test_calibration_stacking_and_self_training(namespace):
     done = run("stacking", namespace)
     assert done["proba"].shape == (3, 2)

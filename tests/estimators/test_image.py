@@ -166,16 +166,17 @@ class Small(nn.Module):
     ("params", "least"),
     [
         ({"architecture": "mlp"}, 0.7),
-        ({"architecture": "cnn", "max_epochs": 8}, 0.3),
+        pytest.param({"architecture": "cnn", "max_epochs": 8}, 0.3, marks=pytest.mark.slow),
         ({"multiplexer": "hrr"}, 0.5),
-        ({"multiplexer": "mbat"}, 0.5),
-        (
+        pytest.param({"multiplexer": "mbat"}, 0.5, marks=pytest.mark.slow),
+        pytest.param(
             {
                 "architecture": Trunk(Small(), bind_after="first", unbind_before="last"),
                 "lr": 2e-2,
                 "max_epochs": 12,
             },
             0.4,
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["mlp", "cnn", "hrr", "mbat", "module"],

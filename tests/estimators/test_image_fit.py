@@ -161,6 +161,7 @@ def test_operating_points_take_their_shares_of_the_steps(tmp_path):
     assert MuxImageClassifier.load(tmp_path).operating_points == {1: 1, 2: 2}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("augment", ["crop-flip", v2.RandomRotation(10)], ids=str)
 def test_worker_processes_give_the_same_model(augment):
     alone, workers = (
@@ -177,6 +178,7 @@ def test_statistics_are_kept_for_the_halves_of_n_mux_too():
     assert not torch.equal(*norms[-1].running_var[:2])
 
 
+@pytest.mark.slow
 def test_predictions_alone_are_right_without_training_for_them():
     clf = tiny(max_epochs=25, multiplexer="hrr").fit(IMAGES, LABELS)
     assert clf.score(IMAGES, LABELS, n_mux=1) > 0.9

@@ -94,6 +94,7 @@ def test_a_saved_model_reads_as_far(clf, letters, tmp_path):
     np.testing.assert_array_equal(loaded.predict_proba(letters[0]), clf.predict_proba(letters[0]))
 
 
+@pytest.mark.slow
 def test_a_graph_reads_as_far(clf, letters, tmp_path):
     export_onnx(clf, tmp_path)
     exported = OnnxMuxClassifier.load(tmp_path)

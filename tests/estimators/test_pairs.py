@@ -57,6 +57,7 @@ def test_it_is_saved_with_its_reader(clf, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_graphs_compare_too(clf, tmp_path):
     pytest.importorskip("onnxscript")
     rows, _ = same_or_not(7, seed=4)

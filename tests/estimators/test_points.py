@@ -275,6 +275,7 @@ def test_a_nested_row_alone_passes_as_the_encoder_reads_it(tiny_classifier):
 # Export, displays
 
 
+@pytest.mark.slow
 def test_exported_graphs_have_the_same_points(fitted, tmp_path):
     export_onnx(fitted, tmp_path / "onnx")
     exported = OnnxMuxClassifier.load(tmp_path / "onnx")
@@ -291,6 +292,7 @@ def test_exported_graphs_have_the_same_points(fitted, tmp_path):
         exported.predict(TEXTS, n_mux=(1, 4))
 
 
+@pytest.mark.slow
 def test_an_exported_tagger_has_patches(tagger, tmp_path):
     export_onnx(tagger, tmp_path / "onnx", n_mux=[(2, 2), "words"])
     exported = OnnxMuxTagger.load(tmp_path / "onnx")

@@ -51,6 +51,7 @@ def test_a_folder_holds_three_files_of_data(folder):
     assert names == ["config.json", "model.safetensors", "tokenizer.json"]
 
 
+@pytest.mark.slow
 def test_another_process_predicts_the_same(fitted, folder, tmp_path):
     code = (
         "import sys, numpy, muxlearn\n"

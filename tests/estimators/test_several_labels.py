@@ -142,6 +142,7 @@ def test_a_folder_gives_a_classifier_back(tmp_path, y):
     )
 
 
+@pytest.mark.slow
 def test_an_exported_classifier_predicts_the_same(of_sets, tmp_path):
     export_onnx(of_sets, tmp_path / "model", n_mux=[2, 1])
     exported = OnnxMuxClassifier.load(tmp_path / "model", n_threads=1)

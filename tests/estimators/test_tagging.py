@@ -94,6 +94,7 @@ def test_learns_names_by_their_context_from_mixtures_of_two(geographer):
     assert geographer.scheme_ == "IOB2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "params",
     [{"n_mux": 1}, {"architecture__lexical_size": 0, "max_epochs": 12}, {"label_pieces": "all"}],
@@ -103,6 +104,7 @@ def test_learns_names_by_their_context(learner, params):
     assert tagger.score(*who_is_where(100, seed=1)) > 0.9
 
 
+@pytest.mark.slow
 def test_one_model_learns_to_serve_all_its_operating_points(learner):
     tagger = learner(n_mux=4, operating_points=(1, 2, 4)).fit(*who_is_where(160))
     test = who_is_where(100, seed=1)

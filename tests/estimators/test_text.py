@@ -82,16 +82,19 @@ def test_learns_the_order_of_words_from_mixtures_of_two(owls):
     assert owls.score(texts, labels) > 0.9
 
 
+@pytest.mark.slow
 def test_learns_the_order_of_words_without_mixing(learner):
     clf = learner(n_mux=1, max_epochs=10).fit(*which_comes_first(800))
     assert clf.score(*which_comes_first(300, seed=1)) > 0.9
 
 
+@pytest.mark.slow
 def test_learns_to_compare_the_texts_of_a_pair(learner):
     clf = learner(max_epochs=15).fit(*same_or_not(600))
     assert clf.score(*same_or_not(200, seed=1)) > 0.9
 
 
+@pytest.mark.slow
 def test_one_model_learns_to_serve_all_its_operating_points(learner):
     clf = learner(n_mux=4, operating_points=(1, 2, 4), max_epochs=8)
     clf.fit(*which_comes_first(800))

@@ -34,7 +34,7 @@ def test_scikit_learn_api(estimator, check):
     check(estimator)
 
 
-@pytest.mark.parametrize("n_mux", [1, 2])
+@pytest.mark.parametrize("n_mux", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_scikit_learn_api_on_pairs(n_mux):
     texts, labels = default_data()
     pairs = list(zip(texts, texts[::-1], strict=True))

@@ -1,10 +1,12 @@
 """ONNX graphs beside torch: the same plan, the same answers."""
 
+import math
 import pickle
 import shutil
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
@@ -120,6 +122,15 @@ def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     np.testing.assert_allclose(exported.predict_proba(X), clf.predict_proba(X), atol=TOLERANCE)
 
 
+def test_rows_of_more_than_one_large_patch_are_exported(tiny_classifier, tmp_path):
+    clf = tiny_classifier(n_mux=1, patch_size=10, warm_up=None).fit(TEXTS, LABELS)
+    export_onnx(clf, tmp_path)
+    exported, texts = OnnxMuxClassifier.load(tmp_path), ["a late equaliser " * 9, "fog"]
+    np.testing.assert_allclose(
+        exported.predict_proba(texts), clf.predict_proba(texts), atol=TOLERANCE
+    )
+
+
 @pytest.mark.parametrize("n_mux", [3, 2])
 def test_probabilities_of_tags_are_torchs(tagger, exported_tagger, n_mux):
     ours = exported_tagger.predict_proba(SENTENCES, n_mux=n_mux)
@@ -136,7 +147,13 @@ def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
 
 
 @pytest.mark.parametrize(
-    "architecture", [MIMOConv(width=1), "resnet18", "mobilenet_v3_small"], ids=str
+    "architecture",
+    [
+        MIMOConv(width=1),
+        pytest.param("resnet18", marks=pytest.mark.slow),
+        pytest.param("mobilenet_v3_small", marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_probabilities_of_images_are_torchs(architecture, tmp_path):
     rng = np.random.default_rng(0)
@@ -179,6 +196,9 @@ def test_int8_is_smaller_and_near(classifier, folder, tmp_path):
     assert exported.dtype == "int8"
     sizes = [(where / "n_mux_3.onnx").stat().st_size for where in (tmp_path, folder)]
     assert sizes[0] < sizes[1]
+    weights = onnx.load(tmp_path / "n_mux_3.onnx").graph.initializer
+    whole = [math.prod(w.dims) for w in weights if w.data_type == onnx.TensorProto.FLOAT]
+    assert max(whole) < 300 * 16  # numbers of the smallest table of tokens
     ours, torchs = exported.predict_proba(TEXTS), classifier.predict_proba(TEXTS)
     assert TOLERANCE < np.abs(ours - torchs).max() < 0.1
 

@@ -62,11 +62,13 @@ def test_without_a_warm_up_few_tokens_are_recovered():
     assert 0 <= retrieval_score(clf, texts(100, seed=1)) < 0.3
 
 
+@pytest.mark.slow
 def test_without_a_mark_a_mixture_does_not_say_which_token_was_whose():
     clf = warmed_up(multiplexer="identity", demultiplexer="mlp", n_mux=4)
     assert retrieval_score(clf, texts(100, seed=1)) < 0.7
 
 
+@pytest.mark.slow
 def test_fewer_rows_in_a_mixture_are_recovered_more_often():
     clf = warmed_up(n_mux=4, operating_points=(1, 2, 4), multiplexer="hadamard", warm_up=5)
     scores = [retrieval_score(clf, texts(100, seed=1), n_mux) for n_mux in (4, 3, 1)]
@@ -351,6 +353,7 @@ def test_names_work_in_a_grid_search():
     assert all(f"mean_test_{name}" in search.cv_results_ for name in NAMES)
 
 
+@pytest.mark.slow
 def test_names_work_in_other_processes_a_search_within_them_too():
     search = GridSearchCV(memory_tagger(), {"default": ["O"]}, scoring="entity_f1", cv=KFold(2))
     scores = cross_val_score(

@@ -24,6 +24,7 @@ def shout(texts):
     return [text.upper() for text in texts]
 
 
+@pytest.mark.slow
 def test_grid_search_over_mux_parameters_in_two_processes(tiny):
     grid = {
         "n_mux": [1, 2],
@@ -37,6 +38,7 @@ def test_grid_search_over_mux_parameters_in_two_processes(tiny):
     assert len(search.predict(TEXTS)) == len(TEXTS)
 
 
+@pytest.mark.slow
 def test_scores_do_not_depend_on_the_number_of_processes(tiny):
     alone, together = (cross_val_score(tiny(), TEXTS, TOPICS, cv=2, n_jobs=n) for n in (1, 2))
     np.testing.assert_allclose(alone, together)
@@ -64,6 +66,7 @@ def test_series_and_frame_of_pairs_fit(tiny):
     assert len(tiny().fit(pairs, TOPICS).predict(pairs)) == len(TEXTS)
 
 
+@pytest.mark.slow
 def test_fitted_estimator_travels_to_other_processes(tiny):
     classifier = tiny().fit(TEXTS, TOPICS)
     parts = joblib.Parallel(n_jobs=2)(

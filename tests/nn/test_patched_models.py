@@ -117,6 +117,7 @@ def test_an_unknown_patch_size_is_refused(kind):
         make(kind)(*random_rows(2), patch_size=4)
 
 
+@pytest.mark.slow
 def test_the_tokens_of_a_patch_can_be_recovered():
     model = make(MuxSequenceClassifier, patch_sizes=(2,)).train()
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)

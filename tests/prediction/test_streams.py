@@ -186,6 +186,7 @@ clf.predict_dataset(sys.argv[2], sys.argv[3], keep=["id"], rows_per_part=1)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [as_parquet_files, as_csv])
 def test_a_killed_job_goes_on_without_a_lost_or_a_doubled_row(fitted, tmp_path, write):
     n_rows = 1500
