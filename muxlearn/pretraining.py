@@ -300,7 +300,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             A parameter or a text is not valid, the checkpoint is of another training, or several
             processes train (`muxlearn.parallel`).
         OSError
-            `teacher` or `backbone` cannot be loaded.
+            `teacher` or `backbone` cannot be loaded, or the disk of `checkpoint` or `cache` is
+            full.
         """
         self._check_parameters()
         if n_processes() > 1:

@@ -1,3 +1,5 @@
+import subprocess
+
 import pytest
 import torch
 from hypothesis import settings
@@ -98,3 +100,17 @@ def bert(tmp_path_factory, write_backbone):
         max_position_embeddings=40,
     )
     return write_backbone(tmp_path_factory.mktemp("bert"), config)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a file system of 256 KiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
+    try:
+        subprocess.run(["mount", *options], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("mounting a file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -142,6 +142,7 @@ def test_what_started_from_it_is_saved_without_it(warmed, tmp_path):
 # The packaged encoder, trained further
 
 
+@pytest.mark.slow
 def test_the_packaged_encoder_keeps_its_multiplexer(boxed):
     assert boxed._structure["multiplexer"] == boxed._structure["demultiplexer"] == "nested"
     assert boxed.module_.warmed_up

@@ -69,6 +69,7 @@ def test_one_token_is_chosen_at_least_if_there_is_one():
 # Training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("objective", "score"), [("mlm", "mlm_acc"), (ReplacedTokens(share=0.3), "rtd_acc")]
 )

@@ -8,7 +8,13 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
-from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
+from muxlearn.architectures._base import (
+    AUTO_FACTOR,
+    Architecture,
+    Built,
+    ParamGroups,
+    Setting,
+)
 from muxlearn.architectures._checks import check_fits, refuse_parameter, refuse_task
 from muxlearn.backbones import Corpus, Named, Start, make_backbone
 from muxlearn.nn.cut import FrozenEncoder
@@ -21,6 +27,7 @@ from muxlearn.nn.revmux import (
     info_nce_loss,
 )
 from muxlearn.persistence import FormatError
+from muxlearn.points import Point
 from muxlearn.training.objectives import Objective
 
 __all__ = ["RevMUX"]
@@ -133,6 +140,10 @@ class RevMUX(Architecture):
         # A folder that was saved before there were baselines holds none.
         kind = {} if self.adapters == "reversible" else {"adapters": self.adapters}
         return {**super().structure(), **kind}
+
+    def auto_point(self, task: str, params: Mapping[str, Any]) -> Point:
+        """Return the point with the most rows, a power of two, up to what "auto" stands for."""
+        return Point(_power_of_two(AUTO_FACTOR))
 
     def check(self, setting: Setting) -> None:
         """Raise for an encoder that cannot be cut, and for parameters of "tmux"."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.persistence import (
     TOKENIZER_FILES,
+    FormatError,
     bounded_by,
     check_sizes,
     find_folder,
@@ -65,7 +66,7 @@ def load_backbone(
     ValueError
         The model is not an encoder, or its tokenizer is missing or is not a fast one.
     muxlearn.persistence.FormatError
-        The model or its tokenizer names code of its own.
+        The model or its tokenizer names code of its own, or a weight is NaN or infinite.
     """
     from transformers import AutoConfig, AutoModel, PretrainedConfig
 
@@ -87,10 +88,20 @@ def load_backbone(
         load = _without_code(AutoModel.from_pretrained, config=config, output_loading_info=True)
         with bounded_by(shapes):
             model, info = _load("model", name, parameter, load, folder)
+    _check_finite(name, model, parameter)
     _warn_of_missing(name, info["missing_keys"], parameter)
     encoder = PretrainedEncoder(model)
     _check_belong_together(name, encoder, tokenizer, parameter)
     return encoder, tokenizer
+
+
+def _check_finite(name: str, model: Any, parameter: str) -> None:
+    for weight, values in model.named_parameters():
+        if values.is_floating_point() and not values.isfinite().all():
+            raise FormatError(
+                f"`{parameter}` {name!r}: the weight {weight!r} holds NaN or infinity, with which "
+                "nothing can be learned; take an undamaged copy"
+            )
 
 
 def encoder_from_config(config: dict[str, Any], dropout: float | None = None) -> PretrainedEncoder:

@@ -67,6 +67,11 @@ def predict_dask(
     --------
     >>> frame = dask.dataframe.read_parquet("texts")  # doctest: +SKIP
     >>> predict_dask(frame, "model").to_parquet("labels")  # doctest: +SKIP
+
+    The type of a column of lists must be left to its values:
+
+    >>> vectors = predict_dask(frame, "embedder", method="transform")  # doctest: +SKIP
+    >>> vectors.to_parquet("vectors", schema=None)  # doctest: +SKIP
     """
     require("dask.dataframe", "dask")
     import pyarrow as pa

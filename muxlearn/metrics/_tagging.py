@@ -9,7 +9,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import UndefinedMetricWarning
-from sklearn.utils.validation import _check_sample_weight
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Number, OneOf, check_parameters
@@ -18,6 +17,7 @@ from muxlearn.rows import (
     check_same_lengths,
     check_sequences,
     check_tags_fit,
+    check_weights,
     find_spans,
 )
 
@@ -346,9 +346,7 @@ def _check_pair(
     check_same_lengths(true, predicted, ("y_true", "y_pred"))
     if not true:
         raise ValueError("`y_true` has 0 sentences; at least 1 is needed")
-    weights = _check_sample_weight(
-        sample_weight, np.empty((len(true), 0)), dtype=np.float64, ensure_non_negative=True
-    )
+    weights = check_weights(sample_weight, len(true))
     return true, predicted, np.repeat(weights, [len(row) for row in true])
 
 

@@ -323,8 +323,9 @@ class SubspaceMultiplexer(Multiplexer):
         for number, key in enumerate(self.keys):
             own = others[:, number * n_own : (number + 1) * n_own]
             components = torch.cat([leading, own], 1)
-            kept = (table @ components).square().sum()
-            scale = math.sqrt(table.square().sum().item() / (self.n_blocks * kept.item()))
+            kept = (table @ components).square().sum().item()
+            share = table.square().sum().item() / self.n_blocks
+            scale = math.sqrt(share / kept) if kept else 1.0  # a table of zeros
             rotation = nn.init.orthogonal_(torch.empty(self.block_width, self.block_width))
             key.copy_(components @ rotation.to(components)[: components.shape[1]] * scale)
 

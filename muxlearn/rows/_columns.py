@@ -8,10 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["iterate_columns"]
+__all__ = ["as_list", "iterate_columns"]
 
 #: What a kind of rows is called, by the name of it.
 _KINDS = {"texts": "texts", "tokens": "lists of tokens"}
+
+
+def as_list(values: Any) -> Any:
+    """Return an array, a tensor or a column of any library as a list, all else as it is.
+
+    Parameters
+    ----------
+    values : object
+
+    Returns
+    -------
+    list or object
+    """
+    names = ("tolist", "to_list", "to_pylist")  # numpy and pandas, polars, Arrow
+    name = next((name for name in names if hasattr(values, name)), None)
+    return values if name is None or hasattr(values, "column_names") else getattr(values, name)()
 
 
 class _Columns(NamedTuple):

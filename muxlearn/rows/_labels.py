@@ -15,6 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from muxlearn._params import Number
+from muxlearn.rows._columns import as_list
 from muxlearn.rows._tensors import from_tensor
 from muxlearn.rows._texts import ends_in_nul, is_missing
 
@@ -56,9 +57,8 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     if y is None:
         raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
     y = from_tensor(y, "`y`")
-    numpy_dtype = isinstance(getattr(y, "dtype", None), np.dtype)
-    if hasattr(y, "tolist") and not numpy_dtype:  # a Series of a dtype of its own
-        y = y.tolist()
+    if not isinstance(getattr(y, "dtype", None), np.dtype):
+        y = as_list(y)
     if isinstance(y, list | tuple):
         _check_label_list(y)
     try:
@@ -169,9 +169,12 @@ def relative_weights(
     Raises
     ------
     ValueError
-        All weights are zero.
+        All weights are zero, or so large that their sum is not finite.
     """
-    mean = weights.mean()  # of numbers that are all but 0 it is 0
+    with np.errstate(over="ignore"):
+        mean = weights.mean()  # of numbers that are all but 0 it is 0
+    if not np.isfinite(mean):
+        raise ValueError(f"{source} numbers whose sum is not finite; scale them down")
     if not mean > 0:
         raise ValueError(f"{source} 0 for every row; nothing could be learned")
     return (weights / mean).astype(np.float32)

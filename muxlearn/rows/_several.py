@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from muxlearn.rows._columns import as_list
 from muxlearn.rows._tensors import from_tensor
 from muxlearn.rows._texts import ends_in_nul, is_missing
 
@@ -114,6 +115,8 @@ def _matrix(y: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
     """Return the values of a matrix of two columns or more, and the names of its columns."""
     if sparse.issparse(y):
         return (y.toarray(), None) if y.ndim == 2 else None
+    if hasattr(y, "column_names") and hasattr(y, "to_pandas"):  # a table of Arrow
+        y = y.to_pandas()
     if hasattr(y, "columns") and hasattr(y, "to_numpy"):
         names = list(y.columns)
         named = all(isinstance(name, str) for name in names)
@@ -201,9 +204,7 @@ def _label_sets(y: Any) -> list[Any] | None:
     if isinstance(y, np.ndarray) and y.dtype != object:
         return None
     try:
-        # polars has no `tolist`, and its own lists are of its own type.
-        convert = getattr(y, "tolist", getattr(y, "to_list", None))
-        rows = list(y) if convert is None else convert()
+        rows = list(as_list(y))
     except TypeError:
         return None
     first = next((row for row in rows if row is not None), None)

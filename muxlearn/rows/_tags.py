@@ -97,20 +97,26 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
     TypeError, ValueError
         Something is no list of strings; the message says which sentence.
     """
-    if isinstance(rows, str | bytes | Mapping | set) or not isinstance(rows, Iterable):
+    if not _is_sequence(rows):
         raise TypeError(
             f"`{name}` must be a list with a list of {what}s for each sentence, got "
             f"{type(rows).__name__}"
         )
     checked = []
     for number, row in enumerate(rows):
-        if isinstance(row, str | bytes | Mapping | set) or not isinstance(row, Iterable):
+        if not _is_sequence(row):
             raise TypeError(
                 f"sentence {number} of `{name}` must be a list of {what}s, got {row!r:.60} "
                 f"({type(row).__name__})"
             )
         checked.append(_check_strings(list(row), number, name, what))
     return checked
+
+
+def _is_sequence(value: object) -> bool:
+    if isinstance(value, str | bytes | Mapping | set) or getattr(value, "ndim", 1) == 0:
+        return False
+    return isinstance(value, Iterable)
 
 
 def _check_strings(row: list[Any], number: int, name: str, what: str) -> list[str]:

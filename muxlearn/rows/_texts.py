@@ -65,7 +65,8 @@ def check_texts(X: Any, *, name: str = "X", first_row: int = 0) -> list[Text]:
     """
     rows = list(iterate_rows(X, name=name))
     if not rows:
-        raise ValueError(f"`{name}` has 0 rows; at least 1 is needed")
+        read = ", and an iterator can be read once; give a list" if isinstance(X, Iterator) else ""
+        raise ValueError(f"`{name}` has 0 rows; at least 1 is needed{read}")
     paired = _is_pair_like(rows[0])
     return [
         _check_row(row, paired, f"row {number} of `{name}`", first_row)

@@ -8,6 +8,7 @@ import os
 import re
 import time
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -167,8 +168,31 @@ class KeepState(Callback):
         if (device := _gpu_of(net)) is not None:
             state["cuda_rng_state"] = torch.cuda.get_rng_state(device)
         with replace_files(self.folder) as staged:
-            torch.save(state, staged / f"{self.stage}.pt")
+            _write_state(staged / f"{self.stage}.pt", state)
         self.saved_ = time.monotonic()
+
+
+def _write_state(path: Path, state: Mapping[str, Any]) -> None:
+    """Write the state of a training.
+
+    Parameters
+    ----------
+    path : Path
+    state : mapping of str to object
+
+    Raises
+    ------
+    OSError
+        The disk is full, or cannot be written.
+    """
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        # torch says that a position is not the expected one, whatever the disk has said.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def _gpu_of(net: MuxNet) -> torch.device | None:

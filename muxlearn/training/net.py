@@ -288,8 +288,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
     def predict(self, X: Any) -> NDArray[Any]:
         """Return what the module decides for, in the order of `predict_proba`.
 
-        The numbers of the classes; of labels which of them each row has, 0 or 1; or numbers as
-        the module answers them.
+        These are the numbers of the classes, or 0 and 1 where a row may have several labels, or
+        numbers as the module answers them.
         """
         answers = self.predict_proba(X)
         if self.objective.link == "identity":

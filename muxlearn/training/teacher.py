@@ -80,6 +80,11 @@ def ask_teacher(
     table : TokenTable
         The texts' tokens.
     answers : TeacherAnswers
+
+    Raises
+    ------
+    OSError
+        The disk of `cache` is full, or cannot be written.
     """
     table = tokenize(tokenizer, texts)
     starts = np.cumsum(table.lengths) - table.lengths
@@ -102,7 +107,7 @@ def ask_teacher(
         with replace_files(folder) as staged:
             if not is_there():
                 parts = {
-                    name: np.lib.format.open_memmap(staged / f"{name}.npy", "w+", np.float16, shape)
+                    name: _map_new_file(staged / f"{name}.npy", shape)
                     for name, shape in files.items()
                 }
                 _fill(teacher, table, starts, parts["rows"], parts.get("tokens"), device, verbose)
@@ -110,6 +115,30 @@ def ask_teacher(
                     part.flush()
     kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in files}
     return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts)
+
+
+def _map_new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """Map an array whose space on the disk is taken, as a disk that is full later ends a process.
+
+    Parameters
+    ----------
+    path : Path
+    shape : tuple of int
+
+    Returns
+    -------
+    memmap of float16
+
+    Raises
+    ------
+    OSError
+        There is no space.
+    """
+    array = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 @torch.inference_mode()

@@ -344,6 +344,10 @@ def test_the_real_minilm_is_small_on_disk(tiny, tmp_path):
 # Parameters
 
 
+def test_without_a_number_eight_texts_share_a_pass(untrained):
+    assert untrained(n_mux="auto").operating_point_ == (8, 1)
+
+
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import transformers
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from muxlearn import MuxTextClassifier
@@ -280,6 +281,16 @@ def test_sizes_of_a_saved_pretrainer_are_bounded_where_it_is_a_backbone(tiny, tm
     edit_saved(folder, lambda config: config["encoder"].update(num_hidden_layers=10**29))
     with pytest.raises(FormatError, match=r"`encoder\.num_hidden_layers` is 1000000"):
         tiny(folder).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(tiny, bert_copy, value):
+    weights = load_file(bert_copy / "model.safetensors")
+    name = next(name for name in weights if "word_embeddings" in name)
+    weights[name][0, 0] = value
+    save_file(weights, bert_copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(FormatError, match=r"word_embeddings.* holds NaN or infinity"):
+        tiny(bert_copy).fit(TEXTS, LABELS)
 
 
 CODE = {

@@ -42,6 +42,16 @@ def test_each_partition_is_predicted_as_predict_does(client, dataset, folder, ex
     np.testing.assert_array_equal(given["prediction"], expected("predict", groups))
 
 
+def test_lists_are_written_to_files(client, dataset, folder, expected, tmp_path):
+    predicted = predict_dask(dataset, folder, method="predict_proba")
+    predicted.to_parquet(tmp_path / "parts", schema=None)
+    given = pd.read_parquet(tmp_path / "parts")
+    assert given["id"].tolist() == list(range(240))
+    np.testing.assert_allclose(
+        np.stack(given["probabilities"]), expected("predict_proba"), atol=1e-6
+    )
+
+
 def test_the_rows_of_other_groups_do_not_matter(client, dataset, folder, expected):
     def rewrite(part):
         return part.assign(text=part["text"].where(part["tenant"] == "p", "quite another text"))

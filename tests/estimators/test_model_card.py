@@ -17,6 +17,7 @@ from muxlearn.estimators._model_card import is_generated, model_card
 from muxlearn.inspection import TradeoffDisplay
 from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import MuxBertSequenceClassifier
+from muxlearn.persistence import FORMAT_VERSION
 
 TEXTS = ["the cat sat", "my old dog", "it", "a b c"] * 3
 LABELS = ["x", "y"] * 6
@@ -260,7 +261,7 @@ def test_a_card_names_sizes_and_versions(fitted):
     n_weights = sum(weights.numel() for weights in fitted.module_.parameters())
     assert f"`architecture` `'tmux'`; {n_weights:,} weights" in text
     assert "1 to 2; trained at 2\n" in text
-    assert f"muxlearn {muxlearn.__version__} (format 2), Python 3." in text
+    assert f"muxlearn {muxlearn.__version__} (format {FORMAT_VERSION}), Python 3." in text
 
 
 def test_operating_points_are_what_it_is_trained_at(untrained):

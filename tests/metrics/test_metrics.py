@@ -242,6 +242,12 @@ def test_tags_that_do_not_pair_up_are_refused(score, y_true, y_pred, error, mess
         score(y_true, y_pred)
 
 
+@pytest.mark.parametrize("score", [entity_f1_score, token_accuracy_score])
+def test_weights_that_are_no_numbers_are_refused_by_name(score):
+    with pytest.raises(TypeError, match="`sample_weight` must be one number for each row"):
+        score(Y_TRUE, Y_TRUE, sample_weight=np.array([frozenset(), frozenset()], object))
+
+
 @pytest.mark.parametrize(
     ("tag", "scheme", "hint"),
     [("NN", None, "accuracy"), ("U-PER", None, "'BILOU'"), ("E-PER", "IOB2", "'IOBES'")],

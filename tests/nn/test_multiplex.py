@@ -198,6 +198,12 @@ def test_subspaces_start_from_a_table_of_one_token():
     torch.testing.assert_close(written, (table.square().sum() / N_MUX).expand(N_MUX))
 
 
+def test_subspaces_start_from_a_table_of_zeros():
+    mux = SubspaceMultiplexer(N_MUX, WIDTH)
+    mux.init_from_embeddings(torch.zeros(5, WIDTH))
+    assert torch.linalg.matrix_rank(mux.keys).tolist() == [mux.block_width] * N_MUX
+
+
 def test_slots_start_from_different_rotations():
     mux = SubspaceMultiplexer(N_MUX, WIDTH)
     mux.init_from_embeddings(table_of_low_rank())

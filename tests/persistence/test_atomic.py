@@ -5,7 +5,6 @@ import itertools
 import os
 import resource
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -201,20 +200,6 @@ def test_writers_without_locks_do_not_mix_their_files(tmp_path, monkeypatch):
 
 
 # Disks
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """Mount a file system that the smaller model fits in, and the larger one does not."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    options = ["-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
-    try:
-        subprocess.run(["mount", *options], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("mounting a file system needs root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_leaves_the_former_model(small_disk):

@@ -3,7 +3,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights
+from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights, row_weights
 from muxlearn.rows._labels import training_order
 from muxlearn.rows._numbers import location_and_scale
 
@@ -93,6 +93,12 @@ def test_weights_add_up_to_a_finite_number(weights):
         check_weights(weights, 3)
 
 
+def test_weights_of_classes_add_up_to_a_finite_number():
+    classes, targets = np.array(["a", "b"]), np.array([0, 1])
+    with pytest.raises(ValueError, match="`sample_weight` and `class_weight` make numbers whose"):
+        row_weights(None, {"a": 1e308, "b": 1e308}, classes, targets)
+
+
 def test_weights_that_are_all_but_zero_teach_nothing():
     with pytest.raises(ValueError, match="0 for every row; nothing could be learned"):
         relative_weights(np.array([5e-324, 0.0, 0.0]))
@@ -101,3 +107,22 @@ def test_weights_that_are_all_but_zero_teach_nothing():
 def test_targets_whose_variance_is_no_float_are_refused():
     with pytest.raises(ValueError, match=r"`y` holds numbers as large as 1e\+200"):
         location_and_scale(np.array([[1e200], [-1e200]]), np.ones(2))
+
+
+def columns_of_other_libraries():
+    pa, pl = pytest.importorskip("pyarrow"), pytest.importorskip("polars")
+    labels = ["b", "a", "b"]
+    yield pa.array(labels)
+    yield pa.array(labels).dictionary_encode()
+    yield pa.chunked_array([labels[:1], labels[1:]])
+    yield pl.Series(labels)
+    yield pl.Series(labels, dtype=pl.Categorical)
+
+
+def test_labels_of_other_libraries_are_those_of_a_list():
+    expected = check_labels(["b", "a", "b"], 3)[0]
+    for column in columns_of_other_libraries():
+        classes, targets = check_labels(column, 3)
+        assert classes.dtype == expected.dtype
+        assert_array_equal(classes, expected)
+        assert targets.tolist() == [1, 0, 1]

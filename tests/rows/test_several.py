@@ -142,6 +142,16 @@ def test_sets_that_are_all_empty_have_no_label():
     assert given.indicator.shape == (3, 0)
 
 
+def test_columns_of_arrow_are_read():
+    pa = pytest.importorskip("pyarrow")
+    sets = check_several(pa.chunked_array([[["b"], []], [["a", "b"]]]), 3)
+    assert sets.classes.tolist() == ["a", "b"]
+    assert sets.indicator.tolist() == [[False, True], [False, False], [True, True]]
+    named = check_several(pa.table({"x": [0, 1, 0], "y": [1, 0, 0]}), 3)
+    assert named.classes.tolist() == ["x", "y"]
+    assert check_several(pa.table({"x": [0, 1, 0]}), 3) is None
+
+
 def test_lists_in_a_series_of_polars_are_read():
     pl = pytest.importorskip("polars")
     given = check_several(pl.Series([["a"], [], ["a", "b"]]), 3)

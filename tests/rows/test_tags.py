@@ -258,6 +258,8 @@ def test_many_sentences_are_read_like_each_of_them(scheme, rows):
     [
         ("O O", TypeError, "`y` must be a list with a list of tags for each sentence, got str"),
         (3, TypeError, "`y` must be a list"),
+        (np.ma.masked, TypeError, "`y` must be a list"),
+        ([["O"], np.array("O")], TypeError, "sentence 1 of `y` must be a list of tags"),
         ([["O"], "O"], TypeError, r"sentence 1 of `y` must be a list of tags, got 'O' \(str\)"),
         ([["O"], None], TypeError, "sentence 1 of `y`"),
         ([["O", 1]], TypeError, r"tag 1 of sentence 0 of `y` must be a str, got 1 \(int\)"),

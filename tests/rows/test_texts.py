@@ -144,7 +144,11 @@ def test_a_pair_among_single_texts_is_refused_by_its_row():
         ({"text": ["a"]}, TypeError, "got an instance of dict"),
         ({"a", "b"}, TypeError, "got an instance of set"),
         ([], ValueError, "`X` has 0 rows; at least 1 is needed"),
-        (iter([]), ValueError, "`X` has 0 rows"),
+        (
+            iter([]),
+            ValueError,
+            "`X` has 0 rows; at least 1 is needed, and an iterator can be read once; give a list",
+        ),
         (pd.DataFrame({"a": []}), ValueError, "`X` has 0 rows"),
         (pd.DataFrame(index=[0]), ValueError, "`X` is a frame of 0 columns"),
         (

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from muxlearn.backbones import load_backbone
-from muxlearn.training.teacher import ask_teacher
+from muxlearn.training.teacher import _map_new_file, ask_teacher
 
 TEXTS = ["the cat a", "my old dog and the cat", "it", "my old dog b"] * 3
 
@@ -50,3 +50,10 @@ def test_other_texts_are_other_answers(teacher, tmp_path):
     ask_teacher(*teacher, TEXTS, with_tokens=False, cache=tmp_path)
     _, other = ask_teacher(*teacher, TEXTS[:2], with_tokens=False, cache=tmp_path)
     assert len(other.rows) == 2
+
+
+def test_answers_that_the_disk_has_no_space_for_are_refused_before_they_are_written(small_disk):
+    _map_new_file(small_disk / "small.npy", (100, 16))[:] = 1
+    assert (np.load(small_disk / "small.npy") == 1).all()
+    with pytest.raises(OSError, match="No space left on device"):
+        _map_new_file(small_disk / "large.npy", (100_000, 16))

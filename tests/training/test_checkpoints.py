@@ -1,0 +1,21 @@
+import pytest
+import torch
+
+from muxlearn.training.checkpoints import _write_state
+
+
+def test_a_full_disk_is_told_as_an_error_of_the_system(small_disk):
+    with pytest.raises(OSError, match="No space left on device"):
+        _write_state(small_disk / "state.pt", {"weight": torch.zeros(100_000)})
+
+
+def test_a_state_that_cannot_be_written_is_no_matter_of_the_disk(tmp_path):
+    with pytest.raises(AttributeError, match="local object"):
+        _write_state(tmp_path / "state.pt", {"function": lambda: None})
+
+
+def test_a_state_is_read_as_it_was(tmp_path):
+    _write_state(tmp_path / "state.pt", {"weight": torch.arange(3), "step": 1})
+    read = torch.load(tmp_path / "state.pt", weights_only=True)
+    assert read["weight"].tolist() == [0, 1, 2]
+    assert read["step"] == 1
