@@ -27,7 +27,7 @@ __all__ = [
     "WarmUp",
 ]
 
-#: Tokens that share a position where the user leaves that to us: about ten times the plain speed.
+#: Factor by which the encoder runs less often where the user leaves that to us.
 AUTO_FACTOR = 10
 
 _PLAIN = Point()
@@ -60,6 +60,8 @@ class Setting:
     params : dict of str to object
         The estimator's own parameters, including those that the architecture reads; numbers in
         place of an `n_mux` or `patch_size` of "auto".
+    point_is_auto : bool
+        Whether the user left the operating point to the architecture.
     """
 
     task: str
@@ -68,6 +70,7 @@ class Setting:
     operating_points: tuple[Point, ...]
     params: Mapping[str, Any]
     defaults: Mapping[str, Any]
+    point_is_auto: bool = False
 
     @classmethod
     def of(
@@ -81,7 +84,8 @@ class Setting:
         points = as_points(params["operating_points"] or ())
         own = choose_own_point(params["n_mux"], params.get("patch_size", 1), points, auto)
         settled = {name: value for name, value in own._asdict().items() if name in params}
-        return cls(task, *own, points or (own,), {**params, **settled}, defaults)
+        is_auto = params["n_mux"] == params.get("patch_size") == "auto" and not {*points} - {WORDS}
+        return cls(task, *own, points or (own,), {**params, **settled}, defaults, is_auto)
 
     @property
     def shares(self) -> tuple[float, ...] | None:

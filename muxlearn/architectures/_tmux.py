@@ -77,8 +77,9 @@ _TABLE_LR_FACTOR = 0.3
 #: Stands for vectors as wide as the encoder's own.
 OWN_SIZE = 0
 
-#: Tokens that share a position of a tagger where the user leaves that to us.
-_TAGGING_FACTOR = 5
+#: Where the user leaves the point to us: tokens in a position of a tagger. Texts get so many in
+#: three layers of the packaged encoder: more accurate and faster than ten tokens in all six.
+_TAGGING_FACTOR, _AUTO_TOKENS, _AUTO_LAYERS = 5, 5, 3
 
 #: Which parameters a task has no use for.
 _WITHOUT_EFFECT = {
@@ -203,27 +204,31 @@ class TMUX(Architecture):
 
         A `multiplexer` or `demultiplexer` that the user gives is one of rows.
         """
-        factor = _TAGGING_FACTOR if task == "token" else AUTO_FACTOR
         if (params["multiplexer"], params["demultiplexer"]) != ("auto", "auto"):
             return Point(AUTO_FACTOR)
+        if task == "sequence" and params["backbone"] is None:
+            return Point(1, _AUTO_TOKENS)
+        factor = _TAGGING_FACTOR if task == "token" else AUTO_FACTOR
         known = make_backbone(params["backbone"]).auto_point(factor)
         return Point(1, factor) if known is None else known
 
     def settle(self, setting: Setting) -> Setting:
-        """Return the settings with the kinds that "auto" stands for: those of the backbone."""
-        mux, demux = setting.params["multiplexer"], setting.params["demultiplexer"]
+        """Return the settings with what "auto" stands for: the backbone's kinds, and its layers."""
+        params = dict(setting.params)
+        mux, demux = params["multiplexer"], params["demultiplexer"]
         if "auto" not in (mux, demux):
             return setting
-        kinds = make_backbone(setting.params["backbone"]).kinds(setting.n_mux)
+        is_open = setting.point_is_auto and setting.task == "sequence" and mux == demux
+        if is_open and params["backbone"] is None:
+            params["backbone"] = Packaged(num_hidden_layers=_AUTO_LAYERS)
+        kinds = make_backbone(params["backbone"]).kinds(setting.n_mux)
         if NESTED in (mux, demux):
             kinds = NESTED, NESTED
         if kinds is None or mux not in ("auto", kinds[0]) or demux not in ("auto", kinds[1]):
             kinds = _KINDS
-        settled = {
-            "multiplexer": kinds[0] if mux == "auto" else mux,
-            "demultiplexer": kinds[1] if demux == "auto" else demux,
-        }
-        return replace(setting, params={**setting.params, **settled})
+        params["multiplexer"] = kinds[0] if mux == "auto" else mux
+        params["demultiplexer"] = kinds[1] if demux == "auto" else demux
+        return replace(setting, params=params)
 
     def _has_lexical_path(self, setting: Setting) -> bool:
         return bool(self.lexical_path and (setting.task != "token" or self.lexical_size))
@@ -240,7 +245,7 @@ class TMUX(Architecture):
             check_width(setting, backbone.hidden_size)
         setting = self.settle(setting)
         params = setting.params
-        start = backbone.start(
+        start = make_backbone(params["backbone"]).start(
             data,
             n_mux=setting.n_mux,
             multiplexer=params["multiplexer"],

@@ -36,8 +36,8 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     {n_mux}
     {patch_size}
 
-        If both are "auto", about ten tokens share a position, as in `MuxTextClassifier`. (1, 1) is
-        the plain encoder.
+        If both are "auto", point and layers are those of `MuxTextClassifier`. (1, 1) is the plain
+        encoder.
 
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         The network: an object of `muxlearn.architectures`, or the string that stands for its

@@ -6,9 +6,9 @@ import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 
-from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn import MuxTextClassifier, MuxTextRegressor, MuxTokenTagger
 from muxlearn.architectures import TMUX, MIMOFormer
-from muxlearn.backbones import Scratch
+from muxlearn.backbones import Packaged, Scratch
 from muxlearn.points import WORDS, Point, choose_own_point
 from muxlearn.prediction import load_predictor
 from muxlearn.pretraining import MuxTextPretrainer
@@ -129,3 +129,38 @@ def test_a_search_sets_one_of_both():
 def test_another_word_is_refused(name):
     with pytest.raises(ValueError, match=f"`{name}` must be 'auto' or a whole number"):
         tiny(**{name: "best"}).fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("estimator", [MuxTextClassifier, MuxTextRegressor])
+def test_texts_get_some_layers_of_the_packaged_encoder_with_five_tokens(estimator, tmp_path):
+    model = estimator(max_epochs=0, random_state=0).fit(TEXTS, range(len(TEXTS)))
+    assert model.operating_point_ == (1, 5)
+    assert len(model.module_.encoder.layers) == 3
+    assert model.module_.warmed_up
+    model.save(tmp_path)
+    loaded = estimator.load(tmp_path)
+    assert loaded.backbone is None
+    assert len(loaded.module_.encoder.layers) == 3
+    assert loaded.predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"n_mux": 2},
+        {"patch_size": 5},
+        {"operating_points": ((1, 5),)},
+        {"backbone": Packaged()},
+        {"multiplexer": "nested", "demultiplexer": "nested"},
+    ],
+)
+def test_who_chooses_a_point_or_an_encoder_gets_all_layers(params):
+    model = MuxTextClassifier(max_epochs=0, random_state=0, **params).fit(TEXTS, LABELS)
+    assert len(model.module_.encoder.layers) == 6
+
+
+def test_a_tagger_keeps_all_layers():
+    words = [text.split() for text in TEXTS]
+    tagger = MuxTokenTagger(max_epochs=0).fit(words, [["X"] * len(row) for row in words])
+    assert tagger.operating_point_ == (1, 5)
+    assert len(tagger.module_.encoder.layers) == 6
