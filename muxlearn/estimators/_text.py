@@ -38,7 +38,7 @@ class MuxTextClassifier(
     {n_mux}
     {patch_size}
 
-        If both are "auto", the model runs about ten times as fast as the plain encoder: the first
+        If both are "auto", the model runs about seven times as fast as the plain encoder: the first
         three layers of the packaged encoder read five tokens of a text in a position. Another
         `backbone` gives (1, 10), ten tokens of one text, or, if it is warmed up for rows alone, as
         many as it has up to 10. A given `multiplexer` or `demultiplexer` and "mimoformer" mean ten

@@ -146,6 +146,8 @@ def _size_or_folder(text: str) -> Size | Path:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
+    if args.layers != [None] and args.backbone != "packaged":
+        raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
     torch.set_num_threads(args.threads)
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # of tokenizers
     task = read_task(

@@ -60,7 +60,9 @@ def _shared_name(args: Namespace, n_layers: int | None) -> str:
 
 
 def _at_depth(name: str, n_layers: int | None) -> str:
-    return name if n_layers is None else f"{name}, {n_layers} layers"
+    if n_layers is None:
+        return name
+    return f"{name}, {n_layers} layer{'s' if n_layers > 1 else ''}"
 
 
 def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:

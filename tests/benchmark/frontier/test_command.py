@@ -61,6 +61,15 @@ def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
     assert any(name.startswith("plain 1x16") for name in table)
 
 
+def test_points_of_some_layers_stand_beside_those_of_the_whole(write_task, tmp_path):
+    data, out = write_task("texts"), tmp_path / "table.json"
+    options = ["--models", "shared", "--points", "words", "1,2", "--backbone", "packaged"]
+    rows = run(data, out, *options, "--max-train", "40", "--layers", "all", "1")
+    assert sorted(rows) == ["(1, 2)", "(1, 2), 1 layer", "words", "words, 1 layer"]
+    with pytest.raises(SystemExit, match="--layers is for the packaged encoder"):
+        run(data, out, "--layers", "1")
+
+
 def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
     rows = run(data, out, "--models", "alone", "plain", "--points", "words", "1,1", "2,2")
