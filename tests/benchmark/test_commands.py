@@ -243,6 +243,7 @@ def test_export_sets_engines_beside_each_other(tmp_path, monkeypatch):
     assert rows[2]["accuracy"] == rows[3]["accuracy"]
 
 
+@pytest.mark.slow
 def test_serving_measures_each_server_in_turn(tmp_path):
     out = tmp_path / "serving.json"
     load = ["--clients", "2", "--tenants", "2", "--seconds", "0.2", "--json", str(out)]

@@ -53,6 +53,7 @@ def test_the_adversary_finds_the_one_companion_that_flips_a_label():
     assert found["with_groups"] == 0
 
 
+@pytest.mark.slow
 def test_rows_of_others_change_no_label_and_their_number_none_of_predict(tmp_path):
     out = tmp_path / "tenants.json"
     ways = ["predict", "predict_iter", "predict_dataset"]

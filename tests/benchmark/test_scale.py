@@ -8,6 +8,7 @@ from muxlearn.benchmark import _scale_stream
 from muxlearn.benchmark.__main__ import main
 
 
+@pytest.mark.slow
 def test_a_stream_is_watched_and_its_rows_are_counted(tmp_path):
     out = tmp_path / "stream.json"
     sizes = ["--rows", "30000", "--slots", "4", "--hidden-size", "8"]

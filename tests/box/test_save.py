@@ -9,6 +9,8 @@ from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.rows._texts import train_tokenizer
 from tests.box.test_training import teacher  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.slow  # the teacher is a real one
+
 TEXTS = ["a cat and a dog", "a dog", "rain and wind", "wind"] * 3
 LABELS = ["animal", "animal", "weather", "weather"] * 3
 SHORT = {"max_length": 32}

@@ -180,7 +180,7 @@ def test_what_cannot_be_measured_leaves_what_was_there(measured):
 
 def test_they_are_not_there_without_a_validation_split(unmeasured):
     assert not hasattr(unmeasured, "measured_points_")
-    with pytest.raises(AttributeError, match="takes a validation split: fit with early_stopping"):
+    with pytest.raises(AttributeError, match="needs a validation split: fit with early_stopping"):
         _ = unmeasured.measured_points_
 
 
