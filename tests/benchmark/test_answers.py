@@ -11,6 +11,7 @@ LINEAR = ["TF-IDF", "TF-IDF, two words", "static vectors", "TF-IDF + static"]
 def run(data, tmp_path, *more):
     out = tmp_path / "table.json"
     small = ["--backbone", "scratch", "--points", "words", "1,1", "2", "--epochs", "1"]
+    small += ["--max-train", "30", "--max-test", "8", "--threads", "1"]
     options = [*small, "--timed-rows", "4", "--repeats", "1", "--json", str(out), *more]
     assert main(["answers", "--data", str(data), *options]) == 0
     return json.loads(out.read_text())["rows"]

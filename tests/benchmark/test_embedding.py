@@ -39,6 +39,8 @@ def test_each_point_stands_beside_the_teacher_and_static_vectors(data, folder, b
     out = tmp_path / "embedding.json"
     options = ["--data", str(data), "--backbone", str(folder), "--teacher", str(bert)]
     options += ["--points", "1,1", "1,2", "3,1", "words", "--n-texts", "8", "--repeats", "1"]
+    tasks = "pairs", "sick-relatedness", "tags", "topics"
+    options += ["--tasks", *tasks, "--max-train", "24", "--max-test", "24", "--max-pairs", "24"]
     options += ["--max-length", "32", "--json", str(out)]
     assert main(["embedding", *options]) == 0
     result = json.loads(out.read_text())
@@ -47,7 +49,6 @@ def test_each_point_stands_beside_the_teacher_and_static_vectors(data, folder, b
         *(("MuxTextEmbedder", point) for point in ("1,1", "1,2", "3,1", "words")),
         *(("static vectors", ""), ("static vectors, SIF", ""), ("TF-IDF", "")),
     ]
-    tasks = "pairs", "sick-relatedness", "tags", "topics"
     for row in result["rows"]:
         assert all(0 <= row[task] <= 1 for task in tasks)
         assert row["rows_per_s"] > 0
