@@ -257,6 +257,7 @@ def test_another_encoder_is_warmed_up_on_its_texts(archives, write_backbone, tmp
     assert isinstance(clf.module_.encoder, PretrainedEncoder)
 
 
+@pytest.mark.slow
 def test_one_command_makes_it_and_goes_on_where_it_was(tmp_path):
     torch.manual_seed(0)
     teacher = CompactEncoder(400, 24, 1, 2, 32, 300, dropout=0.0, norm_first=False)

@@ -123,6 +123,7 @@ def test_tokens_are_compared_with_their_own(teacher):
     assert (seen[0] > 0).all()
 
 
+@pytest.mark.slow
 def test_training_comes_nearer_to_the_teacher_and_leaves_a_checkpoint(teacher, sentences, tmp_path):
     points = {Point(1, 1): 0.5, Point(1, 2): 1.0, Point(2, 2): 0.5}
     recipe = Recipe(minutes=0.15, batch_tokens=400, token_samples=5, lr=1e-3, points=points)

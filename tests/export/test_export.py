@@ -131,6 +131,7 @@ def test_rows_of_more_than_one_large_patch_are_exported(tiny_classifier, tmp_pat
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_mux", [3, 2])
 def test_probabilities_of_tags_are_torchs(tagger, exported_tagger, n_mux):
     ours = exported_tagger.predict_proba(SENTENCES, n_mux=n_mux)
@@ -138,6 +139,7 @@ def test_probabilities_of_tags_are_torchs(tagger, exported_tagger, n_mux):
         np.testing.assert_allclose(given, expected, atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
     assert exported_tagger.predict(SENTENCES) == tagger.predict(SENTENCES)
     # The legal steps between tags have travelled too.

@@ -10,6 +10,8 @@ from muxlearn.export import OnnxMuxClassifier, OnnxMuxEmbedder, export_onnx
 from muxlearn.persistence import FormatError
 from tests.estimators.test_embedding import TEXTS, folder  # noqa: F401  (a fixture)
 
+pytestmark = pytest.mark.slow  # torch's exporter takes seconds a graph
+
 POINTS = [(3, 1), (1, 1), (1, 2), (1, 5), (3, 5), "words"]
 
 

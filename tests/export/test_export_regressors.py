@@ -12,6 +12,8 @@ from muxlearn.export import OnnxMuxClassifier, OnnxMuxRegressor, export_onnx
 from muxlearn.persistence import FormatError
 from tests.conftest import make_tiny
 
+pytestmark = pytest.mark.slow  # torch's exporter takes seconds a graph
+
 TEXTS = ["rain and wind", "a goal", "snow", "a late equaliser in the second half", "", "fog"] * 3
 TARGETS = np.array([[len(text), -3.0 * text.count("a")] for text in TEXTS])
 

@@ -11,6 +11,7 @@ def test_the_main_process_is_no_worker():
     assert worker_number() is None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_workers_of_joblib_have_numbers_that_share_out_two_devices():
     def slow_number():  # not of this module, which a worker cannot import
