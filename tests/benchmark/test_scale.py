@@ -7,6 +7,9 @@ import pytest
 from muxlearn.benchmark import _scale_stream
 from muxlearn.benchmark.__main__ import main
 
+# The texts are made-up words, which the packaged encoder does not know.
+pytestmark = pytest.mark.filterwarnings("ignore:.*of the pieces of `X` are fragments")
+
 
 @pytest.mark.slow
 def test_a_stream_is_watched_and_its_rows_are_counted(tmp_path):
