@@ -27,7 +27,19 @@ def files(tmp_path):
 def test_an_adversary_reaches_more_than_chance_and_nothing_where_no_rows_are_mixed(files, tmp_path):
     out = tmp_path / "companions.json"
     options = ["--data", *files, "--backbone", "scratch", "--epochs", "1", "--max-length", "16"]
-    options += ["--points", "2", "1,2", "--victims", "20", "--queries", "20", "--json", str(out)]
+    options += [
+        "--train-rows",
+        "1000",
+        "--points",
+        "2",
+        "1,2",
+        "--victims",
+        "20",
+        "--queries",
+        "20",
+        "--json",
+        str(out),
+    ]
     assert main(["companions", *options]) == 0
     mixed, alone = read_rows(out)
     assert mixed["by_adversary"] >= mixed["by_chance"]
