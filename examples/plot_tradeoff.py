@@ -22,6 +22,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Packaged
 from muxlearn.inspection import TradeoffDisplay
 
 news = load_files(
@@ -47,10 +48,9 @@ params = {"max_length": 16, "max_epochs": 3, "batch_size": 32, "random_state": 0
 multiplexed = MuxTextClassifier(
     n_mux=1, patch_size=5, operating_points=((1, 1), (1, 2), (1, 5)), **params
 ).fit(X_train, y_train)
-shallow = MuxTextClassifier(n_mux=1, patch_size=1, warm_start=True, **params)
-shallow.set_params(max_epochs=0).fit(X_train, y_train)
-del shallow.module_.encoder.layers[1:]
-shallow.set_params(max_epochs=params["max_epochs"]).fit(X_train, y_train)
+shallow = MuxTextClassifier(
+    n_mux=1, patch_size=1, backbone=Packaged(num_hidden_layers=1), **params
+).fit(X_train, y_train)
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 
 # %%
