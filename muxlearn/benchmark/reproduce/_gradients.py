@@ -11,32 +11,25 @@ from torch import nn
 
 __all__ = ["GradientFilter"]
 
+_FACTOR, _CLIP = 10.0, 1e3
+
 
 class GradientFilter(Callback):
     """Clips gradients, and leaves the weights alone where one is far larger than usual.
 
-    A step is skipped where the norm of its gradient is not below `factor` times the mean over the
-    accepted steps of the epoch before. In the first epoch none is. The learning rate moves on in
-    any case. The mean is kept in the history, where a training that was killed finds it again.
-
-    Parameters
-    ----------
-    factor : float, default=10.0
-    clip : float, default=1e3
-        The norm that a gradient has at most.
+    A gradient has a norm of at most 1,000. A step is skipped if that of its gradient is at least
+    ten times the mean over the accepted steps of the epoch before. In the first epoch none is. The
+    learning rate moves on in any case. The mean is kept in the history, where a training that was
+    killed finds it again.
     """
-
-    def __init__(self, factor: float = 10.0, clip: float = 1e3) -> None:
-        self.factor = factor
-        self.clip = clip
 
     def on_grad_computed(
         self, net: Any, named_parameters: Iterable[tuple[str, nn.Parameter]], **kwargs: Any
     ) -> None:
         """Clip the gradient, and drop it if it is too large."""
         parameters = [parameter for _, parameter in named_parameters]
-        norm = float(nn.utils.clip_grad_norm_(parameters, self.clip))  # as it was before
-        accepted = norm < self.factor * _usual_norm(net)
+        norm = float(nn.utils.clip_grad_norm_(parameters, _CLIP))  # as it was before
+        accepted = norm < _FACTOR * _usual_norm(net)
         net.history.record_batch("accepted_grad_norm", norm if accepted else None)
         if not accepted:
             for parameter in parameters:
