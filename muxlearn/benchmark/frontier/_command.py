@@ -123,7 +123,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--max-length", type=int, default=128)
     add("--batch-size", type=int, default=32)
     add("--lr", type=float, help="default: the estimator's")
-    add("--dtype", default="auto")
+    help = "of the training, such as bfloat16; predictions are in the estimator's default"
+    add("--dtype", default="auto", help=help)
     add("--penalties", type=float, nargs="+", default=[0.3, 3.0, 30.0, 300.0], help="C to try")
     add("--max-drop", type=float, default=0.005, help="of the cascade, below its last stage")
     add("--verbose", type=int, default=0)

@@ -89,13 +89,19 @@ class Job:
         return build(self.args, self.task.kind, points, random_state=self.seed, **params)
 
     def fit(self, model: Any) -> tuple[Any, FitTime]:
-        """Fit a model."""
+        """Fit a model of any library."""
         return fit(model, self.task.train.X, self.task.train.y)
 
+    def train(self, model: Any) -> tuple[Any, FitTime]:
+        """Fit a network, in --dtype; it then predicts as users find it."""
+        model, taken = self.fit(model)
+        return model.set_params(dtype="auto"), taken
+
     def keep(self, name: str, model: Any) -> tuple[Any, FitTime]:
-        """Fit a model that more than one unit needs, or take it from the folder."""
+        """Train a network that more than one unit needs, or take it from the folder."""
         folder = self.place("models") / as_file_name(name)
-        return load_or_fit(model, self.task.train.X, self.task.train.y, folder)
+        model, taken = load_or_fit(model, self.task.train.X, self.task.train.y, folder)
+        return model.set_params(dtype="auto"), taken
 
     def place(self, name: str) -> Path:
         """Return a folder in that of the job."""
@@ -106,7 +112,7 @@ class Job:
     @cached_property
     def start(self) -> Any:
         """The plain model as it is before any training, which changes nothing of its speed."""
-        return self.fit(self.build([PLAIN], max_epochs=0, warm_up=None))[0]
+        return self.train(self.build([PLAIN], max_epochs=0, warm_up=None))[0]
 
     # Results
 

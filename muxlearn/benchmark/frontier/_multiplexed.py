@@ -100,5 +100,5 @@ def _cascade(n_layers: int | None, first: str | None, job: Job) -> Iterator[Cand
 
 
 def _alone(point: Point, job: Job) -> Iterator[Candidate]:
-    model, taken = job.fit(job.build([point]))
+    model, taken = job.train(job.build([point]))
     yield Candidate(f"{describe([point])} alone", kind_of(point), model.predict, taken)

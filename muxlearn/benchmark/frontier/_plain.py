@@ -36,7 +36,7 @@ def _label(given: Size | Path) -> str:
 
 
 def _reference(job: Job) -> Iterator[Candidate]:
-    yield from _with_int8(job, REFERENCE, *job.fit(job.build([PLAIN])))
+    yield from _with_int8(job, REFERENCE, *job.train(job.build([PLAIN])))
 
 
 def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
@@ -50,7 +50,7 @@ def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
         model = job.build([PLAIN], backbone=_distilled(job, given))
     else:
         model = _narrower(job, given)
-    yield from _with_int8(job, name, *job.fit(model))
+    yield from _with_int8(job, name, *job.train(model))
 
 
 def size_of(encoder: Any) -> Size:
@@ -70,12 +70,12 @@ def _narrower(job: Job, size: Size) -> Any:
     start = job.start
     params = {} if job.task.kind == "sentences" else {"tokenizer": start.tokenizer_}
     encoder = scratch(job.args, size, **params)
-    model, _ = job.fit(job.build([PLAIN], backbone=encoder, max_epochs=0, warm_start=True))
+    model, _ = job.train(job.build([PLAIN], backbone=encoder, max_epochs=0, warm_start=True))
     if params and job.args.backbone != "scratch":
         own, table = model.module_.encoder.embedding, start.module_.encoder.embedding.weight
         # A table may hold rows for tokens that the tokenizer does not know.
         start_from_components(own, table.detach()[: own.num_embeddings])
-    return model.set_params(max_epochs=job.args.epochs)
+    return model.set_params(max_epochs=job.args.epochs, dtype=job.args.dtype)
 
 
 def _distilled(job: Job, size: Size) -> Path:
