@@ -3,10 +3,15 @@
 A quarter of the rows are one group's, at places drawn at random. They are predicted beside others
 that say ordinary things, beside hostile ones at the same places, and with as many others again in
 between. The model is small and has learned nothing: its probabilities are close, and flip easily.
+
+The server gathers requests by the time of their arrival, so that the rows of one group have other
+companions at every run. Each row of a quarter is therefore a tenant of its own there, and has to
+get the answer that it gets alone.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
@@ -20,6 +25,7 @@ from numpy.typing import NDArray
 
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._engines import ENGINES, Place
+from muxlearn.benchmark._load import ask, serving
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.benchmark._scale_stream import tiny_model
 
@@ -30,7 +36,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--engine-rows", type=int, default=100_000, help="of Dask, Ray and Spark")
-    parser.add_argument("--by", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--requests", type=int, default=100_000, help="of the server")
+    parser.add_argument("--clients", type=int, default=64, help="requests at a time")
+    parser.add_argument("--by", nargs="+", choices=[*WAYS, "server"], default=[*WAYS, "server"])
     parser.add_argument("--words-per-text", type=int, nargs=2, default=[1, 8])
     parser.add_argument("--slots", type=int, default=10, help="n_mux of the model")
     parser.add_argument("--hidden-size", type=int, default=32)
@@ -43,25 +51,8 @@ def main(args: Namespace) -> int:
     with tempfile.TemporaryDirectory() as parent:
         tiny_model(args).save(Path(parent, "model"))
         for name in args.by:
-            n_rows = args.engine_rows if name in ENGINES else args.rows
-            with WAYS[name]() as place:
-                before, *after = (
-                    _own_probabilities(place, frame, Path(parent, "model"))
-                    for frame in _frames(n_rows, tuple(args.words_per_text))
-                )
-            moved = [np.abs(before - other).max(1) for other in after]
-            flipped = [(before.argmax(1) != other.argmax(1)).sum() for other in after]
-            rows.append(
-                {
-                    "by": name,
-                    "rows": n_rows,
-                    "of_the_group": len(before),
-                    "labels_by_content": int(flipped[0]),
-                    "most_by_content": float(moved[0].max()),
-                    "labels_by_number": int(flipped[1]),
-                    "most_by_number": float(moved[1].max()),
-                }
-            )
+            judge = _in_server if name == "server" else partial(_by, name)
+            rows.append({"by": name, **judge(args, Path(parent))})
             print(rows[-1], flush=True)
     report(
         f"labels of a group's rows that change with the rows of others, and the largest change of "
@@ -70,6 +61,54 @@ def main(args: Namespace) -> int:
         args,
     )
     return int(any(row["labels_by_content"] for row in rows))
+
+
+def _by(name: str, args: Namespace, parent: Path) -> dict[str, Any]:
+    """Compare the predictions of a group beside three sets of others."""
+    n_rows = args.engine_rows if name in ENGINES else args.rows
+    with WAYS[name]() as place:
+        before, *after = (
+            _own_probabilities(place, frame, parent / "model")
+            for frame in _frames(n_rows, tuple(args.words_per_text))
+        )
+    moved = [np.abs(before - other).max(1) for other in after]
+    flipped = [(before.argmax(1) != other.argmax(1)).sum() for other in after]
+    return {
+        "rows": n_rows,
+        "of_the_group": len(before),
+        "labels_by_content": int(flipped[0]),
+        "most_by_content": float(moved[0].max()),
+        "labels_by_number": int(flipped[1]),
+        "most_by_number": float(moved[1].max()),
+    }
+
+
+def _in_server(args: Namespace, parent: Path) -> dict[str, Any]:
+    """Compare the answers to tenants of one request each, among hostile ones, with those alone."""
+    _, hostile, _ = _frames(args.requests, tuple(args.words_per_text))
+    own = hostile["tenant"].to_numpy() == 0
+    tenants = np.where(own, hostile.index, -hostile["tenant"]).astype(str).tolist()
+    tokens = parent / "tokens.json"
+    tokens.write_text(json.dumps({tenant: tenant for tenant in tenants}))
+    bodies = [{"text": text} for text in hostile["text"]]
+    options = [str(parent / "model"), "--tokens", str(tokens)]
+    with serving(options, parent / "server.log") as port:
+        answers = ask(port, bodies, args.clients, tokens=tenants)
+    if failed := [answer for answer in answers if answer.status != 200]:
+        raise RuntimeError(f"the server answered {failed[0].status}: {failed[0].content}")
+    given = [answer.content for answer, ours in zip(answers, own, strict=True) if ours]
+    model = MuxTextClassifier.load(parent / "model")
+    alone = model.predict_proba(hostile["text"][own], groups=np.arange(own.sum()))
+    labels = np.array([answer["label"] for answer in given])
+    moved = np.abs(alone.max(1) - [answer["probability"] for answer in given])
+    return {
+        "rows": args.requests,
+        "of_the_group": len(given),
+        "labels_by_content": int((labels != model.classes_[alone.argmax(1)]).sum()),
+        "most_by_content": float(moved.max()),
+        "labels_by_number": None,
+        "most_by_number": None,
+    }
 
 
 def _own_probabilities(place: Place, frame: Any, folder: Path) -> NDArray[Any]:

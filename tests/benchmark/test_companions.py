@@ -77,3 +77,14 @@ def test_rows_of_others_change_no_label_and_their_number_none_of_predict(tmp_pat
     assert all(row["most_by_content"] < 1e-5 for row in rows.values())
     assert all(rows[way]["labels_by_number"] == 0 for way in ("predict", "predict_iter"))
     assert rows["predict_dataset"]["most_by_number"] > 1e-3
+
+
+@pytest.mark.slow
+def test_each_tenant_of_a_server_gets_the_answer_that_it_gets_alone(tmp_path):
+    pytest.importorskip("uvicorn")
+    out = tmp_path / "tenants.json"
+    options = ["--requests", "1000", "--clients", "16", "--slots", "4", "--json", str(out)]
+    assert main(["tenants", "--by", "server", *options]) == 0
+    (row,) = read_rows(out)
+    assert row["of_the_group"] > 200
+    assert row["most_by_content"] < 1e-5
