@@ -39,46 +39,58 @@ ENTRIES = {
     # Parameters of estimators
     "n_mux": """
         n_mux : int or "auto", default=$default
-            Number of $rows in a mixture, which is the model's number of slots, its capacity. With
-            a number alone, `patch_size` is 1: ``n_mux=10`` mixes ten $rows. If both are "auto",
-            they follow `operating_points`, or `backbone` and `architecture` choose, see
-            `operating_point_`.
+            Number of $rows in a mixture: the model's slots, its capacity. With a number alone,
+            `patch_size` is 1. If both are "auto", they follow `operating_points`, or `backbone`
+            and `architecture` choose (`operating_point_`).
         """,
     "patch_size": """
         patch_size : int or "auto", default=$default
-            Number of neighbouring tokens of a $row that share a position of the encoder, on top of
-            the $rows: with ``n_mux=2, patch_size=5`` ten tokens share one. The encoder then runs
-            on sequences that are `patch_size` times shorter. Tokens of one $row disturb each other
-            less than $rows do, and with ``n_mux=1`` no prediction depends on another $row. Only
-            for "tmux". With a number alone, `n_mux` is 1.
+            Number of neighbouring tokens of a $row in a position of the encoder, which then runs on
+            sequences shorter by that factor. With ``n_mux=2, patch_size=5`` ten tokens share a
+            position. With ``n_mux=1`` no prediction depends on another $row. Only for "tmux". With
+            a number alone, `n_mux` is 1.
         """,
     "multiplexer": """
         multiplexer : {"auto", "subspace", "hadamard", "orthogonal", "binary", "identity", \
                 "nested", "contextual"}, default=$default
-            How the $rows of a mixture are marked before "tmux" adds them up. "auto" is the one that
-            `backbone` was warmed up with for as many rows, or "subspace": every slot writes into
-            its own dimensions through a learned projection, at no cost in prediction. "hadamard",
-            "orthogonal" and "binary" are DataMUX's ([1]_), "contextual" is attention over the
-            slots ([2]_), "nested" leaves a $row alone unchanged, and "identity" makes no mark, for
-            ablations. The user guide compares them.
+            How "tmux" marks the $rows of a mixture before it adds them up. "auto" is what
+            `backbone` was warmed up with for as many rows, or "subspace", where every slot has its
+            own dimensions. "hadamard", "orthogonal" and "binary" are DataMUX's ([1]_), "contextual"
+            is attention over the slots ([2]_), "nested" leaves a $row alone unchanged, "identity"
+            makes no mark. The user guide compares them.
         """,
     "demultiplexer": """
         demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default
-            How "tmux" recovers a slot's vector: one network that takes a learned key of the slot
-            ("rsa", [2]_), prefix positions that carry the keys ("index", [1]_), or a layer for each
-            slot ("mlp", [1]_). "auto" is the one that `backbone` was warmed up with, or "rsa".
-            `multiplexer` "nested" needs "nested".
+            How "tmux" recovers the vector of a slot: by a learned key of the slot ("rsa", [2]_), by
+            prefix positions ("index", [1]_), or by a layer for each slot ("mlp", [1]_). "auto" is
+            what `backbone` was warmed up with, or "rsa". "nested" belongs to that multiplexer.
+        """,
+    "backbone": """
+        backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=$default
+            The encoder:
+
+            - None: the packaged English encoder, which ignores case (`muxlearn.box`).
+              `muxlearn.backbones.Packaged` keeps its first layers alone.
+            - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch.
+            - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one,
+              inside a `sklearn.frozen.FrozenEstimator` where code clones.
+            - A folder, or a name on the hub, of an encoder of `transformers` (BERT, MiniLM,
+              ModernBERT, …), or of weights that the authors of [1]_ or [2]_ have published.
+        """,
+    "texts.max_length": """
+        max_length : int, default=$default
+            Maximum number of tokens of a text, or of a pair together; the rest is cut off. The
+            packaged encoder reads at most 512. The lexical path may read more, see `TMUX`.
         """,
     "operating_points": """
         operating_points : tuple or dict, default=$default
-            Operating points that one model is trained for, each in an equal share of the steps. A
-            dict from points to numbers sets the shares. None trains at `n_mux` only. A prediction
-            takes any value up to `n_mux` in all cases.
+            Operating points that one model is trained for, in equal shares of the steps; a dict
+            from points to numbers sets the shares. None trains at `n_mux` only. A prediction takes
+            any value up to `n_mux` in all cases.
         """,
     "operating_points.texts": """
             A point is a number of $rows, a pair ``(n_mux, patch_size)`` or "words": the lexical
-            path alone, with no pass of the encoder, which learns at every step beside the others.
-            The fastest point of all, it shows what the encoder adds.
+            path alone, with no pass of the encoder, the fastest point of all.
         """,
     "predict.patch_size": """
         patch_size : int, default=None
@@ -100,9 +112,8 @@ ENTRIES = {
         """,
     "optimizer": """
         optimizer : Optimizer, str or class, default=$default
-            The optimizer: a name or class of `torch.optim`, or a `muxlearn.training.Optimizer`,
-            which sets its parameters, searched as ``optimizer__weight_decay``. None is AdamW with a
-            decay of 0.01 on weight matrices and kernels.
+            A name or class of `torch.optim`, or a `muxlearn.training.Optimizer` with parameters.
+            None is AdamW with a decay of 0.01 on weight matrices and kernels.
         """,
     "loss": """
         loss : {"squared_error", "absolute_error", "huber"}, default=$default
@@ -115,9 +126,9 @@ ENTRIES = {
         """,
     "early_stopping": """
         early_stopping : bool or int, default=$default
-            Whether to set aside a part of the training $rows and stop when the loss on it has not
-            improved for 3 epochs, or for as many as an int says. The best weights are kept. `fit`
-            then also measures the operating points on that part (see `measured_points_`).
+            Whether to set aside some training $rows, stop when the loss on them has not improved
+            for 3 epochs (or for as many as an int says) and keep the best weights. `fit` then also
+            measures the operating points on them (`measured_points_`).
         """,
     "validation_fraction": """
         validation_fraction : float, default=$default
@@ -144,9 +155,8 @@ ENTRIES = {
         """,
     "callbacks": """
         callbacks : list of skorch callbacks, default=$default
-            Callbacks of the training, not of a warm-up. Copies are used. An `LRScheduler` replaces
-            the schedule that `lr` describes. Scoring callbacks see each target of the validation
-            rows once.
+            Callbacks of the training, not of a warm-up; copies are used. An `LRScheduler` replaces
+            the schedule of `lr`. Scoring callbacks see each validation target once.
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=$default
@@ -155,10 +165,9 @@ ENTRIES = {
         """,
     "verbose": """
         verbose : int, default=$default
-            1 says what a training will take and shows its progress: bars on a terminal, lines in
-            a log (a line an epoch, or every half a minute). 2 also prints skorch's table of epochs.
-            With 0, only a training of more than a minute says so, in one line that
-            ``logging.getLogger("muxlearn").setLevel("WARNING")`` silences.
+            1 says how long training will take and shows its progress: bars on a terminal, lines in
+            a log. 2 also prints skorch's table of epochs. With 0, only a training of more than a
+            minute says so, in one line of the logger "muxlearn".
         """,
     # Attributes of estimators
     "classes_": """
@@ -187,11 +196,9 @@ ENTRIES = {
         """,
     "measured_points_": """
         measured_points_ : dict of operating points to dict of str to float
-            "score", the value of `score`, "n_rows" that it was measured on, and "rows_per_second",
-            on this machine, of each operating point, those that share most last. An accuracy has
-            "low" and "high" as well, its interval of 95 % (Wilson's). They are measured on the
-            validation rows of `early_stopping` or by `measure_operating_points`; without either,
-            there is no such attribute.
+            "score", "n_rows" that it was measured on, "rows_per_second" on this machine and, for an
+            accuracy, its interval of 95 % as "low" and "high" (Wilson's). Measured with
+            `early_stopping` or by `measure_operating_points`; otherwise not there.
         """,
     "n_iter_": """
         n_iter_ : int

@@ -71,12 +71,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     Parameters
     ----------
     {n_mux}
-
     {patch_size}
-
         If both are "auto", ten tokens share a position: (1, 10), or what a `backbone` was warmed
         up for before. A given `multiplexer` or `demultiplexer` means ten texts.
-
     objective : {"distillation", "retrieval", "both", "mlm", "rtd"} or object, \
             default="distillation"
         The training task. An object of `muxlearn.training` sets the weights of the losses.
@@ -87,13 +84,11 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         - "both": both tasks at once.
         - "mlm", `MaskedTokens`: to predict masked tokens (MUX-PLMs [2]_, after retrieval).
         - "rtd", `ReplacedTokens`: to tell replaced tokens (MUX-ELECTRA [2]_).
-
     teacher : str or path, default=None
         The teacher of the distillation: a folder, or a name on the hub, of an encoder of the
         `transformers` library. The vector of a text is the mean of its tokens' vectors. A new
         encoder uses the teacher's tokenizer, and its token table starts from the principal
         components of the teacher's.
-
     backbone : str, path, Scratch or None, default="scratch"
         The encoder to warm up.
 
@@ -105,80 +100,55 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
           training continues on your texts.
 
         A `teacher` must have the same vocabulary as the encoder.
-
     architecture : {"tmux"} or TMUX, default="tmux"
         The network around the encoder, see `muxlearn.architectures.TMUX`.
-
     {multiplexer}
-
     {demultiplexer}
-
         With "subspace" and "rsa", a row that fills several slots is read from all of them at once:
         the fewer rows there are, the more of the mixture each one uses.
-
     max_length : int, default=128
         Maximum number of tokens of a text. The rest is cut off.
-
     dropout : float, default=0.0
         Dropout of the encoder's hidden vectors.
-
     {operating_points}
         {operating_points.texts}
-
     max_epochs : int, default=10
         Epochs of ``n_samples / batch_size`` steps each. With a `checkpoint`, a later `fit` with
         more epochs continues where it ends.
-
     {batch_size}
-
     lr : float or "auto", default="auto"
         Peak learning rate. It is reached after 200 steps and falls linearly to 0 over the last
         three tenths of the steps. "auto" is 1e-3 for a new encoder and 2e-4 for one that is
         trained already, where new layers learn at five times the encoder's rate.
-
     cache : str or path, default=None
         A folder that keeps the teacher's vectors, so that another training on the same texts can
         reuse them. None keeps them in memory.
-
     checkpoint : str or path, default=None
         A folder that keeps the state of the training. `fit` continues from the state found there.
-
     checkpoint_minutes : float, default=10
         Minutes between two saved states.
-
     {optimizer}
-
     {dtype}
-
     {device}
-
     {compile}
-
     {callbacks}
-
     {random_state}
-
     {verbose}
 
     Attributes
     ----------
     {net_}
-
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
         returns their vectors in the same order.
-
     {tokenizer_}
-
     {operating_point_}
-
     history_ : skorch.history.History
         For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
         without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's
         own vector is the nearest of its batch (`chosen_acc`); the share of tokens that were
         recovered (`retrieval_acc`), of masked tokens that were predicted (`mlm_acc`), and of
         tokens that were rightly called replaced or original (`rtd_acc`).
-
     {n_iter_}
 
     References

@@ -80,7 +80,8 @@ class MIMOFormer(Architecture):
 
     It takes time in proportion to the length of the texts (MIMONets, NeurIPS 2023, section 4). At
     ``n_mux=1`` it is a Performer. It is trained from scratch: `backbone` must be a `Scratch`, which
-    sets its sizes and its tokenizer, or None for ``Scratch()``.
+    sets its sizes and its tokenizer, or None for ``Scratch()``. It reads `max_length` tokens of each
+    text of a pair.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ class MIMOFormer(Architecture):
         the rows of the grid, which is faster and less accurate.
 
     attention : {"favor", "softmax"}, default="favor"
-        Attention by random features, or softmax attention, which needs ``n_mux=1``.
+        Attention by random features, or softmax attention, which needs ``n_mux=1`` and is the only
+        one whose weights are dropped by `dropout`.
 
     kernel : {"relu", "exp"}, default="relu"
         The function that turns projections into random features.

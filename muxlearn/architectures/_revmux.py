@@ -81,7 +81,7 @@ class RevMUX(Architecture):
     Only the adapters and the head are trained and saved, so that one encoder serves many tasks
     (RevMUX, EMNLP 2024). `backbone` must be an encoder of the `transformers` library. Loading a
     saved model loads the backbone again and checks the SHA-256 of its weights. At ``n_mux=1`` the
-    network is the frozen encoder with a head.
+    network is the frozen encoder with a head. `dropout` applies behind the encoder, not inside it.
 
     Parameters
     ----------

@@ -39,7 +39,6 @@ class MuxImageClassifier(
     n_mux : int, default=4
         Number of images in a mixture, which is the model's number of slots, its capacity.
         1 is the plain network without multiplexer and demultiplexer.
-
     architecture : {"mimoconv", "mlp", "cnn"}, str, torch.nn.Module or ImageArchitecture, \
             default="mimoconv"
         The network: an object of `muxlearn.architectures`, or a value that stands for one.
@@ -51,7 +50,6 @@ class MuxImageClassifier(
           a module that maps images to logits: stands for `Trunk`. A module is copied.
 
         Parameters of an object are searched as ``architecture__width``.
-
     multiplexer : str, default="auto"
         How the images of a mixture are marked before they are added up. For "mimoconv" and the
         networks of torchvision:
@@ -65,26 +63,21 @@ class MuxImageClassifier(
 
         For "mlp" and "cnn": one of `muxlearn.nn.image_multiplex.IMAGE_MULTIPLEXERS`. "auto" is
         "orthogonal" for "mlp" and "expanded_nonlinear" for "cnn".
-
     {operating_points}
     {images.image_shape}
     {images.image_size}
     {images.channels}
     {max_epochs}
         With 0, `fit` only builds and initialises the model.
-
     {batch_size}
     {lr}
         {images.lr}
-
     {optimizer}
     {images.augment}
     {images.n_workers}
-
     mixup : float, default=0.0
         Both parameters of the beta distribution from which the shares are drawn in which training
         images and their labels are blended with others ([3]_). 0 does not blend. [1]_ uses 1.
-
     {class_weight}
     {early_stopping}
     {validation_fraction}

@@ -40,71 +40,41 @@ class MuxTokenTagger(MuxTextEstimator):
     ----------
     {n_mux}
     {patch_size}
-
-        If both are "auto", about five tokens share a position, since the vectors of single tokens
-        lose more than those of texts do. A `backbone` that is warmed up for patches, or was never
-        warmed up, gives (1, 5): five tokens of one sentence. One that is warmed up for rows alone
-        gives as many as it has up to 5. A given `multiplexer` or `demultiplexer` means ten rows.
-        (1, 1) is the plain encoder.
-
+        If both are "auto", a `backbone` that is warmed up for patches, or was never warmed up,
+        gives (1, 5): five tokens of one sentence. One that is warmed up for rows alone gives up to
+        (5, 1), a given `multiplexer` or `demultiplexer` (10, 1).
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
         less common parameters, searched as ``architecture__lexical_size``.
-
     {multiplexer}
     {demultiplexer}
-
-    backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=None
-        The encoder.
-
-        - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
-          mixtures of up to 20 sentences (see `muxlearn.box`). It ignores case.
-          `muxlearn.backbones.Packaged` keeps its first layers alone, which are faster.
-        - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with a
-          tokenizer of its own, searched as ``backbone__hidden_size``.
-        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
-          needs a `sklearn.frozen.FrozenEstimator` around it where code clones.
-        - A folder, or a name on the hub, of an encoder of the `transformers` library with its
-          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …), or of what the
-          authors of [1]_ or [2]_ have pre-trained on mixtures.
-
+    {backbone}
     max_length : int, default=128
         Maximum number of pieces that the encoder reads at a time. A longer sentence is cut into
         windows that overlap by half. Each token is tagged in the window whose ends are farthest.
-
     label_pieces : {"first", "all"}, default="first"
         Which pieces of a token that the tokenizer splits learn and predict its tag. "all"
         averages their predictions.
-
     decode : {"legal", "learned", None}, default=None
         None takes the most probable tag of each token. The others take the best sequence of tags
         for the sentence (Viterbi). "legal" forbids steps that tags in IOB2 or IOBES form do not
         allow (I-PER after B-LOC). "learned" also scores each step by how much more often than by
         chance the second tag followed the first in training.
-
     dropout : float, default=0.1
-        Dropout of the encoder's hidden vectors and before the last layer; attention weights
-        are not dropped.
-
+        Dropout of the encoder's hidden vectors and before the last layer.
     warm_up : int, "auto" or None, default="auto"
-        Epochs of the warm-up, a training before the task in which the network learns to recover
-        pieces of single sentences from the mixture ([1]_, eq. 3). "auto" is 5 for an encoder from
-        scratch, a fifth of `max_epochs` for a trained one and 0 for one that is warmed up already.
-        None is the same as 0. ``n_mux=1`` has no warm-up.
-
+        Epochs of a training before the task in which the network learns to recover pieces of single
+        sentences from the mixture ([1]_, eq. 3). "auto" is 5 for an encoder from scratch, a fifth
+        of `max_epochs` for a trained one, and 0 for one that is warmed up already or ``n_mux=1``.
     {operating_points}
         {operating_points.texts}
-
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
         and initialises the model.
-
     {batch_size}
-
     {lr}
         "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others. New
-        layers around an encoder that is not from scratch learn at five times its rate.
-
+        layers around a trained encoder learn at five times its rate.
     {optimizer}
     {class_weight}
     {early_stopping}

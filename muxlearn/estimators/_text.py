@@ -24,86 +24,47 @@ __all__ = ["MuxTextClassifier"]
 class MuxTextClassifier(
     ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxTextEstimator
 ):
-    """Classify texts, `n_mux` of them in one pass of the encoder.
+    """Classify texts with several tokens, or several texts, in each position of the encoder.
 
-    The classifier folds `n_mux` texts into one sequence of vectors, runs the encoder once and
-    unfolds one prediction for each text (DataMUX [1]_). The encoder thus runs `n_mux` times less
-    often. This costs accuracy and a longer training.
-
-    A prediction depends on the texts that share its mixture. To limit this, predict with a
-    smaller `n_mux`, with more `n_passes` or with `groups`.
+    The encoder runs on sequences that are `patch_size` times shorter, and once for `n_mux` texts
+    (DataMUX [1]_). This costs accuracy and a longer training. A prediction depends on the texts
+    that share its mixture; there are none with ``n_mux=1``, and `groups` and `n_passes` limit it.
 
     Parameters
     ----------
     {n_mux}
     {patch_size}
-
-        If both are "auto", the model runs about seven times as fast as the plain encoder: the first
-        three layers of the packaged encoder read five tokens of a text in a position. Another
-        `backbone` gives (1, 10), ten tokens of one text, or, if it is warmed up for rows alone, as
-        many as it has up to 10. A given `multiplexer` or `demultiplexer` and "mimoformer" mean ten
-        rows, "revmux" eight. (1, 1) is the plain encoder.
-
+        If both are "auto", the first three layers of the packaged encoder read five tokens of a
+        text in a position, about seven times as fast as the whole reads one. Another `backbone`
+        gives (1, 10), or up to (10, 1) if it is warmed up for rows alone. A given `multiplexer` or
+        `demultiplexer` and "mimoformer" give (10, 1), "revmux" gives (8, 1).
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
-        The network: an object of `muxlearn.architectures`, searched as ``architecture__grid``, or
-        the string that stands for its defaults. "tmux" (`TMUX`, [1]_) adds up the texts before a
-        Transformer. "mimoformer" (`MIMOFormer`, [3]_) reads long texts, with attention on texts in
-        superposition. "revmux" (`RevMUX`, [4]_) trains small adapters in a frozen `backbone`,
-        which can serve many tasks. A parameter that the network does not use raises an error.
-
+        An object of `muxlearn.architectures`, or the name that stands for its defaults. `TMUX`
+        ([1]_) adds up the texts before a Transformer. `MIMOFormer` ([3]_) reads long texts with
+        attention on their superposition, and is trained from scratch. `RevMUX` ([4]_) trains small
+        adapters in a frozen encoder of `transformers`. A parameter that the architecture does not
+        use raises an error.
     {multiplexer}
     {demultiplexer}
-
-    backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=None
-        The encoder.
-
-        - None: the packaged English encoder, warmed up for patches of 2, 5 and 10 tokens and for
-          mixtures of up to 20 texts (`muxlearn.box`). It ignores case.
-          `muxlearn.backbones.Packaged` keeps its first layers alone, which are faster.
-        - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with
-          its own tokenizer, searched as ``backbone__hidden_size``.
-        - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one, which
-          needs a `sklearn.frozen.FrozenEstimator` around it where code clones.
-        - A folder, or a name on the hub, of an encoder of the `transformers` library with its
-          tokenizer (BERT, RoBERTa, DistilBERT, ELECTRA, MiniLM, ModernBERT, …), or of what the
-          authors of [1]_ or [2]_ have pre-trained on mixtures.
-
-        "mimoformer" is always trained from scratch. "revmux" takes an encoder of `transformers`.
-
-    max_length : int, default=128
-        Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
-        rest is cut off. "mimoformer" reads as many of each text of a pair. The packaged encoder
-        reads at most 512. The lexical path may read more, see `TMUX`.
-
+    {backbone}
+    {texts.max_length}
     dropout : float, default=0.1
-        Dropout of the encoder's hidden vectors and of the classification head. Attention weights
-        are only dropped by "mimoformer" with attention "softmax". With "revmux": dropout of the
-        projection after the demultiplexer and of the head. Its backbone has no dropout.
-
+        Dropout of the encoder's hidden vectors and of the classification head.
     warm_up : int, "auto" or None, default="auto"
-        Epochs of the warm-up, a training before the task in which the network learns to keep
-        texts apart ([1]_, eq. 3, and [3]_). "auto" is 5 for an encoder from scratch, a fifth of
-        `max_epochs` for a trained one and 0 for one that is warmed up already. None is the same as
-        0. ``n_mux=1`` needs no warm-up and has none, and neither has "revmux".
-
+        Epochs of a training before the task in which the network learns to keep texts apart ([1]_,
+        eq. 3, and [3]_). "auto" is 5 for an encoder from scratch, a fifth of `max_epochs` for a
+        trained one, and 0 for one that is warmed up already, for ``n_mux=1`` and for "revmux".
     {operating_points}
         {operating_points.texts}
-
-        "mimoformer" runs on parts of its grid that divide it, "revmux" at the powers of two. For
-        any other value, `predict` uses the next lower one.
-
+        "mimoformer" runs on parts of its grid that divide it, "revmux" at the powers of two;
+        `predict` takes the next lower one.
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
         and initialises the model.
-
     {batch_size}
-
     {lr}
-        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one (5e-4 is worth a try
-        for single texts with ten tokens in a position), 1e-4 for others, and 1e-3 for "revmux",
-        which only trains new layers. Other new layers around an encoder that is trained already,
-        the packaged one included, learn at five times its rate.
-
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others, and
+        1e-3 for "revmux". New layers around a trained encoder learn at five times its rate.
     {optimizer}
     {class_weight}
     {early_stopping}
@@ -131,16 +92,11 @@ class MuxTextClassifier(
     {measured_points_}
     {n_iter_}
 
-    See Also
-    --------
-    muxlearn.testing.check_text_estimator : The API checks that this estimator passes.
-
     Notes
     -----
-    `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
-
     {notes.several_labels}
 
+    `from_reference` loads a classifier that the authors of [1]_ or [2]_ have published.
     {notes.published}
     {notes.ensembling}
     {notes.invariance}

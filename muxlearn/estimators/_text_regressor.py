@@ -35,54 +35,29 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     ----------
     {n_mux}
     {patch_size}
-
-        If both are "auto", point and layers are those of `MuxTextClassifier`. (1, 1) is the plain
-        encoder.
-
+        If both are "auto", point and layers are those of `MuxTextClassifier`.
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
-        The network: an object of `muxlearn.architectures`, or the string that stands for its
-        defaults. Parameters of an object are searched as ``architecture__grid``. A parameter of
-        the estimator that the network does not use, such as `multiplexer` with "mimoformer",
-        raises an error.
-
+        An object of `muxlearn.architectures`, or the name that stands for its defaults, as for
+        `MuxTextClassifier`. A parameter that the architecture does not use raises an error.
     {multiplexer}
     {demultiplexer}
-
-    backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=None
-        The encoder. None: the packaged English encoder, of which `muxlearn.backbones.Packaged`
-        keeps the first layers. "scratch" or
-        `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch with its own
-        tokenizer. Also a folder or a name on the hub of an encoder of the `transformers` library,
-        or of a pre-trained one of [1]_ or [2]_, and what
-        `muxlearn.pretraining.MuxTextPretrainer` has saved; see `MuxTextClassifier`.
-
-    max_length : int, default=128
-        Maximum number of tokens of a text, or of a pair together, that the encoder reads. The
-        rest is cut off. The lexical path may read more, see `TMUX`.
-
+    {backbone}
+    {texts.max_length}
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and of the last layers.
-
     warm_up : int, "auto" or None, default="auto"
-        Epochs of the warm-up, a training before the task in which the network learns to keep
-        texts apart. "auto" is 5 for an encoder from scratch, a fifth of `max_epochs` for a trained
-        one and 0 for one that is warmed up already. None is the same as 0. ``n_mux=1`` needs no
-        warm-up and has none, and neither has "revmux".
-
+        Epochs of a training before the task in which the network learns to keep texts apart, see
+        `MuxTextClassifier`.
     {operating_points}
         {operating_points.texts}
-
     {loss}
     {max_epochs}
         With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
         and initialises the model.
-
     {batch_size}
     {lr}
-        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others,
-        and 1e-3 for "revmux", which only trains new layers. Other new layers around an encoder
-        that is trained already, the packaged one included, learn at five times its rate.
-
+        "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others, and
+        1e-3 for "revmux". New layers around a trained encoder learn at five times its rate.
     {optimizer}
     {early_stopping}
     {validation_fraction}
