@@ -80,8 +80,8 @@ class MIMOFormer(Architecture):
 
     It takes time in proportion to the length of the texts (MIMONets, NeurIPS 2023, section 4). At
     ``n_mux=1`` it is a Performer. It is trained from scratch: `backbone` must be a `Scratch`, which
-    sets its sizes and its tokenizer, or None for ``Scratch()``. It reads `max_length` tokens of each
-    text of a pair.
+    sets its sizes and its tokenizer, or None for ``Scratch()``. Of a pair it reads `max_length`
+    tokens of each text.
 
     Parameters
     ----------
