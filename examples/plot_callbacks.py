@@ -2,14 +2,13 @@
 Watch a training: early stopping, callbacks and TensorBoard
 ===========================================================
 
-Every estimator trains a skorch net. The net stops early, keeps a history of its epochs for learning
-curves, and runs callbacks: your own, or TensorBoard, which needs ``pip install tensorboard``. Half
-a minute on one core.
+Every estimator trains a skorch net. The net can stop early, keeps a history of its epochs for
+learning curves, and runs callbacks: your own, or TensorBoard, which needs
+``pip install tensorboard``. Half a minute on one core.
 """
 
 # %%
-# The texts are headlines of BBC News, on five topics; the dictionary keeps one of those that are
-# printed twice.
+# The texts are headlines of BBC News, on five topics. The dictionary drops duplicates.
 
 import tempfile
 from importlib.resources import files
@@ -46,10 +45,10 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 
 class RecordLearningRate(Callback):
-    """Note the learning rate of each step."""
+    """Record the learning rate of each step."""
 
     def on_batch_end(self, net, training=False, **kwargs):
-        """Record it, of steps of the training only."""
+        """Record the rate after a step of the training, not of the validation."""
         if training:
             net.history.record_batch("lr", net.optimizer_.param_groups[0]["lr"])
 
@@ -78,9 +77,9 @@ class TensorBoardIn(TensorBoard):
 
 
 # %%
-# ``early_stopping`` sets a part of the rows aside, ends the training when the loss on them has not
-# improved for `n_iter_no_change` epochs, and restores the best weights. The learning rate is lower
-# than the default, so that the plot shows several epochs.
+# ``early_stopping=2`` sets a part of the rows aside, ends the training when the loss on them has
+# not improved for two epochs, and restores the best weights. The learning rate is lower than the
+# default, so that the plot shows several epochs.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
@@ -126,8 +125,8 @@ for axes in (losses, scores, rates):
 plt.show()
 
 # %%
-# ``tensorboard --logdir`` shows the folder in a browser. It holds these records. An epoch in which
-# early stopping ends the training is missing, since early stopping runs before other callbacks.
+# ``tensorboard --logdir`` shows these records in a browser. If early stopping ends the training,
+# the last epoch is missing, since early stopping runs before other callbacks.
 
 events = EventAccumulator(folder.name).Reload()
 folder.cleanup()

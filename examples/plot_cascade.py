@@ -2,14 +2,15 @@
 Ask a slow model only where a fast one is unsure
 ================================================
 
-One fitted model reads four, two or one image in a pass. A cascade asks it for four first, and
-again for fewer where it was unsure. It is faster than the slowest operating point, hardly less
-accurate, and more accurate than a single point of the same speed. Half a minute on one core.
+One fitted model reads four, two or one image in a pass. A cascade predicts four in a pass first,
+then fewer in a pass for the images that the model is unsure of. It is faster than the slowest
+operating point, hardly less accurate, and more accurate than a single point of the same speed. Half
+a minute on one core.
 """
 
 # %%
 # The data come with scikit-learn: 1,797 digits of 8x8 pixels. The model is fitted to one part of
-# them, the thresholds are learnt from a second part, and the third is the test.
+# them, the thresholds are learnt from a second part, and a third part is for the test.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -44,13 +45,13 @@ pd.DataFrame(cascade.stage_report_).T.rename_axis("n_mux").round(
 )
 
 # %%
-# The whole cascade beside its last stage, on rows that thresholds were not learnt from:
+# Compare the whole cascade with its last stage, on rows from which no threshold was learnt:
 
 pd.Series(cascade.cascade_report_).round(4)
 
 # %%
-# A larger `max_drop` gives a faster cascade. All accuracies of the picture are those of the test.
-# The speeds of the stages are given this time, so that cascades differ in `max_drop` alone.
+# A larger `max_drop` gives a faster cascade. All accuracies in the plot are on the test rows. The
+# speeds of the stages are given this time, so that the cascades differ only in `max_drop`.
 
 points = {n_mux: model.score(X_test, y_test, n_mux=n_mux) for n_mux in cascade.stage_report_}
 speeds = {n_mux: stage["rows_per_second"] for n_mux, stage in cascade.stage_report_.items()}
@@ -79,7 +80,7 @@ axes.legend()
 plt.show()
 
 # %%
-# The images that four in a pass leave the model least sure of, with their digit and what it says:
+# The model is least sure of these images at four in a pass. A title has the digit and the answer.
 
 proba = model.predict_proba(X_test, n_mux=4)
 order = proba.max(axis=1).argsort()

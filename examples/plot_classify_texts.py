@@ -9,7 +9,7 @@ core.
 
 # %%
 # The texts are headlines of BBC News, five words long on average, on five topics. The dictionary
-# keeps one of those that are printed twice.
+# drops duplicates.
 
 from functools import partial
 from importlib.resources import files
@@ -42,9 +42,9 @@ pd.DataFrame({"headline": X_train, "topic": y_train}).head()
 
 # %%
 # The packaged encoder is warmed up for mixtures, so that a few hundred labels and two epochs are
-# enough. ``n_mux`` is searched like any other parameter. The search needs two
-# scores, one of them of speed; `fastest_within` then takes the fastest of those candidates whose
-# accuracy is at most three points below the best.
+# enough. ``n_mux`` is searched like any other parameter. The search needs a score of accuracy and
+# one of speed. `fastest_within` then takes the fastest of the candidates whose accuracy is at most
+# three points below the best.
 
 search = GridSearchCV(
     MuxTextClassifier(max_length=16, max_epochs=2, batch_size=32, lr=1e-3, random_state=0),
@@ -84,8 +84,8 @@ axes.legend()
 plt.show()
 
 # %%
-# The chosen model was fitted once more, to all training rows. Headlines are too short to be
-# classified well by counts of their words.
+# The chosen model was fitted once more, to all training rows. Headlines are too short for counts of
+# their words to classify them well.
 
 tfidf = make_pipeline(TfidfVectorizer(), LogisticRegression(C=10)).fit(X_train, y_train)
 print(

@@ -2,8 +2,8 @@
 Complete the lower half of digits
 =================================
 
-Predict several numbers for each image with `MuxImageRegressor`: the 32 pixels below, from the 32
-pixels above, for two digits in one pass of the network. Half a minute on one core.
+Predict several numbers for each image with `MuxImageRegressor`: the 32 pixels of the lower half
+from the 32 pixels of the upper half, for two digits in one pass. Half a minute on one core.
 """
 
 # %%
@@ -23,9 +23,9 @@ upper, lower = images[:, :4], images[:, 4:].reshape(len(images), -1)
 X_train, X_test, y_train, y_test = train_test_split(upper, lower, test_size=400, random_state=0)
 
 # %%
-# The regressor standardises each target, and `score` is the mean R² of all of them.
+# The regressor standardises each target, and `score` is the mean of their R².
 # ``architecture="mlp"`` is the small network of DataMUX, and ``operating_points=(1, 2)`` trains for
-# one and for two digits in a pass. Ridge regression on the same pixels stands beside it.
+# one and for two digits in a pass. Ridge regression learns from the same pixels.
 
 reg = MuxImageRegressor(
     n_mux=2, architecture="mlp", operating_points=(1, 2), max_epochs=30, random_state=0
@@ -37,7 +37,7 @@ print(f"two digits in a pass: R² {reg.score(X_test, y_test, n_mux=2):.2f}")
 print(f"ridge regression:     R² {ridge.score(X_test.reshape(len(X_test), -1), y_test):.2f}")
 
 # %%
-# Each column is a digit: as it is, and completed at both speeds and by ridge regression.
+# Each column is a digit: the original, completed at both speeds, and completed by ridge regression.
 
 shown = X_test[:8]
 completed = {

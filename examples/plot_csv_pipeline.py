@@ -2,14 +2,14 @@
 From a CSV file to a CSV file
 =============================
 
-A scikit-learn pipeline reads columns of a table, learns from the labelled rows and writes its
-predictions for the others back, with pandas. The same model then predicts the file without
-loading it whole. Half a minute on one core.
+A scikit-learn pipeline reads columns of a table with pandas, learns from the labelled rows and
+writes predictions for the other rows. The same model then predicts the file without loading it
+whole. Half a minute on one core.
 """
 
 # %%
-# First write a file to a temporary folder: headline and first paragraph of documents of BBC News.
-# The section is missing for three documents in four.
+# First write a file to a temporary folder. It has the headline and the first paragraph of documents
+# of BBC News. The section is missing for three documents in four.
 
 import tempfile
 from importlib.resources import files

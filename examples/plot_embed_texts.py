@@ -2,14 +2,14 @@
 Search, clusters and few labels
 ===============================
 
-An embedder turns headlines of BBC News into vectors, without any training: headlines that say
-similar things get similar vectors. The vectors answer a search, fall into clusters, and make a few
-labels go a long way. Half a minute on one core.
+An embedder turns headlines of BBC News into vectors, without any training: headlines of similar
+meaning get similar vectors. The vectors serve for search, for clusters, and for a classifier with
+few labels. Half a minute on one core.
 """
 
 # %%
-# The first line of each of 2,225 documents. Several tokens of a headline share a position of the
-# encoder, so that it has less to do; no vector depends on another headline.
+# A headline is the first line of one of 2,225 documents. Several tokens of a headline share a
+# position of the encoder, so that it has less to do; no vector depends on another headline.
 
 import time
 from importlib.resources import files
@@ -44,7 +44,7 @@ print(f"{len(headlines) / (time.perf_counter() - started):.0f} headlines a secon
 # %%
 # Search
 # ------
-# A question is embedded as the headlines are. The nearest ones need not share a word with it.
+# A question is embedded like a headline. The nearest headlines need not share a word with it.
 
 index = NearestNeighbors(n_neighbors=3, metric="cosine").fit(vectors)
 questions = ["shares of banks are worth less", "a new record for a runner", "songs on the internet"]
@@ -55,7 +55,7 @@ for question, found in zip(questions, nearest, strict=True):
 # %%
 # Clusters
 # --------
-# Five clusters beside the five topics, which the clusters have not seen.
+# Compare five clusters with the five topics, which the clustering has not seen.
 
 clusters = KMeans(5, n_init=3, random_state=0).fit_predict(vectors)
 print(f"adjusted Rand index {adjusted_rand_score(topics, clusters):.2f}")
@@ -63,9 +63,9 @@ print(f"adjusted Rand index {adjusted_rand_score(topics, clusters):.2f}")
 # %%
 # Few labels
 # ----------
-# Logistic regression on the vectors, beside logistic regression on TF-IDF, for 5 to 80 labelled
-# headlines of each topic. Words that no labelled headline holds mean nothing to TF-IDF, while the
-# embedder knows what they are near to.
+# Compare logistic regression on the vectors with logistic regression on TF-IDF, for 5 to 80
+# labelled headlines of each topic. TF-IDF ignores words that no labelled headline contains, while
+# the embedder has learned which words they resemble.
 
 n_labels = [5, 10, 20, 40, 80]
 scores = {"embedder": [], "TF-IDF": []}

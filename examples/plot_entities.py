@@ -2,14 +2,15 @@
 Mark names in colour
 ====================
 
-Learn to find names in English news without capital letters, as speech recognition or a chat gives
-them, and show the names of new sentences in colour. Half a minute on one core.
+Learn to find names in English news without capital letters, as in speech recognition or chats, and
+show the names of new sentences in colour. Half a minute on one core.
 """
 
 # %%
-# The tags are free: BBC News writes names with capitals. The first word of a sentence is left out,
-# since it has one anyway. A name's first token gets the tag B-NAME, the others I-NAME, all else O.
-# Tags of this form are called IOB2. The model reads the tokens in lower case.
+# Nobody needs to write the tags: BBC News writes names with capitals. The first word of a sentence
+# is left out, since it always has a capital. The first token of a name gets the tag B-NAME, its
+# other tokens I-NAME, and all other tokens O. Tags of this form are called IOB2. The model reads
+# the tokens in lower case.
 
 import re
 from importlib.resources import files

@@ -8,8 +8,8 @@ of one tenant out of the mixtures of another. Half a minute on one core.
 """
 
 # %%
-# The texts are headlines of BBC News, on five topics; the dictionary keeps one of those that are
-# printed twice. The model takes 1, 2, 5 or 10 of them in a pass.
+# The texts are headlines of BBC News, on five topics. The dictionary drops duplicates. The model
+# takes 1, 2, 5 or 10 headlines in a pass.
 
 from importlib.resources import files
 
@@ -90,9 +90,9 @@ plt.show()
 
 # %%
 # Two tenants send their texts at the same time. One tenant's answers should not depend on the texts
-# of another, so `groups` forms mixtures only within a group. The table shows how far the
-# probabilities of the first tenant's rows move when the second tenant's rows are there: with
-# groups, or with one row in a pass, by no more than rounding.
+# of another, so `groups` forms mixtures only within a group. The table shows how much the
+# probabilities of the first tenant's rows change when the second tenant's rows are there. With
+# groups, or with one row in a pass, the change is only rounding.
 
 ours, theirs = X_test[:245], X_test[245:]
 both = np.concatenate([ours, theirs])

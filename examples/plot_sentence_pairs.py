@@ -2,9 +2,9 @@
 Pairs of texts: which paragraph opens the report?
 =================================================
 
-A row may be a pair of texts, such as question and answer, or claim and evidence. Here it is two
-paragraphs of one news report, and one is the first. Several pairs share a pass. Ten seconds on
-one core.
+A row may be a pair of texts, such as question and answer, or claim and evidence. Here it is a pair
+of paragraphs of one news report, and one of them opens the report. Several pairs share a pass. Ten
+seconds on one core.
 """
 
 # %%
@@ -65,8 +65,8 @@ pd.Series(
 
 # %%
 # If the two paragraphs change places, the answer should change as well. The closer the points lie
-# to the diagonal, the more the model uses the paragraphs and the less their places. The sum of both
-# answers does not depend on the places at all.
+# to the diagonal, the more the model uses the paragraphs and the less their order. The sum of both
+# answers does not depend on the order at all.
 
 mirrored = X_test.rename(columns={"first": "second", "second": "first"})[["first", "second"]]
 asked = -clf.decision_function(X_test)  # the log odds of "first"

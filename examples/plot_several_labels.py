@@ -2,14 +2,15 @@
 Several labels for each sentence
 ================================
 
-Say of sentences of news, given in lower case and without any signs, what they hold: names, figures,
-money, quotations. A sentence may have several of these labels, or none. Half a minute on one core.
+Predict what sentences of news contain: names, figures, money, quotations. The sentences are in
+lower case and without punctuation. A sentence may have several of these labels, or none. Half a
+minute on one core.
 """
 
 # %%
-# The labels are free: BBC News writes names with capitals and quotations in marks. The labels of a
-# sentence are a set, which may be empty. The model reads the words in lower case alone, as speech
-# recognition gives them.
+# Nobody needs to write the labels: BBC News writes names with capitals and quotations in marks. The
+# labels of a sentence are a set, which may be empty. The model reads only the words, in lower case,
+# as in speech recognition.
 
 import re
 from importlib.resources import files
@@ -46,16 +47,16 @@ X_train, X_test, y_train, y_test = train_test_split(
 pd.DataFrame({"text": X_train[:4], "labels": y_train[:4]})
 
 # %%
-# `fit` takes the sets as they are, and `predict` returns sets. An indicator, a matrix of 0 and 1,
-# is taken as well, and comes back as one. Two neighbouring tokens share a position.
+# `fit` takes the sets as they are, and `predict` returns sets. A matrix of 0 and 1 (an indicator)
+# works as well, and `predict` then returns one. Two neighbouring tokens share a position.
 
 clf = MuxTextClassifier(n_mux=1, patch_size=2, max_length=48, max_epochs=3, random_state=0)
 clf.fit(X_train, y_train)
 pd.DataFrame({"text": X_test[:4], "true": y_test[:4], "predicted": clf.predict(X_test[:4])})
 
 # %%
-# Measures of scikit-learn such as F1 read an indicator. The linear neighbour has one logistic
-# regression for each label.
+# Measures of scikit-learn such as F1 need an indicator. The linear model for comparison has one
+# logistic regression for each label.
 
 binarizer = MultiLabelBinarizer(classes=clf.classes_).fit(labels)
 Y_train, Y_test = binarizer.transform(y_train), binarizer.transform(y_test)

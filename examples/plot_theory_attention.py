@@ -2,12 +2,12 @@
 A self-attention layer for several sequences at once
 ====================================================
 
-Construct the weights of a layer that computes another layer's output for four sequences added up,
-and measure how exact it is. A few seconds on one core.
+Construct the weights of a layer that computes the output of another layer for four sequences at
+once, from their sum, and measure how exact it is. A few seconds on one core.
 """
 
 # %%
-# A layer for one sequence: width 16, two heads.
+# Start with a layer for one sequence, of width 16 and with two heads.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -40,10 +40,10 @@ print(f"largest difference: {(outputs - layer(sequences)).abs().max():.1e}")
 
 # %%
 # Keys that are drawn independently overlap a little. The error falls with one over the square root
-# of the number of dimensions. The line is the cross-talk of the keys alone; the layer both reads
-# and is read through them, and has about twice that error. Readers that are dual to the keys make
-# any independent keys exact. A softmax that all sequences share stays wrong however wide the
-# mixture is.
+# of the number of dimensions. The line is the cross-talk of the keys alone. The layer has about
+# twice that error, since the keys act on its input and on its output. Readers that are dual to the
+# keys make any independent keys exact. A softmax that all sequences share stays wrong at any width
+# of the mixture.
 
 widths = 64 * 2 ** np.arange(8)
 curves = {

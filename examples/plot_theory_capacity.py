@@ -2,15 +2,15 @@
 The capacity of a mixture
 =========================
 
-Draw the error of telling which token stands in a slot against the number of slots, for four ways to
-mark the slots, as computed from theory and as measured with the layers of the library. About ten
-seconds on one core.
+How often is the wrong token read from a slot? Draw this error against the number of slots, for four
+ways to mark the slots, as computed from theory and as measured with the layers of the library.
+About ten seconds on one core.
 """
 
 # %%
 # The mixture has width 256. White noise of a fifth of its variance stands for the error of a
-# backbone. The vector of a slot is unbound, and the token of the nearest vector in angle, among
-# 1,000 random ones, is retrieved.
+# backbone. The vector of a slot is unbound, and the token whose vector is nearest in angle is
+# retrieved, out of 1,000 random ones.
 
 import matplotlib.pyplot as plt
 import numpy as np

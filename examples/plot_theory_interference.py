@@ -8,8 +8,8 @@ About ten seconds on one core.
 
 # %%
 # MIMOFormer binds M x N sequences with random signs and adds queries up over M and keys over N. The
-# score of one query with one key is then off by `M N - 1` products of signs a dimension. For unit
-# vectors the variance is `(M N - 1) / D`.
+# score of one query with one key then has an error of `M N - 1` products of signs a dimension. For
+# unit vectors its variance is `(M N - 1) / D`.
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -49,8 +49,8 @@ plt.show()
 # How often is a score off by more than a threshold? The bound is the smallest of Chebyshev's,
 # Hoeffding's and Bernstein's. The model compares queries and keys through random features, which
 # add their own noise. The bound with features adds up worst cases and lies far above the
-# simulation. The variance is known to first order in the dimension; the dashed line, which uses it
-# in Chebyshev's inequality, is closer.
+# simulation. The dashed line is closer: it uses the variance, known to first order in the
+# dimension, in Chebyshev's inequality.
 
 head_dim, grid, n_features, cosine = 256, (2, 2), 256, 0.5
 queries, keys = draw_flat_vectors(head_dim, grid, cosine, random_state=0)

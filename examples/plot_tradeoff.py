@@ -8,8 +8,7 @@ TF-IDF with logistic regression. Half a minute on one core.
 """
 
 # %%
-# The texts are headlines of BBC News, on five topics; the dictionary keeps one of those that are
-# printed twice.
+# The texts are headlines of BBC News, on five topics. The dictionary drops duplicates.
 
 from importlib.resources import files
 
@@ -42,7 +41,7 @@ X_train, X_test, y_train, y_test = train_test_split(
 # %%
 # ``operating_points`` trains one set of weights for three points: each token in a position of its
 # own, and two or five tokens of a headline in one. The rival keeps the first layer of the packaged
-# encoder. It knows English as the whole does, and trains with as many steps.
+# encoder, which has learned English too, and trains for as many steps.
 
 params = {"max_length": 16, "max_epochs": 3, "batch_size": 32, "random_state": 0}
 multiplexed = MuxTextClassifier(

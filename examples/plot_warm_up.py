@@ -9,8 +9,8 @@ minute on one core.
 """
 
 # %%
-# The texts are headline and first paragraph of documents of BBC News. Six hundred are for training,
-# most of them without a label. MiniLM and its tokenizer come in a package.
+# A text is the headline and the first paragraph of a document of BBC News. Six hundred texts are
+# for training, most of them without a label. MiniLM and its tokenizer come in a package.
 
 from importlib.resources import files
 
@@ -75,9 +75,9 @@ for axes in (left, right):
 plt.show()
 
 # %%
-# Classify the topics of unseen texts, learnt from few labels, with four texts in a pass. The
-# network from scratch has the same sizes and number of steps, and learns its vocabulary from all
-# texts, but has no warm-up.
+# Learn topics from few labels, and classify unseen texts with four of them in a pass. The network
+# from scratch has the same sizes and number of steps, and learns its vocabulary from all texts, but
+# has no warm-up.
 
 sizes = {"hidden_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4}
 starts = {

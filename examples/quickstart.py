@@ -38,8 +38,8 @@ X_train, X_learn, y_train, y_learn = train_test_split(
 print(f"{len(X_train)} sentences to learn from, {len(X_test)} to test", flush=True)
 
 # %%
-# Two linear models, which are much faster than any encoder: TF-IDF, and TF-IDF beside vectors of
-# the packaged encoder's words, for which the encoder does not run.
+# Two linear models are much faster than any encoder: one on TF-IDF, and one on TF-IDF and the
+# embedder's vectors of the words alone, for which the encoder does not run.
 
 words = MuxTextEmbedder().fit()
 tfidf = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
@@ -54,8 +54,8 @@ for model in linear.values():
     model.fit(X_train, y_train)
 
 # %%
-# One classifier for several operating points: one, two or five tokens in a position of the encoder,
-# and the words alone. Three of the encoder's six layers cost about a point, and are twice as fast.
+# One classifier has several operating points: one, two or five tokens in a position of the encoder,
+# and the words alone. With three of the six layers it is twice as fast and loses about a point.
 
 classifier = MuxTextClassifier(
     backbone=Packaged(num_hidden_layers=3),
@@ -68,8 +68,9 @@ classifier = MuxTextClassifier(
 classifier.set_params(verbose=0)
 
 # %%
-# The cascade asks the linear model first, then two tokens in a position, and each token on its own
-# only where both are unsure. It learns when that is; accuracy may drop by half a point.
+# The cascade asks the linear model first. Where it is unsure, it asks the classifier with two
+# tokens in a position, then with one. It learns when a stage is unsure; accuracy may drop by half a
+# point.
 
 cascade = CascadeClassifier(
     FrozenEstimator(classifier),
@@ -79,8 +80,8 @@ cascade = CascadeClassifier(
 ).fit(X_learn, y_learn)
 
 # %%
-# Score and time all of them in turn on the test sentences, from strings to labels. The frontier
-# joins the models that no other one beats in both.
+# Score all models on the test sentences, and time them in turn, from strings to labels. The
+# frontier joins the models that no other one beats in both accuracy and speed.
 
 display = TradeoffDisplay.from_estimator(
     classifier, X_test, y_test, others={**linear, "cascade": cascade}, repeats=1

@@ -11,8 +11,8 @@ mixture.
 
 MODEL is a folder that `save` has written or, with --onnx, `muxlearn.export.export_onnx`.
 ``tokens.json`` maps secret tokens to tenants: ``{"SECRET": "acme"}``. The tenant of a request is
-the one its token belongs to, whatever its body says: a body that names a tenant is refused. Without
---tokens nobody is asked for a token, and all requests are of one tenant.
+the one its token belongs to, and a body that names a tenant is refused. Without --tokens no token
+is needed, and all requests belong to one tenant.
 
 Every request gets one answer:
 
@@ -23,13 +23,13 @@ Every request gets one answer:
 408   The request did not arrive in time.
 413   The body is too large.
 422   The body is not an object with a "text", or has other fields.
-500   The model could not predict this text, at two attempts.
+500   The model could not predict this text in two attempts.
 503   Too many requests wait; try again.
 504   The model took too long.
 ====  =============================================================================================
 
-What is accepted is not lost: if the process with the model dies, another one takes its place and
-its requests. A server that is told to end (SIGTERM) first answers what it has accepted.
+No accepted request is lost: if the process with the model dies, another one takes its place and
+its requests. A server that is told to stop (SIGTERM) first answers what it has accepted.
 """
 
 import asyncio
@@ -127,10 +127,10 @@ class Batcher:
                 await asyncio.sleep(self.args.batch_timeout)
             while len(batch) < self.args.max_batch_size and not self.waiting.empty():
                 batch.append(self.waiting.get_nowait())
-            # Whoever has gone, or has been told of an error, needs no answer.
+            # Clients that have left or received an error need no answer.
             batch = [request for request in batch if not request[2].done()]
             if batch and not await self.predict(batch):
-                # The process died, or could not: of one text, perhaps, which shall harm no other.
+                # The process failed, perhaps because of one text: try the texts one by one.
                 for request in batch:
                     if not await self.predict([request]) and not request[2].done():
                         failed = HTTPException(500, "the model could not predict this text")
@@ -158,7 +158,7 @@ class Batcher:
 
 
 class Endpoint:
-    """Reads requests, of which no more is held in memory than `max_body` bytes each."""
+    """Reads requests, and keeps at most `max_body` bytes of each in memory."""
 
     def __init__(self, args, batcher: Batcher) -> None:
         self.args = args
@@ -166,7 +166,7 @@ class Endpoint:
         self.tenants = None
         if args.tokens is not None:
             with open(args.tokens) as file:
-                # By digests, whose comparison tells nothing about a token by the time it takes.
+                # Digests, so that the time of a comparison tells nothing about a token.
                 self.tenants = {digest(token): name for token, name in json.load(file).items()}
 
     async def __call__(self, request: Request) -> JSONResponse:
@@ -219,7 +219,7 @@ def text_of(body: bytes) -> str:
 
 
 class Protocol(H11Protocol):
-    """HTTP of clients who send the head of a request in time, or are shown out."""
+    """HTTP that closes a connection if the head of a request does not arrive in time."""
 
     patience = 10.0
     timer = None

@@ -59,8 +59,8 @@ for n_mux, max_epochs in epochs.items():
     print(f"n_mux={n_mux}: fitted in {time.perf_counter() - start:.0f} s", flush=True)
 
 # %%
-# The training sentences show which tag follows which. ``decode="learned"``
-# takes the best sequence of tags instead of the best tag for each token.
+# ``decode="learned"`` learns from the training sentences which tag follows which, and takes the
+# best sequence of tags instead of the best tag for each token.
 
 for tagger in taggers.values():
     tagger.set_params(decode="learned", verbose=0)

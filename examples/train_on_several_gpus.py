@@ -2,16 +2,16 @@
 Train on several GPUs
 =====================
 
-The same script runs on one GPU, on several, or on the CPU; `accelerate` starts it once for each.
+The same script runs on one GPU, on several, or on the CPU; `accelerate` starts a process for each.
 
     accelerate launch examples/train_on_several_gpus.py --mixed-precision bf16
 
-Two processes on the CPU, to see that it works:
+Run two processes on the CPU to see that it works:
 
     torchrun --nproc-per-node 2 examples/train_on_several_gpus.py --cpu
 
-Every process reads the same rows and trains on its share of the mixtures of every step, so that a
-step has as many mixtures as all of them together.
+Every process reads the same rows and trains on its share of the mixtures of each step. A step has
+as many mixtures as all processes together.
 """
 
 from argparse import ArgumentParser
@@ -48,7 +48,7 @@ def main() -> None:
     for epoch in clf.history_:
         accelerator.print(f"epoch {epoch['epoch']}: loss {epoch['train_loss']:.6f}")
 
-    # Every process has the fitted model; one is enough for what comes now.
+    # Every process has the fitted model; one is enough to score and save it.
     if accelerator.is_main_process:
         print(f"{accelerator.num_processes} processes, accuracy {clf.score(X_test, y_test):.3f}")
         if args.save:

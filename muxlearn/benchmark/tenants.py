@@ -5,7 +5,7 @@ that say ordinary things, beside hostile ones at the same places, and with as ma
 between. The model is small and has learned nothing: its probabilities are close, and flip easily.
 
 The server gathers requests by the time of their arrival, so that the rows of one group have other
-companions at every run. Each row of a quarter is therefore a tenant of its own there, and has to
+companions at every run. Each row of a quarter is therefore a tenant of its own there, and must
 get the answer that it gets alone.
 """
 
