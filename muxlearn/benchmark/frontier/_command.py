@@ -93,6 +93,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--kind", choices=KINDS, help="default: what the file looks like")
     add("--metric", choices=METRICS, help="default: accuracy, of entities their F1")
     add("--max-train", type=int, help="the most rows to learn from")
+    help = "of the rows behind --max-train; the plain model labels them for all others"
+    add("--unlabeled", type=int, default=0, help=help)
     add("--max-test", type=int)
     add("--max-valid", type=int, default=2000)
     add = parser.add_argument_group("the models").add_argument
@@ -160,6 +162,7 @@ def main(args: Namespace) -> int:
         max_train=args.max_train,
         max_test=args.max_test,
         max_valid=args.max_valid,
+        n_unlabeled=args.unlabeled,
     )
     with threadpool_limits(args.threads), _folder(args, task) as folder:
         jobs = [Job(args, task, seed, folder / f"seed-{seed}") for seed in args.seeds]
@@ -167,8 +170,9 @@ def main(args: Namespace) -> int:
             args.plain = smaller_sizes(size_of(jobs[0].start.module_.encoder), args.head_size)
         results, failed = _run(jobs)
     rows = make_table(results, REFERENCE)
+    more = f"{len(task.unlabeled)} more without labels, " if task.unlabeled else ""
     title = (
-        f"{task.name}, {task.metric}: {len(task.train.X)} rows to learn from, "
+        f"{task.name}, {task.metric}: {len(task.train.X)} rows to learn from, {more}"
         f"{len(task.test.X)} to test"
     )
     report(title, rows, Namespace(**{**vars(args), **_shown(args)}))

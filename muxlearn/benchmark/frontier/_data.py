@@ -96,6 +96,8 @@ class Task:
     train, valid, test : Part
         Every model learns from the same `train` and is judged by `test`. `valid` chooses what a
         model does not learn, such as the strength of a penalty.
+    unlabeled : sequence, default=()
+        More rows, whose labels nobody is told.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Task:
     train: Part
     valid: Part
     test: Part
+    unlabeled: Sequence[Any] = ()
 
     def score(self, predicted: Any, part: Part | None = None) -> float:
         """Measure answers to the rows of a part, of the test without one."""
@@ -115,6 +118,8 @@ class Task:
         digest = hashlib.sha256()
         for part in (self.train, self.valid, self.test):
             digest.update(repr([list(part.X), list(part.y)]).encode("utf-8", "surrogatepass"))
+        if self.unlabeled:
+            digest.update(repr(list(self.unlabeled)).encode("utf-8", "surrogatepass"))
         return digest.hexdigest()[:16]
 
 
@@ -128,6 +133,7 @@ def read_task(
     max_train: int | None = None,
     max_test: int | None = None,
     max_valid: int = 2000,
+    n_unlabeled: int = 0,
 ) -> Task:
     """Read a task from its files.
 
@@ -149,6 +155,8 @@ def read_task(
         The most rows to take; None takes all.
     max_valid : int, default=2000
         The most rows to choose by.
+    n_unlabeled : int, default=0
+        The most rows behind the first `max_train` to take without their labels.
 
     Returns
     -------
@@ -157,7 +165,8 @@ def read_task(
     Raises
     ------
     FileNotFoundError, ValueError
-        A file is missing or of another form, or the metric is for other rows.
+        A file is missing or of another form, the metric is for other rows, or there are no rows to
+        take without labels.
     """
     kind = kind or _kind(data)
     train = _shuffled(_load(data, kind))
@@ -172,7 +181,13 @@ def read_task(
     else:
         chosen = _load(valid, kind).head(max_valid)
     name = data.name.partition(".")[0].replace("-train", "")
-    task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test))
+    rest = train.X[len(train.X) if max_train is None else max_train :][:n_unlabeled]
+    if n_unlabeled and (kind == "sentences" or not rest):
+        raise ValueError(
+            "rows without labels are texts or pairs behind the first `max_train`, of which "
+            f"'{data}' has {len(rest)}; lower `max_train`, or give none"
+        )
+    task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test), rest)
     return replace(task, metric=_check_metric(metric, task))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from muxlearn.benchmark._models import FitTime, as_file_name, fit, kept_results, load_or_fit
 from muxlearn.benchmark._report import paired_seconds
-from muxlearn.benchmark.frontier._data import Task
+from muxlearn.benchmark.frontier._data import Part, Task
 from muxlearn.benchmark.frontier._estimators import PLAIN, build
 from muxlearn.points import WORDS, Point
 
@@ -89,19 +89,21 @@ class Job:
         return build(self.args, self.task.kind, points, random_state=self.seed, **params)
 
     def fit(self, model: Any) -> tuple[Any, FitTime]:
-        """Fit a model of any library."""
-        return fit(model, self.task.train.X, self.task.train.y)
+        """Fit a model of any library, to labels."""
+        X, y = self.lesson.X, self.lesson.y
+        return fit(model, X, y.idxmax(axis=1).to_numpy() if self.task.unlabeled else y)
 
     def train(self, model: Any) -> tuple[Any, FitTime]:
         """Fit a network, in --dtype; it then predicts as users find it."""
-        model, taken = self.fit(model)
-        return model.set_params(dtype="auto"), taken
+        return _predicts_in_auto(*fit(model, self.lesson.X, self.lesson.y))
 
     def keep(self, name: str, model: Any) -> tuple[Any, FitTime]:
         """Train a network that more than one unit needs, or take it from the folder."""
+        return self._kept(name, model, self.lesson)
+
+    def _kept(self, name: str, model: Any, part: Part) -> tuple[Any, FitTime]:
         folder = self.place("models") / as_file_name(name)
-        model, taken = load_or_fit(model, self.task.train.X, self.task.train.y, folder)
-        return model.set_params(dtype="auto"), taken
+        return _predicts_in_auto(*load_or_fit(model, part.X, part.y, folder))
 
     def place(self, name: str) -> Path:
         """Return a folder in that of the job."""
@@ -112,7 +114,30 @@ class Job:
     @cached_property
     def start(self) -> Any:
         """The plain model as it is before any training, which changes nothing of its speed."""
-        return self.train(self.build([PLAIN], max_epochs=0, warm_up=None))[0]
+        model = self.build([PLAIN], max_epochs=0, warm_up=None, dtype="auto")
+        return model.fit(self.task.train.X, self.task.train.y)
+
+    @cached_property
+    def reference(self) -> tuple[Any, FitTime]:
+        """The plain model, which learns from rows with labels alone."""
+        return self._kept(REFERENCE, self.build([PLAIN]), self.task.train)
+
+    @cached_property
+    def lesson(self) -> Part:
+        """What all others learn from.
+
+        If there are rows without labels, the targets are a frame of probabilities, one column for
+        each class: those that the plain model gives to such rows, and 1 for the label of others.
+        """
+        train, more = self.task.train, self.task.unlabeled
+        if not more:
+            return train
+        import pandas as pd
+
+        plain, _ = self.reference
+        known = np.asarray(train.y)[:, None] == plain.classes_
+        shares = np.vstack([known, plain.predict_proba(more)])
+        return Part([*train.X, *more], pd.DataFrame(shares, columns=plain.classes_))
 
     # Results
 
@@ -150,3 +175,8 @@ class Job:
         """Return rows of the test in random order, again and again where there are too few."""
         order = np.random.default_rng(0).permutation(len(self.task.test.X))
         return list(self.task.test.take(np.resize(order, self.args.timed_rows)).X)
+
+
+def _predicts_in_auto(model: Any, taken: FitTime) -> tuple[Any, FitTime]:
+    """Return a model that was trained in --dtype and predicts as users find it."""
+    return model.set_params(dtype="auto"), taken

@@ -36,7 +36,7 @@ def _label(given: Size | Path) -> str:
 
 
 def _reference(job: Job) -> Iterator[Candidate]:
-    yield from _with_int8(job, REFERENCE, *job.train(job.build([PLAIN])))
+    yield from _with_int8(job, REFERENCE, *job.reference)
 
 
 def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
@@ -62,7 +62,7 @@ def _shallower(job: Job, size: Size, whole: Size) -> Any:
     """Return a model that starts from the first layers of the encoder."""
     if size.n_layers > whole.n_layers:
         raise ValueError(f"plain size {size} has more layers than the encoder, which is {whole}")
-    return first_layers(job.build([PLAIN]), size.n_layers, job.task.train.X, job.task.train.y)
+    return first_layers(job.build([PLAIN]), size.n_layers, job.lesson.X, job.lesson.y)
 
 
 def _narrower(job: Job, size: Size) -> Any:

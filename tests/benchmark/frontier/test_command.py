@@ -1,13 +1,17 @@
 """The command runs on each kind of rows, and says what it ran; figures are not judged."""
 
 import json
+from argparse import ArgumentParser
 
+import numpy as np
 import pytest
 
 from muxlearn.benchmark.__main__ import main
 from muxlearn.benchmark.frontier import _command
 from muxlearn.benchmark.frontier._command import smaller_sizes
+from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._estimators import Size
+from muxlearn.benchmark.frontier._job import Job
 
 TEXTS = [
     *("TF-IDF", "TF-IDF, two words", "static vectors", "static vectors, SIF", "TF-IDF + static"),
@@ -90,6 +94,31 @@ def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path
     assert [folder.name for folder in (work / "seed-0" / "models").iterdir()] == [
         "points-words-1-1"
     ]
+
+
+@pytest.mark.filterwarnings("ignore:thresholds are learnt from:UserWarning")
+def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(write_task, tmp_path):
+    data, work = write_task("texts"), tmp_path / "work"
+    options = ["--max-train", "40", "--unlabeled", "30", "--points", "words", "1,1", "1,2"]
+    models = ["--models", "linear", "plain", "shared", "cascade", "--seeds", "0"]
+    rows = run(data, tmp_path / "a.json", *options, *models, "--work", str(work))
+    assert {"TF-IDF", "plain", "plain 1x16", "(1, 2)", "cascade"} <= set(rows)
+    title = json.loads((tmp_path / "a.json").read_text())["title"]
+    assert "40 rows to learn from, 30 more without labels" in title
+    parser = ArgumentParser()
+    _command.add_arguments(parser)
+    args = parser.parse_args(["--data", str(data), "--quick", *options])
+    task = read_task(data, max_train=40, n_unlabeled=30)
+    job = Job(args, task, 0, work / "seed-0")
+    plain, _ = job.reference
+    assert list(job.lesson.X) == [*task.train.X, *task.unlabeled]
+    assert job.lesson.y[:40].idxmax(axis=1).tolist() == list(task.train.y)
+    np.testing.assert_allclose(job.lesson.y[40:], plain.predict_proba(task.unlabeled), atol=1e-6)
+
+
+def test_there_must_be_rows_without_labels(write_task):
+    with pytest.raises(ValueError, match="behind the first `max_train`"):
+        read_task(write_task("texts"), n_unlabeled=5)
 
 
 def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
