@@ -58,6 +58,16 @@ def test_every_name_of_the_reference_exists_and_says_what_it_is(name):
     assert thing.__doc__ or not (isclass(thing) or isroutine(thing))
 
 
+def test_no_constant_is_described_by_the_docstring_of_its_type():
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    in_tables = re.findall(r"^   (\w+)$", text, re.MULTILINE)
+    things = {name.rpartition(".")[2]: name for name in LISTED}
+    for name in filter(things.__contains__, in_tables):
+        module, _, attribute = things[name].rpartition(".")
+        thing = getattr(import_module(module), attribute)
+        assert isclass(thing) or isroutine(thing), f"{name} needs a py:data entry of its own"
+
+
 def test_no_name_is_listed_twice():
     assert len(LISTED) == len(set(LISTED))
 
