@@ -75,7 +75,7 @@ def _table(titles, lines):
     group += nodes.tbody(
         "", *(nodes.row("", *(nodes.entry("", cell) for cell in line)) for line in lines)
     )
-    return nodes.table("", group)
+    return nodes.table("", group, classes=["stacked"])
 
 
 def setup(app):
