@@ -5,10 +5,15 @@ those to show and what they are called, as ``name: title`` separated by ``;``, a
 decimals of a column, in the same form. ``only`` keeps the rows whose first shown column matches a
 regular expression. ``beaten`` names a column of scores and one of speeds: a row that another one
 beats in both is marked, as is one that the file itself calls beaten.
+
+``.. benchmark-summary::``: the scores of several tables of the frontier side by side. ``results``
+are the files and what they are called, as ``NAME: title`` separated by ``;``; ``models`` are the
+rows to show, as a regular expression. Rows stand in the order of their median speed.
 """
 
 import json
 import re
+import statistics
 from pathlib import Path
 
 from docutils import nodes
@@ -57,6 +62,58 @@ class BenchmarkTable(Directive):
         table = _table(list(columns.values()), lines, beaten)
         notes = [nodes.list_item("", nodes.paragraph(text=n)) for n in result.get("notes", [])]
         return [table, source, *([nodes.bullet_list("", *notes)] if notes else [])]
+
+
+class BenchmarkSummary(Directive):
+    """The directive."""
+
+    option_spec = {  # noqa: RUF012
+        "results": directives.unchanged_required,
+        "models": directives.unchanged_required,
+    }
+
+    def run(self):
+        """Return a table."""
+        env = self.state.document.settings.env
+        tables = {}
+        for name, title in _pairs(self.options["results"]).items():
+            file = Path(env.srcdir, "benchmarks", "results", f"{name}.json")
+            env.note_dependency(str(file))
+            rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+            tables[title] = {row["model"]: row for row in rows}
+        lines = summarise(tables, self.options.get("models", ""))
+        note = nodes.paragraph(classes=["benchmark-source"])
+        note += nodes.Text("† beaten in both accuracy and speed by another row of the same task.")
+        titles = ["model", *tables, "times plain, median"]
+        return [_table(titles, lines, [False] * len(lines)), note]
+
+
+def summarise(tables, models):
+    """Return lines of a model, its score on each task and its median speed.
+
+    Parameters
+    ----------
+    tables : dict of dict of dict
+        Rows by task and model.
+    models : str
+        A regular expression, which the whole name must match; empty for all.
+    """
+    names = dict.fromkeys(name for rows in tables.values() for name in rows)
+    ratios = {
+        name: statistics.median(rows[name]["ratio"] for rows in tables.values() if name in rows)
+        for name in names
+        if not models or re.fullmatch(models, name)
+    }
+    return [
+        [name, *(_score(rows.get(name)) for rows in tables.values()), f"{ratios[name]:.1f}"]
+        for name in sorted(ratios, key=ratios.__getitem__)
+    ]
+
+
+def _score(row):
+    if row is None:
+        return ""
+    return f"{row['score']:.3f}{' †' if row['beaten_by'] else ''}"
 
 
 def mark_beaten(rows, columns):
@@ -111,4 +168,5 @@ def _row(cells, classes=()):
 def setup(app):
     """Register the directive."""
     app.add_directive("benchmark", BenchmarkTable)
+    app.add_directive("benchmark-summary", BenchmarkSummary)
     return {"version": "1", "parallel_read_safe": True}

@@ -41,3 +41,19 @@ def test_a_beaten_row_has_a_dagger_and_a_class(table):
     texts = [row.astext() for row in made.findall(table.nodes.row)]
     assert texts == ["model", "a", "b †"]
     assert [row["classes"] for row in made.findall(table.nodes.row)] == [[], [], ["beaten"]]
+
+
+def test_a_summary_sorts_models_by_their_median_speed_and_leaves_gaps(table):
+    def row(score, ratio, beaten=None):
+        return {"score": score, "ratio": ratio, "beaten_by": beaten}
+
+    tables = {
+        "one": {"fast": row(0.5, 9.0), "slow": row(0.75, 1.0)},
+        "two": {"fast": row(0.25, 11.0, "slow"), "slow": row(0.5, 30.0), "slowest": row(1.0, 0.5)},
+    }
+    assert table.summarise(tables, "") == [
+        ["slowest", "", "1.000", "0.5"],
+        ["fast", "0.500", "0.250 †", "10.0"],
+        ["slow", "0.750", "0.500", "15.5"],
+    ]
+    assert [line[0] for line in table.summarise(tables, "slow|fast")] == ["fast", "slow"]
