@@ -70,9 +70,14 @@ def draw_frontier_of_films():
     _draw_frontier("frontier-films", "accuracy, film sentences")
 
 
-def draw_frontier_of_sick():
-    """Draw the frontier of pairs of sentences."""
-    _draw_frontier("frontier-sick", "accuracy, SICK")
+def draw_frontier_of_sst2():
+    """Draw the frontier of SST-2, learned from few labels."""
+    _draw_frontier("frontier-sst2", "accuracy, SST-2")
+
+
+def draw_frontier_of_sst2_unlabeled():
+    """Draw the same where texts without labels are at hand."""
+    _draw_frontier("frontier-sst2-unlabeled", "accuracy, SST-2")
 
 
 def _draw_frontier(name, label):

@@ -1,4 +1,4 @@
-"""Code of the guide that runs: vectors of texts, and scikit-learn's meta-estimators around ours."""
+"""Code of the guide that runs: vectors of texts, scikit-learn's meta-estimators, a slow teacher."""
 
 import functools
 
@@ -32,6 +32,7 @@ def namespace(headlines, tmp_path, monkeypatch):
     small = {"n_mux": 2, "patch_size": 1, "backbone": SMALL, "max_epochs": 3, "warm_up": None}
     stored = []
     return {
+        **{"pd": pd, "X_more": X[1::2]},
         **{"X": X[::2], "y": topics[::2], "X_other": X[1::2], "y_other": topics[1::2]},
         **{"X_new": X[:3], "new_texts": X[:3], "texts": X, "labels": topics, "lines": iter(X)},
         **{"X_all": X, "y_or_minus_one": partly, "store": stored.append, "stored": stored},
@@ -64,3 +65,11 @@ def test_calibration_stacking_and_self_training(namespace):
     assert done["stack"].score(done["X"], done["y"]) > 0.7
     assert set(done["model"].predict(done["numbers"])) <= {0, 1}
     assert done["model"].n_iter_ >= 1
+
+
+def test_a_slow_model_labels_texts_for_a_fast_one(namespace):
+    done = run("for_me", namespace)
+    assert done["fast"].classes_.tolist() == sorted(set(done["y"]))
+    assert len(done["known"]) + len(done["shares"]) == len(done["X"]) + len(done["X_more"])
+    assert done["known"].idxmax(axis=1).tolist() == done["y"].tolist()
+    assert set(done["fast"].predict(done["X_new"])) <= set(done["y"])

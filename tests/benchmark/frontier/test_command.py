@@ -58,6 +58,7 @@ def test_all_neighbours_stand_in_one_table(write_task, tmp_path, kind, names, me
 def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
     rows = ["--max-train", "60", "--max-valid", "30", "--max-test", "30", "--timed-rows", "16"]
     epochs = ["--epochs", "1", "--shared-epochs", "1", "--max-length", "16", "--no-int8"]
+    epochs += ["--dtype", "bfloat16", "--repeats", "1"]
     chosen = ["--models", "plain", "shared", "--points", "words", "1,1", "--plain", "1x16"]
     options = [*rows, *epochs, *chosen, "--teacher", str(bert), "--backbone", str(bert)]
     table = run(write_task("texts"), tmp_path / "table.json", *options)
