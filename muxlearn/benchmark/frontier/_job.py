@@ -90,8 +90,10 @@ class Job:
 
     def fit(self, model: Any) -> tuple[Any, FitTime]:
         """Fit a model of any library, to labels."""
-        X, y = self.lesson.X, self.lesson.y
-        return fit(model, X, y.idxmax(axis=1).to_numpy() if self.task.unlabeled else y)
+        y: Any = self.lesson.y
+        if self.task.unlabeled:
+            y = y.idxmax(axis=1).to_numpy()
+        return fit(model, self.lesson.X, y)
 
     def train(self, model: Any) -> tuple[Any, FitTime]:
         """Fit a network, in --dtype; it then predicts as users find it."""
@@ -124,7 +126,7 @@ class Job:
 
     @cached_property
     def lesson(self) -> Part:
-        """What all others learn from.
+        """The rows and targets that all others learn from.
 
         If there are rows without labels, the targets are a frame of probabilities, one column for
         each class: those that the plain model gives to such rows, and 1 for the label of others.
