@@ -8,7 +8,8 @@ beats in both is marked, as is one that the file itself calls beaten.
 
 ``.. benchmark-summary::``: the scores of several tables of the frontier side by side. ``results``
 are the files and what they are called, as ``NAME: title`` separated by ``;``; ``models`` are the
-rows to show, as a regular expression. Rows stand in the order of their median speed.
+rows to show, as a regular expression; ``without`` is cut off the end of their names. Rows stand in
+the order of their median speed.
 """
 
 import json
@@ -70,6 +71,7 @@ class BenchmarkSummary(Directive):
     option_spec = {  # noqa: RUF012
         "results": directives.unchanged_required,
         "models": directives.unchanged_required,
+        "without": directives.unchanged_required,
     }
 
     def run(self):
@@ -83,13 +85,18 @@ class BenchmarkSummary(Directive):
             tables[title] = {row["model"]: row for row in rows}
         lines = summarise(tables, self.options.get("models", ""))
         note = nodes.paragraph(classes=["benchmark-source"])
-        note += nodes.Text("† beaten in both accuracy and speed by another row of the same task.")
-        titles = ["model", *tables, "times plain, median"]
-        return [_table(titles, lines, [False] * len(lines)), note]
+        note += nodes.Text("† beaten in both accuracy and speed by another row of the same task. ")
+        note += nodes.Text("The speeds are medians over the tasks.")
+        titles = ["model", "times plain", *tables]
+        for line in lines:
+            line[0] = line[0].removesuffix(self.options.get("without", ""))
+        table = _table(titles, lines, [False] * len(lines))
+        table["classes"].append("summary")
+        return [table, note]
 
 
 def summarise(tables, models):
-    """Return lines of a model, its score on each task and its median speed.
+    """Return lines of a model, its median speed and its score on each task.
 
     Parameters
     ----------
@@ -105,7 +112,7 @@ def summarise(tables, models):
         if not models or re.fullmatch(models, name)
     }
     return [
-        [name, *(_score(rows.get(name)) for rows in tables.values()), f"{ratios[name]:.1f}"]
+        [name, f"{ratios[name]:.1f}", *(_score(rows.get(name)) for rows in tables.values())]
         for name in sorted(ratios, key=ratios.__getitem__)
     ]
 

@@ -52,8 +52,8 @@ def test_a_summary_sorts_models_by_their_median_speed_and_leaves_gaps(table):
         "two": {"fast": row(0.25, 11.0, "slow"), "slow": row(0.5, 30.0), "slowest": row(1.0, 0.5)},
     }
     assert table.summarise(tables, "") == [
-        ["slowest", "", "1.000", "0.5"],
-        ["fast", "0.500", "0.250 †", "10.0"],
-        ["slow", "0.750", "0.500", "15.5"],
+        ["slowest", "0.5", "", "1.000"],
+        ["fast", "10.0", "0.500", "0.250 †"],
+        ["slow", "15.5", "0.750", "0.500"],
     ]
     assert [line[0] for line in table.summarise(tables, "slow|fast")] == ["fast", "slow"]
