@@ -67,6 +67,7 @@ def test_calibration_stacking_and_self_training(namespace):
     assert done["model"].n_iter_ >= 1
 
 
+@pytest.mark.slow
 def test_a_slow_model_labels_texts_for_a_fast_one(namespace):
     done = run("for_me", namespace)
     assert done["fast"].classes_.tolist() == sorted(set(done["y"]))

@@ -97,6 +97,7 @@ def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:thresholds are learnt from:UserWarning")
 def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(write_task, tmp_path):
     data, work = write_task("texts"), tmp_path / "work"
