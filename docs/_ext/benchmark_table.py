@@ -81,6 +81,8 @@ class BenchmarkSummary(Directive):
         for name, title in _pairs(self.options["results"]).items():
             file = Path(env.srcdir, "benchmarks", "results", f"{name}.json")
             env.note_dependency(str(file))
+            if not file.exists():
+                raise self.error(f"no table {file.name}; the command of that table writes it")
             rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
             tables[title] = {row["model"]: row for row in rows}
         lines = summarise(tables, self.options.get("models", ""))

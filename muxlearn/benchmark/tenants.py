@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._engines import ENGINES, Place
-from muxlearn.benchmark._load import ask, serving
+from muxlearn.benchmark._load import ask, example_server, serving
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.benchmark._scale_stream import tiny_model
 
@@ -48,6 +48,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark; the status is 1 where the content of others has changed a label."""
     rows: list[dict[str, Any]] = []
+    if "server" in args.by:
+        example_server()  # or raise before the hours of the other ways
     with tempfile.TemporaryDirectory() as parent:
         tiny_model(args).save(Path(parent, "model"))
         for name in args.by:

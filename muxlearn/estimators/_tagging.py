@@ -65,7 +65,7 @@ class MuxTokenTagger(MuxTextEstimator):
     warm_up : int, "auto" or None, default="auto"
         Epochs of a training before the task in which the network learns to recover pieces of single
         sentences from the mixture ([1]_, eq. 3). "auto" is 5 for an encoder from scratch, a fifth
-        of `max_epochs` for a trained one, and 0 for one that is warmed up already or ``n_mux=1``.
+        of `max_epochs` for a trained one, and 0, as None, if it is warmed up or ``n_mux=1``.
     {operating_points}
         {operating_points.texts}
     {max_epochs}

@@ -182,10 +182,15 @@ def read_task(
         chosen = _load(valid, kind).head(max_valid)
     name = data.name.partition(".")[0].replace("-train", "")
     rest = train.X[len(train.X) if max_train is None else max_train :][:n_unlabeled]
-    if n_unlabeled and (kind == "sentences" or not rest):
+    if n_unlabeled and kind == "sentences":
         raise ValueError(
-            "rows without labels are texts or pairs behind the first `max_train`, of which "
-            f"'{data}' has {len(rest)}; lower `max_train`, or give none"
+            f"`n_unlabeled` is {n_unlabeled}, but '{data}' holds tagged sentences; only texts and "
+            "pairs can be taken without labels"
+        )
+    if n_unlabeled and not rest:
+        raise ValueError(
+            f"`n_unlabeled` is {n_unlabeled}, but '{data}' has {len(train.X)} rows to learn from, "
+            f"and `max_train` is {max_train}: none is left; lower `max_train`"
         )
     task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test), rest)
     return replace(task, metric=_check_metric(metric, task))

@@ -119,8 +119,10 @@ def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(writ
 
 
 def test_there_must_be_rows_without_labels(write_task):
-    with pytest.raises(ValueError, match="behind the first `max_train`"):
+    with pytest.raises(ValueError, match="`max_train` is None: none is left; lower `max_train`"):
         read_task(write_task("texts"), n_unlabeled=5)
+    with pytest.raises(ValueError, match="holds tagged sentences; only texts and pairs"):
+        read_task(write_task("sentences"), max_train=10, n_unlabeled=5)
 
 
 def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
