@@ -79,6 +79,7 @@ def toy(**params):
     )
 
 
+@pytest.mark.slow
 def test_a_toy_is_trained_saved_and_loaded(registered, tmp_path):
     clf = toy(architecture=BagOfWords(width=4)).fit(TEXTS, LABELS)
     assert clf.score(TEXTS, LABELS) == 1

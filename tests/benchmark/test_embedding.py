@@ -35,6 +35,7 @@ def data(tmp_path):
     return tasks
 
 
+@pytest.mark.slow
 def test_each_point_stands_beside_the_teacher_and_static_vectors(data, folder, bert, tmp_path):  # noqa: F811
     out = tmp_path / "embedding.json"
     options = ["--data", str(data), "--backbone", str(folder), "--teacher", str(bert)]

@@ -151,6 +151,7 @@ def test_a_folder_of_a_narrow_network_mixes_as_it_was_warmed_up(make_job, bert, 
     assert predict.__self__.module_.warmed_up
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["texts", "sentences"])
 def test_int8_stands_beside_a_plain_network(make_job, kind):
     job = make_job(kind)
