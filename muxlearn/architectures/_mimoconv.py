@@ -73,6 +73,10 @@ class MIMOConv(ImageArchitecture):
     initial_width : int, default=4
         Factor of the stem's 16 channels, which the slots share.
 
+    patch_size : int, default=1
+        P x P neighbouring pixels share a position, as channels of what the stem sees, for a
+        P x P-th of the work. It must divide the images' height and width.
+
     activation : {"relu", "prelu", "shifted_relu"}, default="relu"
         The activation.
 
@@ -105,6 +109,7 @@ class MIMOConv(ImageArchitecture):
         "depth": Integer(1),
         "width": Integer(1),
         "initial_width": Integer(1),
+        "patch_size": Integer(1),
         "activation": Choice(*ACTIVATIONS),
         "skip_init": Boolean(),
         "dirac_init": Boolean(),
@@ -112,8 +117,8 @@ class MIMOConv(ImageArchitecture):
         "binding_weight": Number(0),
     }
     structural = (
-        *("depth", "width", "initial_width", "activation", "skip_init", "dirac_init"),
-        "learn_keys",
+        *("depth", "width", "initial_width", "patch_size", "activation", "skip_init"),
+        *("dirac_init", "learn_keys"),
     )
 
     def __init__(
@@ -122,6 +127,7 @@ class MIMOConv(ImageArchitecture):
         depth: int = 10,
         width: int = 2,
         initial_width: int = 4,
+        patch_size: int = 1,
         activation: str = "relu",
         skip_init: bool = False,
         dirac_init: bool = False,
@@ -132,6 +138,7 @@ class MIMOConv(ImageArchitecture):
         self.depth = depth
         self.width = width
         self.initial_width = initial_width
+        self.patch_size = patch_size
         self.activation = activation
         self.skip_init = skip_init
         self.dirac_init = dirac_init
@@ -158,10 +165,16 @@ class MIMOConv(ImageArchitecture):
 
         Of a checkpoint in the authors' layout, `authors` says what parameters cannot.
         """
-        names = ("depth", "width", "initial_width", "activation", "skip_init", "dirac_init")
+        names = [name for name in self.structural if name != "learn_keys"]
+        size = self.patch_size
+        if shape[1] % size or shape[2] % size:
+            raise ValueError(
+                f"`patch_size` must divide the height and width of the images, which are "
+                f"{shape[1]} and {shape[2]}, got {size}"
+            )
         try:
             options: dict[str, Any] = {
-                "n_stages": 3 if max(shape[1:]) <= _MAX_SMALL_IMAGE else 4,
+                "n_stages": 3 if max(shape[1:]) <= size * _MAX_SMALL_IMAGE else 4,
                 "binding": self.multiplexer(setting),
                 **(authors or {}),
             }

@@ -22,6 +22,7 @@ COMMANDS = {
     "tagging": "accuracy and rows/s on parts of speech for several n_mux",
     "revmux": "RevMUX beside the trained encoder: accuracy, rows/s, sizes on BBC News",
     "image": "images: speed over the plain network, accuracy and rows/s on MNIST",
+    "pixels": "images: pixels that share a position, smaller images, narrower networks, rows",
     "scale": "memory of a stream, searches and bulk prediction with several workers",
     "export": "onnxruntime, int8, bfloat16 and torch.compile: accuracy and rows/s",
     "serving": "HTTP requests gathered into mixtures: rows/s and latency against n_mux=1",

@@ -55,6 +55,9 @@ class MuxWideResNet(OperatingPointModule):
         Factor of the stages' channels, which are 16, 32 and 64 at `width` 1.
     initial_width : int, default=4
         Factor of the stem's channels, likewise.
+    patch_size : int, default=1
+        Pixels a side of what a position holds: P x P neighbouring pixels become channels before
+        the stem, which costs a P x P-th of the work ("space to depth").
     n_stages : {2, 3, 4}, default=3
         3 for images of about 32x32. 4 for photographs: a stem that shrinks them four times, and
         64 to 512 channels. 2 for tests: 8 and 16 channels.
@@ -98,6 +101,7 @@ class MuxWideResNet(OperatingPointModule):
         depth: int = 16,
         width: int = 4,
         initial_width: int = 4,
+        patch_size: int = 1,
         n_stages: int = 3,
         binding: str = "hrr",
         activation: str = "relu",
@@ -122,8 +126,9 @@ class MuxWideResNet(OperatingPointModule):
         stem_channels, stage_channels = _CHANNELS[n_stages]
         channels, features = stem_channels * initial_width, stage_channels[-1] * width
         kernel_size, stride = (7, 2) if n_stages == 4 else (3, 1)
+        self.patches = nn.PixelUnshuffle(patch_size)
         self.stem: ConvNorm | FoldedConvNorm = ConvNorm(
-            in_channels, channels, kernel_size, stride, n_points, batch_norm
+            in_channels * patch_size**2, channels, kernel_size, stride, n_points, batch_norm
         )
         self.shrink = nn.MaxPool2d(3, 2, padding=1) if n_stages == 4 else nn.Identity()
         self.binding: Binding = BINDINGS[binding](n_mux, channels, learn_keys)
@@ -206,7 +211,8 @@ class MuxWideResNet(OperatingPointModule):
         Parameters
         ----------
         images : Tensor of shape (n_mixtures * n_mux, in_channels, height, width)
-            Images ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`.
+            Images ``b * n_mux`` to ``(b + 1) * n_mux - 1`` share mixture `b`. Height and width are
+            multiples of `patch_size`.
         n_mux : int, default=None
             Images in a mixture, at most the capacity, which None stands for. Of fewer images each
             fills several slots, and the features that its slots recover are averaged.
@@ -223,7 +229,8 @@ class MuxWideResNet(OperatingPointModule):
         """
         n_places = self._places(images.shape[0], n_mux, "images")
         point = self.nearest_point(n_places)
-        pooled = self.trunk(self.mix(images, n_places, point), point).mean((2, 3))
+        mixed = self.mix(self.patches(images), n_places, point)
+        pooled = self.trunk(mixed, point).mean((2, 3))
         if self.unbinding is None:
             return self.head(pooled)
         return self.head(self.unbinding(pooled, n_places)).flatten(0, 1)
@@ -233,7 +240,8 @@ class MuxWideResNet(OperatingPointModule):
 
         Parameters
         ----------
-        images : Tensor of shape (n_mixtures * n_places, in_channels, height, width)
+        images : Tensor of shape (n_mixtures * n_places, channels, height, width)
+            With the pixels of a patch as channels.
         n_places : int
             Images in a mixture.
         point : int

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark import accuracy, revmux
+from muxlearn.benchmark import accuracy, pixels, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
 from muxlearn.benchmark.image import read_mnist
@@ -219,6 +219,26 @@ def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
     # A second run takes the models as they are.
     assert main(command) == 0
     assert [row["fit_s"] for row in read_rows(out)] == [row["fit_s"] for row in rows]
+
+
+def test_pixels_of_a_position_beside_smaller_images_and_rows(tmp_path):
+    write_mnist(tmp_path, 48)
+    out = tmp_path / "pixels.json"
+    sizes = ["--patch-size", "4", "--width", "2", "--epochs", "4", "--batch-size", "8"]
+    run = ["--n-train", "48", "--seeds", "0", "--repeats", "1", "--dtype", "bfloat16"]
+    assert main(["pixels", "--data", str(tmp_path), *sizes, *run, "--json", str(out)]) == 0
+    rows = {row["model"]: row for row in read_rows(out)}
+    assert list(rows) == [
+        *("plain", "half as wide", "4 images"),
+        *("4x4 averaged", "4x4 pixels", "4x4 pixels of 2 images"),
+    ]
+    assert rows["plain"]["drop"] == 0
+    assert rows["4x4 pixels"]["accuracy"] > 0.8
+
+
+def test_averaged_pixels():
+    images = np.array([[[0, 4, 9, 9], [0, 4, 9, 9]]], np.uint8)
+    np.testing.assert_array_equal(pixels.shrink(images, 2), [[[2, 9]]])
 
 
 # Leaving torch, serving

@@ -52,6 +52,17 @@ def test_digits_are_learned_at_every_operating_point(fitted):
     assert scores[4] > 0.5
 
 
+def test_digits_are_learned_from_patches_and_kept(tmp_path):
+    patches = MIMOConv(width=1, initial_width=1, patch_size=2)
+    clf = small().set_params(n_mux=1, architecture=patches).fit(IMAGES[TRAIN], Y[TRAIN])
+    predicted = clf.predict(IMAGES[TEST])
+    assert accuracy_score(Y[TEST], predicted) > 0.8
+    clf.save(tmp_path / "model")
+    kept = MuxImageClassifier.load(tmp_path / "model")
+    assert kept.architecture.patch_size == 2
+    assert_array_equal(kept.predict(IMAGES[TEST]), predicted)
+
+
 @pytest.mark.parametrize("n_rows", [1, 2, 3, 5, 9])
 @pytest.mark.parametrize("n_mux", [None, 1, 3])
 def test_every_row_gets_one_prediction_in_order(fitted, n_rows, n_mux):

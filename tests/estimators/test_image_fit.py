@@ -312,6 +312,8 @@ def test_keys_and_norms_do_not_decay():
         ({"architecture__depth": 4}, ValueError, "`depth` must be 6 k"),
         ({"architecture__width": 0}, ValueError, "`width`"),
         ({"architecture__initial_width": 1.5}, TypeError, "`initial_width`"),
+        ({"architecture__patch_size": 0}, ValueError, "`patch_size`"),
+        ({"architecture__patch_size": 3}, ValueError, "`patch_size` must divide .* are 8 and 8"),
         ({"architecture__activation": "prelo"}, ValueError, "did you mean 'prelu'"),
         ({"architecture": Trunk("resnet17")}, ValueError, "did you mean 'resnet1"),
         ({"architecture": Trunk(weights=3)}, TypeError, "`weights`"),

@@ -152,6 +152,7 @@ def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
     "architecture",
     [
         MIMOConv(width=1),
+        MIMOConv(width=1, patch_size=2),
         pytest.param("resnet18", marks=pytest.mark.slow),
         pytest.param("mobilenet_v3_small", marks=pytest.mark.slow),
     ],

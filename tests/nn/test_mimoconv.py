@@ -61,6 +61,17 @@ def test_the_capacity_is_the_default():
     assert torch.equal(model(images), model(images, N_MUX))
 
 
+@every_n_mux
+def test_pixels_of_a_patch_are_channels(n_mux):
+    torch.manual_seed(0)
+    model, images = make(patch_size=2), images_for(n_mux)
+    plain = make(in_channels=12)
+    plain.load_state_dict(model.state_dict())
+    corners = [images[:, :, i::2, j::2] for i in range(2) for j in range(2)]
+    assert_near(model(images, n_mux), plain(torch.stack(corners, 2).flatten(1, 2), n_mux))
+    assert_near(model.for_inference()(images, n_mux), model(images, n_mux))
+
+
 @every_binding
 def test_mixtures_do_not_see_each_other(binding):
     model, images = make(binding=binding), images_for(N_MUX)
