@@ -47,7 +47,7 @@ EXPECTED = {
     "datamux-ner": [
         ("sentences", model)
         for model in (
-            *("ours, 1 rows", "ours, 2 rows", "ours, 2 tokens", "ours, words alone"),
+            *("ours, 1 row", "ours, 2 rows", "ours, 2 tokens", "ours, words alone"),
             *("DataMUX, N=2", "most frequent tag"),
         )
     ],
@@ -57,7 +57,9 @@ EXPECTED = {
         for model in ("alone", "learnable, N=2", "graded, N=2", "remap, N=2")
     ],
     "mux-plm-glue": [
-        ("texts", model) for model in ("plain", "MUX-BERT, N=2", "MUX-BERT, N=2 as an ensemble")
+        ("texts", model)
+        for name in ("BERT", "ELECTRA")
+        for model in (f"plain {name}", f"MUX-{name}, N=2", f"MUX-{name}, N=2 as an ensemble")
     ],
     "mimoconv-cifar": [
         ("squares", model)

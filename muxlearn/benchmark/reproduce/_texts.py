@@ -228,7 +228,7 @@ def datamux_ner(scale: str) -> Recipe:
     """Return DataMUX's experiment on named entities, and ours: rows, tokens and words."""
     rows: tuple[int, ...] = (1, 2, 5, 10) if scale != "tiny" else (1, 2)
     tokens = [(1, n) for n in rows[1:]]
-    points: dict[str, Any] = {f"{n} rows": n for n in rows}
+    points: dict[str, Any] = {f"{n} row{'s' * (n > 1)}": n for n in rows}
     points |= {f"{p} tokens": (n, p) for n, p in tokens}
     points |= {"words alone": "words"}
     ours = MuxTokenTagger(
@@ -261,8 +261,9 @@ def datamux_ner(scale: str) -> Recipe:
 
 # MUX-PLMs
 
-#: The stages before the task: tokens are recovered, which a row alone need not learn, and masked.
-_OBJECTIVES = ("retrieval", "mlm")
+#: What the encoders learn before the task, behind the recovery of tokens, which a row alone need
+#: not learn.
+_PLM_OBJECTIVES = {"BERT": "mlm", "ELECTRA": "rtd"}
 
 _PLM: dict[str, dict[str, Any]] = {
     "paper": {
@@ -309,10 +310,10 @@ _PLM: dict[str, dict[str, Any]] = {
 
 
 def mux_plm_glue(scale: str) -> Recipe:
-    """Return MUX-PLMs' experiment: recovery of tokens, masked words, then the task."""
+    """Return MUX-PLMs' experiment: recovery of tokens, masked or replaced ones, then the task."""
     sizes = _PLM[scale]
 
-    def start(n_mux: int) -> Start:
+    def start(n_mux: int, objective: str) -> Start:
         stage = MuxTextPretrainer(
             n_mux=n_mux,
             multiplexer="hadamard" if n_mux > 1 else "auto",
@@ -321,14 +322,14 @@ def mux_plm_glue(scale: str) -> Recipe:
             backbone=sizes["encoder"],
             **sizes["pretraining"],
         )
-        objectives = _OBJECTIVES if n_mux > 1 else _OBJECTIVES[1:]
-        stages = (clone(stage).set_params(objective=objective) for objective in objectives)
+        objectives = ("retrieval", objective) if n_mux > 1 else (objective,)
+        stages = (clone(stage).set_params(objective=each) for each in objectives)
         return Pretraining(tuple((each, sizes["stage_steps"]) for each in stages))
 
     def variants(task: str) -> tuple[Variant, ...]:
         return tuple(
             Variant(
-                f"MUX-BERT, N={n_mux}" if n_mux > 1 else "plain",
+                f"MUX-{name}, N={n_mux}" if n_mux > 1 else f"plain {name}",
                 MuxTextClassifier(
                     n_mux=n_mux,
                     architecture=TMUX(lexical_path=False, retrieval_weight=0.0),
@@ -336,11 +337,12 @@ def mux_plm_glue(scale: str) -> Recipe:
                     **sizes["params"],
                 ),
                 steps=sizes["steps"][task],
-                start=start(n_mux),
+                start=start(n_mux, objective),
                 points={"": None, "as an ensemble": 1} if n_mux > 1 else None,
-                family="MUX-BERT" if n_mux > 1 else "plain",
+                family=f"MUX-{name}" if n_mux > 1 else name,
                 n_mux=n_mux,
             )
+            for name, objective in _PLM_OBJECTIVES.items()
             for n_mux in (1, *sizes["n_mux"])
         )
 
