@@ -27,7 +27,7 @@ def write_numbers(tmp_path, n_texts):
     return tmp_path / "numbers-train.tsv"
 
 
-@pytest.mark.parametrize("n_texts", [1, 2])
+@pytest.mark.parametrize("n_texts", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_numbers_are_predicted_beside_linear_neighbours(tmp_path, n_texts):
     rows = run(write_numbers(tmp_path, n_texts), tmp_path)
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]

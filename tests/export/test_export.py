@@ -122,6 +122,7 @@ def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     np.testing.assert_allclose(exported.predict_proba(X), clf.predict_proba(X), atol=TOLERANCE)
 
 
+@pytest.mark.slow
 def test_rows_of_more_than_one_large_patch_are_exported(tiny_classifier, tmp_path):
     clf = tiny_classifier(n_mux=1, patch_size=10, warm_up=None).fit(TEXTS, LABELS)
     export_onnx(clf, tmp_path)
@@ -151,7 +152,7 @@ def test_tags_are_decoded_as_by_the_tagger(tagger, exported_tagger):
 @pytest.mark.parametrize(
     "architecture",
     [
-        MIMOConv(width=1),
+        pytest.param(MIMOConv(width=1), marks=pytest.mark.slow),
         MIMOConv(width=1, patch_size=2),
         pytest.param("resnet18", marks=pytest.mark.slow),
         pytest.param("mobilenet_v3_small", marks=pytest.mark.slow),

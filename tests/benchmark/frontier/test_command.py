@@ -66,6 +66,7 @@ def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
     assert any(name.startswith("plain 1x16") for name in table)
 
 
+@pytest.mark.slow
 def test_points_of_some_layers_stand_beside_those_of_the_whole(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
     options = ["--models", "shared", "--points", "words", "1,2", "--backbone", "packaged"]
