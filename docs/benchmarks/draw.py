@@ -8,6 +8,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from muxlearn.benchmark.frontier import draw_frontier
+from muxlearn.benchmark.reproduce import RECIPES, draw_scores
 
 # The directive runs this file in its folder, and gives it no `__file__`.
 RESULTS = Path("results")
@@ -85,6 +86,12 @@ def _draw_frontier(name, label):
     _, axes = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
     axes.set(xlabel="rows per second, from strings", ylabel=label)
     draw_frontier(rows_of(name), axes)
+
+
+def draw_vision_study():
+    """Accuracy against the number of images in a mixture, for each mode of the vision study."""
+    figure = plt.figure(figsize=(9, 4.2), layout="constrained")
+    draw_scores(figure, rows_of("reproduce-datamux-vision"), RECIPES["datamux-vision"]("small"))
 
 
 def draw_engines():

@@ -6,5 +6,7 @@ made-up rows. What differs from the paper stands below each table. A run that is
 where it was: finished models and states of unfinished ones are kept in ``--state``.
 """
 
+from muxlearn.benchmark.reproduce._command import RECIPES as RECIPES
 from muxlearn.benchmark.reproduce._command import add_arguments as add_arguments
 from muxlearn.benchmark.reproduce._command import main as main
+from muxlearn.benchmark.reproduce._plot import draw_scores as draw_scores

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from muxlearn.benchmark.reproduce._recipe import Recipe
 from muxlearn.inspection import scale_n_mux
 
-__all__ = ["plot"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_scores", "plot"]
 
 
 def plot(path: Path, rows: list[dict[str, Any]], recipe: Recipe) -> None:
-    """Draw a line for each family of models, a panel for each task, and the paper's own lines."""
+    """Draw the scores and keep the picture there."""
     from matplotlib.figure import Figure
 
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    figure = Figure(figsize=(3 + 4 * len(tasks), 4.2), layout="constrained")
+    figure = Figure(figsize=(3 + 4 * len(_tasks(rows)), 4.2), layout="constrained")
+    draw_scores(figure, rows, recipe)
+    figure.savefig(path, dpi=150)
+
+
+def draw_scores(figure: Figure, rows: list[dict[str, Any]], recipe: Recipe) -> None:
+    """Draw a line for each family of models, a panel for each task, and the paper's own lines.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        An empty one.
+    rows : list of dict
+        The table of `recipe`.
+    recipe : Recipe
+    """
+    tasks = _tasks(rows)
     panels = figure.subplots(1, len(tasks), squeeze=False, sharey=True)[0]
     families = list(dict.fromkeys(row["family"] for row in rows if row["n_mux"] > 1))
     for axes, task in zip(panels, tasks, strict=True):
@@ -38,4 +56,7 @@ def plot(path: Path, rows: list[dict[str, Any]], recipe: Recipe) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     figure.legend(handles.values(), handles, loc="outside right upper", frameon=False)
-    figure.savefig(path, dpi=150)
+
+
+def _tasks(rows: list[dict[str, Any]]) -> list[str]:
+    return list(dict.fromkeys(row["task"] for row in rows))
