@@ -45,7 +45,7 @@ def fit_numbers(
 
 @fill_docs()
 def predict(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -71,12 +71,12 @@ def predict(
     ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
         As `y` was in `fit`, in the order of `X`.
     """
-    return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def score(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
@@ -109,6 +109,6 @@ def score(
     float
         Of several targets the mean, as `sklearn.metrics.r2_score` takes it.
     """
-    return estimator.predictor_.score(
+    return self.predictor_.score(
         X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
     )

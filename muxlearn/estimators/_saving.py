@@ -38,7 +38,7 @@ from muxlearn.rows import TOKENIZERS
 __all__ = ["load", "save", "saved_config", "write_estimator"]
 
 
-def save(estimator: Any, folder: str | os.PathLike) -> None:
+def save(self: Any, folder: str | os.PathLike) -> None:
     """Save the fitted estimator to a folder, as data without code.
 
     Parameters
@@ -60,7 +60,7 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     OSError
         The folder cannot be written, or the disk is full.
     """
-    write_estimator(estimator, folder)
+    write_estimator(self, folder)
 
 
 def write_estimator(
