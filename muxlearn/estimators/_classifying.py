@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._points import measure_set_aside
 from muxlearn.points import PointLike
 from muxlearn.tasks import learn_labels
 
@@ -46,9 +45,7 @@ def fit_labels(
     """Fit to checked rows, and to labels and weights that are not checked yet."""
     task, targets = learn_labels(rows, y, sample_weight, estimator.class_weight)
     extra = targets.rows if extra is rows else extra
-    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
-    if part is not None:
-        measure_set_aside(estimator, targets, part)
+    fit(estimator, targets, extra, task, checkpoint, **table_options)
 
 
 @fill_docs()

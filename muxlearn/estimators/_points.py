@@ -133,7 +133,7 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
             "the operating points could not be measured after the training "
             f"({type(error).__name__}: {error}); the estimator is fitted all the same, and "
             "measure_operating_points(X, y) measures them later",
-            stacklevel=4,
+            stacklevel=5,
         )
     estimator._measured = agree_on(measured)
 

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._points import measure_set_aside
 from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
 from muxlearn.tasks import NumbersTask
@@ -38,9 +37,7 @@ def fit_numbers(
         rows, y, sample_weight, estimator.loss, estimator._task if continued else None
     )
     extra = targets.rows if extra is rows else extra
-    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
-    if part is not None:
-        measure_set_aside(estimator, targets, part)
+    fit(estimator, targets, extra, task, checkpoint, **table_options)
 
 
 @fill_docs()
