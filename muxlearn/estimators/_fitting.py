@@ -77,7 +77,10 @@ def fit(
     _check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(rows) == 1:
-        raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+        raise ValueError(
+            "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
+            "early_stopping=False"
+        )
     seed = agree_on(_seed_of(estimator, checkpoint))
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     setting = estimator._setting()

@@ -251,12 +251,12 @@ def _fetch_card(api: HfApi, repo_id: str, branch: str | None, folder: str) -> No
 
 
 def _card_file(card: ModelCard, folder: Path) -> dict[str, bytes]:
-    """Return a card by the name of its file; nothing where there is one that is somebody's own."""
+    """Return a card by the name of its file; nothing where an existing one is to be kept."""
     file = folder / CARD
     if file.is_file() and not is_generated(file):
         warnings.warn(
-            f"the {CARD} that is there was not written by muxlearn, or was made somebody's own; "
-            "it is left as it is, and what it says of the model may be out of date",
+            f"the existing {CARD} lacks the comment by which muxlearn knows its own cards; it is "
+            "kept, and what it says about the model may be out of date",
             stacklevel=3,
         )
         return {}

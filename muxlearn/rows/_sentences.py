@@ -200,7 +200,7 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
         raise ValueError("`X` has no token: every sentence is empty")
     if len({isinstance(tag, str) for tag in inventory}) > 1:
         kinds = sorted({type(tag).__name__ for tag in inventory})
-        raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; make them one")
+        raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; give tags of one type")
     ordered = sorted(inventory)
     odd = next(filter(ends_in_nul, ordered), None)
     if odd is not None:

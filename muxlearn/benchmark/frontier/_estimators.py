@@ -72,7 +72,7 @@ def parse_size(text: str) -> Size:
     except (TypeError, ValueError):
         size = Size(0, 0)
     if min(size) < 1:
-        raise ArgumentTypeError(f"{text!r} is no size such as 4x256, layers by width")
+        raise ArgumentTypeError(f"{text!r} is not a size; give layers x width, such as 4x256")
     return size
 
 
