@@ -22,15 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from muxlearn.benchmark import mimoformer
 from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.box import read_box
 from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoconv import MuxWideResNet
-from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
@@ -319,13 +318,10 @@ def _image(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
 
 def _mimoformer(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
     n_rows, length = args.long
+    sizes = Namespace(width=64, heads=4, head_dim=64, features=256, mlp=128)
     for variant, side in (("performer", 1), *((v, m) for m in (2, 4) for v in ("att", "att+mlp"))):
-        grid, merge = (side, side), variant == "att+mlp"
-        attention = GridAttention(64, 4, 64, grid, 256, merge=merge)
-        layer = MIMOFormerLayer(64, attention, 128, grid if merge else None)
-        attention.fold()
-        layer = layer.eval().requires_grad_(False).to(device)
+        layer = mimoformer.build(sizes, variant, side).to(device)
         x, mask = torch.randn(n_rows, length, 64, device=device), torch.ones(n_rows, length)
-        result = _measure(layer, (x, mask.to(device), grid), n_rows, args.budget, device)
+        result = _measure(layer, (x, mask.to(device), (side, side)), n_rows, args.budget, device)
         head = {"model": f"layer, {length} tokens", "how": "float32", "point": f"{variant} {side}"}
         yield {**head, "batch": n_rows, "twin": variant == "performer", **result}

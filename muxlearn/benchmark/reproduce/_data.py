@@ -30,6 +30,8 @@ __all__ = [
     "made_up_sentences",
     "made_up_texts",
     "mnist",
+    "sick",
+    "sst2",
     "texts_of_file",
     "wikitext",
 ]
