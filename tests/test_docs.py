@@ -20,6 +20,7 @@ from muxlearn import (
     metrics,
 )
 from muxlearn._docs import ENTRIES, WORDS, fill_docs
+from muxlearn.model_selection import CascadeClassifier
 from muxlearn.pretraining import MuxTextPretrainer
 
 PACKAGE = Path(__file__).parents[1] / "muxlearn"
@@ -132,6 +133,21 @@ def test_every_parameter_has_an_entry_with_its_default(owner):
 def test_help_comes_to_the_methods_soon(owner):
     """Three screens of 60 lines with the signature: what is longer belongs into the guide."""
     assert len(inspect.cleandoc(owner.__doc__).splitlines()) <= 170
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [*ESTIMATORS, *filter(inspect.isclass, OTHERS), CascadeClassifier],
+    ids=lambda owner: owner.__name__,
+)
+def test_help_shows_the_first_argument_of_a_method_as_self(owner):
+    """Methods that several classes share are functions of a module."""
+    methods = dict(inspect.getmembers(owner, inspect.isfunction))
+    public = {name for name in methods if not name.startswith("_")}
+    assert "predict" in public or "transform" in public
+    assert {
+        n for n in public if next(iter(inspect.signature(methods[n]).parameters)) != "self"
+    } == set()
 
 
 def test_an_entry_takes_the_words_of_its_class():

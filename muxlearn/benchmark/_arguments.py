@@ -18,7 +18,9 @@ def parse_point(text: str) -> Point:
     except (TypeError, ValueError):
         point = Point(0, 0)
     if point.factor < 1:
-        raise ArgumentTypeError(f"{text!r} is none of 5 (rows), 2,5 (rows, tokens of each), words")
+        raise ArgumentTypeError(
+            f"{text!r} is not an operating point; give rows (5), rows and tokens (2,5) or words"
+        )
     return point
 
 
@@ -26,5 +28,5 @@ def rows_or_point(text: str) -> PointLike:
     """Read an operating point that runs the encoder: rows alone as a number."""
     point = parse_point(text)
     if point == WORDS:
-        raise ArgumentTypeError("'words' runs no encoder")
+        raise ArgumentTypeError("'words' runs no encoder; give rows (5) or rows and tokens (2,5)")
     return point.n_mux if point.patch_size == 1 else point

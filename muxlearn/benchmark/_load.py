@@ -18,6 +18,9 @@ from typing import Any, NamedTuple
 
 __all__ = ["Answer", "ask", "example_server", "serving"]
 
+#: Seconds until a server must be ready.
+_PATIENCE = 300.0
+
 
 class Answer(NamedTuple):
     """One response.
@@ -53,7 +56,7 @@ def example_server() -> Path:
 
 
 @contextlib.contextmanager
-def serving(arguments: Sequence[str], log: Path, patience: float = 300.0) -> Iterator[int]:
+def serving(arguments: Sequence[str], log: Path) -> Iterator[int]:
     """Run the example's server on a free port until the block ends.
 
     Parameters
@@ -62,8 +65,6 @@ def serving(arguments: Sequence[str], log: Path, patience: float = 300.0) -> Ite
         For the script.
     log : Path
         Gets what the server prints.
-    patience : float, default=300.0
-        Seconds until it must be ready.
 
     Yields
     ------
@@ -91,7 +92,7 @@ def serving(arguments: Sequence[str], log: Path, patience: float = 300.0) -> Ite
             start_new_session=True,
         )
     try:
-        end = time.monotonic() + patience
+        end = time.monotonic() + _PATIENCE
         while not _is_ready(port):
             if process.poll() is not None or time.monotonic() > end:
                 raise RuntimeError(f"the server is not ready: {log.read_text()[-2000:]}")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sklearn.base import BaseEstimator
 from torch import nn
 
 from muxlearn.points import PointLike
@@ -65,13 +66,14 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
     time : FitTime
         The time of the `fit`, also where the model was loaded.
     """
-    record = folder and folder / "fit_time.json"
-    if folder is not None and record is not None and record.exists():
+    if folder is None:
+        return fit(model, X, y)
+    record = folder / "fit_time.json"
+    if record.exists():
         return type(model).load(folder), FitTime(**json.loads(record.read_text()))
     model, taken = fit(model, X, y)
-    if folder is not None and record is not None:
-        model.save(folder)
-        record.write_text(json.dumps(taken._asdict()))
+    model.save(folder)
+    record.write_text(json.dumps(taken._asdict()))
     return model, taken
 
 
@@ -102,12 +104,12 @@ def as_file_name(name: str) -> str:
     return re.sub(r"[^\w.=+]+", "-", name).strip("-")
 
 
-class AtPoint:
-    """An estimator that predicts at one of its operating points.
+class AtPoint(BaseEstimator):
+    """An estimator that answers at one of its operating points.
 
     Parameters
     ----------
-    model : estimator of this library
+    model : estimator of this library, or a fitted one in a FrozenEstimator
     point : int, pair of int or "words"
     """
 
@@ -115,7 +117,7 @@ class AtPoint:
         self.model = model
         self.point = point
 
-    def fit(self, X: Any, y: Any) -> AtPoint:
+    def fit(self, X: Any, y: Any = None) -> AtPoint:
         """Fit the model for all its points."""
         self.model.fit(X, y)
         return self
@@ -123,6 +125,10 @@ class AtPoint:
     def predict(self, X: Any) -> Any:
         """Predict at the point."""
         return self.model.predict(X, n_mux=self.point)
+
+    def transform(self, X: Any) -> Any:
+        """Embed at the point."""
+        return self.model.transform(X, n_mux=self.point)
 
     def score(self, X: Any, y: Any) -> float:
         """Return the score at the point."""
@@ -139,7 +145,8 @@ def first_layers(model: Any, n_layers: int, X: Any, y: Any) -> Any:
     """Return a model that starts from the first layers of its encoder, ready to be fitted.
 
     The last layers are the ones to drop before fine-tuning (Sajjad et al., "On the effect of
-    dropping layers of pre-trained Transformer models", 2023).
+    dropping layers of pre-trained Transformer models", 2023). This works for every encoder;
+    ``backbone=Packaged(num_hidden_layers=…)`` says the same of the packaged one alone.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 import muxlearn
@@ -112,7 +113,7 @@ def _named(value: Any) -> Any:
     return value.name if isinstance(value, Path) else value
 
 
-def synthetic_texts(n_texts: int, lengths: tuple[int, int], seed: int = 0) -> list[str]:
+def synthetic_texts(n_texts: int, lengths: tuple[int, int]) -> list[str]:
     """Make texts of pseudo-words with the skewed frequencies of a language.
 
     Parameters
@@ -120,15 +121,12 @@ def synthetic_texts(n_texts: int, lengths: tuple[int, int], seed: int = 0) -> li
     n_texts : int
     lengths : (int, int)
         Least and greatest number of words, drawn evenly.
-    seed : int, default=0
 
     Returns
     -------
     list of str
     """
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     syllables = [c + v for c in "bcdfghklmnprstvw" for v in "aeiou"]
     words = ["".join(rng.choice(syllables, rng.integers(1, 4))) for _ in range(4000)]
     frequencies = 1 / np.arange(1, len(words) + 1)

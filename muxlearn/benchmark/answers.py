@@ -35,6 +35,7 @@ from muxlearn.benchmark._report import paired_seconds, report
 from muxlearn.benchmark.frontier import (
     FEATURES,
     PairFeatures,
+    as_backbone,
     as_given,
     beside,
     describe,
@@ -88,7 +89,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     points = [parse_point(point) for point in ("words", "1,1", "1,2", "1,5")]
     help = "N rows, or N,P for P tokens of each, or words"
     add("--points", nargs="+", type=parse_point, default=points, metavar="POINT", help=help)
-    help = "a folder, 'packaged' or 'scratch'"
+    help = "a folder, 'packaged', 'minilm' or 'scratch'"
     add("--backbone", type=parse_backbone, default="packaged", help=help)
     add("--epochs", type=int, default=4)
     add("--batch-size", type=int, default=32)
@@ -183,12 +184,11 @@ def _load(path: Path) -> tuple[Sequence[Any], NDArray[Any]]:
 def _fit(args: Namespace, task: _Task) -> Iterator[tuple[str, str, Callable[[Any], Any], FitTime]]:
     """Yield name, kind, prediction and time of each model."""
     running = [point for point in args.points if point != WORDS]
-    given = None if args.backbone == "packaged" else args.backbone
     model = task.estimator(
         max(point.n_mux for point in running),
         patch_size=running[0].patch_size,
         operating_points=tuple(map(as_given, args.points)),
-        backbone=given,
+        backbone=as_backbone(args.backbone),
         max_epochs=args.epochs,
         batch_size=args.batch_size,
         lr=args.lr or "auto",

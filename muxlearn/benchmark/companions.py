@@ -27,6 +27,7 @@ from muxlearn.points import Point
 
 #: Queries of a round, after which the adversary goes on with the best.
 _N_TRIALS = 10
+_POINTS = ("2", "5", "10", "1,10")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -42,9 +43,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--victims", type=int, default=200, help="rows whose labels are attacked")
     parser.add_argument("--queries", type=int, default=100, help="for each row")
     parser.add_argument("--models", type=Path, default=None, help="folder that keeps the models")
-
-
-_POINTS = ("2", "5", "10", "1,10")
 
 
 def main(args: Namespace) -> int:

@@ -22,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import spearmanr
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.preprocessing import StandardScaler, normalize
@@ -30,6 +29,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 from muxlearn import MuxTextEmbedder
 from muxlearn.backbones import load_backbone
 from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._models import AtPoint
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.frontier import (
     PairFeatures,
@@ -47,28 +47,6 @@ _POINTS = [Point(1, 1), Point(1, 2), Point(1, 5), Point(1, 10), Point(2, 5), Poi
 _RELATEDNESS = "sick-relatedness"
 #: The median of its numbers, which parts the pairs of a probe.
 _MIDDLE = 3.6
-
-
-class AtPoint(TransformerMixin, BaseEstimator):
-    """A fitted `MuxTextEmbedder` at one operating point.
-
-    Parameters
-    ----------
-    embedder : FrozenEstimator
-    point : Point
-    """
-
-    def __init__(self, embedder: FrozenEstimator, point: Point) -> None:
-        self.embedder = embedder
-        self.point = point
-
-    def fit(self, X: Sequence[str], y: Any = None) -> AtPoint:
-        """Do nothing."""
-        return self
-
-    def transform(self, X: Sequence[str]) -> NDArray[np.float32]:
-        """Return vectors of shape (n_texts, width)."""
-        return self.embedder.estimator.transform(X, n_mux=self.point)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ weights, from strings to labels. The engines take turns.
 from __future__ import annotations
 
 import copy
+import statistics
 import tempfile
 import time
 from argparse import ArgumentParser, Namespace
@@ -81,7 +82,7 @@ def main(args: Namespace) -> int:
             "n_mux": n_mux,
             "engine": name,
             "accuracy": engine.score(X_test, y_test),
-            "rows_per_s": len(X_test) / sorted(seconds[name, n_mux])[args.repeats // 2],
+            "rows_per_s": len(X_test) / statistics.median(seconds[name, n_mux]),
             "speed_up": median_ratio(seconds[first], seconds[name, n_mux]),
             "over_first_engine": median_ratio(seconds[first[0], n_mux], seconds[name, n_mux]),
             "prepared_s": prepared[name, n_mux],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import json
 import multiprocessing
+import os
 import statistics
 import time
 from argparse import ArgumentParser, Namespace
@@ -17,18 +18,20 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from muxlearn.benchmark import mimoformer
 from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._report import report, synthetic_texts
+from muxlearn.box import read_box
 from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
-from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoconv import MuxWideResNet
-from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
 from muxlearn.nn.multiplex import NestedMultiplexer
+from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
 
 _SIZES = {"6 x 384": (6, 384, 12), "12 x 768": (12, 768, 12)}
@@ -95,9 +98,8 @@ def main(args: Namespace) -> int:
         _add_speed_up(rows)
         report(f"{name}, {args.dtype}, {time.monotonic() - began:.0f} s", _best(rows), args)
         if json_path is not None:
-            Path(json_path.with_name(f"{json_path.stem}-{name}-all.jsonl")).write_text(
-                "\n".join(map(json.dumps, rows)), encoding="utf-8"
-            )
+            every = json_path.with_name(f"{json_path.stem}-{name}-all.jsonl")
+            every.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return 0
 
 
@@ -275,25 +277,20 @@ def _strings(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
 
 
 _tokenizer: Any = None
-_length = 0
 
 
 def _start_worker(length: int) -> None:
-    import os
-
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     from tokenizers import Tokenizer
 
-    global _tokenizer, _length
-    path = Path(__file__).parents[1] / "box" / "encoder" / "tokenizer.json"
-    _tokenizer, _length = Tokenizer.from_file(str(path)), length
+    global _tokenizer
+    *_, files = read_box()
+    _tokenizer = Tokenizer.from_str(files[TOKENIZER])
     _tokenizer.enable_truncation(length)
     _tokenizer.enable_padding(length=length)
 
 
 def _tokenize(texts: list[str]) -> Any:
-    import numpy as np
-
     return np.array([e.ids for e in _tokenizer.encode_batch_fast(texts)], dtype=np.int32)
 
 
@@ -321,13 +318,10 @@ def _image(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
 
 def _mimoformer(args: Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
     n_rows, length = args.long
+    sizes = Namespace(width=64, heads=4, head_dim=64, features=256, mlp=128)
     for variant, side in (("performer", 1), *((v, m) for m in (2, 4) for v in ("att", "att+mlp"))):
-        grid, merge = (side, side), variant == "att+mlp"
-        attention = GridAttention(64, 4, 64, grid, 256, merge=merge)
-        layer = MIMOFormerLayer(64, attention, 128, grid if merge else None)
-        attention.fold()
-        layer = layer.eval().requires_grad_(False).to(device)
+        layer = mimoformer.build(sizes, variant, side).to(device)
         x, mask = torch.randn(n_rows, length, 64, device=device), torch.ones(n_rows, length)
-        result = _measure(layer, (x, mask.to(device), grid), n_rows, args.budget, device)
+        result = _measure(layer, (x, mask.to(device), (side, side)), n_rows, args.budget, device)
         head = {"model": f"layer, {length} tokens", "how": "float32", "point": f"{variant} {side}"}
         yield {**head, "batch": n_rows, "twin": variant == "performer", **result}

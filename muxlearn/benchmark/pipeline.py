@@ -6,6 +6,7 @@ batch sizes, we get ours.
 
 from __future__ import annotations
 
+import statistics
 import tempfile
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
@@ -55,13 +56,13 @@ def main(args: Namespace) -> int:
     best = {}
     for name in ("pipeline", "muxlearn n_mux=1"):
         candidates = [key for key in runs if key[0] == name]
-        best[name] = min(candidates, key=lambda key: sorted(seconds[key])[args.repeats // 2])
+        best[name] = min(candidates, key=lambda key: statistics.median(seconds[key]))
     baseline = seconds[best["pipeline"]]
     rows = [
         {
             "what": name,
             "batch_size": key[1],
-            "rows_per_s": len(texts) / sorted(seconds[key])[args.repeats // 2],
+            "rows_per_s": len(texts) / statistics.median(seconds[key]),
             "speed_up": median_ratio(baseline, seconds[key]),
         }
         for name, key in best.items()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import time
 from argparse import ArgumentParser, Namespace
+from itertools import product
 from pathlib import Path
 
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import report
 from muxlearn.metrics import retrieval_score
 
@@ -34,34 +35,30 @@ def main(args: Namespace) -> int:
     train, test = train_test_split(read_lines(args.data), test_size=2000, random_state=0)
     train = train[: args.n_texts]
     rows = []
-    for n_mux in args.n_mux:
-        for multiplexer in args.multiplexer:
-            for demultiplexer in args.demultiplexer:
-                for seed in args.seeds:
-                    classifier = MuxTextClassifier(
-                        backbone="scratch",
-                        n_mux=n_mux,
-                        multiplexer=multiplexer,
-                        demultiplexer=demultiplexer,
-                        warm_up=args.epochs,
-                        max_epochs=0,
-                        dtype=args.dtype,
-                        random_state=seed,
-                        verbose=args.verbose,
-                    )
-                    start = time.perf_counter()
-                    classifier.fit(train, [0] * len(train))
-                    minutes = (time.perf_counter() - start) / 60
-                    row = {
-                        "n_mux": n_mux,
-                        "multiplexer": multiplexer,
-                        "demultiplexer": demultiplexer,
-                        "seed": seed,
-                        "minutes": minutes,
-                        "recovered": retrieval_score(classifier, test),
-                    }
-                    print(row, flush=True)
-                    rows.append(row)
+    chosen = product(args.n_mux, args.multiplexer, args.demultiplexer, args.seeds)
+    for n_mux, multiplexer, demultiplexer, seed in chosen:
+        model = MuxTextClassifier(
+            backbone="scratch",
+            n_mux=n_mux,
+            multiplexer=multiplexer,
+            demultiplexer=demultiplexer,
+            warm_up=args.epochs,
+            max_epochs=0,
+            dtype=args.dtype,
+            random_state=seed,
+            verbose=args.verbose,
+        )
+        model, taken = fit(model, train, [0] * len(train))
+        row = {
+            "n_mux": n_mux,
+            "multiplexer": multiplexer,
+            "demultiplexer": demultiplexer,
+            "seed": seed,
+            "minutes": taken.seconds / 60,
+            "recovered": retrieval_score(model, test),
+        }
+        print(row, flush=True)
+        rows.append(row)
     report(f"tokens of {len(test)} unseen texts recovered after the warm-up", rows, args)
     return 0
 

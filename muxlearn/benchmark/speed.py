@@ -6,6 +6,7 @@ model runs at each batch size that is offered and is judged at its best one.
 
 from __future__ import annotations
 
+import statistics
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from functools import partial
@@ -79,7 +80,7 @@ def main(args: Namespace) -> int:
             {
                 "n_mux": shown(point),
                 "batch_size": name[1],
-                "rows_per_s": 1 / sorted(per_row[name])[len(twin) // 2],
+                "rows_per_s": 1 / statistics.median(per_row[name]),
                 "speed_up": median_ratio(twin, per_row[name]),
                 "lowest": min(ratios),
                 "highest": max(ratios),

@@ -138,14 +138,14 @@ class MuxEstimator(BaseEstimator):
         except ValueError:
             warnings.warn(
                 f"this estimator was saved with device={str(self.device)!r}, on which torch "
-                "cannot compute here; it goes on with device='auto'",
+                "cannot compute here; it now uses device='auto'",
                 stacklevel=4,
             )
             self.device = "auto"
         if self.dtype == "float16" and self._device().type == "cpu":
             warnings.warn(
-                "this estimator was saved with dtype='float16', which needs a GPU; it goes on "
-                "with dtype='auto'",
+                "this estimator was saved with dtype='float16', which needs a GPU; it now "
+                "uses dtype='auto'",
                 stacklevel=4,
             )
             self.dtype = "auto"

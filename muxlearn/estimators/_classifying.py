@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._points import measure_set_aside
 from muxlearn.points import PointLike
 from muxlearn.tasks import learn_labels
 
@@ -46,14 +45,12 @@ def fit_labels(
     """Fit to checked rows, and to labels and weights that are not checked yet."""
     task, targets = learn_labels(rows, y, sample_weight, estimator.class_weight)
     extra = targets.rows if extra is rows else extra
-    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
-    if part is not None:
-        measure_set_aside(estimator, targets, part)
+    fit(estimator, targets, extra, task, checkpoint, **table_options)
 
 
 @fill_docs()
 def predict(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -80,12 +77,12 @@ def predict(
         The labels, in the order of `X`: several as an indicator of shape (n_samples, n_labels),
         dense or sparse, or as a list of sets, lists or tuples.
     """
-    return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def predict_proba(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -112,12 +109,12 @@ def predict_proba(
         Columns in the order of `classes_`. Of several labels, each column is a probability of its
         own.
     """
-    return estimator._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def predict_log_proba(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -143,12 +140,12 @@ def predict_log_proba(
     ndarray of shape (n_samples, n_classes)
         Columns in the order of `classes_`. None is infinite, however small a probability.
     """
-    return estimator._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def decision_function(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -174,12 +171,12 @@ def decision_function(
     ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
         Of several labels the log odds of each, of shape (n_samples, n_labels).
     """
-    return estimator._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def score(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
@@ -210,6 +207,6 @@ def score(
     -------
     float
     """
-    return estimator.predictor_.score(
+    return self.predictor_.score(
         X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
     )

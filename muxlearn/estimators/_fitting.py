@@ -1,4 +1,4 @@
-"""Training of an estimator: check, read, build, warm up, train."""
+"""Training of an estimator: check, read, build, warm up, train, measure."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 
 from muxlearn._params import PathName
 from muxlearn.architectures import Architecture, Built, flatten
+from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule, weights_digest
 from muxlearn.rows import Reader, ranges, split_rows, take_rows
@@ -55,8 +56,8 @@ def fit(
     task: Task,
     checkpoint: str | os.PathLike | None = None,
     **table_options: Any,
-) -> NDArray[np.int64] | None:
-    """Fit to checked rows: build, warm up, train, and set the fitted attributes.
+) -> None:
+    """Fit to checked rows: build, warm up, train, set the fitted attributes, and measure.
 
     Parameters
     ----------
@@ -69,12 +70,6 @@ def fit(
         A folder that keeps the state of the training.
     **table_options
         Arguments of the reader's `table` in the training, such as how images are varied.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_valid,), or None
-        Numbers of the rows that were set aside; None if there are none, or if the training was
-        interrupted.
     """
     from muxlearn.training.data import MixtureData
     from muxlearn.training.trainer import copy_callbacks
@@ -82,7 +77,10 @@ def fit(
     _check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(rows) == 1:
-        raise ValueError("`early_stopping` sets rows aside, but `X` has only one")
+        raise ValueError(
+            "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
+            "early_stopping=False"
+        )
     seed = agree_on(_seed_of(estimator, checkpoint))
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     setting = estimator._setting()
@@ -124,7 +122,7 @@ def fit(
                 training_data or MixtureData(reader.table(extra)),
                 seed=seed,
                 description="warm-up",
-                max_epochs=warm_up_epochs(estimator),
+                max_epochs=_warm_up_epochs(estimator),
                 operating_points=warm_up.operating_points,
                 keep=stage("warm-up"),
             )
@@ -158,7 +156,8 @@ def fit(
     )
     interrupted = interrupted or getattr(net, "interrupted_", False)
     warn_of_interruption(estimator, interrupted)
-    return None if interrupted else valid
+    if valid is not None and not interrupted:
+        measure_set_aside(estimator, targets, valid)
 
 
 def _check_checkpoint(checkpoint: object) -> None:
@@ -261,7 +260,7 @@ def make_trainer(
     )
 
 
-def warm_up_epochs(estimator: Any) -> int:
+def _warm_up_epochs(estimator: Any) -> int:
     given = getattr(estimator, "warm_up", None)
     if given != "auto":
         return int(given or 0)
@@ -273,7 +272,7 @@ def warm_up_epochs(estimator: Any) -> int:
 
 def _chosen_warm_up(estimator: Any, architecture: Architecture, module: MuxModule) -> Any:
     """Return the training before the task, None where there is none."""
-    if warm_up_epochs(estimator) == 0:
+    if _warm_up_epochs(estimator) == 0:
         return None
     asked_for = getattr(estimator, "warm_up", None) != "auto"
     return architecture.warm_up(estimator._setting(), module, asked_for=asked_for)

@@ -70,30 +70,31 @@ class _Kind:
     method: str = "predict"
 
 
-_EMBEDDING = _Kind(
-    "feature-extraction",
-    "one vector for each text",
+_TEXTS = _Kind(
+    "text-classification",
+    "one label for each text, or pair of texts",
     "texts",
     '["a text", "another one"]',
     "Only the first {max_length} tokens of a text are read.",
+)
+_EMBEDDING = replace(
+    _TEXTS,
+    pipeline_tag="feature-extraction",
+    task="one vector for each text",
     method="transform",
 )
+_IMAGES = _Kind(
+    "image-classification",
+    "one label for each image",
+    "images",
+    "images",
+    "Images are given in the same range of pixel values as in training.",
+)
 
+# The hub has no task of numbers: regressors are among the classifiers.
 _KINDS = {
-    "MuxTextClassifier": _Kind(
-        "text-classification",
-        "one label for each text, or pair of texts",
-        "texts",
-        '["a text", "another one"]',
-        "Only the first {max_length} tokens of a text are read.",
-    ),
-    "MuxTextRegressor": _Kind(
-        "text-classification",  # the hub has no task of numbers
-        "numbers for each text, or pair of texts",
-        "texts",
-        '["a text", "another one"]',
-        "Only the first {max_length} tokens of a text are read.",
-    ),
+    "MuxTextClassifier": _TEXTS,
+    "MuxTextRegressor": replace(_TEXTS, task="numbers for each text, or pair of texts"),
     "MuxTokenTagger": _Kind(
         "token-classification",
         "one tag for each token of a sentence",
@@ -103,20 +104,8 @@ _KINDS = {
     ),
     "MuxTextPretrainer": _EMBEDDING,
     "MuxTextEmbedder": _EMBEDDING,
-    "MuxImageClassifier": _Kind(
-        "image-classification",
-        "one label for each image",
-        "images",
-        "images",
-        "Images are given in the same range of pixel values as in training.",
-    ),
-    "MuxImageRegressor": _Kind(
-        "image-classification",
-        "numbers for each image",
-        "images",
-        "images",
-        "Images are given in the same range of pixel values as in training.",
-    ),
+    "MuxImageClassifier": _IMAGES,
+    "MuxImageRegressor": replace(_IMAGES, task="numbers for each image"),
 }
 
 
@@ -214,13 +203,6 @@ def is_generated(file: Path) -> bool:
     bool
     """
     return _MARK in file.read_text(encoding="utf-8", errors="replace")
-
-
-# What is given
-
-
-def _listed(tags: Any) -> list[str]:
-    return [tags] if isinstance(tags, str) else list(tags or [])
 
 
 # The front matter
@@ -437,6 +419,10 @@ def _origin(estimator: Any) -> list[str]:
 
 
 # Small print
+
+
+def _listed(tags: Any) -> list[str]:
+    return [tags] if isinstance(tags, str) else list(tags or [])
 
 
 def _public(folder: str | os.PathLike) -> str:

@@ -18,7 +18,7 @@ __all__ = ["n_features_out", "transform"]
 
 @fill_docs()
 def transform(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -46,12 +46,12 @@ def transform(
     ndarray of float32, shape (n_samples, n_features)
         In the order of `X`. A row that fills several slots has the mean of their vectors.
     """
-    check_is_fitted(estimator)
-    reader, _ = estimator._parts()
-    predictor = estimator._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
+    check_is_fitted(self)
+    reader, _ = self._parts()
+    predictor = self._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
     return predictor.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
 
 
-def n_features_out(estimator: Any) -> int:
+def n_features_out(self: Any) -> int:
     """Return the size of a vector, for `get_feature_names_out`."""
-    return estimator.module_.penultimate_size
+    return self.module_.penultimate_size

@@ -32,7 +32,7 @@ HOW_TO_MEASURE = (
 
 @fill_docs()
 def measure_operating_points(
-    estimator: Any,
+    self: Any,
     X: Any,
     y: Any,
     sample_weight: ArrayLike | None = None,
@@ -73,18 +73,18 @@ def measure_operating_points(
     TypeError, ValueError
         An argument, a row or a label is not valid. Earlier measurements are kept.
     """
-    estimator._check_labels_rows("measure_operating_points")
-    check_is_fitted(estimator)
+    self._check_labels_rows("measure_operating_points")
+    check_is_fitted(self)
     check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
-    estimator._measured = measure_points(
-        _chosen(estimator, n_mux),
-        lambda point: estimator.score(X, y, sample_weight, n_mux=point),
-        lambda point: estimator.predict(X, n_mux=point),
+    self._measured = measure_points(
+        _chosen(self, n_mux),
+        lambda point: self.score(X, y, sample_weight, n_mux=point),
+        lambda point: self.predict(X, n_mux=point),
         _num_samples(X),
         repeats,
-        is_share=estimator.predictor_.task.score_is_share,
+        is_share=self.predictor_.task.score_is_share,
     )
-    return estimator
+    return self
 
 
 def _chosen(estimator: Any, given: Any) -> list[PointLike]:
@@ -133,12 +133,12 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
             "the operating points could not be measured after the training "
             f"({type(error).__name__}: {error}); the estimator is fitted all the same, and "
             "measure_operating_points(X, y) measures them later",
-            stacklevel=4,
+            stacklevel=5,
         )
     estimator._measured = agree_on(measured)
 
 
-def fastest_point(estimator: Any, min_score: float) -> PointLike:
+def fastest_point(self: Any, min_score: float) -> PointLike:
     """Return the fastest operating point that is accurate enough, for use in `predict`.
 
     Parameters
@@ -164,10 +164,10 @@ def fastest_point(estimator: Any, min_score: float) -> PointLike:
     --------
     >>> clf.predict(X, n_mux=clf.fastest_point(min_score=0.95))  # doctest: +SKIP
     """
-    estimator._check_labels_rows("fastest_point")
-    check_is_fitted(estimator)
+    self._check_labels_rows("fastest_point")
+    check_is_fitted(self)
     if not Number().accepts(min_score):
         raise Number().complain("min_score", min_score)
-    if estimator._measured is None:
+    if self._measured is None:
         raise ValueError(f"no operating points were measured: {HOW_TO_MEASURE}")
-    return prediction.fastest_point(estimator._measured, min_score)
+    return prediction.fastest_point(self._measured, min_score)

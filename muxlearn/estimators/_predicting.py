@@ -19,7 +19,7 @@ __all__ = ["predict_dataset", "predict_iter", "transform_dataset", "transform_it
 
 @fill_docs()
 def predict_iter(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: Iterable[Any] | None = None,
@@ -49,15 +49,13 @@ def predict_iter(
     ------
     One result for each row, in order.
     """
-    estimator._check_labels_rows("predict_iter")
-    return estimator.predictor_.predict_iter(
-        X, n_mux, groups, n_passes, method, patch_size=patch_size
-    )
+    self._check_labels_rows("predict_iter")
+    return self.predictor_.predict_iter(X, n_mux, groups, n_passes, method, patch_size=patch_size)
 
 
 @fill_docs()
 def predict_dataset(
-    estimator: Any,
+    self: Any,
     dataset: Any,
     output: str | os.PathLike,
     *,
@@ -129,9 +127,9 @@ def predict_dataset(
     >>> clf.predict_dataset("texts.parquet", "labels", keep=["id"])  # doctest: +SKIP
     >>> pandas.read_parquet("labels")  # doctest: +SKIP
     """
-    estimator._check_labels_rows("predict_dataset")
+    self._check_labels_rows("predict_dataset")
     return prediction.predict_dataset(
-        estimator.predictor_,
+        self.predictor_,
         dataset,
         output,
         column=column,
@@ -148,7 +146,7 @@ def predict_dataset(
 
 @fill_docs(row="text", rows="texts")
 def transform_iter(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: Iterable[Any] | None = None,
@@ -176,14 +174,14 @@ def transform_iter(
     ndarray of float32, shape (n_features,)
         One vector for each text, in order.
     """
-    return estimator.predictor_.predict_iter(
+    return self.predictor_.predict_iter(
         X, n_mux, groups, n_passes, "transform", patch_size=patch_size
     )
 
 
 @fill_docs(row="text", rows="texts")
 def transform_dataset(
-    estimator: Any,
+    self: Any,
     dataset: Any,
     output: str | os.PathLike,
     *,
@@ -232,7 +230,7 @@ def transform_dataset(
         As in `MuxTextClassifier.predict_dataset`.
     """
     return prediction.predict_dataset(
-        estimator.predictor_,
+        self.predictor_,
         dataset,
         output,
         column=column,

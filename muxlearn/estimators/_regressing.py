@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._points import measure_set_aside
 from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
 from muxlearn.tasks import NumbersTask
@@ -38,14 +37,12 @@ def fit_numbers(
         rows, y, sample_weight, estimator.loss, estimator._task if continued else None
     )
     extra = targets.rows if extra is rows else extra
-    part = fit(estimator, targets, extra, task, checkpoint, **table_options)
-    if part is not None:
-        measure_set_aside(estimator, targets, part)
+    fit(estimator, targets, extra, task, checkpoint, **table_options)
 
 
 @fill_docs()
 def predict(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -71,12 +68,12 @@ def predict(
     ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
         As `y` was in `fit`, in the order of `X`.
     """
-    return estimator._predict("predict", X, n_mux, groups, n_passes, patch_size)
+    return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
 
 
 @fill_docs()
 def score(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     y: ArrayLike,
     sample_weight: ArrayLike | None = None,
@@ -109,6 +106,6 @@ def score(
     float
         Of several targets the mean, as `sklearn.metrics.r2_score` takes it.
     """
-    return estimator.predictor_.score(
+    return self.predictor_.score(
         X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
     )

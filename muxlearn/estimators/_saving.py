@@ -38,7 +38,7 @@ from muxlearn.rows import TOKENIZERS
 __all__ = ["load", "save", "saved_config", "write_estimator"]
 
 
-def save(estimator: Any, folder: str | os.PathLike) -> None:
+def save(self: Any, folder: str | os.PathLike) -> None:
     """Save the fitted estimator to a folder, as data without code.
 
     Parameters
@@ -60,7 +60,7 @@ def save(estimator: Any, folder: str | os.PathLike) -> None:
     OSError
         The folder cannot be written, or the disk is full.
     """
-    write_estimator(estimator, folder)
+    write_estimator(self, folder)
 
 
 def write_estimator(
@@ -136,7 +136,8 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
         The folder holds something else, a newer format, another estimator, or damaged files.
     """
     if unknown := [name for name in moved if name not in cls._movable]:
-        raise TypeError(f"`{unknown[0]}` is nothing that {cls.__name__}.load takes")
+        known = " and ".join(["the folder", *(f"`{name}`" for name in cls._movable)])
+        raise TypeError(f"{cls.__name__}.load has no argument `{unknown[0]}`; it takes {known}")
     config, tensors, files = read_folder(folder, cls.__name__)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         estimator = _restore(cls, config, tensors, files, moved)

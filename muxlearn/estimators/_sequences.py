@@ -57,7 +57,7 @@ def check_given(
     return rows, extra
 
 
-def wrap(estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
+def wrap(self: Any, tokenizer: Any, module: MuxModule) -> Reader:
     """Return the reader around the tokenizer of a module."""
     if isinstance(tokenizer, IntegerReader):
         return tokenizer
@@ -68,12 +68,12 @@ def wrap(estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
         return TextReader(tokenizer, pairs=True, marks_second=True)
     reader = TextReader(tokenizer)
     # The encoder only reads the beginning, which would be the first of two long texts.
-    return replace(reader, pairs=False) if reader.max_length > estimator.max_length else reader
+    return replace(reader, pairs=False) if reader.max_length > self.max_length else reader
 
 
-def complete_loaded(estimator: Any) -> None:
+def complete_loaded(self: Any) -> None:
     """Give a loaded estimator the tokenizer that its parameters name."""
-    tokenizer = estimator._structure.get("backbone__tokenizer")
-    if isinstance(estimator.backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
+    tokenizer = self._structure.get("backbone__tokenizer")
+    if isinstance(self.backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
         # The parameter was an object, which a configuration cannot hold.
-        estimator.backbone.tokenizer = copy_tokenizer(estimator.tokenizer_)
+        self.backbone.tokenizer = copy_tokenizer(self.tokenizer_)

@@ -30,7 +30,7 @@ __all__ = ["from_pretrained", "push_to_hub", "save_pretrained"]
 # deletes the configuration in the folder before it asks whether there is a model to save. What
 # stands here is built from the parts that it is built from.
 def save_pretrained(
-    estimator: Any,
+    self: Any,
     folder: str | os.PathLike,
     *,
     scores: Scores | None = None,
@@ -67,10 +67,10 @@ def save_pretrained(
         A label or the module cannot be saved (see `save`), or `scores`, `dataset` or `metadata`
         is not valid. Nothing is written in either case.
     """
-    check_is_fitted(estimator)
+    check_is_fitted(self)
     name = Path(folder).resolve().name
-    card = model_card(estimator, name, scores=scores, dataset=dataset, metadata=metadata)
-    write_estimator(estimator, folder, _card_file(card, Path(folder)))
+    card = model_card(self, name, scores=scores, dataset=dataset, metadata=metadata)
+    write_estimator(self, folder, _card_file(card, Path(folder)))
 
 
 @fill_docs()
@@ -136,7 +136,7 @@ def from_pretrained(
 
 
 def push_to_hub(
-    estimator: Any,
+    self: Any,
     repo_id: str,
     *,
     private: bool | None = None,
@@ -190,12 +190,12 @@ def push_to_hub(
     """
     from huggingface_hub import CommitOperationAdd, HfApi, constants
 
-    check_is_fitted(estimator)
+    check_is_fitted(self)
     _check_repo_id(repo_id)
-    card = partial(model_card, estimator, scores=scores, dataset=dataset, metadata=metadata)
+    card = partial(model_card, self, scores=scores, dataset=dataset, metadata=metadata)
     card(repo_id)  # raises before there is anything on the hub
     with TemporaryDirectory() as folder:
-        estimator.save(folder)
+        self.save(folder)
         api = HfApi(token=token, library_name="muxlearn", library_version=__version__)
         try:
             # The hub completes a name without a user.
@@ -251,12 +251,12 @@ def _fetch_card(api: HfApi, repo_id: str, branch: str | None, folder: str) -> No
 
 
 def _card_file(card: ModelCard, folder: Path) -> dict[str, bytes]:
-    """Return a card by the name of its file; nothing where there is one that is somebody's own."""
+    """Return a card by the name of its file; nothing where an existing one is to be kept."""
     file = folder / CARD
     if file.is_file() and not is_generated(file):
         warnings.warn(
-            f"the {CARD} that is there was not written by muxlearn, or was made somebody's own; "
-            "it is left as it is, and what it says of the model may be out of date",
+            f"the existing {CARD} lacks the comment by which muxlearn knows its own cards; it is "
+            "kept, and what it says about the model may be out of date",
             stacklevel=3,
         )
         return {}

@@ -16,7 +16,6 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures import Architecture
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._points import measure_set_aside
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import PointLike
@@ -252,9 +251,7 @@ class MuxTokenTagger(MuxTextEstimator):
         self._check_parameters()
         task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
         extra = targets.rows if unlabeled is None else self._check_unlabeled(unlabeled)
-        part = fit(self, targets, extra, task, checkpoint)
-        if part is not None:
-            measure_set_aside(self, targets, part)
+        fit(self, targets, extra, task, checkpoint)
         return self
 
     @property

@@ -173,7 +173,7 @@ class MuxTextEstimator(MuxEstimator):
         """
         if cls._task_name == "vector":
             raise TypeError(
-                f"nothing that was published is a {cls.__name__}; load it with "
+                f"no published model is a {cls.__name__}; load it with "
                 "MuxTextClassifier.from_reference or MuxTokenTagger.from_reference"
             )
         if odd := [name for name in ("architecture", "backbone") if name in params]:

@@ -16,7 +16,7 @@ __all__ = ["predict_log_proba", "predict_proba"]
 
 @fill_docs()
 def predict_proba(
-    model: OnnxPredictor,
+    self: OnnxPredictor,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -41,14 +41,14 @@ def predict_proba(
     -------
     ndarray of shape (n_samples, n_classes), or of a tagger a list of (n_tokens, n_tags)
     """
-    return model.predictor_.predict(
+    return self.predictor_.predict(
         X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
     )
 
 
 @fill_docs()
 def predict_log_proba(
-    model: OnnxPredictor,
+    self: OnnxPredictor,
     X: Iterable[Any],
     n_mux: PointLike | None = None,
     groups: ArrayLike | None = None,
@@ -73,6 +73,6 @@ def predict_log_proba(
     -------
     ndarray of shape (n_samples, n_classes)
     """
-    return model.predictor_.predict(
+    return self.predictor_.predict(
         X, n_mux, groups, n_passes, "predict_log_proba", patch_size=patch_size
     )

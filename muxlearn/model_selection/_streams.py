@@ -29,7 +29,7 @@ _METHODS = Choice("predict", "predict_proba")
 
 @fill_docs()
 def predict_iter(
-    estimator: Any,
+    self: Any,
     X: Iterable[Any],
     groups: Iterable[Any] | None = None,
     method: Literal["predict", "predict_proba"] = "predict",
@@ -51,16 +51,16 @@ def predict_iter(
     One result for each row, in order.
     """
     _check_method(method)
-    cascade = estimator._cascade
+    cascade = self._cascade
     labels = None if groups is None else iterate_groups(groups)
-    rows = iterate_rows(X) if estimator._reads_texts() else iter(getattr(X, "values", X))
-    windows = stream_windows(rows, labels, WINDOW_ROWS, estimator._check_rows)
+    rows = iterate_rows(X) if self._reads_texts() else iter(getattr(X, "values", X))
+    windows = stream_windows(rows, labels, WINDOW_ROWS, self._check_rows)
     return chain.from_iterable(_results(cascade, method, *window) for window in windows)
 
 
 @fill_docs()
 def predict_dataset(
-    estimator: Any,
+    self: Any,
     dataset: Any,
     output: str | os.PathLike,
     *,
@@ -112,11 +112,11 @@ def predict_dataset(
         The disk is full, for example.
     """
     _check_method(method)
-    cascade = estimator._cascade
+    cascade = self._cascade
     recipe = Recipe(
         predict=partial(_predict_windows, cascade, method),
-        check=estimator._check_rows,
-        column_kind=_column_kind(estimator),
+        check=self._check_rows,
+        column_kind=_column_kind(self),
         example=[0.0] if method == "predict_proba" else cascade.classes.tolist()[0],
         method=method,
         window_rows=WINDOW_ROWS,

@@ -144,7 +144,9 @@ def predict_parts(
             raise options.complain(name, value)
     result = result_name(recipe.method)
     if form == "csv" and isinstance(recipe.example, list):
-        raise ValueError(f"a {result} is a list here, which `form` 'csv' has no place for")
+        raise ValueError(
+            f"a {result} is a list here, which `form` 'csv' cannot hold; use form='parquet'"
+        )
     source = open_source(dataset)
     columns = choose_columns(source.schema, column, recipe.column_kind)
     keep = _check_keep(source.schema, keep, result)

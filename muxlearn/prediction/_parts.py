@@ -56,8 +56,7 @@ class PartFolder:
             return
         if folder.exists() and any(not _is_temporary(entry) for entry in folder.iterdir()):
             raise FileExistsError(
-                f"`output` {str(folder)!r} holds files that are not of such a job; give a new "
-                "folder"
+                f"`output` {str(folder)!r} holds other files; give a new or an empty folder"
             )
         folder.mkdir(parents=True, exist_ok=True)
         self._write(_MANIFEST, self._manifest())

@@ -156,23 +156,21 @@ class Predictor:
         self.check(method, n_passes)
         return self._predict(self.reader.check(X), point, groups, n_passes, method)
 
-    def predict_checked(
-        self, rows: Any, n_mux: PointLike | None = None, method: str = "predict"
-    ) -> Any:
+    def predict_checked(self, rows: Any, n_mux: PointLike | None = None) -> Any:
         """Predict rows that the reader has checked.
 
         Parameters
         ----------
         rows : list or ndarray
             As `Reader.check` returns them.
-        n_mux, method
+        n_mux
             As in `predict`.
 
         Returns
         -------
         ndarray or list, as long as `rows`
         """
-        return self._predict(rows, self.resolve_point(n_mux), None, 1, method)
+        return self._predict(rows, self.resolve_point(n_mux), None, 1, "predict")
 
     def predict_iter(
         self,

@@ -44,7 +44,7 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
     try:
         return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
     except TypeError as error:
-        raise TypeError(f"a label of `groups` cannot be used as a key ({error})") from error
+        raise TypeError(f"labels of `groups` must be hashable ({error})") from error
 
 
 def iterate_groups(groups: Any) -> Iterator[Any]:

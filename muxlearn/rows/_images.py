@@ -146,7 +146,7 @@ class ImageReader(Reader):
             return np.concatenate(parts)
         if images.dtype.kind not in "biuf":
             raise TypeError(
-                f"image {first_row} of `X` holds values of type {images.dtype}; pixels are numbers"
+                f"image {first_row} of `X` holds values of type {images.dtype}, not numbers"
             )
         self._check_scale(images)
         images = self._channels_first(images, first_row)

@@ -90,7 +90,7 @@ def _check_label_list(labels: Iterable[Any]) -> None:
             raise ValueError(f"row {row} of `y` is infinite")
     if len({isinstance(label, str) for label in labels}) > 1:
         kinds = sorted({type(label).__name__ for label in labels})
-        raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; make them one")
+        raise TypeError(f"`y` mixes labels of types {', '.join(kinds)}; give labels of one type")
 
 
 def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.float64]:

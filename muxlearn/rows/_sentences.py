@@ -117,15 +117,13 @@ def _as_list(row: Any, where: str, what: str) -> list[Any]:
     return row.tolist() if hasattr(row, "tolist") else list(row)
 
 
-def check_tags(y: Any, sentences: Sequence[Sentence], *, name: str = "y") -> list[list[Any]]:
+def check_tags(y: Any, sentences: Sequence[Sentence]) -> list[list[Any]]:
     """Check that there is one tag for each token.
 
     Parameters
     ----------
     y : sequence of sequences of tags
     sentences : list of list of str
-    name : str, default="y"
-        What to call it in an error.
 
     Returns
     -------
@@ -138,25 +136,25 @@ def check_tags(y: Any, sentences: Sequence[Sentence], *, name: str = "y") -> lis
         that are allowed; the message says where.
     """
     if y is None:
-        raise ValueError(f"`{name}` is None; a tagger needs one tag for each token of `X`")
-    rows = list(iterate_sentences(y, name=name))
+        raise ValueError("`y` is None; a tagger needs one tag for each token of `X`")
+    rows = list(iterate_sentences(y, name="y"))
     if len(rows) != len(sentences):
         raise ValueError(
-            f"`X` has {len(sentences)} sentences and `{name}` has {len(rows)}: inconsistent "
-            "numbers of samples"
+            f"`X` has {len(sentences)} sentences and `y` has {len(rows)}: inconsistent numbers "
+            "of samples"
         )
-    rows = [_as_list(row, f"row {number} of `{name}`", "tags") for number, row in enumerate(rows)]
+    rows = [_as_list(row, f"row {number} of `y`", "tags") for number, row in enumerate(rows)]
     for number, (sentence, tags) in enumerate(zip(sentences, rows, strict=True)):
         if len(sentence) != len(tags):
             raise ValueError(
                 f"sentence {number} has {len(sentence)} tokens in `X` and {len(tags)} tags in "
-                f"`{name}`; every token needs one tag"
+                "`y`; every token needs one tag"
             )
-    _check_each_tag(rows, name)
+    _check_each_tag(rows)
     return rows
 
 
-def _check_each_tag(rows: list[list[Any]], name: str) -> None:
+def _check_each_tag(rows: list[list[Any]]) -> None:
     # The types of all tags are few; which tag it is matters only for the message.
     odd = [
         kind
@@ -165,13 +163,13 @@ def _check_each_tag(rows: list[list[Any]], name: str) -> None:
     ]
     for number, row in enumerate(rows) if odd else ():
         for at, tag in enumerate(row):
-            where = f"tag {at} of sentence {number} of `{name}`"
+            where = f"tag {at} of sentence {number} of `y`"
             if is_missing(tag):
                 raise ValueError(f"{where} is missing ({tag!r})")
             if not isinstance(tag, _TAG_TYPES):
                 raise TypeError(
                     f"{where} is of type {type(tag).__name__}; a tag is a string, a number or a "
-                    f"bool, and `{name}` holds one list of tags for each sentence"
+                    "bool, and `y` holds one list of tags for each sentence"
                 )
 
 
@@ -200,7 +198,7 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
         raise ValueError("`X` has no token: every sentence is empty")
     if len({isinstance(tag, str) for tag in inventory}) > 1:
         kinds = sorted({type(tag).__name__ for tag in inventory})
-        raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; make them one")
+        raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; give tags of one type")
     ordered = sorted(inventory)
     odd = next(filter(ends_in_nul, ordered), None)
     if odd is not None:

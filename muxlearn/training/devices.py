@@ -94,7 +94,7 @@ def explain_out_of_memory(advice: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
-            f"the GPU has not enough memory for a batch; {advice}. ({error})"
+            f"the GPU has too little memory for a batch; {advice}. ({error})"
         ) from error
 
 

@@ -16,7 +16,7 @@ from muxlearn.training.teacher import TeacherAnswers, as_float
 
 __all__ = ["Distillation", "DistillationObjective"]
 
-#: What of it `objective="both"` adds to the teacher's.
+#: The `retrieval_weight` of ``objective="both"``.
 _RETRIEVAL_WEIGHT = 0.1
 
 

@@ -258,7 +258,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
     def classes_(self) -> NDArray[np.int64]:
         """The numbers of the classes, which scorers of scikit-learn ask for."""
         if self.n_classes is None:
-            raise AttributeError("this net does not tell classes apart")
+            raise AttributeError("this net predicts no classes")
         return np.arange(self.n_classes)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:

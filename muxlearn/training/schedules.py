@@ -4,6 +4,9 @@ from __future__ import annotations
 
 __all__ = ["LinearSchedule", "TrapezoidSchedule"]
 
+#: Of a trapezoid: the steps over which it rises, and the share of them over which it falls.
+_N_RISING, _FALLING = 200, 0.3
+
 
 class LinearSchedule:
     """A factor that rises from 0 to 1 over a tenth of the steps and falls to 0 over the rest.
@@ -36,18 +39,14 @@ class TrapezoidSchedule:
     ----------
     n_steps : int
         Steps of the whole training.
-    n_rising : int, default=200
-    falling : float, default=0.3
-        Share of the steps over which the factor falls.
     """
 
-    def __init__(self, n_steps: int, n_rising: int = 200, falling: float = 0.3) -> None:
+    def __init__(self, n_steps: int) -> None:
         self.n_steps = n_steps
-        self.n_rising = n_rising
-        self.n_falling = max(1, round(falling * n_steps))
+        self.n_falling = max(1, round(_FALLING * n_steps))
 
     def __call__(self, step: int) -> float:
         """Return the factor at a step."""
-        rising = (step + 1) / (self.n_rising + 1)
+        rising = (step + 1) / (_N_RISING + 1)
         falling = (self.n_steps - step) / self.n_falling
         return max(0.0, min(1.0, rising, falling))

@@ -1,8 +1,11 @@
 import json
+import re
 
 import pytest
 
+from muxlearn.benchmark import answers
 from muxlearn.benchmark.__main__ import main
+from muxlearn.box import packaged_minilm
 
 WORDS = ["rain", "wind", "goal", "match", "Ada", "Turin", "fog", "team"]
 LINEAR = ["TF-IDF", "TF-IDF, two words", "static vectors", "TF-IDF + static"]
@@ -60,3 +63,15 @@ def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]
     assert all(0 <= row[name] <= 1 for row in rows for name in ("micro_f1", "macro_f1"))
     assert all(row["micro_f1"] > 0.8 for row in rows if row["model"] in LINEAR)
+
+
+def test_the_encoder_may_be_minilm(tmp_path, monkeypatch):
+    class Built(Exception):
+        pass
+
+    def stop(model, *_):
+        raise Built(model.backbone)
+
+    monkeypatch.setattr(answers, "load_or_fit", stop)
+    with pytest.raises(Built, match=re.escape(packaged_minilm())):
+        run(write_numbers(tmp_path, 1), tmp_path, "--backbone", "minilm")

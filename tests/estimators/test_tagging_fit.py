@@ -263,7 +263,7 @@ def test_early_stopping_keeps_the_best_weights(tiny):
 
 
 def test_early_stopping_needs_a_sentence_with_tokens_to_set_aside(tiny):
-    with pytest.raises(ValueError, match="`early_stopping` sets rows aside, but `X` has only one"):
+    with pytest.raises(ValueError, match="`X` has only one; give more rows, or set early_stopping"):
         tiny(early_stopping=True).fit([SENTENCES[0], [], []], [TAGS[0], [], []])
 
 

@@ -157,7 +157,7 @@ def test_groups_that_numpy_would_merge_stay_apart(fitted):
         (np.zeros((24, 1)), ValueError, r"got an array of shape \(24, 1\)"),
         (3, TypeError, "got an instance of int"),
         ("a" * 24, TypeError, "got an instance of str"),
-        ([[0]] * 24, TypeError, "cannot be used as a key"),
+        ([[0]] * 24, TypeError, "must be hashable"),
     ],
 )
 def test_groups_that_do_not_fit_the_rows_are_refused(fitted, groups, error, message):

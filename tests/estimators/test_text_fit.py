@@ -153,7 +153,7 @@ def test_a_missing_label_is_refused_by_its_row(tiny, labels):
     [
         (None, ValueError, "`y` is None"),
         (LABELS[:-1], ValueError, "`X` has 24 rows and `y` has 23"),
-        (["a", 1] * 12, TypeError, "`y` mixes labels of types int, str; make them one"),
+        (["a", 1] * 12, TypeError, "`y` mixes labels of types int, str; give labels of one type"),
         (np.linspace(0, 1, 24), ValueError, "continuous"),
         (np.ones((24, 2, 2)), ValueError, "one label for each row"),
         ([{"a"}, np.array(3)] * 12, TypeError, r"row 1 of `y` is array\(3\)"),

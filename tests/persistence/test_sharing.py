@@ -71,7 +71,7 @@ def test_a_file_of_somebody_else_is_left_as_it_is(fitted, tmp_path, text):
     file = tmp_path / "README.md"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
     before = file.read_bytes()
-    with pytest.warns(UserWarning, match=r"README\.md that is there was not written by muxlearn"):
+    with pytest.warns(UserWarning, match=r"existing README\.md lacks the comment"):
         fitted.save_pretrained(tmp_path)
     assert file.read_bytes() == before
     assert_same(MuxTextClassifier.from_pretrained(tmp_path), fitted)
@@ -82,7 +82,7 @@ def test_without_its_first_comment_a_card_is_somebody_s_own(fitted, tmp_path):
     file = tmp_path / "README.md"
     own = re.sub("<!--.*-->", "My words.", file.read_text())
     file.write_text(own)
-    with pytest.warns(UserWarning, match="made somebody's own"):
+    with pytest.warns(UserWarning, match="lacks the comment.* it is kept"):
         fitted.save_pretrained(tmp_path)
     assert file.read_text() == own
 

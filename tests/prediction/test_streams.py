@@ -154,7 +154,7 @@ def test_tags_of_sentences_come_as_lists(tiny_tagger, tmp_path):
     output = tagger.predict_dataset(dataset, tmp_path / "out", column="tokens")
     read = [row.tolist() for row in pd.read_parquet(output)["prediction"]]
     assert read == tagger.predict(sentences)
-    with pytest.raises(ValueError, match="`form` 'csv'"):
+    with pytest.raises(ValueError, match="`form` 'csv' cannot hold; use form='parquet'"):
         tagger.predict_dataset(dataset, tmp_path / "csv", column="tokens", form="csv")
     assert isinstance(tagger, MuxTokenTagger)
 
@@ -318,7 +318,7 @@ def test_a_small_disk_that_is_full(fitted, frame, parquet, tmp_path):
         ({"keep": "id"}, TypeError, r"\['id'\]"),
         ({"keep": ["nr"]}, ValueError, "`keep` 'nr' is not a column"),
         ({"form": "xlsx"}, ValueError, "`form`"),
-        ({"form": "csv", "method": "predict_proba"}, ValueError, "no place"),
+        ({"form": "csv", "method": "predict_proba"}, ValueError, "cannot hold"),
         ({"method": "predict_prob"}, ValueError, "did you mean"),
         ({"rows_per_part": 0}, ValueError, "`rows_per_part`"),
         ({"n_mux": 3}, ValueError, "at most 2"),
@@ -375,7 +375,7 @@ def test_a_damaged_csv_file_is_named(fitted, tmp_path):
 
 
 def test_a_folder_of_other_files_is_left_alone(fitted, parquet, tmp_path):
-    with pytest.raises(FileExistsError, match="give a new folder"):
+    with pytest.raises(FileExistsError, match="holds other files; give a new or an empty folder"):
         fitted.predict_dataset(parquet, tmp_path)
     with pytest.raises(NotADirectoryError, match="is a file"):
         fitted.predict_dataset(parquet, parquet)

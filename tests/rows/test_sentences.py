@@ -214,7 +214,7 @@ def test_tags_are_numbered_in_sorted_order(tags, classes):
 
 
 def test_tags_of_different_types_are_refused():
-    with pytest.raises(TypeError, match="`y` mixes tags of types int, str; make them one"):
+    with pytest.raises(TypeError, match="`y` mixes tags of types int, str; give tags of one type"):
         number_tags([["a", 1]])
 
 

@@ -13,6 +13,7 @@ from muxlearn.benchmark.frontier._data import Part as Part
 from muxlearn.benchmark.frontier._data import Task as Task
 from muxlearn.benchmark.frontier._data import beside as beside
 from muxlearn.benchmark.frontier._data import read_task as read_task
+from muxlearn.benchmark.frontier._estimators import as_backbone as as_backbone
 from muxlearn.benchmark.frontier._estimators import as_given as as_given
 from muxlearn.benchmark.frontier._estimators import describe as describe
 from muxlearn.benchmark.frontier._estimators import kind_of as kind_of

@@ -83,9 +83,7 @@ class _Quick(Action):
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    add = parser.add_argument
-    rows = parser.add_argument_group("the task")
-    add = rows.add_argument
+    add = parser.add_argument_group("the task").add_argument
     help = "rows to learn from, may be gzipped; or films, or headlines or documents of BBC News"
     add("--data", type=Path, required=True, help=help)
     add("--test", type=Path, help="default: the file beside --data with 'test' for 'train'")

@@ -227,15 +227,17 @@ def _kind(path: Path) -> str:
             if kind != "sentences" or len(bunch.data) > 1:
                 return kind
     reasons = "\n  ".join(errors)
-    raise ValueError(f"'{path}' is of no form that is known:\n  {reasons}")
+    raise ValueError(f"'{path}' is in no known format:\n  {reasons}")
 
 
 def _check_metric(metric: str | None, task: Task) -> str:
-    if task.kind != "sentences":
-        metric = metric or "accuracy"
-    elif metric is None:
-        marked = any("-" in tag for row in task.train.y for tag in row)
-        metric = _FOR_SENTENCES[0 if marked else 1]
-    if (metric in _FOR_SENTENCES) != (task.kind == "sentences"):
-        raise ValueError(f"metric {metric!r} is not for {task.kind}")
+    tagged = task.kind == "sentences"
+    if metric is None:
+        marked = tagged and any("-" in tag for row in task.train.y for tag in row)
+        return "entity_f1" if marked else "token_accuracy" if tagged else "accuracy"
+    allowed = [name for name in METRICS if (name in _FOR_SENTENCES) == tagged]
+    if metric not in allowed:
+        raise ValueError(
+            f"`metric` is {metric!r}, but the rows are {task.kind}; use {' or '.join(allowed)}"
+        )
     return metric

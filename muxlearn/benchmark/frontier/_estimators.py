@@ -15,6 +15,7 @@ from muxlearn.points import WORDS, Point, PointLike
 __all__ = [
     "PLAIN",
     "Size",
+    "as_backbone",
     "as_given",
     "backbone",
     "build",
@@ -71,7 +72,7 @@ def parse_size(text: str) -> Size:
     except (TypeError, ValueError):
         size = Size(0, 0)
     if min(size) < 1:
-        raise ArgumentTypeError(f"{text!r} is no size such as 4x256, layers by width")
+        raise ArgumentTypeError(f"{text!r} is not a size; give layers x width, such as 4x256")
     return size
 
 
@@ -94,13 +95,16 @@ def scratch(args: Namespace, size: Size, **params: Any) -> Scratch:
     )
 
 
-def backbone(args: Namespace, given: str | Path) -> Any:
+def as_backbone(given: str | Path) -> Any:
     """Return the encoder that `parse_backbone` has read, as an estimator takes it."""
     if given == "packaged":
         return None
-    if given == "scratch":
-        return scratch(args, args.scratch)
     return packaged_minilm() if given == "minilm" else given
+
+
+def backbone(args: Namespace, given: str | Path) -> Any:
+    """Return the same; an encoder from scratch has the sizes of the options."""
+    return scratch(args, args.scratch) if given == "scratch" else as_backbone(given)
 
 
 def build(args: Namespace, kind: str, points: Sequence[Point], **params: Any) -> Any:

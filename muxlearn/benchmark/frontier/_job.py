@@ -121,8 +121,13 @@ class Job:
 
     @cached_property
     def reference(self) -> tuple[Any, FitTime]:
-        """The plain model, which learns from rows with labels alone."""
-        return self._kept(REFERENCE, self.build([PLAIN]), self.task.train)
+        """The plain model, which learns from rows with labels alone.
+
+        It is kept where a run that is taken up again needs its answers for the others.
+        """
+        if self.task.unlabeled:
+            return self._kept(REFERENCE, self.build([PLAIN]), self.task.train)
+        return self.train(self.build([PLAIN]))
 
     @cached_property
     def lesson(self) -> Part:

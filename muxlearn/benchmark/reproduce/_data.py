@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 
 from muxlearn.benchmark.image import read_mnist
 from muxlearn.benchmark.reproduce._recipe import Part, Request, Source, Split
+from muxlearn.benchmark.retrieval import read_lines
 from muxlearn.datasets import (
     fetch_cifar,
     fetch_conll2003,
@@ -30,6 +30,8 @@ __all__ = [
     "made_up_sentences",
     "made_up_texts",
     "mnist",
+    "sick",
+    "sst2",
     "texts_of_file",
     "wikitext",
 ]
@@ -105,9 +107,7 @@ def texts_of_file(request: Request, n_texts: int | None = None) -> list[str]:
     """
     if request.texts is None:
         raise SystemExit("this scale warms networks up on texts of yours: give --texts FILE")
-    opener = gzip.open if request.texts.suffix == ".gz" else open
-    with opener(request.texts, "rt", encoding="utf-8") as file:
-        lines = [line.rstrip("\n") for line in file if line.strip()]
+    lines = read_lines(request.texts)
     order = np.random.default_rng(request.seed).permutation(len(lines))[:n_texts]
     return [lines[row] for row in order]
 

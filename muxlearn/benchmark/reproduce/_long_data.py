@@ -17,7 +17,7 @@ from muxlearn.datasets import (
     make_pathfinder,
 )
 
-__all__ = ["listops", "papers", "pathfinder", "pictures", "reviews"]
+__all__ = ["Read", "listops", "papers", "pathfinder", "pictures", "reviews"]
 
 Read = Callable[[Request], Split]
 

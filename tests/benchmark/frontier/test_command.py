@@ -113,6 +113,7 @@ def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(writ
     args = parser.parse_args(["--data", str(data), "--quick", *options])
     task = read_task(data, max_train=40, n_unlabeled=30)
     job = Job(args, task, 0, work / "seed-0")
+    assert (work / "seed-0" / "models" / "plain" / "fit_time.json").exists()
     plain, _ = job.reference
     assert list(job.lesson.X) == [*task.train.X, *task.unlabeled]
     assert job.lesson.y[:40].idxmax(axis=1).tolist() == list(task.train.y)
@@ -130,6 +131,7 @@ def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
     data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
     options = ["--work", str(work), "--models", "linear", "plain"]
     first = run(data, out, *options)
+    assert not (work / "seed-0" / "models").exists()  # nothing needs the plain one again
     record = work / "seed-0" / "results" / "plain-1x16.json"
     record.unlink()
     monkeypatch.delitem(_command.NEIGHBOURS, "shared")

@@ -43,14 +43,14 @@ def test_tags_that_mark_no_entities_are_counted(tmp_path):
 
 def test_a_measure_for_other_rows_is_refused(write_task):
     assert read_task(write_task("texts"), metric="matthews").metric == "matthews"
-    with pytest.raises(ValueError, match="'entity_f1' is not for texts"):
+    with pytest.raises(ValueError, match="rows are texts; use accuracy or matthews"):
         read_task(write_task("texts"), metric="entity_f1")
 
 
 def test_a_file_of_no_known_form_is_refused(tmp_path):
     data = tmp_path / "bad.tsv"
     data.write_text("a\tb\tc\td\te\nword\n")
-    with pytest.raises(ValueError, match=r"no form that is known:\n.*line 2.*\n.*5 columns"):
+    with pytest.raises(ValueError, match=r"in no known format:\n.*line 2.*\n.*5 columns"):
         read_task(data)
     with pytest.raises(FileNotFoundError):
         read_task(tmp_path / "missing.tsv")
