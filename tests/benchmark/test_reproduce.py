@@ -18,6 +18,7 @@ from muxlearn.benchmark.reproduce._data import file_task, mnist, texts_of_file
 from muxlearn.benchmark.reproduce._gradients import GradientFilter
 from muxlearn.benchmark.reproduce._recipe import SCALES, Request
 from muxlearn.datasets import load_conll, load_labelled
+from muxlearn.pretraining import MuxTextPretrainer
 
 
 def read(path):
@@ -92,7 +93,23 @@ def test_an_experiment_runs_from_random_weights_to_its_table(name, tmp_path, cap
     assert all(0 <= row["score"] <= 1 and row["speed_up"] > 0 for row in table["rows"])
     assert table["notes"][0].startswith("The paper: ")
     assert any(note.startswith("Differs: ") for note in table["notes"])
-    assert table["notes"][-1] in capsys.readouterr().out
+    written = capsys.readouterr()
+    assert table["notes"][-1] in written.out
+    assert "model shards" not in written.err
+
+
+@pytest.mark.slow
+def test_tasks_share_the_networks_that_they_start_from(tmp_path, monkeypatch):
+    fits = []
+    fit = MuxTextPretrainer.fit
+
+    def counted(self, *args, **options):
+        fits.append(self.objective)
+        return fit(self, *args, **options)
+
+    monkeypatch.setattr(MuxTextPretrainer, "fit", counted)
+    reproduce("datamux-mnli", tmp_path, "--only", "B2")
+    assert fits == ["retrieval"]
 
 
 @pytest.mark.parametrize("scale", SCALES)

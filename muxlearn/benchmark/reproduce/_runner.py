@@ -116,7 +116,7 @@ class Job:
         kept, record = folder / "model", folder / "fit_time.json"
         if record.exists() and kept.exists():
             return type(variant.model).load(kept), FitTime(**json.loads(record.read_text()))
-        model = self._make(variant, folder)
+        model = self._make(variant)
         train, can_save = self.split.train, hasattr(model, "save")
         params = {"checkpoint": folder / "state"} if can_save else {}
         model, taken = fit(model, train.X, train.y, **params)
@@ -125,7 +125,7 @@ class Job:
             record.write_text(json.dumps(taken._asdict()))
         return model, taken
 
-    def _make(self, variant: Variant, folder: Path) -> Any:
+    def _make(self, variant: Variant) -> Any:
         model = clone(variant.model)
         params = model.get_params(deep=False)
         known = {"dtype": self.options.dtype, "device": self.options.device}
@@ -141,8 +141,9 @@ class Job:
                 if steps is not None:
                     model.set_params(**{name: max(1, round(steps / n_steps))})
         if variant.start is not None:
-            backbone = variant.start.prepare(folder / "start", self.texts, self.seed)
-            model.set_params(backbone=backbone)
+            start = Path(self.options.state) / f"starts/seed-{self.seed}"  # the same for all tasks
+            folder = start / as_file_name(variant.name)
+            model.set_params(backbone=variant.start.prepare(folder, self.texts, self.seed))
         return model
 
     def _judge(self, variant: Variant) -> Iterator[dict[str, Any]]:

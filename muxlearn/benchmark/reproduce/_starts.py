@@ -13,7 +13,7 @@ from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Published
 from muxlearn.benchmark.reproduce._schedules import LinearFall
 from muxlearn.nn.reference.module import ReferenceTextModule
-from muxlearn.persistence import write_files
+from muxlearn.persistence import quiet_transformers, write_files
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training import Optimizer
 
@@ -87,7 +87,7 @@ class RandomRoberta:
             tokenizer = self.tokenizer(texts)
             fixed = {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1}
             config = RobertaConfig.from_dict({**fixed, **self.sizes})
-            with torch.random.fork_rng(devices=()):
+            with torch.random.fork_rng(devices=()), quiet_transformers():
                 torch.manual_seed(seed)
                 RobertaModel(config, add_pooling_layer=False).save_pretrained(place)
             write_files(place, {"tokenizer.json": tokenizer.to_str().encode()})
