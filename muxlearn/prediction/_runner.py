@@ -143,14 +143,16 @@ class TorchRunner:
             if not self.module.answers_by_words:
                 raise ValueError(
                     "`n_mux` is 'words', but this model was not trained to answer by the words "
-                    "alone; fit with 'words' among its `operating_points`"
+                    "alone; to train one for that, give a classifier, regressor or tagger of "
+                    "texts 'words' among its `operating_points`"
                 )
             return point
         if patch_size not in self.patch_sizes:
             raise ValueError(
                 f"`patch_size` is {patch_size}, but this model was built for "
-                f"{', '.join(map(str, sorted(self.patch_sizes)))}; fit with `patch_size` or "
-                f"`operating_points` such as ({n_mux}, {patch_size})"
+                f"{', '.join(map(str, sorted(self.patch_sizes)))}; to train one for more, "
+                "give a classifier, regressor or tagger of texts `operating_points` such as "
+                f"({n_mux}, {patch_size})"
             )
         return Point(self.module.round_n_mux(n_mux), patch_size)
 
