@@ -100,6 +100,8 @@ class TorchRunner:
         Where copies are kept for other runners of the same module.
     penultimate : bool, default=False
         Whether outputs are what the module's last layer reads.
+    by_words : bool, default=False
+        Whether the words alone are the point where nothing else is said.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class TorchRunner:
         memory_advice: str = "lower `batch_size` (mixtures in a batch)",
         copies: Copies | None = None,
         penultimate: bool = False,
+        by_words: bool = False,
     ) -> None:
         self.penultimate = penultimate
+        self.by_words = by_words
         self.module = module
         self.dtype = dtype
         self.device = torch.device(device)
@@ -134,7 +138,8 @@ class TorchRunner:
     @property
     def own_point(self) -> Point:
         """The point where nothing else is said: the capacity, with the model's own patch size."""
-        return self.round_point(Point(self.n_mux, self.patch_sizes[0]))
+        own = WORDS if self.by_words else Point(self.n_mux, self.patch_sizes[0])
+        return self.round_point(own)
 
     def round_point(self, point: Point) -> Point:
         """Return the point with the number of rows nearest below that the module can mix."""
