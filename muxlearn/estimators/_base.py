@@ -321,7 +321,7 @@ class MuxEstimator(BaseEstimator):
     def operating_point_(self) -> Point:
         """The `n_mux` and `patch_size` that a prediction has where it is given none."""
         check_is_fitted(self)
-        return Point(self.module_.round_n_mux(self.module_.n_mux), self.module_.patch_sizes[0])
+        return TorchRunner(self.module_, by_words=self.n_mux == str(WORDS)).own_point
 
     # What is shown
 
@@ -398,6 +398,7 @@ class MuxEstimator(BaseEstimator):
             memory_advice=self._memory_advice,
             copies=self._copies,
             penultimate=penultimate,
+            by_words=self.n_mux == str(WORDS),
         )
         return Predictor(
             runner,

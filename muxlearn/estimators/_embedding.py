@@ -17,7 +17,7 @@ from muxlearn.estimators import _predicting
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import PointLike
+from muxlearn.points import WORDS, PointLike
 from muxlearn.rows import Reader, TextReader, check_single_texts
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.devices import seeded
@@ -42,8 +42,10 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
 
     Parameters
     ----------
-    n_mux : int, default=1
-        Number of texts in a mixture, which is the model's number of slots, its capacity.
+    n_mux : int or "words", default=1
+        Number of texts in a mixture, which is the model's number of slots, its capacity. With
+        "words", `transform` starts with the words alone and no pass of the encoder, in mixtures of
+        one text.
 
     patch_size : int or "auto", default="auto"
         Number of neighbouring tokens of a text that share a position of the encoder, with which
@@ -120,7 +122,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             name: MuxTextEstimator._constraints[name]
             for name in ("backbone", "max_length", "batch_size", "dtype", "compile")
         },
-        "n_mux": Integer(1),
+        "n_mux": OneOf(Choice("words"), Integer(1)),
         "patch_size": OneOf(Choice("auto"), Integer(1)),
         "normalize": Boolean(),
         "verbose": MuxTextEstimator._constraints["verbose"],
@@ -138,7 +140,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
 
     def __init__(
         self,
-        n_mux: int = 1,
+        n_mux: int | str = 1,
         *,
         patch_size: int | str = "auto",
         backbone: Any = None,
@@ -190,6 +192,12 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)
+            if self.n_mux == str(WORDS) and not built.module.answers_by_words:
+                raise ValueError(
+                    "`n_mux` is 'words', but the encoder has no vectors for the words alone; give "
+                    "a number of texts, or the folder of a MuxTextPretrainer that was trained for "
+                    "'words', or leave `backbone` out"
+                )
             reader = self._reader_around(built.reader, built.module)
             self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
@@ -245,6 +253,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         if self.patch_size == "auto":
             # What it stands for is up to the encoder, which `fit` loads.
             params["patch_size"] = 1
+        if self.n_mux == str(WORDS):
+            params["n_mux"] = 1
         return Setting.of(self._task_name, params, {})
 
     def _parts(self) -> tuple[Reader, VectorsTask]:

@@ -180,7 +180,9 @@ def _restore(
     settled = {name: getattr(as_built, name) for name in cls._settled}
     built_of = {**as_built.get_params(deep=False), **settled}
     module, arrays = restore_module(built_of, config, tensors)
-    predictor = restore_predictor(TorchRunner(module), config, files, arrays)
+    runner = TorchRunner(module, by_words=estimator.n_mux == str(WORDS))
+    predictor = restore_predictor(runner, config, files, arrays)
+    predictor.resolve_point()  # raises if there is none
     net = estimator._idle_net(module, predictor.task)
     net.history = History(config["history"])
     warm_up = config["warm_up_history"]

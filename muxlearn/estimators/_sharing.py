@@ -16,7 +16,14 @@ from muxlearn._docs import fill_docs
 from muxlearn._version import __version__
 from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_card
 from muxlearn.estimators._saving import write_estimator
-from muxlearn.persistence import CONFIG, FILES, FormatError, find_folder, read_config
+from muxlearn.persistence import (
+    CONFIG,
+    FILES,
+    FormatError,
+    find_folder,
+    new_folder,
+    read_config,
+)
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelCard
@@ -68,9 +75,10 @@ def save_pretrained(
         is not valid. Nothing is written in either case.
     """
     check_is_fitted(self)
-    name = Path(folder).resolve().name
+    path = new_folder(folder)
+    name = path.resolve().name
     card = model_card(self, name, scores=scores, dataset=dataset, metadata=metadata)
-    write_estimator(self, folder, _card_file(card, Path(folder)))
+    write_estimator(self, path, _card_file(card, path))
 
 
 @fill_docs()

@@ -76,8 +76,8 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         row at a time. None stands for all operating points that `estimator` was trained at.
 
     max_drop : float or None, default=0.005
-        How far the score (accuracy) may be below that of the last stage. None allows any drop, and
-        needs `min_rows_per_second`.
+        How far the score (accuracy) may be below that of the last stage: 0.01 is one point. None
+        allows any drop, and needs `min_rows_per_second`.
 
     min_rows_per_second : float, default=None
         The speed that is wanted. None stands for the highest one within `max_drop`.
@@ -179,7 +179,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     """
 
     _constraints: ClassVar[dict[str, Constraint]] = {
-        "max_drop": OneOf(None, Number(0)),
+        "max_drop": OneOf(None, Number(0, 1, open_high=True)),
         "min_rows_per_second": OneOf(None, Number(0, open_low=True)),
         "validation_fraction": Number(0, 1, open_low=True, open_high=True),
         "random_state": RandomState(),

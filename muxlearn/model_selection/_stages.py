@@ -12,7 +12,7 @@ from sklearn.base import is_classifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
-from muxlearn.points import as_point
+from muxlearn.points import WORDS, Point, as_point, as_points
 from muxlearn.prediction import choose_points, label_of
 
 __all__ = [
@@ -138,6 +138,23 @@ def _check_has_points(estimator: Any, entry: Any, where: str) -> None:
             f"`{where}` is {entry!r}, an operating point of more rows than n_mux={capacity}, which "
             "`estimator` has; raise its `n_mux` or leave the point out"
         )
+    if point is not None and not is_frozen(estimator) and not _will_have(unwrap(estimator), point):
+        raise ValueError(
+            f"`{where}` is {entry!r}, which `estimator` is not trained at; add it to the "
+            "`operating_points` of `estimator`, or leave it out"
+        )
+
+
+def _will_have(estimator: Any, point: Point) -> bool:
+    """Return False where it is known that a `fit` gives no such patch size, or not the words."""
+    given = getattr(estimator, "operating_points", ())
+    if given is not None and (not given or not isinstance(given, tuple | list | dict)):
+        return True
+    points, own = as_points(given or ()), getattr(estimator, "patch_size", 1)
+    if point == WORDS:
+        return WORDS in points
+    auto = own == "auto" and not points
+    return auto or point.patch_size in {1, own, *(trained.patch_size for trained in points)}
 
 
 def _check_classifier(what: str, classifier: Any) -> None:
@@ -247,7 +264,7 @@ def resolve_stages(stages: Sequence[Stage], fitted: Mapping[str, Any]) -> list[S
                 point = predictor.resolve_point(stage.n_mux)
             except (TypeError, ValueError) as error:
                 raise type(error)(
-                    f"`stages` asks for the operating point {stage.n_mux!r}, but {error}"
+                    f"`stages` holds {stage.n_mux!r}, which `estimator` cannot predict at: {error}"
                 ) from error
             label = label_of(point, predictor.runner)
             stage = stage._replace(name=label, n_mux=label)

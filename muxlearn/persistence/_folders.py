@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from muxlearn._params import PathName
 from muxlearn.persistence._atomic import changes_of, locked, write_files
 from muxlearn.persistence._config import (
     CONFIG,
@@ -26,6 +27,7 @@ from muxlearn.persistence._rows import expand_rows, shrink_rows
 __all__ = [
     "FILES",
     "TOKENIZER",
+    "new_folder",
     "read_contents",
     "read_folder",
     "read_whole",
@@ -44,7 +46,22 @@ FILES = (CONFIG, _WEIGHTS, TOKENIZER)
 #: How often a reader tries again where others save, before it keeps them from it.
 _N_TRIES = 8
 
+_FOLDER = PathName("the name of a folder")
+
 T = TypeVar("T")
+
+
+def new_folder(folder: str | os.PathLike) -> Path:
+    """Return the path of a folder that need not be there.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `folder` is no name of a folder.
+    """
+    if not _FOLDER.accepts(folder):
+        raise _FOLDER.complain("folder", folder)
+    return Path(folder)
 
 
 def write_folder(
@@ -98,10 +115,12 @@ def write_contents(
 
     Raises
     ------
+    TypeError, ValueError
+        `folder` is no name of a folder.
     NotADirectoryError
         `folder` is a file.
     """
-    folder = Path(folder)
+    folder = new_folder(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}

@@ -157,11 +157,12 @@ def predict_parts(
     rows_per_part = -(-rows_per_part // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {
-        "dataset": source.fingerprint(list(dict.fromkeys([*used, *keep]))),
-        **recipe.described,
+        # Before the data set, whose fingerprint is one of these columns: an error names the first.
         "column": columns,
         "groups": groups,
         "keep": keep,
+        "dataset": source.fingerprint(list(dict.fromkeys([*used, *keep]))),
+        **recipe.described,
         "method": recipe.method,
         "form": form,
         "rows_per_window": window,

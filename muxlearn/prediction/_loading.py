@@ -24,6 +24,7 @@ from muxlearn.persistence import (
     told_as_format_error,
     told_with_sizes,
 )
+from muxlearn.points import WORDS
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor, restore_task
@@ -78,8 +79,11 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
             dtype=choose_dtype(dtype, place),
             device=place,
             compile=bool(params["compile"]),
+            by_words=params.get("n_mux") == str(WORDS),
         )
-        return restore_predictor(runner, config, files, arrays)
+        predictor = restore_predictor(runner, config, files, arrays)
+        predictor.resolve_point()  # raises if there is none
+        return predictor
 
 
 def _device(device: Any, *, saved: bool) -> torch.device:

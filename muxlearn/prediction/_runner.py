@@ -100,6 +100,8 @@ class TorchRunner:
         Where copies are kept for other runners of the same module.
     penultimate : bool, default=False
         Whether outputs are what the module's last layer reads.
+    by_words : bool, default=False
+        Whether the words alone are the point where nothing else is said.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class TorchRunner:
         memory_advice: str = "lower `batch_size` (mixtures in a batch)",
         copies: Copies | None = None,
         penultimate: bool = False,
+        by_words: bool = False,
     ) -> None:
         self.penultimate = penultimate
+        self.by_words = by_words
         self.module = module
         self.dtype = dtype
         self.device = torch.device(device)
@@ -134,7 +138,8 @@ class TorchRunner:
     @property
     def own_point(self) -> Point:
         """The point where nothing else is said: the capacity, with the model's own patch size."""
-        return self.round_point(Point(self.n_mux, self.patch_sizes[0]))
+        own = WORDS if self.by_words else Point(self.n_mux, self.patch_sizes[0])
+        return self.round_point(own)
 
     def round_point(self, point: Point) -> Point:
         """Return the point with the number of rows nearest below that the module can mix."""
@@ -143,14 +148,16 @@ class TorchRunner:
             if not self.module.answers_by_words:
                 raise ValueError(
                     "`n_mux` is 'words', but this model was not trained to answer by the words "
-                    "alone; fit with 'words' among its `operating_points`"
+                    "alone; to train one for that, give a classifier, regressor or tagger of "
+                    "texts 'words' among its `operating_points`"
                 )
             return point
         if patch_size not in self.patch_sizes:
             raise ValueError(
                 f"`patch_size` is {patch_size}, but this model was built for "
-                f"{', '.join(map(str, sorted(self.patch_sizes)))}; fit with `patch_size` or "
-                f"`operating_points` such as ({n_mux}, {patch_size})"
+                f"{', '.join(map(str, sorted(self.patch_sizes)))}; to train one for more, "
+                "give a classifier, regressor or tagger of texts `operating_points` such as "
+                f"({n_mux}, {patch_size})"
             )
         return Point(self.module.round_n_mux(n_mux), patch_size)
 

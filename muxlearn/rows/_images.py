@@ -221,7 +221,7 @@ class ImageReader(Reader):
             return
         if self.highest <= 1 and _is_byte(images) and images.max() > 1:
             given, wanted, how = "255", "1", "divide them by 255"
-        elif self.highest > 16 and not _is_byte(images) and _is_fraction(images):
+        elif self.highest > 16 and _is_fraction(images):
             given, wanted, how = "1", f"{self.highest:g}", "give both on one scale"
         else:
             return
@@ -359,6 +359,9 @@ def _is_byte(images: NDArray[Any]) -> bool:
 
 
 def _is_fraction(images: NDArray[Any]) -> bool:
+    """Whether pixels go from 0 to 1: bools do, whole numbers of another type may be dark bytes."""
+    if images.dtype.kind != "f":
+        return images.dtype == np.bool_
     return bool(images.min() >= 0 and images.max() <= 1 and (images % 1).any())
 
 

@@ -162,12 +162,26 @@ def _has_text(row: Iterable[Any]) -> bool:
     return any(isinstance(label, str) for label in row)
 
 
+def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a matrix of objects, such as a frame of nullable types, as one of numbers or bools."""
+    narrow = np.array(values.tolist())
+    if narrow.dtype.kind in "biuf":
+        return narrow
+    missing = [row for row, items in enumerate(values) if any(map(is_missing, items))]
+    if missing:
+        raise ValueError(
+            f"row {missing[0]} of `y` holds a missing value: {list(values[missing[0]])}"
+        )
+    with contextlib.suppress(TypeError, ValueError):
+        return values.astype(np.float64)
+    return values
+
+
 def _read_matrix(
     values: NDArray[Any], names: NDArray[Any] | None, is_sparse: bool
 ) -> SeveralLabels | SoftLabels:
     if values.dtype == object:
-        with contextlib.suppress(TypeError, ValueError):
-            values = values.astype(np.float64)
+        values = _narrowed(values)
     if values.dtype.kind not in "biuf":
         raise ValueError(
             f"`y` is a matrix of {values.dtype} with {values.shape[1]} columns, which is neither "

@@ -52,7 +52,8 @@ def test_vectors_of_texts(namespace):
     done = run("embedding", namespace)
     n_texts = len(done["texts"])
     assert done["vectors"].shape == (n_texts, len(done["embedder"].get_feature_names_out()))
-    assert done["model"].score(done["texts"], done["labels"]) > 0.9
+    for pipeline in (done["model"], done["static"]):
+        assert pipeline.score(done["texts"], done["labels"]) > 0.9
     assert len(done["groups"]) == len(done["stored"]) == n_texts
     assert len(pd.read_parquet("vectors")) == n_texts
     assert done["clf"].transform(done["new_texts"]).shape == (3, 16)

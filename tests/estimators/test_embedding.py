@@ -24,7 +24,7 @@ from muxlearn.box._training import make_student
 from muxlearn.box.save import save_student
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.persistence import FormatError
-from muxlearn.points import Point
+from muxlearn.points import WORDS, Point
 from muxlearn.prediction import load_predictor
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.rows._texts import train_tokenizer
@@ -131,6 +131,31 @@ def test_an_encoder_of_transformers_runs_as_it_is(bert):
     mean = (hidden * mask).sum(1) / mask.sum(1)
     rows = [i for i, text in enumerate(TEXTS) if text]  # without tokens there is nothing to compare
     np.testing.assert_allclose(embedder.transform(TEXTS)[rows], mean[rows].numpy(), atol=1e-5)
+
+
+def test_the_words_alone_can_be_where_it_starts(folder, tmp_path):
+    embedder = MuxTextEmbedder("words", backbone=folder).fit()
+    wanted = MuxTextEmbedder(backbone=folder).fit().transform(TEXTS, n_mux="words")
+    assert embedder.operating_point_ == WORDS
+    np.testing.assert_array_equal(embedder.transform(TEXTS), wanted)
+    np.testing.assert_array_equal(list(embedder.transform_iter(iter(TEXTS))), wanted)
+    assert np.abs(embedder.transform(TEXTS, n_mux=1) - wanted).max() > 1e-3
+    embedder.save_pretrained(tmp_path)
+    assert "words" in (tmp_path / "README.md").read_text()
+    np.testing.assert_array_equal(MuxTextEmbedder.load(tmp_path).transform(TEXTS), wanted)
+    predictor = load_predictor(tmp_path)
+    np.testing.assert_array_equal(predictor.predict(TEXTS, method="transform"), wanted)
+
+
+def test_an_encoder_without_words_does_not_start_with_them(bert, tmp_path):
+    embedder = MuxTextEmbedder("words", backbone=bert, max_length=16)
+    with pytest.raises(ValueError, match="`n_mux` is 'words', but the encoder has no vectors"):
+        embedder.fit(TEXTS)
+    assert not hasattr(embedder, "net_")
+    embedder.set_params(n_mux=1).fit(TEXTS).set_params(n_mux="words").save(tmp_path)
+    for load in (MuxTextEmbedder.load, load_predictor):
+        with pytest.raises(FormatError, match="not trained to answer by the words alone"):
+            load(tmp_path)
 
 
 def test_a_pretrainer_is_taken_as_it_is(bert):

@@ -226,6 +226,15 @@ def test_a_file_in_the_place_of_the_folder_is_not_overwritten(fitted, tmp_path):
     assert file.read_text() == "keep me"
 
 
+@pytest.mark.parametrize(("folder", "error"), [(None, TypeError), (3, TypeError), ("", ValueError)])
+@pytest.mark.parametrize("method", ["save", "save_pretrained"])
+def test_what_names_no_folder_is_refused(fitted, method, folder, error, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match="`folder` must be the name of a folder, got "):
+        getattr(fitted, method)(folder)
+    assert not list(tmp_path.iterdir())
+
+
 # What cannot be loaded
 
 

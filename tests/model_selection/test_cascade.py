@@ -278,6 +278,11 @@ def test_replacing_a_stage_leaves_the_list_that_was_given():
     ("params", "error", "message"),
     [
         ({"max_drop": -0.1}, ValueError, "`max_drop` must be None or a number of at least 0"),
+        (
+            {"max_drop": 1},
+            ValueError,
+            "`max_drop` must be None or a number of at least 0 and below 1",
+        ),
         ({"max_drop": "small"}, TypeError, "`max_drop` must be None or a number"),
         ({"max_drop": None}, ValueError, "`max_drop` and `min_rows_per_second` are both None"),
         ({"min_rows_per_second": 0}, ValueError, "`min_rows_per_second` must be"),

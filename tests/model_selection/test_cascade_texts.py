@@ -141,7 +141,14 @@ def test_images():
 def test_points_that_cannot_be(tiny, tiny_tagger, fitted):
     with pytest.raises(ValueError, match=r"`stages\[0\]` is 9, an operating point of more rows"):
         tiny([9, 1]).fit(TEXTS, TOPICS)
-    with pytest.raises(ValueError, match="`stages` asks for the operating point"):
+    for unknown in ((1, 3), "words"):
+        cascade = tiny([unknown, 1])
+        cascade.estimator.fit = None  # never called
+        with pytest.raises(ValueError, match=r"`stages\[0\]` is .*, which `estimator` is not tra"):
+            cascade.fit(TEXTS, TOPICS)
+    with pytest.raises(
+        ValueError, match=r"`stages` holds .* which `estimator` cannot predict at: `patch_size`"
+    ):
         CascadeClassifier(FrozenEstimator(fitted.estimator_), stages=[(1, 3), 1]).fit(TEXTS, TOPICS)
     with pytest.raises(ValueError, match="has the single operating point 1"):
         tiny(n_mux=1, operating_points=None).fit(TEXTS, TOPICS)

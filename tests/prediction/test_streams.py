@@ -242,7 +242,11 @@ def change_arguments(clf, frame, parquet):
 
 @pytest.mark.parametrize(
     ("change", "what"),
-    [(change_input, "dataset"), (change_model, "model"), (change_arguments, "n_mux")],
+    [
+        (change_input, "dataset"),
+        (change_model, "model"),
+        (change_arguments, "n_mux"),
+    ],
 )
 def test_a_job_is_not_resumed_with_something_else(fitted, frame, parquet, tmp_path, change, what):
     output = fitted.predict_dataset(parquet, tmp_path / "out")
@@ -263,6 +267,8 @@ def test_a_dataset_is_known_by_its_content(fitted, frame, tmp_path):
     assert fitted.predict_dataset(as_dataset(frame, tmp_path), output) == output
     with pytest.raises(ValueError, match="its dataset was"):
         fitted.predict_dataset(first.select(range(149)), output)
+    with pytest.raises(ValueError, match=r"its keep was \[\] and is \['id'\] now"):
+        fitted.predict_dataset(first, output, keep=["id"])
 
 
 def test_a_full_disk_keeps_whole_parts_and_the_job_goes_on(fitted, frame, parquet, tmp_path):

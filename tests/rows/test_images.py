@@ -247,7 +247,9 @@ def test_pixels_on_another_scale_are_refused():
     bytes_reader, fractions_reader = learn(GREY)[0], learn(GREY / 255)[0]
     refuse("from 0 to 1, .* up to 249; give both on one scale", read, bytes_reader, GREY / 255)
     refuse("from 0 to 255, .* divide them by 255", read, fractions_reader, GREY)
+    refuse("from 0 to 1, .* up to 249; give both on one scale", read, bytes_reader, GREY > 99)
     assert read(bytes_reader, GREY.astype(float)).dtype == np.float32
+    assert read(bytes_reader, (GREY > 99).astype(np.uint8)).max() == 1
     assert read(bytes_reader, np.zeros((1, 6, 7))).max() == 0
 
 

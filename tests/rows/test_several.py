@@ -45,6 +45,19 @@ def test_columns_of_a_frame_name_the_labels():
 
 
 @pytest.mark.parametrize(
+    ("nullable", "dtype"), [("boolean", "bool"), ("Int64", "int64"), ("Float64", "float64")]
+)
+def test_a_frame_of_nullable_types_is_one_of_numpys(nullable, dtype):
+    given = check_several(pd.DataFrame(MATRIX).astype(nullable), 3)
+    assert given.dtype == dtype
+    np.testing.assert_array_equal(given.indicator, MATRIX)
+    missing = pd.DataFrame(MATRIX).astype(nullable)
+    missing.iloc[1, 2] = pd.NA
+    with pytest.raises(ValueError, match="row 1 of `y` holds a missing value"):
+        check_several(missing, 3)
+
+
+@pytest.mark.parametrize(
     ("y", "form"),
     [
         (SETS, "set"),
