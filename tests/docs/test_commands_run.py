@@ -70,6 +70,7 @@ ELSEWHERE = {
     "frontier": "frontier/test_command.py",
     "fuzz": "test_fuzz.py",
     "gpu": "test_gpu.py",
+    "pixels": "test_commands.py",
     "reproduce": "test_reproduce.py",
     "scale": "test_scale.py",
     "tenants": "test_companions.py",
