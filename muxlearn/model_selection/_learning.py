@@ -159,7 +159,7 @@ def _cascade_report(
 def _warn_of_few(n_rows: int, max_drop: float | None) -> None:
     if n_rows < max(_FEW_ROWS, 1 / max_drop if max_drop else 0):
         warnings.warn(
-            f"thresholds are learnt from {n_rows} rows, and one is {100 / n_rows:.3g} points "
-            "of the score; give more rows, or set more of them aside by `validation_fraction`",
+            f"thresholds are learnt from {n_rows} rows, and each of them changes the score by "
+            f"{1 / n_rows:.2g}; give more rows, or set more of them aside by `validation_fraction`",
             stacklevel=4,
         )
