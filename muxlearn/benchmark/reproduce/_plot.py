@@ -45,7 +45,8 @@ def draw_scores(figure: Figure, rows: list[dict[str, Any]], recipe: Recipe) -> N
             style = {"color": f"C{number % 10}", "marker": "o" if number < 10 else "s"}
             axes.plot(*zip(*sorted(points.items()), strict=True), label=family, ms=4, **style)
         for family, points in recipe.figure.get(task, {}).items():
-            axes.plot(*zip(*sorted(points.items()), strict=True), "k--x", label=family)
+            # A gray that shows on light and on dark pages.
+            axes.plot(*zip(*sorted(points.items()), strict=True), "--x", c="0.5", label=family)
         scale_n_mux(axes, sorted({row["n_mux"] for row in own}))
         axes.set_title(task)
         axes.grid(alpha=0.3)
