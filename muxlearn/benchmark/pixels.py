@@ -54,7 +54,9 @@ def main(args: Namespace) -> int:
         runs = {}
         for name, model in models(args, seed):
             model, taken = fit(model, data.X_train, data.y_train)
-            model.set_params(**{key: "float32" for key in model.get_params() if "dtype" in key})
+            model.set_params(
+                **{key: "float32" for key in model.get_params() if key.endswith("dtype")}
+            )
             scores.setdefault(name, []).append(model.score(data.X_test, data.y_test))
             fit_times.setdefault(name, []).append(taken.cpu_seconds)
             runs[name] = partial(model.predict, data.X_test)
