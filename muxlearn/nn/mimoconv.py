@@ -126,7 +126,8 @@ class MuxWideResNet(OperatingPointModule):
         stem_channels, stage_channels = _CHANNELS[n_stages]
         channels, features = stem_channels * initial_width, stage_channels[-1] * width
         kernel_size, stride = (7, 2) if n_stages == 4 else (3, 1)
-        self.patches = nn.PixelUnshuffle(patch_size)
+        # At 1 it would copy the images.
+        self.patches = nn.PixelUnshuffle(patch_size) if patch_size > 1 else nn.Identity()
         self.stem: ConvNorm | FoldedConvNorm = ConvNorm(
             in_channels * patch_size**2, channels, kernel_size, stride, n_points, batch_norm
         )
