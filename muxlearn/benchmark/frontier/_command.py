@@ -31,6 +31,7 @@ from muxlearn.benchmark.frontier._plain import plain_units, size_of
 from muxlearn.benchmark.frontier._plot import save_plot
 from muxlearn.benchmark.frontier._table import make_table
 from muxlearn.benchmark.frontier._tags import tag_units
+from muxlearn.points import WORDS
 
 __all__ = ["NEIGHBOURS", "add_arguments", "main"]
 
@@ -41,15 +42,14 @@ NEIGHBOURS: dict[str, Callable[[Namespace, Task], Iterator[Unit]]] = {
     "plain": plain_units,
     "shared": shared_units,
     "cascade": cascade_units,
-    "alone": alone_units,
 }
 
 _POINTS = "words 1 1,2 1,5 1,10 2,5 10"
 
 #: Options that a second run on the same folder may change.
 _FREE = (
-    *("command", "data", "json", "layers", "main", "models", "plain", "plot", "points", "quick"),
-    *("seeds", "test", "valid", "work"),
+    *("alone", "command", "data", "json", "layers", "main", "models", "plain", "plot", "points"),
+    *("quick", "seeds", "test", "valid", "work"),
 )
 
 #: What ``--quick`` changes.
@@ -96,14 +96,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--max-test", type=int)
     add("--max-valid", type=int, default=2000)
     add = parser.add_argument_group("the models").add_argument
-    default = [name for name in NEIGHBOURS if name != "alone"]
-    add("--models", nargs="+", choices=NEIGHBOURS, default=default)
+    add("--models", nargs="+", choices=NEIGHBOURS, default=list(NEIGHBOURS))
     points = [parse_point(point) for point in _POINTS.split()]
     help = f"N rows, or N,P for P tokens of each, or words; default {_POINTS}"
     add("--points", nargs="+", type=parse_point, default=points, metavar="POINT", help=help)
+    help = "points that get a model of their own"
+    add("--alone", nargs="+", type=parse_point, default=[], metavar="POINT", help=help)
     help = "a folder, 'packaged', 'minilm' or 'scratch'"
     add("--backbone", type=parse_backbone, default="packaged", help=help)
-    help = "layers that the points keep of the packaged encoder, the first ones, or all"
+    help = "layers that multiplexed models keep of the packaged encoder, the first ones, or all"
     add("--layers", nargs="+", type=_layers, default=[None], metavar="LAYERS", help=help)
     help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
     add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
@@ -149,6 +150,8 @@ def main(args: Namespace) -> int:
     """Run the benchmark."""
     if args.layers != [None] and args.backbone != "packaged":
         raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
+    if WORDS in args.alone:
+        raise SystemExit("--alone is for points that run the encoder; give words to --points")
     torch.set_num_threads(args.threads)
     os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # of tokenizers
     task = read_task(
@@ -185,8 +188,8 @@ def _run(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the results of all units, and the names of those that failed."""
     results, failed = [], []
     for job in jobs:
-        for name in job.args.models:
-            for unit in NEIGHBOURS[name](job.args, job.task):
+        for make in [*(NEIGHBOURS[name] for name in job.args.models), alone_units]:
+            for unit in make(job.args, job.task):
                 try:
                     results += job.run(unit)
                 except Exception:  # one model of many: a night's work goes on without it
@@ -198,7 +201,8 @@ def _run(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[str]]:
 def _shown(args: Namespace) -> dict[str, Any]:
     """Return the options that JSON cannot hold as they are."""
     plain = [given.name if isinstance(given, Path) else str(given) for given in args.plain]
-    return {"points": describe(args.points), "plain": plain, "scratch": str(args.scratch)}
+    points = {name: describe(getattr(args, name)) for name in ("points", "alone")}
+    return points | {"plain": plain, "scratch": str(args.scratch)}
 
 
 def smaller_sizes(whole: Size, head_size: int) -> list[Size]:

@@ -12,7 +12,7 @@ from sklearn.frozen import FrozenEstimator
 from muxlearn.backbones import Packaged
 from muxlearn.benchmark._models import FitTime, fit
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._estimators import PLAIN, as_given, describe, kind_of
+from muxlearn.benchmark.frontier._estimators import as_given, describe, kind_of
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
 from muxlearn.benchmark.frontier._linear import fit_linear
 from muxlearn.model_selection import CascadeClassifier
@@ -31,10 +31,11 @@ def shared_units(args: Namespace, task: Task) -> Iterator[Unit]:
 
 
 def alone_units(args: Namespace, task: Task) -> Iterator[Unit]:
-    """Yield a model of its own for each operating point that runs the encoder on mixtures."""
-    for point in args.points:
-        if point not in (PLAIN, WORDS):
-            yield Unit(f"{describe([point])} alone", partial(_alone, point))
+    """Yield a model of its own for each operating point of ``--alone``."""
+    for point in args.alone:
+        for n_layers in args.layers:
+            name = _at_depth(f"{describe([point])} alone", n_layers)
+            yield Unit(name, partial(_alone, point, n_layers, name))
 
 
 def cascade_units(args: Namespace, task: Task) -> Iterator[Unit]:
@@ -65,12 +66,15 @@ def _at_depth(name: str, n_layers: int | None) -> str:
     return f"{name}, {n_layers} layer{'s' if n_layers > 1 else ''}"
 
 
+def _backbone(n_layers: int | None) -> dict[str, Packaged]:
+    return {} if n_layers is None else {"backbone": Packaged(num_hidden_layers=n_layers)}
+
+
 def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:
     # As many steps at each point as a model for that point alone.
     n_points = sum(point != WORDS for point in job.args.points)
     epochs = job.args.shared_epochs or job.args.epochs * n_points
-    backbone = {} if n_layers is None else {"backbone": Packaged(num_hidden_layers=n_layers)}
-    model = job.build(job.args.points, max_epochs=epochs, **backbone)
+    model = job.build(job.args.points, max_epochs=epochs, **_backbone(n_layers))
     return job.keep(_shared_name(job.args, n_layers), model)
 
 
@@ -99,6 +103,6 @@ def _cascade(n_layers: int | None, first: str | None, job: Job) -> Iterator[Cand
     yield Candidate(_at_depth(name, n_layers), "cascade", cascade.predict, whole)
 
 
-def _alone(point: Point, job: Job) -> Iterator[Candidate]:
-    model, taken = job.train(job.build([point]))
-    yield Candidate(f"{describe([point])} alone", kind_of(point), model.predict, taken)
+def _alone(point: Point, n_layers: int | None, name: str, job: Job) -> Iterator[Candidate]:
+    model, taken = job.train(job.build([point], **_backbone(n_layers)))
+    yield Candidate(name, kind_of(point), model.predict, taken)

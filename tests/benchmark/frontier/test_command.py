@@ -70,17 +70,21 @@ def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
 def test_points_of_some_layers_stand_beside_those_of_the_whole(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
     options = ["--models", "shared", "--points", "words", "1,2", "--backbone", "packaged"]
-    rows = run(data, out, *options, "--max-train", "40", "--layers", "all", "1")
-    assert sorted(rows) == ["(1, 2)", "(1, 2), 1 layer", "words", "words, 1 layer"]
+    more = ["--max-train", "40", "--layers", "all", "1", "--alone", "2,2"]
+    rows = run(data, out, *options, *more)
+    names = ["(1, 2)", "(2, 2) alone", "words"]
+    assert sorted(rows) == sorted([*names, *(f"{name}, 1 layer" for name in names)])
     with pytest.raises(SystemExit, match="--layers is for the packaged encoder"):
         run(data, out, "--layers", "1")
 
 
 def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
-    rows = run(data, out, "--models", "alone", "plain", "--points", "words", "1,1", "2,2")
-    assert sorted(rows) == ["(2, 2) alone", "plain", "plain 1x16"]
-    assert rows["(2, 2) alone"]["kind"] == "both"
+    rows = run(data, out, "--models", "plain", "--points", "words", "1,1", "--alone", "2,2", "2")
+    assert sorted(rows) == ["(2, 1) alone", "(2, 2) alone", "plain", "plain 1x16"]
+    assert [rows[f"(2, {n}) alone"]["kind"] for n in (1, 2)] == ["rows", "both"]
+    with pytest.raises(SystemExit, match="--alone is for points that run the encoder"):
+        run(data, out, "--alone", "words")
 
 
 def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path):
