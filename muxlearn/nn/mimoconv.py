@@ -85,8 +85,8 @@ class MuxWideResNet(OperatingPointModule):
     Raises
     ------
     ValueError
-        For a depth, a number of stages or an operating point that is not allowed, and for a
-        subspace binding with more slots than channels.
+        For a depth, a patch size, a number of stages or an operating point that is not allowed,
+        and for a subspace binding with more slots than channels.
     """
 
     #: What a checkpoint in the authors' layout is, beside the parameters of `MIMOConv`.
@@ -115,6 +115,8 @@ class MuxWideResNet(OperatingPointModule):
         super().__init__(n_mux, operating_points)
         if depth < 10 or depth % 6 != 4:
             raise ValueError(f"depth={depth} is not 6 k + 4 with k >= 1, such as 10, 16 or 28")
+        if patch_size < 1:
+            raise ValueError(f"patch_size={patch_size} must be 1 or more")
         for name, value, allowed in (
             ("n_stages", n_stages, _CHANNELS),
             ("binding", binding, BINDINGS),

@@ -34,9 +34,12 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
     """
     if y is None:
         raise ValueError("`y` is None; a regressor needs one number for each row of `X`")
+    y = from_tensor(y, "`y`")
     try:
+        if np.asarray(y).dtype.kind in "mM":  # numpy would count them in nanoseconds
+            raise TypeError("dates and times; say in which unit, such as y.astype('int64') / 1e9")
         numbers = check_array(
-            from_tensor(y, "`y`"),
+            y,
             dtype=np.float64,
             ensure_all_finite=False,
             ensure_2d=False,

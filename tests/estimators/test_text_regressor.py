@@ -147,6 +147,12 @@ def test_bad_targets_are_refused(y, message):
         tiny(2).fit(TEXTS, y)
 
 
+@pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[s]"])
+def test_dates_are_no_numbers(kind):
+    with pytest.raises(TypeError, match="dates and times; say in which unit"):
+        tiny(2).fit(TEXTS, np.arange(24).astype(kind))
+
+
 def test_another_number_of_true_targets_is_refused(trained):
     with pytest.raises(ValueError, match="2 numbers for each row, but the model was fitted to 1"):
         trained.score(TEXTS, np.ones((24, 2)))

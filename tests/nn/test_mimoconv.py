@@ -160,6 +160,11 @@ def test_depths_without_whole_blocks_are_refused(depth):
         make(depth=depth)
 
 
+def test_a_patch_without_pixels_is_refused():
+    with pytest.raises(ValueError, match="patch_size=0 must be 1 or more"):
+        make(patch_size=0)
+
+
 @pytest.mark.parametrize("option", [{"n_stages": 5}, {"binding": "xor"}, {"activation": "tanh"}])
 def test_unknown_options_are_refused(option):
     (name,) = option
