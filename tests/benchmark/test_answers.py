@@ -38,6 +38,7 @@ def test_numbers_are_predicted_beside_linear_neighbours(tmp_path, n_texts):
     assert all(row["spearman"] > 0.8 for row in rows if row["model"] in LINEAR)
 
 
+@pytest.mark.slow
 def test_the_trained_model_is_judged_whether_it_was_kept_or_not(tmp_path):
     data, kept = write_numbers(tmp_path, 1), ["--work", str(tmp_path / "kept")]
     first, second = (run(data, tmp_path, *kept) for _ in range(2))
@@ -51,6 +52,7 @@ def test_the_training_rows_are_never_the_test(tmp_path):
         run(data, tmp_path)
 
 
+@pytest.mark.slow
 def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
     for role, n_rows in (("train", 40), ("test", 10)):
         tags = {"Ada": "B-PER", "Turin": "B-LOC"}

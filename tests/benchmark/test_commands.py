@@ -97,6 +97,7 @@ def test_folded_subspaces_read_no_more_than_plain_embedding(tmp_path):
     assert read == {"embedding": 16, "subspace": 16, "hadamard": 64, "orthogonal": 64}
 
 
+@pytest.mark.slow
 def test_retrieval_scores_each_combination(tmp_path, capsys):
     data, out = tmp_path / "texts.txt", tmp_path / "retrieval.json"
     data.write_text("\n".join(synthetic_texts(2040, (2, 4))))
@@ -199,6 +200,7 @@ def test_mnist_is_read_from_its_four_files(tmp_path):
     np.testing.assert_array_equal(split.y_test, labels)
 
 
+@pytest.mark.slow
 def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
     write_mnist(tmp_path)
     out, plot, models = tmp_path / "image.json", tmp_path / "plot.png", tmp_path / "models"
@@ -221,6 +223,7 @@ def test_image_accuracy_of_each_model_and_operating_point(tmp_path):
     assert [row["fit_s"] for row in read_rows(out)] == [row["fit_s"] for row in rows]
 
 
+@pytest.mark.slow
 def test_pixels_of_a_position_beside_smaller_images_and_rows(tmp_path):
     write_mnist(tmp_path, 48)
     out = tmp_path / "pixels.json"

@@ -24,6 +24,7 @@ def files(tmp_path):
     return [str(tmp_path / "train.tsv"), str(tmp_path / "test.tsv")]
 
 
+@pytest.mark.slow
 def test_an_adversary_reaches_more_than_chance_and_nothing_where_no_rows_are_mixed(files, tmp_path):
     out = tmp_path / "companions.json"
     options = ["--data", *files, "--backbone", "scratch", "--epochs", "1", "--max-length", "16"]

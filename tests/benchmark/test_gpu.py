@@ -25,7 +25,7 @@ def _small_models(monkeypatch):
     ("section", "points"),
     [
         ("text", ["1,1", "1,3", "2,3"]),
-        ("strings", ["1,1", "1,5", "2,5"]),
+        pytest.param("strings", ["1,1", "1,5", "2,5"], marks=pytest.mark.slow),
         ("image", ["identity 1", "hrr 1", "hrr 2", "hrr 4", "mbat 4"]),
         ("mimoformer", ["performer 1", "att 2", "att+mlp 2", "att 4", "att+mlp 4"]),
     ],

@@ -131,7 +131,9 @@ def test_another_word_is_refused(name):
         tiny(**{name: "best"}).fit(TEXTS, LABELS)
 
 
-@pytest.mark.parametrize("estimator", [MuxTextClassifier, MuxTextRegressor])
+@pytest.mark.parametrize(
+    "estimator", [MuxTextClassifier, pytest.param(MuxTextRegressor, marks=pytest.mark.slow)]
+)
 def test_texts_get_some_layers_of_the_packaged_encoder_with_five_tokens(estimator, tmp_path):
     model = estimator(max_epochs=0, random_state=0).fit(TEXTS, range(len(TEXTS)))
     assert model.operating_point_ == (1, 5)

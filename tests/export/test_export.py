@@ -114,6 +114,7 @@ def test_an_exported_model_goes_through_pickle(exported):
     np.testing.assert_array_equal(loaded.predict_proba(TEXTS), exported.predict_proba(TEXTS))
 
 
+@pytest.mark.slow
 def test_sequences_of_few_integers_are_exported(tiny_classifier, tmp_path):
     X = np.arange(32).reshape(8, 4) % 5
     clf = tiny_classifier(warm_up=None).fit(X, [0, 1] * 4)
@@ -173,6 +174,7 @@ def test_probabilities_of_images_are_torchs(architecture, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_an_encoder_of_transformers_is_exported(tiny_bert, tmp_path):
     clf = MuxTextClassifier(
         n_mux=2,
@@ -194,6 +196,7 @@ def test_an_encoder_of_transformers_is_exported(tiny_bert, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_int8_is_smaller_and_near(classifier, folder, tmp_path):
     export_onnx(classifier, tmp_path, n_mux=3, dtype="int8")
     exported = OnnxMuxClassifier.load(tmp_path)

@@ -150,6 +150,7 @@ def test_a_model_that_is_damaged_stays_so_with_no_writer_beside(tmp_path):
 # Processes
 
 
+@pytest.mark.slow
 def test_a_killed_writer_leaves_a_whole_model(tmp_path):
     rng = np.random.default_rng(0)
     save(tmp_path, "one")
