@@ -157,6 +157,7 @@ def test_it_starts_from_the_packaged_weights():
             torch.testing.assert_close(tensor, theirs[name])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_mux", [1, 2])
 def test_what_starts_from_it_mixes_as_many_rows_or_fewer(boxed, n_mux, tmp_path):
     boxed.save(tmp_path)

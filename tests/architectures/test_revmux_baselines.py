@@ -32,7 +32,7 @@ def tiny(tiny_classifier, tmp_path_factory, write_backbone):
 
 
 @pytest.mark.parametrize("adapters", ["ora", "adapter"])
-@pytest.mark.parametrize("n_mux", [2, 4])
+@pytest.mark.parametrize("n_mux", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_baseline_learns_saves_and_loads(tiny, adapters, n_mux, tmp_path):
     clf = tiny(adapters, n_mux=n_mux, max_epochs=30, lr=5e-3).fit(TEXTS, LABELS)
     losses = clf.history_[:, "train_loss"]

@@ -100,7 +100,13 @@ def _answer(estimator, texts):
     return estimator.transform(texts)
 
 
-@pytest.mark.parametrize("name", ["classifier", "tagger", "embedder", "loaded"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "embedder",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("classifier", "tagger", "loaded")),
+    ],
+)
 def test_a_prediction_of_other_languages_warns_once(estimators, name):
     estimator = estimators[name]
     with warnings.catch_warnings(record=True) as caught:

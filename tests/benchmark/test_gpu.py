@@ -24,9 +24,11 @@ def _small_models(monkeypatch):
 @pytest.mark.parametrize(
     ("section", "points"),
     [
-        ("text", ["1,1", "1,3", "2,3"]),
+        pytest.param("text", ["1,1", "1,3", "2,3"], marks=pytest.mark.slow),
         pytest.param("strings", ["1,1", "1,5", "2,5"], marks=pytest.mark.slow),
-        ("image", ["identity 1", "hrr 1", "hrr 2", "hrr 4", "mbat 4"]),
+        pytest.param(
+            "image", ["identity 1", "hrr 1", "hrr 2", "hrr 4", "mbat 4"], marks=pytest.mark.slow
+        ),
         ("mimoformer", ["performer 1", "att 2", "att+mlp 2", "att 4", "att+mlp 4"]),
     ],
 )

@@ -167,6 +167,7 @@ def test_a_killed_writer_leaves_a_whole_model(tmp_path):
     assert left_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_readers_beside_two_writers_see_whole_models(tmp_path):
     save(tmp_path, "one")
     writers = [start_writer(tmp_path, *names) for names in (("one", "two"), ("two", "one"))]

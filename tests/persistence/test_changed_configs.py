@@ -144,7 +144,13 @@ def sizes(config):
             yield path
 
 
-@pytest.mark.parametrize("kind", sorted({*KINDS} - {*EXPORTED}))  # a graph has its sizes in it
+@pytest.mark.parametrize(
+    "kind",
+    [
+        kind if kind.startswith(("image", "mimo")) else pytest.param(kind, marks=pytest.mark.slow)
+        for kind in sorted({*KINDS} - {*EXPORTED})  # a graph has its sizes in it
+    ],
+)
 def test_a_size_without_bounds_takes_neither_time_nor_memory(folder_of, kind):
     folder = folder_of(kind)
     config = json.loads((folder / "config.json").read_text())
