@@ -91,6 +91,7 @@ class Published(ParameterObject):
         num_hidden_layers: int = 12,
         num_attention_heads: int = 12,
         intermediate_size: int = 3072,
+        vocab_size: int = 50265,
         random_state: int | None = None,
     ) -> Published:
         """Write DataMUX's own network with random weights, and return it as a backbone.
@@ -104,7 +105,7 @@ class Published(ParameterObject):
         folder : str or path
             Created if needed.
         tokenizer : tokenizers.Tokenizer
-            The tokenizer, of at most 50,265 tokens; the paper has that of ``roberta-base``.
+            The tokenizer, of at most `vocab_size` tokens; the paper has that of ``roberta-base``.
         n_mux : int
             Number of slots.
         multiplexer : {"hadamard", "binary", "orthogonal"}, default="hadamard"
@@ -118,6 +119,9 @@ class Published(ParameterObject):
             Whether keys are trained.
         hidden_size, num_hidden_layers, num_attention_heads, intermediate_size : int
             Sizes of the encoder, by default the paper's.
+        vocab_size : int, default=50265
+            Rows of the token table, by default the paper's; at least 400. Some of the last 400
+            also mark slots and summaries.
         random_state : int, default=None
             Seed of the weights.
 
@@ -144,6 +148,7 @@ class Published(ParameterObject):
             "num_hidden_layers": num_hidden_layers,
             "num_attention_heads": num_attention_heads,
             "intermediate_size": intermediate_size,
+            "vocab_size": vocab_size,
         }
         given = {
             "folder": folder,
@@ -166,6 +171,7 @@ class Published(ParameterObject):
             "learn_keys": Boolean(),
             "random_state": OneOf(Integer(0), None),
             **dict.fromkeys(sizes, Integer(1)),
+            "vocab_size": Integer(400),
         }
         check_parameters(given, constraints)
         if hidden_size % num_attention_heads:
@@ -173,6 +179,8 @@ class Published(ParameterObject):
                 f"`hidden_size` is {hidden_size}, which {num_attention_heads} attention heads do "
                 "not divide"
             )
+        if vocab_size < (n_tokens := tokenizer.get_vocab_size()):
+            raise ValueError(f"`vocab_size` is {vocab_size}, but `tokenizer` has {n_tokens} tokens")
         config = {
             **sizes,
             "num_instances": n_mux,

@@ -96,6 +96,20 @@ def test_the_same_seed_writes_the_same_network(tmp_path, tokenizer):
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 
 
+def test_the_table_of_tokens_is_as_small_as_the_tokenizer_allows(tmp_path, tokenizer):
+    start = Published.create(tmp_path, tokenizer, 2, vocab_size=400, **SIZES)
+    assert 400 in {len(tensor) for tensor in read_weights(tmp_path).values()}
+    clf = MuxTextClassifier(n_mux=2, backbone=start, max_epochs=1, max_length=6, batch_size=2)
+    assert clf.fit(TEXTS, [0, 1] * 4).predict(TEXTS).shape == (8,)
+
+
+def test_a_table_smaller_than_the_tokenizer_is_refused(tmp_path):
+    tokenizer = Tokenizer(models.WordLevel({str(i): i for i in range(401)}))
+    with pytest.raises(ValueError, match="`vocab_size` is 400, but `tokenizer` has 401 tokens"):
+        Published.create(tmp_path / "new", tokenizer, 2, vocab_size=400, **SIZES)
+    assert not (tmp_path / "new").exists()
+
+
 def test_a_network_is_warmed_up_kept_and_trained_for_tasks(tmp_path, tokenizer):
     start = Published.create(tmp_path / "start", tokenizer, 2, key_norm=20, **SIZES, random_state=0)
     warming = {"n_mux": 2, "max_length": 6, "batch_size": 2, "random_state": 0, "lr": 1e-3}
@@ -131,6 +145,7 @@ def test_a_network_is_warmed_up_kept_and_trained_for_tasks(tmp_path, tokenizer):
         ({"multiplexer": "subspace"}, "`multiplexer` must be"),
         ({"key_sharing": 1.5}, "`key_sharing` must be .* at most 1, got 1.5"),
         ({"hidden_size": 10, "num_attention_heads": 4}, "4 attention heads do not divide"),
+        ({"vocab_size": 399}, "`vocab_size` must be .* at least 400, got 399"),
     ],
 )
 def test_what_cannot_be_is_an_error_and_writes_nothing(tmp_path, tokenizer, params, message):

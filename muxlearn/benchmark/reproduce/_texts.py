@@ -84,7 +84,7 @@ _DATAMUX: dict[str, dict[str, Any]] = {
     },
     "small": {
         "n_mux": (2, 5),
-        "sizes": _COMPACT,
+        "sizes": {**_COMPACT, "vocab_size": 8_000},
         "tokenizer": train_tokenizer,
         "texts": partial(texts_of_file, n_texts=12_000),
         "warm_up_steps": 1_500,
@@ -100,7 +100,7 @@ _DATAMUX: dict[str, dict[str, Any]] = {
     },
     "tiny": {
         "n_mux": (2,),
-        "sizes": _TINY,
+        "sizes": {**_TINY, "vocab_size": 8_000},
         "tokenizer": train_tokenizer,
         "texts": _own_texts,
         "warm_up_steps": 4,

@@ -81,8 +81,8 @@ class ReferenceModel(nn.Module):
 
     #: Whether every token is classified and not every row.
     per_token: ClassVar[bool] = False
-    _filler_id: ClassVar[int]
-    _summary_id: ClassVar[int]
+    _filler_id: int
+    _summary_id: int
     # Of the first slot's token in the prefix; the next slots' count down.
     _slot_id: int
     _backbone_name: ClassVar[str]

@@ -93,6 +93,8 @@ class _DataMux(ReferenceModel):
             dropout=roberta.hidden_dropout_prob if demultiplexer == "mlp" else 0.0,
         )
         self._slot_id = vocab_size - 2
+        if vocab_size <= self._filler_id:  # as far from the end as in RoBERTa's vocabulary
+            self._filler_id, self._summary_id = vocab_size - 265, vocab_size - 342
 
     @staticmethod
     def _make_index_head(width: int, n_classes: int) -> nn.Module:
