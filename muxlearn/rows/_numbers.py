@@ -36,8 +36,11 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
         raise ValueError("`y` is None; a regressor needs one number for each row of `X`")
     y = from_tensor(y, "`y`")
     try:
-        if np.asarray(y).dtype.kind in "mM":  # numpy would count them in nanoseconds
-            raise TypeError("dates and times; say in which unit, such as y.astype('int64') / 1e9")
+        if np.asarray(y).dtype.kind in "mM":  # would become numbers of whatever unit they have
+            raise TypeError(
+                "it holds dates or durations; convert them, such as durations to days with "
+                "y / np.timedelta64(1, 'D')"
+            )
         numbers = check_array(
             y,
             dtype=np.float64,

@@ -149,7 +149,7 @@ def test_bad_targets_are_refused(y, message):
 
 @pytest.mark.parametrize("kind", ["datetime64[ns]", "timedelta64[s]"])
 def test_dates_are_no_numbers(kind):
-    with pytest.raises(TypeError, match="dates and times; say in which unit"):
+    with pytest.raises(TypeError, match="it holds dates or durations; convert them, such as"):
         tiny(2).fit(TEXTS, np.arange(24).astype(kind))
 
 
