@@ -83,7 +83,7 @@ def draw_frontier_of_sst2_unlabeled():
 
 def _draw_frontier(name, label):
     """Accuracy against rows per second, beaten models hollow."""
-    _, axes = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
+    _, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
     axes.set(xlabel="rows per second, from strings", ylabel=label)
     draw_frontier(rows_of(name), axes)
 

@@ -112,7 +112,7 @@ def _explain(axes: Axes, kinds: set[str]) -> None:
         fontsize="small",
         loc="upper center",
         bbox_to_anchor=(0.5, -0.1),
-        ncols=4,
+        ncols=3,  # four are wider than the axes where all kinds are drawn
     )
 
 

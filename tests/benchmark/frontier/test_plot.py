@@ -51,3 +51,13 @@ def test_no_label_stands_on_another(axes):
     boxes = [text.get_window_extent() for text in axes.texts if text.get_text()]
     assert len(boxes) == 6
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_the_legend_of_all_kinds_is_no_wider_than_the_axes():
+    kinds = ["linear", "plain", "words", "rows", "tokens", "both", "cascade"]
+    rows = [row(kind, kind, 0.8 + 0.01 * i, 10.0 ** (i + 1)) for i, kind in enumerate(kinds)]
+    figure = Figure(figsize=(6.5, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    draw_frontier(rows, axes)
+    figure.draw_without_rendering()
+    assert axes.get_legend().get_window_extent().width < axes.bbox.width
