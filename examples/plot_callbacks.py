@@ -79,8 +79,7 @@ class TensorBoardIn(TensorBoard):
 
 # %%
 # ``early_stopping=2`` sets a part of the rows aside, ends the training when the loss on them has
-# not improved for two epochs, and restores the best weights. The learning rate is lower than the
-# default, so that the plot shows several epochs.
+# not improved for two epochs, and restores the best weights.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
@@ -89,7 +88,6 @@ clf = MuxTextClassifier(
     max_length=16,
     max_epochs=8,
     batch_size=32,
-    lr=2e-4,
     validation_fraction=0.25,
     early_stopping=2,
     callbacks=[RecordLearningRate(), TensorBoardIn(folder.name)],
