@@ -79,7 +79,8 @@ class TensorBoardIn(TensorBoard):
 
 # %%
 # ``early_stopping=2`` sets a part of the rows aside, ends the training when the loss on them has
-# not improved for two epochs, and restores the best weights.
+# not improved for two epochs, and restores the best weights. Three of the encoder's six layers
+# keep the training short.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
