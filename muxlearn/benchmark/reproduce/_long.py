@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from sklearn.dummy import DummyClassifier
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
+from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import MIMOFormer
@@ -135,7 +139,11 @@ _DIFFERS = {
 
 
 def mimoformer_lra(scale: str) -> Recipe:
-    """Return MIMONets' study of the Long Range Arena, each network beside its Performer."""
+    """Return MIMONets' study of the Long Range Arena, each network beside its Performer.
+
+    The most frequent answer and, where rows are symbols, a linear model of their counts stand
+    beside.
+    """
     tasks = _TASKS[scale]
     return Recipe(
         title=f"MIMONets, MIMOFormer on the Long Range Arena, {scale}",
@@ -166,6 +174,13 @@ def _variants(task: _Task, *, whole: bool) -> tuple[Variant, ...]:
                     n_mux=side * side,
                 )
             )
+    variants.append(Variant("most frequent", DummyClassifier(), family="most frequent"))
+    if task.tokenizer is None:
+        # Rows are sequences of symbols already.
+        linear = make_pipeline(
+            TfidfVectorizer(analyzer=list), LogisticRegression(C=10, max_iter=1000)
+        )
+        variants.append(Variant("TF-IDF", linear, family="TF-IDF"))
     return tuple(variants)
 
 
