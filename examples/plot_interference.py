@@ -2,14 +2,14 @@
 Companions in a mixture: interference, passes and groups
 ========================================================
 
-The texts of a mixture disturb each other a little. Measure how often a prediction changes with its
+The texts of a mixture disturb each other. Measure how often a prediction changes with its
 companions and how averaging over several passes reduces this, and see how `groups` keep the texts
 of one tenant out of the mixtures of another. Half a minute on one core.
 """
 
 # %%
 # The texts are headlines of BBC News, on five topics. The dictionary drops duplicates. The model
-# takes 1, 2, 5 or 10 headlines in a pass, and has three of the encoder's six layers.
+# takes 1, 2, 5 or 10 headlines in a pass.
 
 from importlib.resources import files
 
@@ -21,7 +21,6 @@ from sklearn.datasets import load_files
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones import Packaged
 from muxlearn.inspection import InterferenceDisplay
 
 news = load_files(
@@ -44,7 +43,6 @@ X_train, X_test, y_train, y_test = train_test_split(
 clf = MuxTextClassifier(
     n_mux=10,
     operating_points=(1, 2, 5, 10),
-    backbone=Packaged(num_hidden_layers=3),
     max_length=16,
     max_epochs=2,
     batch_size=32,
