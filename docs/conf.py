@@ -72,6 +72,8 @@ sphinx_gallery_conf = {
     "inspect_global_variables": False,
     "remove_config_comments": True,
     "show_memory": False,
+    # Those that measure their own speed say so, and run alone before the others.
+    "parallel": 2,
     "min_reported_time": 1,
     "matplotlib_animations": False,
     "image_srcset": ["2x"],

@@ -8,6 +8,8 @@ operating point, hardly less accurate, and more accurate than a single point of 
 a minute on one core.
 """
 
+# sphinx_gallery_parallel = False
+
 # %%
 # The data come with scikit-learn: 1,797 digits of 8x8 pixels. The model is fitted to one part of
 # them, the thresholds are learnt from a second part, and a third part is for the test.

@@ -7,6 +7,8 @@ leaves out, and keeps the fastest model that is nearly as good as the best. Half
 core.
 """
 
+# sphinx_gallery_parallel = False
+
 # %%
 # The texts are headlines of BBC News, five words long on average, on five topics. The dictionary
 # drops duplicates.

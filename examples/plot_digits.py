@@ -7,6 +7,8 @@ choose the speed at prediction. Compare it with the plain network of the same si
 one core.
 """
 
+# sphinx_gallery_parallel = False
+
 # %%
 # The data come with scikit-learn: 1,797 digits of 8x8 pixels. Images are arrays of shape
 # (n_images, height, width), and labels may be of any type. One image in four is kept for the test.

@@ -7,6 +7,8 @@ meaning get similar vectors. The vectors serve for search, for clusters, and for
 few labels. Half a minute on one core.
 """
 
+# sphinx_gallery_parallel = False
+
 # %%
 # A headline is the first line of one of 2,225 documents. Several tokens of a headline share a
 # position of the encoder, so that it has less to do; no vector depends on another headline.

@@ -7,6 +7,8 @@ models: the first layer of the same encoder, which reads each token in a positio
 TF-IDF with logistic regression. Half a minute on one core.
 """
 
+# sphinx_gallery_parallel = False
+
 # %%
 # The texts are headlines of BBC News, on five topics. The dictionary drops duplicates.
 

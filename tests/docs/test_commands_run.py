@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxlearn.benchmark import accuracy, export, revmux
+from muxlearn.benchmark import accuracy, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import synthetic_texts
 from muxlearn.benchmark.reproduce._command import RECIPES
@@ -25,7 +25,6 @@ NETWORK = ["--depth", "10", "--width", "1", "--initial-width", "1", "--repeats",
 #: What makes a documented command small; the last of two values counts.
 SMALLER = {
     "speed": [*TEXT_MODEL, "--repeats", "1", "--min-rows", "4"],
-    "memory": [*TEXT_MODEL, "--repeats", "1", "--n-mux", "2"],
     "multiplexing": [
         *("--width", "40", "--length", "4", "--vocab-size", "300", "--mixtures", "2"),
         *("--n-mux", "2", "--repeats", "1"),
@@ -42,10 +41,6 @@ SMALLER = {
         *("--epochs", "1", "--seeds", "0", "--n-mux", "1", "2", "--max-length", "8"),
         *("--mux-layer", "0", "--repeats", "1", "--backbone", "ENCODER"),
     ],
-    "export": [
-        *("--compact", "--epochs", "1", "--n-mux", "2", "--repeats", "1", "--batch-size", "4"),
-        *("--engines", "torch float32", "onnxruntime float32"),
-    ],
     "tagging": ["--n-train", "40", "--n-test", "10", "--n-mux", "1", "2", "--repeats", "1"],
     "retrieval": ["--n-mux", "2", "--epochs", "1", "--n-texts", "40"],
     "distillation": ["--teacher", "ENCODER", "--n-mux", "1", "2"],
@@ -53,7 +48,6 @@ SMALLER = {
         *("--backbone", "ENCODER", "--n-texts", "8", "--batch-size", "2", "--max-length", "8"),
         *("--repeats", "1"),
     ],
-    "serving": [*TEXT_MODEL, "--n-mux", "2", "--clients", "2", "--seconds", "0.2"],
     "parity": [],
 }
 #: Two kinds of runs of one command.
@@ -67,12 +61,15 @@ ELSEWHERE = {
     "answers": "test_answers.py",
     "companions": "test_companions.py",
     "embedding": "test_embedding.py",
+    "export": "test_commands.py",
     "frontier": "frontier/test_command.py",
     "fuzz": "test_fuzz.py",
     "gpu": "test_gpu.py",
+    "memory": "test_commands.py",
     "pixels": "test_commands.py",
     "reproduce": "test_reproduce.py",
     "scale": "test_scale.py",
+    "serving": "test_commands.py",
     "tenants": "test_companions.py",
 }
 
@@ -134,7 +131,7 @@ def fill(words, files):
 def test_a_command_of_the_pages_runs(words, files, tmp_path, monkeypatch, capsys):
     news = [f"{place} {event}" for place in ("here", "there", "at home") for event in "abcdef"] * 4
     topics = ["x" if text[-1] in "abc" else "y" for text in news]
-    for module in (accuracy, export, revmux):
+    for module in (accuracy, revmux):
         monkeypatch.setattr(module, "bbc_news", lambda: (news, topics))
     monkeypatch.chdir(tmp_path)
     smaller = IMAGE["--data" in words] if words[0] == "image" else SMALLER[words[0]]
