@@ -179,6 +179,12 @@ class Published(ParameterObject):
                 f"`hidden_size` is {hidden_size}, which {num_attention_heads} attention heads do "
                 "not divide"
             )
+        # A slot has a key as wide as a vector, and a token that marks it, below the last one.
+        if n_mux > (most := min(hidden_size, vocab_size - 1)):
+            raise ValueError(
+                f"`n_mux` is {n_mux}, but a `hidden_size` of {hidden_size} and a `vocab_size` of "
+                f"{vocab_size} have room for {most} slots at most"
+            )
         if vocab_size < (n_tokens := tokenizer.get_vocab_size()):
             raise ValueError(f"`vocab_size` is {vocab_size}, but `tokenizer` has {n_tokens} tokens")
         config = {

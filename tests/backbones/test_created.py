@@ -145,6 +145,8 @@ def test_a_network_is_warmed_up_kept_and_trained_for_tasks(tmp_path, tokenizer):
         ({"multiplexer": "subspace"}, "`multiplexer` must be"),
         ({"key_sharing": 1.5}, "`key_sharing` must be .* at most 1, got 1.5"),
         ({"hidden_size": 10, "num_attention_heads": 4}, "4 attention heads do not divide"),
+        ({"n_mux": 400, "hidden_size": 400, "vocab_size": 400}, "`n_mux` is 400, .* for 399 slots"),
+        ({"n_mux": 17, "hidden_size": 16}, "`n_mux` is 17, .* for 16 slots at most"),
         ({"vocab_size": 399}, "`vocab_size` must be .* at least 400, got 399"),
     ],
 )
