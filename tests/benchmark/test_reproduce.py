@@ -58,9 +58,13 @@ EXPECTED = {
         for model in ("alone", "learnable, N=2", "graded, N=2", "remap, N=2")
     ],
     "mux-plm-glue": [
-        ("texts", model)
-        for name in ("BERT", "ELECTRA")
-        for model in (f"plain {name}", f"MUX-{name}, N=2", f"MUX-{name}, N=2 as an ensemble")
+        *(
+            ("texts", model)
+            for name in ("BERT", "ELECTRA")
+            for model in (f"plain {name}", f"MUX-{name}, N=2", f"MUX-{name}, N=2 as an ensemble")
+        ),
+        ("texts", "plain BERT, 1 layer"),
+        ("texts", "TF-IDF"),
     ],
     "mimoconv-cifar": [
         ("squares", model)
@@ -73,7 +77,10 @@ EXPECTED = {
     ],
     "revmux-glue": [
         ("texts", model)
-        for model in ("trained", "frozen", "RevMUX, N=2", "ora, N=2", "adapter, N=2")
+        for model in (
+            *("trained", "trained, 5 layers", "frozen", "RevMUX, N=2", "ora, N=2", "adapter, N=2"),
+            "TF-IDF",
+        )
     ],
 }
 

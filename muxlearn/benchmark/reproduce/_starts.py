@@ -11,6 +11,7 @@ from sklearn.base import clone
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Published
+from muxlearn.benchmark._models import layers_of
 from muxlearn.benchmark.reproduce._schedules import LinearFall
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import quiet_transformers, write_files
@@ -20,6 +21,7 @@ from muxlearn.training import Optimizer
 __all__ = [
     "PLAIN_ADAMW",
     "AuthorsWarmUp",
+    "FirstLayers",
     "Pretraining",
     "RandomRoberta",
     "roberta_tokenizer",
@@ -91,6 +93,35 @@ class RandomRoberta:
                 torch.manual_seed(seed)
                 RobertaModel(config, add_pooling_layer=False).save_pretrained(place)
             write_files(place, {"tokenizer.json": tokenizer.to_str().encode()})
+        return place
+
+
+@dataclass(frozen=True)
+class FirstLayers:
+    """The first layers of an encoder of `transformers`: a plain network as fast as a mixture.
+
+    Attributes
+    ----------
+    encoder : str or path
+        A folder, or a name on the hub.
+    n_layers : int
+    """
+
+    encoder: str | Path
+    n_layers: int
+
+    def prepare(self, folder: Path, texts: Callable[[], Sequence[str]], seed: int) -> Path:
+        """Write the layers and the tokenizer."""
+        from transformers import AutoModel, AutoTokenizer
+
+        place = folder / "first"
+        if not (place / "tokenizer.json").exists():
+            with quiet_transformers():
+                model = AutoModel.from_pretrained(self.encoder)
+                del layers_of(model)[self.n_layers :]
+                model.config.num_hidden_layers = self.n_layers
+                model.save_pretrained(place)
+                AutoTokenizer.from_pretrained(self.encoder).save_pretrained(place)
         return place
 
 

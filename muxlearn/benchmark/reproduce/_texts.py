@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -29,6 +30,7 @@ from muxlearn.benchmark.reproduce._recipe import Recipe, Request, Source, Start,
 from muxlearn.benchmark.reproduce._starts import (
     PLAIN_ADAMW,
     AuthorsWarmUp,
+    FirstLayers,
     Pretraining,
     RandomRoberta,
     roberta_tokenizer,
@@ -194,22 +196,27 @@ def datamux_mnli(scale: str) -> Recipe:
         "small": (sick(7_927), sst2(8_000)),
         "tiny": tiny,
     }
-    linear = make_pipeline(
-        TfidfVectorizer(preprocessor=_as_text), LogisticRegression(C=10, max_iter=1000)
-    )
     return Recipe(
         title=f"DataMUX on sentences and pairs, {scale}",
         sources=sources[scale],
         variants=(
             *_datamux_variants(MuxTextClassifier, scale),
             *_ours(MuxTextClassifier, scale),
-            Variant("TF-IDF", linear, family="TF-IDF"),
+            _linear(),
         ),
         score=accuracy_score,
         texts=_DATAMUX[scale]["texts"],
         paper=_DATAMUX_CLAIM,
         deviations=(*_DATAMUX[scale]["differs"], *_DATAMUX_DIFFERS),
     )
+
+
+def _linear() -> Variant:
+    """Return a linear model of the words."""
+    model = make_pipeline(
+        TfidfVectorizer(preprocessor=_as_text), LogisticRegression(C=10, max_iter=1000)
+    )
+    return Variant("TF-IDF", model, family="TF-IDF")
 
 
 def _as_text(row: Any) -> str:
@@ -313,29 +320,34 @@ def mux_plm_glue(scale: str) -> Recipe:
     """Return MUX-PLMs' experiment: recovery of tokens, masked or replaced ones, then the task."""
     sizes = _PLM[scale]
 
-    def start(n_mux: int, objective: str) -> Start:
+    n_layers = sizes["encoder"].num_hidden_layers
+    # As fast as a mixture, or nearly: that part of the layers.
+    fewer = sorted({max(1, n_layers // n_mux) for n_mux in sizes["n_mux"]}, reverse=True)
+
+    def start(n_mux: int, objective: str, n_layers: int = n_layers) -> Start:
         stage = MuxTextPretrainer(
             n_mux=n_mux,
             multiplexer="hadamard" if n_mux > 1 else "auto",
             demultiplexer="rsa" if n_mux > 1 else "auto",
             architecture=TMUX(lexical_path=False),
-            backbone=sizes["encoder"],
+            backbone=clone(sizes["encoder"]).set_params(num_hidden_layers=n_layers),
             **sizes["pretraining"],
         )
         objectives = ("retrieval", objective) if n_mux > 1 else (objective,)
         stages = (clone(stage).set_params(objective=each) for each in objectives)
         return Pretraining(tuple((each, sizes["stage_steps"]) for each in stages))
 
+    def classifier(n_mux: int) -> MuxTextClassifier:
+        architecture = TMUX(lexical_path=False, retrieval_weight=0.0)
+        return MuxTextClassifier(
+            n_mux=n_mux, architecture=architecture, warm_up=None, **sizes["params"]
+        )
+
     def variants(task: str) -> tuple[Variant, ...]:
-        return tuple(
+        of_paper = (
             Variant(
                 f"MUX-{name}, N={n_mux}" if n_mux > 1 else f"plain {name}",
-                MuxTextClassifier(
-                    n_mux=n_mux,
-                    architecture=TMUX(lexical_path=False, retrieval_weight=0.0),
-                    warm_up=None,
-                    **sizes["params"],
-                ),
+                classifier(n_mux),
                 steps=sizes["steps"][task],
                 start=start(n_mux, objective),
                 points={"": None, "as an ensemble": 1} if n_mux > 1 else None,
@@ -345,6 +357,17 @@ def mux_plm_glue(scale: str) -> Recipe:
             for name, objective in _PLM_OBJECTIVES.items()
             for n_mux in (1, *sizes["n_mux"])
         )
+        smaller = (
+            Variant(
+                f"plain BERT, {n} layer{'s' * (n > 1)}",
+                classifier(1),
+                steps=sizes["steps"][task],
+                start=start(1, _PLM_OBJECTIVES["BERT"], n),
+                family="BERT",
+            )
+            for n in fewer
+        )
+        return (*of_paper, *smaller, _linear())
 
     return Recipe(
         title=f"MUX-PLMs, {scale}",
@@ -368,6 +391,7 @@ _REVMUX: dict[str, dict[str, Any]] = {
     "paper": {
         "tasks": tuple(map(glue, ("sst2", "rte", "qnli", "mrpc"))),
         "n_mux": (2, 4),
+        "n_layers": 12,
         "mux_layer": 6,
         "params": {
             "backbone": "google-bert/bert-base-uncased",
@@ -380,6 +404,7 @@ _REVMUX: dict[str, dict[str, Any]] = {
     "small": {
         "tasks": (sst2(4_000),),
         "n_mux": (2, 4),
+        "n_layers": 6,
         "mux_layer": 3,
         "params": {"max_epochs": 2, "max_length": 40},
         "differs": (
@@ -391,6 +416,7 @@ _REVMUX: dict[str, dict[str, Any]] = {
     "tiny": {
         "tasks": (Source("texts", made_up_texts()),),
         "n_mux": (2,),
+        "n_layers": 6,
         "mux_layer": 3,
         "params": {"max_epochs": 1, "max_length": 12},
         "differs": ("made-up rows, a few steps",),
@@ -417,6 +443,18 @@ def revmux_glue(scale: str) -> Recipe:
 
     plain = TMUX(lexical_length=None, retrieval_weight=0.0)
     variants = [Variant("trained", make(1, plain), family="trained")]
+    below = sizes["mux_layer"]
+    for n_mux in sizes["n_mux"]:
+        # As many layers as a row has to pay for in a mixture.
+        n_layers = below + math.ceil((sizes["n_layers"] - below) / n_mux)
+        variants.append(
+            Variant(
+                f"trained, {n_layers} layers",
+                make(1, plain),
+                start=FirstLayers(params["backbone"], n_layers),
+                family="trained",
+            )
+        )
     variants.append(Variant("frozen", make(1, RevMUX()), family="RevMUX"))
     variants += [
         Variant(
@@ -428,6 +466,7 @@ def revmux_glue(scale: str) -> Recipe:
         for name, adapters in _REVMUX_ROWS.items()
         for n_mux in sizes["n_mux"]
     ]
+    variants.append(_linear())
     return Recipe(
         title=f"RevMUX, {scale}",
         sources=sizes["tasks"],
