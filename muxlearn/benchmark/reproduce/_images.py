@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import CNN, MLP, MIMOConv
@@ -152,7 +158,7 @@ _CONV: dict[str, dict[str, Any]] = {
         "sources": (Source("squares", made_up_images),),
         "n_mux": (2,),
         "bindings": ("hrr",),
-        "network": {"depth": 10, "width": 1, "initial_width": 1},
+        "network": {"depth": 10, "width": 2, "initial_width": 1},
         "blocks": {"activation": "prelu", "isometry_weight": 1e-4, "binding_weight": 0.1},
         "params": {
             "batch_size": 8,
@@ -173,11 +179,13 @@ def mimoconv_cifar(scale: str) -> Recipe:
     sizes = _CONV[scale]
     params, network = sizes["params"], sizes["network"]
 
-    def make(n_mux: int, binding: str, **more: Any) -> MuxImageClassifier:
+    def make(
+        n_mux: int, binding: str, width: int = network["width"], **more: Any
+    ) -> MuxImageClassifier:
         blocks = sizes["blocks"] if n_mux > 1 else {}
         return MuxImageClassifier(
             n_mux=n_mux,
-            architecture=MIMOConv(**network, **blocks),
+            architecture=MIMOConv(**{**network, **blocks, "width": width}),
             multiplexer=binding,
             max_epochs=sizes["epochs"][n_mux > 1],
             **params,
@@ -201,6 +209,14 @@ def mimoconv_cifar(scale: str) -> Recipe:
             n_mux=most,
         )
     )
+    # The work of a layer grows with the square of its width.
+    narrower = {max(1, round(network["width"] / math.sqrt(n))) for n in sizes["n_mux"]}
+    variants += [
+        Variant(f"plain, width {width}", make(1, "auto", width), family="plain")
+        for width in sorted(narrower, reverse=True)
+    ]
+    linear = make_pipeline(FunctionTransformer(_as_rows), LogisticRegression(C=0.1, tol=1e-3))
+    variants.append(Variant("linear model of pixels", linear, family="linear"))
     return Recipe(
         title=f"MIMONets, MIMOConv, {scale}",
         sources=sizes["sources"],
@@ -209,3 +225,8 @@ def mimoconv_cifar(scale: str) -> Recipe:
         paper="2 to 4 times the speed within +0.68 and -3.18 points on CIFAR-10 and CIFAR-100",
         deviations=sizes["differs"],
     )
+
+
+def _as_rows(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the pixels of images side by side, from 0 to 1."""
+    return np.divide(images.reshape(len(images), -1), 255, dtype=np.float32)
