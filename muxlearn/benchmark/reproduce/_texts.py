@@ -445,7 +445,7 @@ def revmux_glue(scale: str) -> Recipe:
     variants = [Variant("trained", make(1, plain), family="trained")]
     below = sizes["mux_layer"]
     for n_mux in sizes["n_mux"]:
-        # As many layers as a row has to pay for in a mixture.
+        # As many layers as a row costs in a mixture.
         n_layers = below + math.ceil((sizes["n_layers"] - below) / n_mux)
         variants.append(
             Variant(
