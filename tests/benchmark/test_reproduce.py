@@ -8,11 +8,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from skorch.history import History
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.benchmark.__main__ import main
-from muxlearn.benchmark.reproduce import _long_data, add_arguments
+from muxlearn.benchmark.reproduce import _long_data, add_arguments, draw_scores
 from muxlearn.benchmark.reproduce._command import RECIPES
 from muxlearn.benchmark.reproduce._data import file_task, mnist, texts_of_file
 from muxlearn.benchmark.reproduce._gradients import GradientFilter
@@ -132,6 +133,26 @@ def test_a_recipe_has_names_and_says_what_differs(name, scale):
     for source in recipe.sources:
         names = [variant.name for variant in recipe.variants_of(source)]
         assert len(names) == len(set(names)) > 1
+
+
+def test_a_line_starts_at_the_twin_and_goes_through_mixtures_alone():
+    figure = Figure()
+    rows = [
+        {"task": "t", "family": family, "n_mux": n_mux, "score": score}
+        for family, n_mux, score in (
+            *(("plain", 1, 0.9), ("mixed", 2, 0.8), ("mixed", 1, 0.95), ("mixed", 5, 0.7)),
+            *(("mixed", 5, 0.1), ("plain", 1, 0.85), ("TF-IDF", 1, 0.5)),
+        )
+    ]
+    draw_scores(figure, rows, RECIPES["mux-plm-glue"]("tiny"))
+    (line,) = figure.axes[0].lines
+    assert line.get_xydata().tolist() == [[1, 0.9], [2, 0.8], [5, 0.7]]
+
+
+def test_a_model_of_several_points_says_how_many_rows_each_reads_at_once(tmp_path):
+    table = reproduce("mimoconv-cifar", tmp_path, "--only", "dynamic")
+    rows = {row["model"]: row["n_mux"] for row in table["rows"]}
+    assert rows == {"plain": 1, "hrr for 1 and 2, N=1": 1, "hrr for 1 and 2, N=2": 2}
 
 
 def test_a_run_goes_on_where_it_was_killed(tmp_path, monkeypatch):

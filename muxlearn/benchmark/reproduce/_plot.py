@@ -39,9 +39,12 @@ def draw_scores(figure: Figure, rows: list[dict[str, Any]], recipe: Recipe) -> N
     families = list(dict.fromkeys(row["family"] for row in rows if row["n_mux"] > 1))
     for axes, task in zip(panels, tasks, strict=True):
         own = [row for row in rows if row["task"] == task]
-        alone = {row["n_mux"]: row["score"] for row in own if row["n_mux"] == 1}
         for number, family in enumerate(families):
-            points = alone | {r["n_mux"]: r["score"] for r in own if r["family"] == family}
+            # From the twin on; rows of one row at a time beside it are no part of a line.
+            points = {1: own[0]["score"]}
+            for row in own:
+                if row["family"] == family and row["n_mux"] > 1:
+                    points.setdefault(row["n_mux"], row["score"])
             style = {"color": f"C{number % 10}", "marker": "o" if number < 10 else "s"}
             axes.plot(*zip(*sorted(points.items()), strict=True), label=family, ms=4, **style)
         for family, points in recipe.figure.get(task, {}).items():

@@ -165,7 +165,7 @@ class Job:
             result = {
                 "model": " ".join(filter(None, [variant.name, name])),
                 "family": variant.family,
-                "n_mux": variant.n_mux,
+                "n_mux": point if isinstance(point, int) else variant.n_mux,
                 "paper": variant.paper,
                 "score": float(self.recipe.score(test.y, predict(test.X))),
                 "fit_s": taken.seconds,
