@@ -151,7 +151,7 @@ def _cell(value, digits):
         return ""
     if isinstance(value, float):
         if digits is not None:
-            return f"{value:.{digits}f}"
+            return f"{round(value, digits) + 0.0:.{digits}f}"  # no "-0.0"
         return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
 

@@ -18,9 +18,10 @@ from muxlearn.rows import (
     check_rows,
     copy_tokenizer,
     holds_integers,
+    pair_columns,
 )
 
-__all__ = ["check_given", "complete_loaded", "wrap"]
+__all__ = ["check_given", "complete_loaded", "remember_columns", "wrap"]
 
 
 def check_given(
@@ -55,6 +56,12 @@ def check_given(
             "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
         )
     return rows, extra
+
+
+def remember_columns(estimator: Any, X: Any) -> None:
+    """Let a fitted estimator remember which column of a frame of pairs was the first."""
+    if (columns := pair_columns(X)) is not None:
+        estimator._reader = replace(estimator._reader, columns=columns)
 
 
 def wrap(self: Any, tokenizer: Any, module: MuxModule) -> Reader:

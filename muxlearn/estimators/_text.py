@@ -200,7 +200,8 @@ class MuxTextClassifier(
         X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
             The texts: a list, an array, a column of pandas, polars, pyarrow or `datasets`. Of a
             frame, a table or a `datasets.Dataset` the only column of texts is read; two columns
-            of texts and no other are pairs. Integers of 0 or more, in lists or in an array of
+            of texts and no other are pairs, and a frame in a prediction must then have the same
+            two, in the same order. Integers of 0 or more, in lists or in an array of
             shape (n_samples, length), are taken as tokens. They need a `backbone` from scratch
             without `tokenizer`.
 
@@ -226,6 +227,7 @@ class MuxTextClassifier(
         self._check_parameters()
         rows, extra = _sequences.check_given(self, X, unlabeled)
         _classifying.fit_labels(self, rows, extra, y, sample_weight, checkpoint)
+        _sequences.remember_columns(self, X)
         return self
 
     predict = _classifying.predict

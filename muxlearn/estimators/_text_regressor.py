@@ -221,6 +221,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
         self._check_parameters()
         rows, extra = _sequences.check_given(self, X, unlabeled)
         _regressing.fit_numbers(self, rows, extra, y, sample_weight, checkpoint)
+        _sequences.remember_columns(self, X)
         return self
 
     predict = _regressing.predict

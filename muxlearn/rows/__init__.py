@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from muxlearn.rows._collect_images import collect_images, iterate_images
+from muxlearn.rows._columns import pair_columns
 from muxlearn.rows._groups import (
     check_groups,
     group_windows,
@@ -152,6 +153,7 @@ __all__ = [
     "open_source",
     "other_language",
     "own_windows",
+    "pair_columns",
     "ranges",
     "ranks_in_groups",
     "relative_weights",

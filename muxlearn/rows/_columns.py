@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["as_list", "iterate_columns"]
+__all__ = ["as_list", "iterate_columns", "pair_columns"]
 
 #: What a kind of rows is called, by the name of it.
 _KINDS = {"texts": "texts", "tokens": "lists of tokens"}
@@ -49,6 +49,15 @@ class _Columns(NamedTuple):
     types: list[Any]
     rows: Callable[[Sequence[int]], Iterable[Any]]
 
+    def holding(self, kind: str) -> list[int]:
+        """Return the numbers of the columns that hold such rows."""
+        return [i for i, found in enumerate(self.types) if _is_of(kind, found)]
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether there are two columns, both of texts."""
+        return len(self.holding("texts")) == len(self.names) == 2
+
 
 def iterate_columns(X: Any, *, name: str = "X", kind: str = "texts") -> Iterator[Any] | None:
     """Iterate over the rows of what keeps them in columns.
@@ -77,13 +86,28 @@ def iterate_columns(X: Any, *, name: str = "X", kind: str = "texts") -> Iterator
     columns = _columns(X)
     if columns is None:
         return None
-    fitting = [i for i, found in enumerate(columns.types) if _is_of(kind, found)]
+    fitting = columns.holding(kind)
     if len(columns.names) == 1:
         fitting = [0]
-    pairs = kind == "texts" and len(fitting) == len(columns.names) == 2
-    if len(fitting) == 1 or pairs:
+    if len(fitting) == 1 or (kind == "texts" and columns.are_pairs):
         return iter(columns.rows(fitting))
     raise ValueError(_explained(columns, fitting, name, kind))
+
+
+def pair_columns(X: Any) -> tuple[str, ...] | None:
+    """Return the names of the two columns that pairs of texts are read from.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    tuple of str or None
+        None if `X` keeps no columns, or no pairs in them.
+    """
+    columns = _columns(X)
+    return tuple(columns.names) if columns is not None and columns.are_pairs else None
 
 
 def _explained(columns: _Columns, fitting: list[int], name: str, kind: str) -> str:

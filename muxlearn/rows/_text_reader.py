@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from muxlearn._params import Boolean, Constraint, OneOf
+from muxlearn._params import Boolean, Constraint, Instance, ListOf, OneOf
 from muxlearn.persistence import TOKENIZER
+from muxlearn.rows._columns import pair_columns
 from muxlearn.rows._integers import check_rows, holds_integers
 from muxlearn.rows._language import LOOKED_AT, other_language
 from muxlearn.rows._reader import Reader
@@ -72,17 +73,21 @@ class TextReader(TokenizerReader):
         Whether the texts of a pair are two sequences to the network, not one.
     marks_second : bool, default=False
         Whether the network is told which tokens of one sequence are of the second text.
+    columns : tuple of str, default=None
+        Names of the two columns that pairs came in, where they came in columns.
     """
 
     pairs: bool | None = None
     apart: bool = False
     marks_second: bool = False
+    columns: tuple[str, ...] | None = None
 
     kind: ClassVar[str] = "texts"
     constraints: ClassVar[dict[str, Constraint]] = {
         "pairs": OneOf(None, Boolean()),
         "apart": Boolean(),
         "marks_second": Boolean(),
+        "columns": OneOf(None, ListOf(Instance((str,), "a text"), 2)),
         "english": Boolean(),
     }
     column_kind: ClassVar[str | None] = "texts"
@@ -91,6 +96,13 @@ class TextReader(TokenizerReader):
         return iterate_rows(X)
 
     def check(self, X: Any, *, first_row: int = 0) -> list[Any]:
+        given = None if self.columns is None else pair_columns(X)
+        if given is not None and given != self.columns:
+            fitted = list(self.columns or ())
+            raise ValueError(
+                f"the columns of `X` are {list(given)}, but `fit` was given {fitted}; give these, "
+                "in this order, or a list of pairs"
+            )
         rows = check_rows(X, first_row=first_row)
         if holds_integers(rows):
             raise TypeError("`X` holds sequences of integers, but `fit` was given texts")
@@ -108,6 +120,8 @@ class TextReader(TokenizerReader):
 
     def to_config(self) -> dict[str, Any]:
         config = {**super().to_config(), "pairs": self.pairs, "apart": self.apart}
+        if self.columns is not None:
+            config["columns"] = list(self.columns)
         return config | {"marks_second": True} if self.marks_second else config
 
     @classmethod
@@ -119,7 +133,10 @@ class TextReader(TokenizerReader):
             )
         # Unknown to earlier versions.
         marks, english = bool(config.get("marks_second")), bool(config.get("english"))
-        return cls(_tokenizer(files), config["pairs"], config["apart"], marks, english=english)
+        columns = None if config.get("columns") is None else tuple(config["columns"])
+        return cls(
+            _tokenizer(files), config["pairs"], config["apart"], marks, columns, english=english
+        )
 
 
 @dataclass(frozen=True, eq=False)

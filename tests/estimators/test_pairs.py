@@ -1,7 +1,12 @@
 """Pairs of texts, which the lexical path compares."""
 
+import datasets
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
+from sklearn.base import clone
 
 from muxlearn import MuxTextClassifier
 from muxlearn.export import OnnxMuxClassifier, export_onnx
@@ -55,6 +60,36 @@ def test_it_is_saved_with_its_reader(clf, tmp_path):
         np.testing.assert_array_equal(
             loaded.predict_proba(rows, n_mux=point), clf.predict_proba(rows, n_mux=point)
         )
+
+
+@pytest.fixture(scope="module")
+def framed(tiny_classifier):
+    rows, labels = same_or_not(20)
+    frame = pd.DataFrame(rows, columns=["first", "second"])
+    return tiny_classifier(max_epochs=1).fit(frame, labels)
+
+
+@pytest.mark.parametrize(
+    "container", [pd.DataFrame, pl.DataFrame, pa.table, datasets.Dataset.from_dict]
+)
+def test_columns_of_pairs_must_be_those_of_fit(framed, container):
+    first, second = map(list, zip(*same_or_not(6, seed=1)[0], strict=True))
+    expected = framed.predict_proba(list(zip(first, second, strict=True)))
+    same = container({"first": first, "second": second})
+    np.testing.assert_array_equal(framed.predict_proba(same), expected)
+    for names in (("second", "first"), ("premise", "second")):
+        with pytest.raises(ValueError, match=r"columns of `X` are .* given \['first', 'second'\]"):
+            framed.predict(container(dict(zip(names, (first, second), strict=True))))
+
+
+def test_columns_of_pairs_are_saved_and_forgotten_with_the_next_fit(framed, tmp_path):
+    rows, labels = same_or_not(20)
+    swapped = pd.DataFrame(rows, columns=["second", "first"])
+    framed.save(tmp_path)
+    with pytest.raises(ValueError, match="the columns of `X`"):
+        MuxTextClassifier.load(tmp_path).score(swapped, labels)
+    fitted_to_lists = clone(framed).fit(rows, labels)
+    assert fitted_to_lists.predict(swapped).tolist() == fitted_to_lists.predict(rows).tolist()
 
 
 @pytest.mark.slow
