@@ -20,6 +20,7 @@ from muxlearn.training import Optimizer
 
 __all__ = [
     "PLAIN_ADAMW",
+    "VOCAB_SIZE",
     "AuthorsWarmUp",
     "FirstLayers",
     "Pretraining",
@@ -30,6 +31,9 @@ __all__ = [
 
 #: The optimizer of DataMUX's scripts: AdamW of transformers without decay, a rate that falls.
 PLAIN_ADAMW = Optimizer(schedule=LinearFall(), weight_decay=0.0, betas=(0.9, 0.999), eps=1e-8)
+
+#: Of a tokenizer that is trained on the texts, and of the networks that read with it.
+VOCAB_SIZE = 8_000
 
 _MARKS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
@@ -42,7 +46,7 @@ def roberta_tokenizer(texts: Callable[[], Sequence[str]]) -> Any:
 
 
 def train_tokenizer(texts: Callable[[], Sequence[str]]) -> Any:
-    """Train a tokenizer of RoBERTa's kind on the texts themselves, with 8,000 tokens at most."""
+    """Train a tokenizer of RoBERTa's kind, of `VOCAB_SIZE` tokens at most, on the texts."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
@@ -50,7 +54,7 @@ def train_tokenizer(texts: Callable[[], Sequence[str]]) -> Any:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=8000,
+        vocab_size=VOCAB_SIZE,
         special_tokens=list(_MARKS),
         initial_alphabet=alphabet,
         show_progress=False,

@@ -29,6 +29,7 @@ from muxlearn.benchmark.reproduce._data import (
 from muxlearn.benchmark.reproduce._recipe import Recipe, Request, Source, Start, Variant
 from muxlearn.benchmark.reproduce._starts import (
     PLAIN_ADAMW,
+    VOCAB_SIZE,
     AuthorsWarmUp,
     FirstLayers,
     Pretraining,
@@ -86,7 +87,7 @@ _DATAMUX: dict[str, dict[str, Any]] = {
     },
     "small": {
         "n_mux": (2, 5),
-        "sizes": {**_COMPACT, "vocab_size": 8_000},
+        "sizes": {**_COMPACT, "vocab_size": VOCAB_SIZE},
         "tokenizer": train_tokenizer,
         "texts": partial(texts_of_file, n_texts=12_000),
         "warm_up_steps": 1_500,
@@ -102,7 +103,7 @@ _DATAMUX: dict[str, dict[str, Any]] = {
     },
     "tiny": {
         "n_mux": (2,),
-        "sizes": {**_TINY, "vocab_size": 8_000},
+        "sizes": {**_TINY, "vocab_size": VOCAB_SIZE},
         "tokenizer": train_tokenizer,
         "texts": _own_texts,
         "warm_up_steps": 4,
