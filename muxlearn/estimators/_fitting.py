@@ -76,7 +76,7 @@ def fit(
 
     _check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
-    if estimator.early_stopping and len(rows) == 1:
+    if estimator.early_stopping and len(set(targets.sources.tolist())) == 1:
         raise ValueError(
             "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
             "early_stopping=False"
@@ -86,7 +86,9 @@ def fit(
     setting = estimator._setting()
     train, valid = np.arange(len(rows)), None
     if estimator.early_stopping:
-        train, valid = split_rows(targets.strata, estimator.validation_fraction, seed)
+        train, valid = split_rows(
+            targets.strata, targets.sources, estimator.validation_fraction, seed
+        )
     with seeded(seed, estimator._device()):
         if continued:
             _check_continues(estimator, task)

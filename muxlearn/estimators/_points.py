@@ -15,7 +15,7 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number, check_parameters
 from muxlearn.points import PointLike
 from muxlearn.prediction import choose_points, label_of, measure_points
-from muxlearn.rows import take_rows
+from muxlearn.rows import distinct_rows, take_rows
 from muxlearn.tasks import Targets
 from muxlearn.training.processes import agree_on
 
@@ -103,12 +103,11 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     part : ndarray of int64
         Numbers of the rows set aside.
     """
-    weights = targets.row_weights
-    if weights is not None:
-        part = part[weights[part] > 0]
-        weights = weights[part]
-    if not len(part):
-        return
+    first, n_copies = distinct_rows(targets.sources[part])
+    part = part[first]
+    weights: NDArray[Any] = n_copies
+    if targets.row_weights is not None:
+        weights = targets.row_weights[part]
     rows, true = take_rows(targets.rows, part), take_rows(targets.true, part)
     timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
     measured = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -29,15 +29,19 @@ from muxlearn.model_selection._stages import (
     read_stages,
     resolve_stages,
     unwrap,
+    with_digests,
 )
 from muxlearn.model_selection._streams import predict_dataset, predict_iter
 from muxlearn.model_selection._thresholds import Aim
 from muxlearn.rows import (
     check_groups,
     check_labels,
+    check_pair_columns,
     check_rows,
     check_several,
     check_weights,
+    iterate_rows,
+    pair_columns,
 )
 
 __all__ = ["CascadeClassifier"]
@@ -236,6 +240,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             reach within `max_drop`.
         """
         stages = self._check_parameters()
+        columns = pair_columns(X) if self._reads_texts() else None
         X = self._check_rows(X)
         n_rows = _num_samples(X)
         if y is None:
@@ -271,12 +276,13 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             seed=seed,
         )
         self.estimator_ = fitted[OWN]
-        self.stages_ = list(learnt.cascade.stages)
+        self.stages_ = with_digests(learnt.cascade.stages)
         self.thresholds_ = learnt.cascade.thresholds
         self.temperatures_ = learnt.cascade.temperatures
         self.classes_ = learnt.cascade.classes
         self.stage_report_ = learnt.stage_report
         self.cascade_report_ = learnt.cascade_report
+        self._pair_columns = columns
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
@@ -457,6 +463,18 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             raise TypeError("`X` is a single str; give a sequence of rows, for one text `[text]`")
         return indexable(X)[0]
 
+    def _iterate(self, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
+        """Return an iterator for a stream, and what makes rows of some of its items."""
+        if self._reads_texts():
+            check_pair_columns(X, self._pair_columns)
+            return iterate_rows(X), self._check_rows
+        if isinstance(X, Iterator) or not hasattr(X, "__len__"):
+            return iter(X), self._check_rows
+        # Items are numbers of rows, as the rows of a frame or of a sparse matrix, one by one, are
+        # none any more.
+        X = self._check_rows(X)
+        return iter(range(_num_samples(X))), lambda numbers, **_: _safe_indexing(X, numbers)
+
     # Fitting
 
     def _split(
@@ -477,6 +495,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
     def _predict_proba(self, method: str, X: Any, groups: Any) -> NDArray[np.float64]:
         cascade = self._cascade
+        check_pair_columns(X, self._pair_columns)
         X = self._check_rows(X)
         if groups is None:
             return cascade.predict_proba(X)

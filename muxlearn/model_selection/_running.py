@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import joblib
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import _safe_indexing
@@ -144,10 +143,9 @@ class Cascade:
         """Return a digest of all that decides what is predicted."""
         digest = hashlib.sha256()
         for stage in self.stages:
-            found = unwrap(stage.classifier)
-            own = getattr(found, "predictor_", None)
+            own = getattr(unwrap(stage.classifier), "predictor_", None)
             digest.update(repr((stage.name, stage.n_mux)).encode())
-            digest.update((joblib.hash(found) if own is None else own.fingerprint()).encode())
+            digest.update(str(stage.digest if own is None else own.fingerprint()).encode())
         for array in (self.thresholds, self.temperatures):
             digest.update(array.tobytes())
         return f"cascade of {len(self.stages)} stages, sha256 {digest.hexdigest()}"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import signature
 from typing import Any, NamedTuple
 
+import joblib
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
@@ -26,6 +27,7 @@ __all__ = [
     "resolve_stages",
     "takes",
     "unwrap",
+    "with_digests",
 ]
 
 #: What `stages` calls the estimator where it is asked for no operating point.
@@ -49,11 +51,14 @@ class Stage(NamedTuple):
         What predicts.
     n_mux : int, pair of int, "words" or None
         The operating point that it is asked for, None for its default.
+    digest: str or None
+        Of a fitted classifier that has no fingerprint; see `with_digests`.
     """
 
     name: Any
     classifier: Any
     n_mux: Any = None
+    digest: str | None = None
 
 
 # What users list
@@ -192,6 +197,27 @@ def _check_different(names: Sequence[Any]) -> None:
 def is_frozen(classifier: Any) -> bool:
     """Return whether a classifier is fitted already, and stays so."""
     return isinstance(classifier, FrozenEstimator)
+
+
+def with_digests(stages: Iterable[Stage]) -> list[Stage]:
+    """Return fitted stages with a digest of each classifier that has no fingerprint.
+
+    It is taken once, as joblib has another for a copy that was pickled, and scikit-learn's
+    vectorizers change when they predict.
+
+    Parameters
+    ----------
+    stages : iterable of Stage
+
+    Returns
+    -------
+    list of Stage
+    """
+    found = ((stage, unwrap(stage.classifier)) for stage in stages)
+    return [
+        stage if hasattr(own, "predictor_") else stage._replace(digest=joblib.hash(own))
+        for stage, own in found
+    ]
 
 
 def unwrap(classifier: Any) -> Any:

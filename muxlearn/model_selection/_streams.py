@@ -17,7 +17,7 @@ from muxlearn._params import Choice
 from muxlearn.model_selection._running import Cascade
 from muxlearn.model_selection._stages import unwrap
 from muxlearn.prediction import Recipe, predict_parts
-from muxlearn.rows import iterate_groups, iterate_rows, stream_windows
+from muxlearn.rows import iterate_groups, stream_windows
 
 __all__ = ["WINDOW_ROWS", "predict_dataset", "predict_iter"]
 
@@ -53,8 +53,8 @@ def predict_iter(
     _check_method(method)
     cascade = self._cascade
     labels = None if groups is None else iterate_groups(groups)
-    rows = iterate_rows(X) if self._reads_texts() else iter(getattr(X, "values", X))
-    windows = stream_windows(rows, labels, WINDOW_ROWS, self._check_rows)
+    rows, check = self._iterate(X)
+    windows = stream_windows(rows, labels, WINDOW_ROWS, check)
     return chain.from_iterable(_results(cascade, method, *window) for window in windows)
 
 

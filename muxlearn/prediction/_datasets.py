@@ -233,7 +233,7 @@ class _Job:
     def _table(self, result: Any, kept: Any) -> Any:
         import pyarrow as pa
 
-        column = arrow_column(result)
+        column = arrow_column(result, result_type(self.recipe.example))
         if kept is None:
             return pa.table({self._result: column})
         return kept.append_column(self._result, column)
@@ -320,16 +320,20 @@ def _check_keep(schema: Any, keep: Sequence[str], result: str) -> list[str]:
         check_column(schema, name, "keep")
         if name == result:
             raise ValueError(f"`keep` has {name!r}, which is the name of the results; rename it")
+    if len(set(keep)) < len(keep):
+        raise ValueError(f"`keep` must name each column once, got {list(keep)}")
     return list(keep)
 
 
-def arrow_column(results: Any) -> Any:
+def arrow_column(results: Any, listed: Any = None) -> Any:
     """Return what a task says of some rows as an Arrow array, of lists where that is several.
 
     Parameters
     ----------
     results : ndarray, sparse matrix or list
         What `predict`, `predict_proba` or `transform` returns.
+    listed : pyarrow.DataType, default=None
+        The type of a list of results, whose items may all be empty; None infers it.
 
     Returns
     -------
@@ -338,7 +342,7 @@ def arrow_column(results: Any) -> Any:
     import pyarrow as pa
 
     if isinstance(results, list):
-        return pa.array([_listed(row) for row in results])
+        return pa.array([_listed(row) for row in results], listed)
     if issparse(results):
         results = results.toarray()
     return pa.array(results if results.ndim == 1 else list(results))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from muxlearn.rows._collect_images import collect_images, iterate_images
-from muxlearn.rows._columns import pair_columns
+from muxlearn.rows._columns import check_pair_columns, pair_columns
 from muxlearn.rows._groups import (
     check_groups,
     group_windows,
@@ -20,6 +20,7 @@ from muxlearn.rows._labels import (
     check_class_weight,
     check_labels,
     check_weights,
+    distinct_rows,
     relative_weights,
     row_weights,
     split_rows,
@@ -118,6 +119,7 @@ __all__ = [
     "check_groups",
     "check_labels",
     "check_numbers",
+    "check_pair_columns",
     "check_rows",
     "check_same_lengths",
     "check_sentences",
@@ -132,6 +134,7 @@ __all__ = [
     "collect_images",
     "copy_tokenizer",
     "cut_windows",
+    "distinct_rows",
     "end_mask",
     "entity_spans",
     "find_spans",

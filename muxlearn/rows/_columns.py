@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["as_list", "iterate_columns", "pair_columns"]
+__all__ = ["as_list", "check_pair_columns", "iterate_columns", "pair_columns"]
 
 #: What a kind of rows is called, by the name of it.
 _KINDS = {"texts": "texts", "tokens": "lists of tokens"}
@@ -108,6 +108,28 @@ def pair_columns(X: Any) -> tuple[str, ...] | None:
     """
     columns = _columns(X)
     return tuple(columns.names) if columns is not None and columns.are_pairs else None
+
+
+def check_pair_columns(X: Any, columns: tuple[str, ...] | None) -> None:
+    """Check that pairs stand in the columns that they stood in before.
+
+    Parameters
+    ----------
+    X : object
+    columns : tuple of str or None
+        From `pair_columns`.
+
+    Raises
+    ------
+    ValueError
+        They stand in others, or in these the other way round.
+    """
+    given = None if columns is None else pair_columns(X)
+    if columns is not None and given not in (None, columns):
+        raise ValueError(
+            f"the columns of `X` are {list(given or ())}, but `fit` was given {list(columns)}; "
+            "give these, in this order, or a list of pairs"
+        )
 
 
 def _explained(columns: _Columns, fitting: list[int], name: str, kind: str) -> str:

@@ -144,7 +144,7 @@ def stream_windows(
     codes : ndarray of int64, shape (n_rows,), or None
     """
     for window, labels in _labelled_windows(rows, groups, size, check_rows):
-        yield window, None if labels is None else check_groups(labels, len(window))
+        yield window, None if labels is None else check_groups(labels, len(labels))
 
 
 def own_windows(
@@ -234,17 +234,18 @@ def _labelled_windows(
 ) -> Iterator[tuple[Any, list[Any] | None]]:
     first_row = 0
     while window := list(islice(rows, size)):
+        n_rows = len(window)
         window = check_rows(window, first_row=first_row)
         labels = None
         if groups is not None:
-            labels = list(islice(groups, len(window)))
-            if len(labels) < len(window):
+            labels = list(islice(groups, n_rows))
+            if len(labels) < n_rows:
                 raise ValueError(
                     "`groups` needs one label for each row of `X`, but ends after "
                     f"{first_row + len(labels)} labels"
                 )
         yield window, labels
-        first_row += len(window)
+        first_row += n_rows
     if groups is not None and list(islice(groups, 1)):
         raise ValueError(
             f"`groups` needs one label for each row of `X`, but goes on after its {first_row} rows"

@@ -17,12 +17,13 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from muxlearn._params import Number
 from muxlearn.rows._columns import as_list
 from muxlearn.rows._tensors import from_tensor
-from muxlearn.rows._texts import ends_in_nul, is_missing
+from muxlearn.rows._texts import ends_in_nul, is_missing, ranges
 
 __all__ = [
     "check_class_weight",
     "check_labels",
     "check_weights",
+    "distinct_rows",
     "relative_weights",
     "row_weights",
     "split_rows",
@@ -208,7 +209,7 @@ def training_order(
     """Order training rows by what they hold, each as often as its weight says.
 
     The same rows in another order, or copied in the place of weighted, are then the same
-    training, which is what scikit-learn asks of weights.
+    training, which is what scikit-learn asks of weights. Rows of weight 0 are left out.
 
     Parameters
     ----------
@@ -228,8 +229,11 @@ def training_order(
     """
     digests = list(map(_digest, rows, answers))
     order = np.array(sorted(range(len(rows)), key=digests.__getitem__))
+    n_rows = len(order)
+    if (weights > 0).any():  # else whoever scales them says what is wrong
+        order = order[weights[order] > 0]
     weights = weights[order]
-    if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * len(weights):
+    if (weights % 1).any() or not 0 < weights.sum() <= _MOST_COPIES * n_rows:
         return order, weights
     return np.repeat(order, weights.astype(np.int64)), None
 
@@ -239,15 +243,35 @@ def _digest(row: Any, answer: Any) -> bytes:
     return blake2b(content + repr(answer).encode()).digest()
 
 
+def distinct_rows(
+    sources: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the place of the first copy of each row, in order, and how many copies follow it.
+
+    Parameters
+    ----------
+    sources : ndarray of int64, shape (n_copies,)
+        The row that each is a copy of; copies of a row stand together.
+
+    Returns
+    -------
+    first, n_copies : ndarray of int64, shape (n_rows,)
+    """
+    first = np.flatnonzero(np.diff(sources, prepend=-1))
+    return first, np.diff(first, append=len(sources))
+
+
 def split_rows(
-    targets: NDArray[np.int64], fraction: float, seed: int
+    targets: NDArray[np.int64], sources: NDArray[np.int64], fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Set rows aside for early stopping, every class in its share where that is possible.
 
     Parameters
     ----------
-    targets : ndarray of int64, shape (n_rows,)
-        At least two rows.
+    targets : ndarray of int64, shape (n_copies,)
+    sources : ndarray of int64, shape (n_copies,)
+        The row that each is a copy of, of at least two; copies of a row stand together, and are
+        set aside together.
     fraction : float
         The share of the rows to set aside; at least one is.
     seed : int
@@ -255,12 +279,18 @@ def split_rows(
     Returns
     -------
     train, valid : ndarray of int64
-        Numbers of rows.
+        Numbers of copies.
     """
-    rows = np.arange(len(targets))
-    n_valid = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+    first, n_copies = distinct_rows(sources)
+    targets = targets[first]
+    n_valid = min(max(1, round(fraction * len(first))), len(first) - 1)
     counts = np.bincount(targets)
-    divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(rows) - n_valid)
-    return train_test_split(
-        rows, test_size=n_valid, random_state=seed, stratify=targets if divisible else None
+    divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(first) - n_valid)
+    parts = train_test_split(
+        np.arange(len(first)),
+        test_size=n_valid,
+        random_state=seed,
+        stratify=targets if divisible else None,
     )
+    train, valid = (ranges(first[part], n_copies[part]) for part in parts)
+    return train, valid

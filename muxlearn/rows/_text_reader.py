@@ -10,7 +10,7 @@ import numpy as np
 
 from muxlearn._params import Boolean, Constraint, Instance, ListOf, OneOf
 from muxlearn.persistence import TOKENIZER
-from muxlearn.rows._columns import pair_columns
+from muxlearn.rows._columns import check_pair_columns
 from muxlearn.rows._integers import check_rows, holds_integers
 from muxlearn.rows._language import LOOKED_AT, other_language
 from muxlearn.rows._reader import Reader
@@ -93,16 +93,11 @@ class TextReader(TokenizerReader):
     column_kind: ClassVar[str | None] = "texts"
 
     def iterate(self, X: Any) -> Iterator[Any]:
+        check_pair_columns(X, self.columns)
         return iterate_rows(X)
 
     def check(self, X: Any, *, first_row: int = 0) -> list[Any]:
-        given = None if self.columns is None else pair_columns(X)
-        if given is not None and given != self.columns:
-            fitted = list(self.columns or ())
-            raise ValueError(
-                f"the columns of `X` are {list(given)}, but `fit` was given {fitted}; give these, "
-                "in this order, or a list of pairs"
-            )
+        check_pair_columns(X, self.columns)
         rows = check_rows(X, first_row=first_row)
         if holds_integers(rows):
             raise TypeError("`X` holds sequences of integers, but `fit` was given texts")

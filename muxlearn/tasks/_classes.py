@@ -104,6 +104,7 @@ class ClassesTask(Task):
             weights=row_weights(weights, class_weight, classes, codes),
             n_of_row=np.ones(len(order), np.int64),
             strata=codes,
+            sources=order,
             row_weights=weights,
         )
 

@@ -116,7 +116,7 @@ class LabelsTask(Task):
         classes = y.classes
         if y.form in _CONTAINERS:
             # A label whose rows all have weight 0 is none; a column of a matrix stays.
-            kept = np.flatnonzero(has[of_rows > 0].any(axis=0))
+            kept = np.flatnonzero(has.any(axis=0))
             if not len(kept):
                 raise ValueError(
                     "no row of `y` whose weight is above 0 has a label; nothing could be learned"
@@ -137,6 +137,7 @@ class LabelsTask(Task):
             weights=relative,
             n_of_row=np.ones(len(order), np.int64),
             strata=np.zeros(len(order), np.int64),
+            sources=order,
             row_weights=left,
         )
 

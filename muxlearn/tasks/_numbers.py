@@ -102,6 +102,7 @@ class NumbersTask(Task):
             weights=relative,
             n_of_row=np.ones(len(order), np.int64),
             strata=np.zeros(len(order), np.int64),
+            sources=order,
             row_weights=left,
         )
 

@@ -66,6 +66,7 @@ def learn_soft(
         weights=relative_weights(of_rows * sums, "`sample_weight` and `class_weight` make"),
         n_of_row=np.ones(len(order), np.int64),
         strata=codes,
+        sources=order,
         row_weights=left,
     )
 

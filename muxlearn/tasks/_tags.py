@@ -106,12 +106,12 @@ class TagsTask(Task):
         classes, values = number_tags(tags)
         n_tokens = np.fromiter(map(len, rows), np.int64, len(rows))
         full = np.flatnonzero(n_tokens)
-        frequencies = np.bincount(values, minlength=len(classes)) / len(values)
+        frequencies = np.bincount(values, np.repeat(of_rows, n_tokens), minlength=len(classes))
         scheme = _scheme(classes)
         task = cls(
             classes,
-            transition_scores(tags, classes.tolist()),
-            np.log(frequencies),
+            transition_scores(tags, classes.tolist(), weights=of_rows),
+            np.log(frequencies / frequencies.sum()),
             # In IOB1, an older form with the same tags, an entity begins with I-.
             regular=n_illegal_steps(tags, scheme) <= 0.01 * len(values) if scheme else False,
         )
@@ -122,7 +122,8 @@ class TagsTask(Task):
             weights=row_weights(np.repeat(of_rows, n_tokens), class_weight, classes, values),
             n_of_row=n_tokens[full],
             strata=np.zeros(len(full), np.int64),
-            row_weights=of_rows[full],
+            sources=order[full],
+            row_weights=None if left is None else left[full],
         )
 
     @classmethod

@@ -37,8 +37,10 @@ class Targets:
         Targets of each row.
     strata : ndarray of int64, shape (n_rows,)
         What early stopping takes in equal shares.
+    sources : ndarray of int64, shape (n_rows,)
+        The row of `fit` that each is a copy of; copies of a row stand together.
     row_weights : ndarray of float64, shape (n_rows,), or None
-        What a row counts in the score.
+        What a row counts in the score; None where all count as much.
     """
 
     rows: Any
@@ -47,6 +49,7 @@ class Targets:
     weights: NDArray[np.float32]
     n_of_row: NDArray[np.int64]
     strata: NDArray[np.int64]
+    sources: NDArray[np.int64]
     row_weights: NDArray[np.float64] | None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -103,18 +103,23 @@ def viterbi_many(
 
 
 def transition_scores(
-    tag_sequences: Iterable[Sequence[str]], tags: Sequence[str], smoothing: float = 1.0
+    tag_sequences: Sequence[Sequence[str]],
+    tags: Sequence[str],
+    smoothing: float = 1.0,
+    weights: NDArray[np.float64] | None = None,
 ) -> StepScores:
     """Learn the scores of steps from the tags of a training set.
 
     Parameters
     ----------
-    tag_sequences : iterable of sequences of str
+    tag_sequences : sequence of sequences of str, length n_sentences
         Tags of each sentence; empty ones teach nothing.
     tags : sequence of str, length n_tags
         All tags, in the order of the scores.
     smoothing : float, default=1.0
         Added to every count. With 0, steps that never occur score minus infinity.
+    weights : ndarray of float64, shape (n_sentences,), default=None
+        What the steps of a sentence count; None for 1.
 
     Returns
     -------
@@ -131,7 +136,10 @@ def transition_scores(
         if len(sequence):
             codes += [number[tag] for tag in sequence] + [border]
     path, n_states = np.array(codes), border + 1
-    counts = np.bincount(path[:-1] * n_states + path[1:], minlength=n_states**2)
+    if weights is not None:
+        n_steps = [len(sequence) + 1 if len(sequence) else 0 for sequence in tag_sequences]
+        weights = np.repeat(weights, n_steps)
+    counts = np.bincount(path[:-1] * n_states + path[1:], weights, minlength=n_states**2)
     frequencies = counts.reshape(n_states, n_states) + float(smoothing)
     frequencies[border, border] = 0  # no sentence is empty
     unseen = frequencies.sum(1) == 0

@@ -112,6 +112,12 @@ def test_rows_of_no_weight_do_not_count(stopping):
     assert scores == [1, 1]  # there is nothing but weather to be right about
 
 
+def test_copies_in_the_place_of_a_weight_are_measured_once(stopping):
+    clf = stopping(max_epochs=1, validation_fraction=0.3)
+    clf.fit(TEXTS, LABELS, sample_weight=[3] * len(TEXTS))
+    assert {figures["n_rows"] for figures in clf.measured_points_.values()} == {9}
+
+
 def test_without_operating_points_those_are_the_capacity_and_its_halves(stopping):
     clf = stopping(n_mux=5, operating_points=None).fit(TEXTS, LABELS)
     assert list(clf.measured_points_) == [1, 2, 5]

@@ -172,6 +172,19 @@ def test_a_data_set_is_predicted(of_sets, of_matrix, tmp_path):
         )
 
 
+def test_a_window_without_a_label_has_the_type_of_the_others(of_sets, tmp_path):
+    # Windows of 8,192 rows, of which the first has only rows without a label.
+    bare = next(t for t, found in zip(TEXTS, of_sets.predict(TEXTS), strict=True) if not found)
+    pd.DataFrame({"text": [bare] * 8192 + ["sun"] * 8}).to_parquet(tmp_path / "texts.parquet")
+    for rows_per_part in (8192, 100_000):
+        output = tmp_path / str(rows_per_part)
+        of_sets.predict_dataset(
+            tmp_path / "texts.parquet", output, rows_per_part=rows_per_part, n_mux=1
+        )
+        found = pd.read_parquet(output)["prediction"]
+        assert found.str.len().tolist() == [0] * 8192 + [1] * 8
+
+
 def test_what_takes_one_label_refuses_several(of_sets):
     with pytest.raises(ValueError, match=r"`y` holds several labels, .* give one label"):
         CascadeClassifier(tiny()).fit(TEXTS, SETS)

@@ -2,14 +2,23 @@
 
 import pickle
 import re
+import subprocess
+import sys
 
+import joblib
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.base import clone
+from sklearn.compose import make_column_transformer
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from muxlearn.model_selection import CascadeClassifier, _streams
@@ -234,6 +243,48 @@ def test_streams_are_read_in_windows(fitted, monkeypatch):
     assert [first, *stream] == fitted.predict(NEW).tolist()
     proba = np.stack(list(fitted.predict_iter(iter(NEW), method="predict_proba")))
     np.testing.assert_allclose(proba, fitted.predict_proba(NEW))
+
+
+@pytest.mark.parametrize("container", [pd.DataFrame, pl.DataFrame, csr_array, csr_matrix, list])
+def test_a_stream_has_the_rows_of_what_holds_them(monkeypatch, container):
+    monkeypatch.setattr(_streams, "WINDOW_ROWS", 64)
+    in_columns = container in (pd.DataFrame, pl.DataFrame)
+
+    def held(rows):
+        return container(dict(zip("abc", rows.T, strict=True))) if in_columns else container(rows)
+
+    def model(*columns):
+        # By name, which a row of a frame on its own has lost.
+        chosen = make_column_transformer(("passthrough", list(columns)))
+        return make_pipeline(*[chosen] * in_columns, LogisticRegression())
+
+    clf = CascadeClassifier(
+        model("a", "c"), stages=[("a", model("a")), "estimator"], rows_per_second=[10, 1]
+    ).fit(held(X), Y)
+    new = held(NEW[:100])
+    assert list(clf.predict_iter(new)) == clf.predict(new).tolist()
+    groups = ["one"] * 100
+    with pytest.raises(ValueError, match="no stage of this cascade takes it"):
+        next(clf.predict_iter(new, groups=groups))
+
+
+def test_a_data_set_goes_on_with_a_cascade_that_was_pickled(tmp_path):
+    texts = ["rain again", "a late goal", "sun at last", "a close race"] * 10
+    words = make_pipeline(TfidfVectorizer(), LogisticRegression())
+    clf = CascadeClassifier(
+        clone(words), stages=[("tfidf", words), "estimator"], rows_per_second=[10, 1]
+    ).fit(texts, ["weather", "sport"] * 20)
+    pd.DataFrame({"text": texts}).to_parquet(tmp_path / "texts.parquet")
+    job = tmp_path / "texts.parquet", tmp_path / "out"
+    output = clf.predict_dataset(*job, column="text")
+    for part in output.glob("*.parquet"):
+        part.unlink()
+    joblib.dump(clf, tmp_path / "clf.joblib")
+    code = (
+        "import joblib, sys; joblib.load(sys.argv[1]).predict_dataset(*sys.argv[2:], column='text')"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "clf.joblib", *job], check=True)
+    assert pd.read_parquet(output)["prediction"].tolist() == clf.predict(texts).tolist()
 
 
 def test_a_pickle_predicts_the_same(fitted):

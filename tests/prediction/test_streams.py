@@ -106,6 +106,12 @@ def test_probabilities_are_written_as_lists(fitted, frame, parquet, tmp_path):
     np.testing.assert_array_equal(list(pd.read_parquet(output)["probabilities"]), expected)
 
 
+def test_a_column_is_kept_once(fitted, parquet, tmp_path):
+    with pytest.raises(ValueError, match="`keep` must name each column once"):
+        fitted.predict_dataset(parquet, tmp_path / "out", keep=["id", "id"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_results_as_csv(fitted, frame, parquet, tmp_path):
     output = fitted.predict_dataset(parquet, tmp_path / "out", form="csv", keep=["id", "text"])
     read = pd.concat(map(pd.read_csv, sorted(output.glob("*.csv"))))

@@ -4,7 +4,7 @@ import torch
 from numpy.testing import assert_array_equal
 
 from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights, row_weights
-from muxlearn.rows._labels import training_order
+from muxlearn.rows._labels import split_rows, training_order
 from muxlearn.rows._numbers import location_and_scale
 
 
@@ -31,6 +31,23 @@ def test_other_weights_weigh_the_loss(weights):
     X, _, left = ordered(rows, [0, 1, 2], weights)
     by_row = dict(zip(X[:, 0, 0, 0].tolist(), left.tolist(), strict=True))
     assert by_row == dict(zip((0, 4, 8), weights, strict=True))
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_rows_of_no_weight_are_left_out(scale):
+    rows = np.arange(16, dtype=np.float32).reshape(4, 1, 2, 2)
+    X, _, _ = ordered(rows, [0, 1, 2, 3], [0, scale, 0, scale])
+    assert sorted(X[:, 0, 0, 0].tolist()) == [4, 12]
+
+
+def test_copies_of_a_row_are_set_aside_together():
+    sources = np.repeat([7, 2, 9, 4, 0, 5, 8, 1], [3, 1, 2, 5, 1, 1, 2, 1])
+    targets = np.repeat([0, 1] * 4, [3, 1, 2, 5, 1, 1, 2, 1])
+    for seed in range(5):
+        train, valid = split_rows(targets, sources, 0.25, seed)
+        assert sorted([*train, *valid]) == list(range(len(sources)))
+        assert not set(sources[train]) & set(sources[valid])
+        assert sorted(targets[valid[np.unique(sources[valid], return_index=True)[1]]]) == [0, 1]
 
 
 def test_the_same_image_with_two_labels_has_one_order():

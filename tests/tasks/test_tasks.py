@@ -46,6 +46,17 @@ def test_one_class_alone_is_told():
         assert ClassesTask.learn(TEXTS, ["sport"] * len(TEXTS))[0].classes.tolist() == ["sport"]
 
 
+def test_weights_count_for_the_steps_of_tags_as_copies_do():
+    weights = np.arange(len(SENTENCES)) % 3
+    copied = TagsTask.learn(SENTENCES, TAGS, weights)[0]
+    # Every sentence twice, with parts of its weight that are no whole numbers.
+    parts = [*(weights / 4), *(weights * 3 / 4)]
+    weighted = TagsTask.learn(SENTENCES * 2, TAGS * 2, parts)[0]
+    np.testing.assert_allclose(weighted.log_frequencies, copied.log_frequencies)
+    for one, other in zip(weighted.steps, copied.steps, strict=True):
+        np.testing.assert_allclose(one, other)
+
+
 def test_targets_of_rows_are_numbers_of_classes():
     task, targets = ClassesTask.learn(TEXTS, LABELS, class_weight={"sport": 3, "weather": 1})
     assert task.classes.tolist() == ["sport", "weather"]
@@ -126,7 +137,8 @@ class AmountRegressor(MuxTextClassifier):
         n = len(X)
         ones = np.ones(n, np.float32)
         numbers, counts = np.asarray(y, np.float32), np.ones(n, np.int64)
-        targets = Targets(list(X), numbers, numbers, ones, counts, np.zeros(n, np.int64), None)
+        strata, sources = np.zeros(n, np.int64), np.arange(n)
+        targets = Targets(list(X), numbers, numbers, ones, counts, strata, sources, None)
         fit(self, targets, list(X), Amount())
         return self
 
