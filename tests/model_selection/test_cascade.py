@@ -269,11 +269,11 @@ def test_a_stream_has_the_rows_of_what_holds_them(monkeypatch, container):
 
 
 def test_a_data_set_goes_on_with_a_cascade_that_was_pickled(tmp_path):
-    texts = ["rain again", "a late goal", "sun at last", "a close race"] * 10
+    texts = ["rain again", "a late goal", "sun at last", "a close race"] * 200
     words = make_pipeline(TfidfVectorizer(), LogisticRegression())
     clf = CascadeClassifier(
-        clone(words), stages=[("tfidf", words), "estimator"], rows_per_second=[10, 1]
-    ).fit(texts, ["weather", "sport"] * 20)
+        clone(words), stages=[("tfidf", words), "estimator"], max_drop=0.1, rows_per_second=[10, 1]
+    ).fit(texts, ["weather", "sport"] * 400)
     pd.DataFrame({"text": texts}).to_parquet(tmp_path / "texts.parquet")
     job = tmp_path / "texts.parquet", tmp_path / "out"
     output = clf.predict_dataset(*job, column="text")
