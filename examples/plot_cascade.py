@@ -12,7 +12,7 @@ a minute on one core.
 
 # %%
 # The data come with scikit-learn: 1,797 digits of 8x8 pixels. The model is fitted to one part of
-# them, the thresholds are learnt from a second part, and a third part is for the test.
+# them, the thresholds are learned from a second part, and a third part is for the test.
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -47,7 +47,7 @@ pd.DataFrame(cascade.stage_report_).T.rename_axis("n_mux").round(
 )
 
 # %%
-# Compare the whole cascade with its last stage, on rows from which no threshold was learnt:
+# Compare the whole cascade with its last stage, on rows from which no threshold was learned:
 
 pd.Series(cascade.cascade_report_).round(4)
 

@@ -4,7 +4,7 @@ Choose between accuracy and speed
 
 Is a sentence about a film praise or blame? Its words alone do not always tell. This script fits
 two linear models and one multiplexed classifier, asks the classifier at several operating points,
-and joins the best of them to a cascade: most sentences get their answer from the linear model, and
+and joins the best of them to a cascade: many sentences get their answer from the linear model, and
 the encoder reads the others. It needs no model hub, takes about three minutes on two cores
 and saves its plot.
 """
