@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
@@ -21,6 +20,7 @@ from muxlearn.estimators import (
     ask_about,
     make_trainer,
     prepare_pretraining,
+    seed_of,
     warn_of_interruption,
 )
 from muxlearn.metrics import retrieval_score
@@ -55,8 +55,10 @@ __all__ = ["MuxTextPretrainer"]
 #: Parameters that may change before a training is taken up again.
 _FREE = (
     *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
-    *("callbacks", "compile", "device", "verbose"),
+    *("callbacks", "compile", "device", "random_state", "verbose"),
 )
+#: Of the training's states.
+_STAGE = "checkpoint"
 
 
 @fill_docs(row="text", rows="texts")
@@ -279,7 +281,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
             )
         rows = check_single_texts(X)
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        seed = seed_of(self, self.checkpoint, [_STAGE])
         with seeded(seed, self._device()):
             built, table, answers = prepare_pretraining(self, rows)
             net = self._pretrain(built, table, answers, seed)
@@ -392,8 +394,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         keep = None
         if self.checkpoint is not None:
             tokens = cast(TokenTable, table).flatten(rows)
-            fingerprint = fingerprint_of(params, table.lengths, tokens, free=_FREE)
-            keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint)
+            fingerprint = fingerprint_of(
+                {**params, "seed": seed}, table.lengths, tokens, free=_FREE
+            )
+            keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint, _STAGE, seed)
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers, built.reader.tokenizer),

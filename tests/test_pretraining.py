@@ -249,6 +249,13 @@ def test_a_finished_training_is_read_and_not_repeated(bert, tmp_path):
     np.testing.assert_array_equal(first.transform(TEXTS), second.transform(TEXTS))
 
 
+def test_a_training_of_any_seed_goes_on_with_its_own(bert, tmp_path):
+    params = {"checkpoint": tmp_path, "random_state": None}
+    first = distiller(bert, **params, callbacks=[StopAfter(n_steps=9)]).fit(TEXTS)
+    resumed = distiller(bert, **params).fit(TEXTS)
+    assert resumed._plan_seed == first._plan_seed
+
+
 def test_a_training_can_be_made_longer(bert, tmp_path):
     distiller(bert, checkpoint=tmp_path).fit(TEXTS)
     longer = distiller(bert, checkpoint=tmp_path, max_epochs=3).fit(TEXTS)

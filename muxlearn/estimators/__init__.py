@@ -2,7 +2,7 @@
 
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._embedding import MuxTextEmbedder
-from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
+from muxlearn.estimators._fitting import make_trainer, seed_of, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_base import MuxImageEstimator
 from muxlearn.estimators._image_regressor import MuxImageRegressor
@@ -29,5 +29,6 @@ __all__ = [
     "model_card",
     "prepare_pretraining",
     "saved_config",
+    "seed_of",
     "warn_of_interruption",
 ]

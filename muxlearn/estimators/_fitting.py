@@ -6,7 +6,7 @@ import copy
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from muxlearn.training.checkpoints import KeepState
     from muxlearn.training.trainer import Trainer
 
-__all__ = ["fit", "for_task", "make_trainer", "warn_of_interruption"]
+__all__ = ["fit", "for_task", "make_trainer", "seed_of", "warn_of_interruption"]
 
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
@@ -81,7 +81,7 @@ def fit(
             "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
             "early_stopping=False"
         )
-    seed = agree_on(_seed_of(estimator, checkpoint))
+    seed = agree_on(seed_of(estimator, checkpoint, _STAGES))
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     setting = estimator._setting()
     train, valid = np.arange(len(rows)), None
@@ -174,12 +174,25 @@ def _check_checkpoint(checkpoint: object) -> None:
         )
 
 
-def _seed_of(estimator: Any, checkpoint: str | os.PathLike | None) -> int:
-    """Draw a seed; a training that is continued keeps its own where any will do."""
+def seed_of(estimator: Any, checkpoint: str | os.PathLike | None, stages: Iterable[str]) -> int:
+    """Draw the seed of a training; one that goes on keeps its own where any will do.
+
+    Parameters
+    ----------
+    estimator : estimator
+    checkpoint : str, path or None
+        The folder of its states.
+    stages : iterable of str
+        Those that have states.
+
+    Returns
+    -------
+    int
+    """
     if checkpoint is not None and estimator.random_state is None:
         from muxlearn.training.checkpoints import kept_seed
 
-        if (kept := kept_seed(checkpoint, _STAGES)) is not None:
+        if (kept := kept_seed(checkpoint, stages)) is not None:
             return kept
     return int(check_random_state(estimator.random_state).randint(2**31 - 1))
 

@@ -49,9 +49,9 @@ class KeepState(Callback):
         Says which training this is.
     state : dict or None
         The state that was found, from which the training continues.
-    stage : str, default="checkpoint"
+    stage : str
         The name of the file.
-    seed : int, default=None
+    seed : int
         Kept for `kept_seed`.
     """
 
@@ -61,8 +61,8 @@ class KeepState(Callback):
         minutes: float,
         fingerprint: str,
         state: dict[str, Any] | None,
-        stage: str = "checkpoint",
-        seed: int | None = None,
+        stage: str,
+        seed: int,
     ) -> None:
         self.folder = folder
         self.minutes = minutes
@@ -228,8 +228,8 @@ def open_stage(
     folder: str | os.PathLike,
     minutes: float,
     fingerprint: str,
-    stage: str = "checkpoint",
-    seed: int | None = None,
+    stage: str,
+    seed: int,
 ) -> KeepState:
     """Return what keeps the states of a stage of a training, with the state that is there.
 
@@ -240,8 +240,8 @@ def open_stage(
         Between two states.
     fingerprint : str
         Says which training this is.
-    stage : str, default="checkpoint"
-    seed : int, default=None
+    stage : str
+    seed : int
         Kept for `kept_seed`.
 
     Returns
