@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import json
 import os
 import platform
 import threading
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import muxlearn
 from muxlearn._params import Choice
 from muxlearn.persistence import CONFIG, FormatError, read_file
 from muxlearn.points import PointLike
@@ -225,10 +223,4 @@ def _load(folder: str, digest: str) -> Predictor:
             f"{where} has another model in {folder!r} than the one that the job was started with; "
             "give each version a folder of its own"
         )
-    try:
-        name = json.loads(config)["estimator"]
-    except (KeyError, TypeError, ValueError):
-        name = None
-    if name not in muxlearn.__all__:
-        raise FormatError(f"{folder!r} is not a model that this muxlearn has saved")
     return load_predictor(path)

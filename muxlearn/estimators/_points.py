@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,7 @@ def measure_operating_points(
     self._check_labels_rows("measure_operating_points")
     check_is_fitted(self)
     check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+    X = list(X) if isinstance(X, Iterator) else X  # read once for each point
     self._measured = measure_points(
         _chosen(self, n_mux),
         lambda point: self.score(X, y, sample_weight, n_mux=point),

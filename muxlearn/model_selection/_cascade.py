@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any, ClassVar
 
@@ -40,7 +40,6 @@ from muxlearn.rows import (
     check_rows,
     check_several,
     check_weights,
-    iterate_rows,
     pair_columns,
 )
 
@@ -462,18 +461,6 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if isinstance(X, str):
             raise TypeError("`X` is a single str; give a sequence of rows, for one text `[text]`")
         return indexable(X)[0]
-
-    def _iterate(self, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
-        """Return an iterator for a stream, and what makes rows of some of its items."""
-        if self._reads_texts():
-            check_pair_columns(X, self._pair_columns)
-            return iterate_rows(X), self._check_rows
-        if isinstance(X, Iterator) or not hasattr(X, "__len__"):
-            return iter(X), self._check_rows
-        # Items are numbers of rows, as the rows of a frame or of a sparse matrix, one by one, are
-        # none any more.
-        X = self._check_rows(X)
-        return iter(range(_num_samples(X))), lambda numbers, **_: _safe_indexing(X, numbers)
 
     # Fitting
 

@@ -54,7 +54,7 @@ def check_rates(rates: Any, stages: Sequence[Stage]) -> None:
     if rates is None:
         return
     wanted = "`rows_per_second` must be None or a list of numbers above 0, one for each stage"
-    if isinstance(rates, str) or not hasattr(rates, "__len__"):
+    if not isinstance(rates, list | tuple | np.ndarray):
         raise TypeError(f"{wanted}, got {rates!r} ({type(rates).__name__})")
     if not all(map(Number(0, open_low=True).accepts, rates)):
         raise ValueError(f"{wanted}, got {rates!r}")

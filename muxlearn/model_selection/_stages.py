@@ -136,6 +136,8 @@ def _check_has_points(estimator: Any, entry: Any, where: str) -> None:
             f"`{where}` is {entry!r}, an operating point, but `estimator`, a "
             f"{type(unwrap(estimator)).__name__}, has none; {_ALLOWED}"
         )
+    if _is_search(unwrap(estimator)):
+        return  # what it will find has points that nobody knows yet
     capacity = getattr(unwrap(estimator), "n_mux", None)
     point = as_point(entry)
     if isinstance(capacity, int) and point is not None and point.n_mux > capacity:
@@ -227,9 +229,18 @@ def unwrap(classifier: Any) -> Any:
     return getattr(classifier, "best_estimator_", classifier)
 
 
+def _searched(classifier: Any) -> Any:
+    """Return what a search that is not fitted will fit."""
+    return unwrap(classifier.estimator) if _is_search(classifier) else classifier
+
+
+def _is_search(classifier: Any) -> bool:
+    return hasattr(classifier, "estimator") and hasattr(classifier, "refit")
+
+
 def takes(classifier: Any, argument: str) -> bool:
     """Return whether `predict_proba` takes an argument, of a pipeline that of its last step."""
-    found = unwrap(classifier)
+    found = _searched(unwrap(classifier))
     while isinstance(found, Pipeline):
         found = unwrap(found.steps[-1][1])
     return argument in signature(found.predict_proba).parameters

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,13 +11,15 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.utils import _safe_indexing
+from sklearn.utils.validation import _num_samples
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice
 from muxlearn.model_selection._running import Cascade
 from muxlearn.model_selection._stages import unwrap
 from muxlearn.prediction import Recipe, predict_parts
-from muxlearn.rows import iterate_groups, stream_windows
+from muxlearn.rows import check_pair_columns, iterate_groups, iterate_rows, stream_windows
 
 __all__ = ["WINDOW_ROWS", "predict_dataset", "predict_iter"]
 
@@ -53,7 +55,7 @@ def predict_iter(
     _check_method(method)
     cascade = self._cascade
     labels = None if groups is None else iterate_groups(groups)
-    rows, check = self._iterate(X)
+    rows, check = _items(self, X)
     windows = stream_windows(rows, labels, WINDOW_ROWS, check)
     return chain.from_iterable(_results(cascade, method, *window) for window in windows)
 
@@ -117,7 +119,7 @@ def predict_dataset(
         predict=partial(_predict_windows, cascade, method),
         check=self._check_rows,
         column_kind=_column_kind(self),
-        example=[0.0] if method == "predict_proba" else cascade.classes.tolist()[0],
+        example=[0.0] if method == "predict_proba" else cascade.classes[0],
         method=method,
         window_rows=WINDOW_ROWS,
         described={"model": cascade.fingerprint()},
@@ -132,6 +134,19 @@ def predict_dataset(
         form=form,
         rows_per_part=rows_per_part,
     )
+
+
+def _items(self: Any, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
+    """Return an iterator for a stream, and what makes rows of some of its items."""
+    if self._reads_texts():
+        check_pair_columns(X, self._pair_columns)
+        return iterate_rows(X), self._check_rows
+    if isinstance(X, Iterator) or not hasattr(X, "__len__"):
+        return iter(X), self._check_rows
+    # Items are numbers of rows, as the rows of a frame or of a sparse matrix, one by one, are none
+    # any more.
+    X = self._check_rows(X)
+    return iter(range(_num_samples(X))), lambda numbers, **_: _safe_indexing(X, numbers)
 
 
 def _predict_windows(

@@ -149,7 +149,7 @@ def predict_parts(
         )
     source = open_source(dataset)
     columns = choose_columns(source.schema, column, recipe.column_kind)
-    keep = _check_keep(source.schema, keep, result)
+    keep = _check_keep(source.schema, keep, result, form)
     if groups is not None:
         check_column(source.schema, groups, "groups")
     source.settle([name for name in keep if name not in (*columns, groups)])
@@ -305,7 +305,9 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
                 f"`column`: {', '.join(map(repr, names))}"
             )
         column = names[0] if len(names) == 1 else "text"
-    columns = [column] if isinstance(column, str) else list(column)
+    columns: list[Any] = list(column) if isinstance(column, list | tuple) else [column]
+    if not all(isinstance(name, str) for name in columns):
+        raise TypeError(f"`column` must be one name, or two for pairs of texts, got {column!r}")
     if (len(columns) == 2 and kind not in ("texts", None)) or len(columns) not in (1, 2):
         raise ValueError(f"`column` must be one name, or two for pairs of texts, got {column!r}")
     for name in columns:
@@ -313,11 +315,20 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
     return columns
 
 
-def _check_keep(schema: Any, keep: Sequence[str], result: str) -> list[str]:
+def _check_keep(schema: Any, keep: Any, result: str, form: str) -> list[str]:
+    from pyarrow import types
+
     if isinstance(keep, str):
         raise TypeError(f"`keep` is a single str; give a list of columns, [{keep!r}]")
+    if not isinstance(keep, list | tuple) or not all(isinstance(name, str) for name in keep):
+        raise TypeError(f"`keep` must be a list of names of columns, got {keep!r}")
     for name in keep:
         check_column(schema, name, "keep")
+        if form == "csv" and types.is_nested(given := schema.field(name).type):
+            raise ValueError(
+                f"`keep` has {name!r}, whose values of type {given} `form` 'csv' cannot hold; use "
+                "form='parquet'"
+            )
         if name == result:
             raise ValueError(f"`keep` has {name!r}, which is the name of the results; rename it")
     if len(set(keep)) < len(keep):

@@ -50,9 +50,14 @@ class PartFolder:
         self.complete = False
         if folder.exists() and not folder.is_dir():
             raise NotADirectoryError(f"`output` {str(folder)!r} is a file; give a folder")
-        manifest = folder / _MANIFEST
-        if manifest.exists():
-            self._compare(json.loads(manifest.read_text()))
+        if (folder / _MANIFEST).exists():
+            found = self._found()
+            # Of a job that failed before its first part there is nothing to mix up with another.
+            if "n_parts" in found or any(folder.glob("part-*")):
+                self._compare(found)
+                self.complete = found.get("n_parts") == self.n_leading()
+            elif found != self._job:
+                self._write(_MANIFEST, self._manifest())
             return
         if folder.exists() and any(not _is_temporary(entry) for entry in folder.iterdir()):
             raise FileExistsError(
@@ -72,7 +77,9 @@ class PartFolder:
                     f"be resumed: its {name} was {found.get(name)!r} and is {value!r} now; go on "
                     "with what it was begun with, or give a new folder"
                 )
-        self.complete = found.get("n_parts") == self.n_leading()
+
+    def _found(self) -> dict[str, Any]:
+        return json.loads((self._folder / _MANIFEST).read_text())
 
     def path(self, number: int) -> Path:
         """Return where a part is, or will be."""
@@ -97,9 +104,12 @@ class PartFolder:
         ------
         OSError
             The disk is full, or cannot be written.
+        ValueError
+            Another job has begun in the folder meanwhile.
         """
         import pyarrow as pa
 
+        self._compare(self._found())
         sink = pa.BufferOutputStream()
         if self._form == "parquet":
             import pyarrow.parquet as pq

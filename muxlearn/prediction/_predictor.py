@@ -334,7 +334,6 @@ class Predictor:
             "reader": self.reader.to_config(),
             "files": self.reader.files(),
             "planner": vars(self.planner),
-            "batch_size": self.batch_size,
         }
         digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
         digest.update(self.runner.fingerprint().encode())

@@ -69,9 +69,11 @@ class Copies:
         self, module: MuxModule, dtype: torch.dtype, device: torch.device, compile: bool
     ) -> MuxModule:
         """Return `module` folded for inference, in `dtype`, on `device`."""
-        # In-place changes raise versions: a copy is never out of date.
-        versions = sum(t._version for t in chain(module.parameters(), module.buffers()))
-        key = (id(module), versions, dtype, str(device), compile)
+        # Changes raise versions, and new values by `.data` or `vector_to_parameters` are elsewhere.
+        # What is written into `.data` leaves no trace.
+        tensors = chain(module.parameters(), module.buffers())
+        weights = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+        key = (id(module), weights, dtype, str(device), compile)
         if self._model is None or key != self._key:
             model = module.for_inference(dtype).to(device)
             if compile:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from muxlearn.rows._tables import join_rows, take_rows
+from muxlearn.rows._texts import is_missing
 
 __all__ = [
     "check_groups",
@@ -42,9 +43,18 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
         )
     numbers: dict[Any, int] = {}
     try:
-        return np.array([numbers.setdefault(label, len(numbers)) for label in labels])
+        codes = np.array([numbers.setdefault(label, len(numbers)) for label in labels])
     except TypeError as error:
         raise TypeError(f"labels of `groups` must be hashable ({error})") from error
+    # Whether two of them are one group would depend on what holds them.
+    _check_given(labels)
+    return codes
+
+
+def _check_given(labels: list[Any], first_row: int = 0) -> None:
+    for row, label in enumerate(labels, first_row):
+        if is_missing(label):
+            raise ValueError(f"row {row} of `groups` is missing ({label!r}); give each row a label")
 
 
 def iterate_groups(groups: Any) -> Iterator[Any]:
@@ -59,7 +69,9 @@ def iterate_groups(groups: Any) -> Iterator[Any]:
     iterator
     """
     wanted = "`groups` needs one label for each row of `X`"
-    if isinstance(groups, str | Mapping) or not isinstance(groups, Iterable):
+    if isinstance(groups, str | bytes | Mapping | set | frozenset) or not isinstance(
+        groups, Iterable
+    ):
         raise TypeError(f"{wanted}, got an instance of {type(groups).__name__}")
     if len(getattr(groups, "shape", (1,))) != 1:
         raise ValueError(f"{wanted}, got an array of shape {tuple(getattr(groups, 'shape', ()))}")
@@ -244,6 +256,7 @@ def _labelled_windows(
                     "`groups` needs one label for each row of `X`, but ends after "
                     f"{first_row + len(labels)} labels"
                 )
+            _check_given(labels, first_row)
         yield window, labels
         first_row += n_rows
     if groups is not None and list(islice(groups, 1)):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 
 from muxlearn._params import Constraint, Integer
 from muxlearn.rows._reader import Reader
@@ -106,6 +107,11 @@ def check_rows(
     """
     rows: Any
     X = from_tensor(X, f"`{name}`")
+    if issparse(X):
+        raise TypeError(
+            f"`{name}` is a sparse matrix; give texts, or sequences of integers in lists or in a "
+            "dense array"
+        )
     if getattr(X, "ndim", 0) == 2 and not hasattr(X, "columns") and _kind(X) in "iuf":
         rows = np.asarray(X)
         if not len(rows):

@@ -17,13 +17,14 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 from muxlearn._params import Number
 from muxlearn.rows._columns import as_list
 from muxlearn.rows._tensors import from_tensor
-from muxlearn.rows._texts import ends_in_nul, is_missing, ranges
+from muxlearn.rows._texts import is_missing, ranges
 
 __all__ = [
     "check_class_weight",
     "check_labels",
     "check_weights",
     "distinct_rows",
+    "odd_label",
     "relative_weights",
     "row_weights",
     "split_rows",
@@ -62,6 +63,8 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         y = as_list(y)
     if isinstance(y, list | tuple):
         _check_label_list(y)
+    elif getattr(getattr(y, "dtype", None), "kind", None) == "T":  # numpy's StringDType
+        y = y.astype(object)
     try:
         labels = column_or_1d(y, warn=True)
     except (RuntimeError, TypeError, ValueError) as error:
@@ -74,19 +77,50 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
             f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
         )
     _check_label_list(labels.tolist())
-    check_classification_targets(labels)
+    if labels.dtype == object and (narrow := np.array(labels.tolist())).dtype.kind in "biuf":
+        labels = narrow
+    try:
+        check_classification_targets(labels)
+    except (TypeError, ValueError) as error:
+        label = labels.tolist()[0]
+        raise type(error)(
+            f"{error} (Labels in `y` must be strings, whole numbers or bools; row 0 is {label!r}, "
+            f"of type {type(label).__name__})"
+        ) from error
     try:
         return np.unique(labels, return_inverse=True)
     except TypeError as error:
         raise TypeError(f"the labels of `y` cannot be put in order ({error})") from error
 
 
+def odd_label(label: object) -> str | None:
+    """Return what a label does that numpy's arrays, or files, do not keep.
+
+    Parameters
+    ----------
+    label : object
+
+    Returns
+    -------
+    str or None
+    """
+    if not isinstance(label, str) or (label.isascii() and not label.endswith("\0")):
+        return None
+    if label.endswith("\0"):
+        return "end in NUL"
+    try:
+        label.encode()
+    except UnicodeEncodeError:
+        return "hold half of a surrogate pair"
+    return None
+
+
 def _check_label_list(labels: Iterable[Any]) -> None:
     for row, label in enumerate(labels):
         if is_missing(label):
             raise ValueError(f"row {row} of `y` is missing ({label!r})")
-        if ends_in_nul(label):
-            raise ValueError(f"row {row} of `y` is {label!r}; a label must not end in NUL")
+        if (odd := odd_label(label)) is not None:
+            raise ValueError(f"row {row} of `y` is {label!r}; a label must not {odd}")
         if isinstance(label, float) and math.isinf(label):
             raise ValueError(f"row {row} of `y` is infinite")
     if len({isinstance(label, str) for label in labels}) > 1:

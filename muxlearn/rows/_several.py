@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from muxlearn.rows._columns import as_list
+from muxlearn.rows._labels import check_labels, odd_label
 from muxlearn.rows._tensors import from_tensor
-from muxlearn.rows._texts import ends_in_nul, is_missing
+from muxlearn.rows._texts import is_missing
 
 __all__ = ["LABEL_FORMS", "SeveralLabels", "SoftLabels", "check_several", "mark_labels"]
 
@@ -118,9 +119,7 @@ def _matrix(y: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
     if hasattr(y, "column_names") and hasattr(y, "to_pandas"):  # a table of Arrow
         y = y.to_pandas()
     if hasattr(y, "columns") and hasattr(y, "to_numpy"):
-        names = list(y.columns)
-        named = all(isinstance(name, str) for name in names)
-        return (y.to_numpy(), np.array(names) if named else None) if len(names) > 1 else None
+        return (y.to_numpy(), _column_names(list(y.columns))) if len(y.columns) > 1 else None
     if isinstance(y, list | tuple) and not _are_rows_of_numbers(y):
         return None
     if getattr(y, "ndim", 2) != 2 or isinstance(y, str) or y is None:
@@ -139,6 +138,21 @@ def _matrix(y: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
             else "rows of `y` hold values of different shapes; give labels that are numbers in sets"
         ) from None
     return (values, None) if values.ndim == 2 and values.shape[1] > 1 else None
+
+
+def _column_names(names: list[Any]) -> NDArray[Any]:
+    """Return the names of a frame's columns, which are the labels."""
+    try:
+        labels, numbers = check_labels(names, len(names))
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"the columns of `y` name its labels, but are called {names}; give strings or whole "
+            "numbers, or an array, whose labels are 0, 1, …"
+        ) from error
+    if len(labels) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"`y` has two columns called {twice!r}; give each label one column")
+    return labels[numbers]
 
 
 def _are_rows_of_numbers(y: Sequence[Any]) -> bool:
@@ -243,10 +257,8 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
     kinds: dict[bool, Any] = {}
     for number, row in enumerate(rows):
         for label in row:
-            if ends_in_nul(label):
-                raise ValueError(
-                    f"row {number} of `y` holds {label!r}; a label must not end in NUL"
-                )
+            if (odd := odd_label(label)) is not None:
+                raise ValueError(f"row {number} of `y` holds {label!r}; a label must not {odd}")
             if is_missing(label) or isinstance(label, _CONTAINERS):
                 raise ValueError(
                     f"row {number} of `y` holds {label!r}, which is no label; give strings or "

@@ -285,6 +285,8 @@ def open_source(dataset: Any) -> Source:
             f"list of them, got an instance of {type(dataset).__name__}; rows in memory go to "
             "predict, a stream of rows to predict_iter"
         )
+    if not files:
+        raise ValueError("`dataset` is an empty list; give at least one file")
     kinds = {_kind(file) for file in files}
     if len(kinds) != 1:
         raise ValueError(f"`dataset` {dataset!r} has both Parquet and CSV files; give one kind")
@@ -336,6 +338,10 @@ def check_column(schema: Any, name: str, parameter: str, kind: str | None = None
         raise ValueError(
             f"`{parameter}` {name!r} is not a column of `dataset`, which has "
             f"{', '.join(map(repr, schema.names))}"
+        )
+    if schema.names.count(name) > 1:
+        raise ValueError(
+            f"`{parameter}` {name!r} is the name of several columns of `dataset`; rename them"
         )
     given = schema.field(name).type
     checks = {"texts": _is_text, "integers": _is_integers, "tokens": _is_tokens}

@@ -24,7 +24,6 @@ __all__ = [
     "check_single_texts",
     "check_text",
     "check_texts",
-    "ends_in_nul",
     "is_missing",
     "iterate_rows",
     "ranges",
@@ -148,20 +147,6 @@ def is_missing(value: object) -> bool:
     """
     missing = ("None", "nan", "NaN", "NaT", "<NA>", "--")  # the last is numpy's `masked`
     return not isinstance(value, str) and str(value) in missing
-
-
-def ends_in_nul(label: object) -> bool:
-    """Return whether a label ends in NUL, which arrays of numpy drop: they keep another label.
-
-    Parameters
-    ----------
-    label : object
-
-    Returns
-    -------
-    bool
-    """
-    return isinstance(label, str) and label.endswith("\0")
 
 
 def _is_pair_like(row: object) -> bool:

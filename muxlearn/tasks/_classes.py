@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
-from muxlearn.rows import check_labels, check_weights, row_weights, take_rows, training_order
+from muxlearn.rows import (
+    SoftLabels,
+    check_labels,
+    check_several,
+    check_weights,
+    row_weights,
+    take_rows,
+    training_order,
+)
 from muxlearn.tasks._task import Targets, Task
 
 __all__ = ["METHODS", "ClassesTask", "log_probabilities", "mean_probability", "values_of"]
@@ -124,7 +132,14 @@ class ClassesTask(Task):
         return values_of(method, answers)
 
     def check_true(self, rows: Any, y: Any) -> NDArray:
+        given = check_several(y, len(rows))
+        if isinstance(given, SoftLabels):
+            return given.classes[given.shares.argmax(axis=1)]
         labels, codes = check_labels(y, len(rows))
+        kinds = [isinstance(found.tolist()[0], str) for found in (labels, self.classes)]
+        if kinds[0] != kinds[1]:
+            one, other = (type(found.tolist()[0]).__name__ for found in (labels, self.classes))
+            raise ValueError(f"`y` holds labels of type {one}, but the model predicts {other}")
         return labels[codes]
 
     def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:

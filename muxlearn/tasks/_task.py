@@ -190,7 +190,9 @@ class Task(ABC):
             A label, a number or a list of such.
         """
         assert self.classes is not None
-        value = self.classes.tolist()[0] if method == "predict" else [0.0]
+        # Lists hold labels as Python has them, arrays of one label as numpy does.
+        label = self.classes.tolist()[0] if self.nested else self.classes[0]
+        value = label if method == "predict" else [0.0]
         return [value] if self.nested else value
 
     # Score

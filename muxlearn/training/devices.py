@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 
 import torch
@@ -98,9 +99,15 @@ def explain_out_of_memory(advice: str) -> Iterator[None]:
         ) from error
 
 
+#: Torch has one generator for a device, so that two trainings at once would draw from each other's.
+_SEEDED = threading.RLock()
+
+
 @contextlib.contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch inside the block and put its generators back afterwards.
+
+    Blocks of several threads run one after the other.
 
     Parameters
     ----------
@@ -109,6 +116,6 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         The device whose generator is used besides the CPU's.
     """
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
+    with _SEEDED, torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
         yield

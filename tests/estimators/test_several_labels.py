@@ -268,6 +268,20 @@ def test_a_model_learns_what_another_says():
     assert pupil.score(TEXTS, teacher.predict(TEXTS)) > 0.9
 
 
+def test_soft_labels_are_scored_by_the_most_probable_class():
+    shares = pd.DataFrame(np.where(MATRIX[:, :1] == 1, [0.9, 0.1], [0.2, 0.8]), columns=[7, 3])
+    clf = tiny(n_mux=1).fit(TEXTS, shares)
+    assert clf.classes_.tolist() == [3, 7]
+    assert clf.score(TEXTS, shares) == clf.score(TEXTS, np.where(MATRIX[:, 0] == 1, 7, 3))
+    assert (
+        cross_val_score(tiny(max_epochs=1), TEXTS, shares, cv=2, error_score="raise") >= 0
+    ).all()
+    with pytest.raises(
+        ValueError, match="`y` holds labels of type str, but the model predicts int"
+    ):
+        clf.score(TEXTS, ["a"] * len(TEXTS))
+
+
 def test_soft_labels_teach_shares_that_no_label_has():
     shares = np.array([[0.3, 0.7] if "sun" in text else [0.8, 0.2] for text in TEXTS])
     clf = tiny(early_stopping=40).fit(TEXTS, shares)

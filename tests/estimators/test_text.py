@@ -1,6 +1,7 @@
 import copy
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
@@ -158,11 +159,42 @@ def test_groups_that_numpy_would_merge_stay_apart(fitted):
         (3, TypeError, "got an instance of int"),
         ("a" * 24, TypeError, "got an instance of str"),
         ([[0]] * 24, TypeError, "must be hashable"),
+        (set(range(24)), TypeError, "got an instance of set"),
+        ([*range(23), None], ValueError, r"is missing \(None\)"),
+        (np.array([*range(23), np.nan]), ValueError, r"is missing \(nan\)"),
     ],
 )
 def test_groups_that_do_not_fit_the_rows_are_refused(fitted, groups, error, message):
     with pytest.raises(error, match=f"`groups`.*{message}"):
         fitted.predict(TEXTS, groups=groups)
+
+
+def test_a_missing_group_of_a_stream_is_refused(fitted):
+    with pytest.raises(ValueError, match="row 23 of `groups` is missing"):
+        list(fitted.predict_iter(TEXTS, groups=iter([*range(23), None])))
+
+
+def test_new_weights_are_used_however_they_came(fitted):
+    clf = copy.deepcopy(fitted)
+    clf.predict(TEXTS)
+    parameters = list(clf.module_.parameters())
+    nothing = torch.zeros(sum(parameter.numel() for parameter in parameters))
+    torch.nn.utils.vector_to_parameters(nothing, parameters)
+    np.testing.assert_allclose(clf.predict_proba(TEXTS), 0.5, atol=1e-6)
+
+
+def test_trainings_in_threads_do_not_draw_from_each_other(tiny):
+    def answer(_):
+        return tiny(max_epochs=2, dropout=0.2).fit(TEXTS, LABELS).predict_proba(TEXTS)
+
+    alone = answer(0)
+    torch.manual_seed(7)
+    expected = torch.rand(1)
+    torch.manual_seed(7)
+    with ThreadPoolExecutor(3) as pool:
+        for found in pool.map(answer, range(3)):
+            np.testing.assert_allclose(found, alone, atol=1e-5)
+    assert torch.rand(1) == expected
 
 
 def test_n_passes_averages_probabilities_over_regroupings(fitted):

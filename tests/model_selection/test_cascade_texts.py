@@ -127,6 +127,12 @@ def test_a_fitted_search_is_a_stage(tiny):
     assert clf.predict_proba(TEXTS, groups=[0, 1] * 20).shape == (40, 2)
 
 
+def test_a_search_that_is_not_fitted_may_be_asked_for_points(tiny):
+    search = GridSearchCV(tiny().estimator, {"lr": [1e-3]}, cv=2)
+    clf = CascadeClassifier(search, stages=[4, 1], max_drop=0.1).fit(TEXTS, TOPICS)
+    assert list(clf.stage_report_) == [4, 1]
+
+
 def test_images():
     images, digits = load_digits(return_X_y=True)
     images, digits = images[:200].reshape(-1, 8, 8), digits[:200]

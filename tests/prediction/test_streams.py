@@ -1,3 +1,4 @@
+import copy
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.prediction._parts import PartFolder
 from muxlearn.rows import TextReader
 from muxlearn.rows._groups import group_windows
 
@@ -104,6 +106,56 @@ def test_probabilities_are_written_as_lists(fitted, frame, parquet, tmp_path):
     output = fitted.predict_dataset(parquet, tmp_path / "out", method="predict_proba", n_mux=1)
     expected = list(fitted.predict_iter(frame["text"], method="predict_proba", n_mux=1))
     np.testing.assert_array_equal(list(pd.read_parquet(output)["probabilities"]), expected)
+
+
+def test_a_job_that_failed_before_its_first_part_binds_nobody(fitted, tmp_path):
+    output = tmp_path / "out"
+    with pytest.raises(ValueError, match="row 1 of `X` is missing"):
+        fitted.predict_dataset(datasets.Dataset.from_dict({"text": ["a", None]}), output)
+    dataset = datasets.Dataset.from_dict({"text": ["a", "b"]})
+    assert len(pd.read_parquet(fitted.predict_dataset(dataset, output))) == 2
+
+
+def test_a_job_that_another_has_replaced_writes_no_part(tmp_path):
+    first = PartFolder(tmp_path / "out", "parquet", {"rows": 1})
+    PartFolder(tmp_path / "out", "parquet", {"rows": 2})
+    with pytest.raises(ValueError, match=r"parts of another job, .* its rows was 2 and is 1 now"):
+        first.write(0, pa.table({"a": [1]}))
+
+
+def test_a_job_goes_on_with_other_batches(fitted, parquet, tmp_path, monkeypatch):
+    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 64)
+    output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=64)
+    before = pd.read_parquet(output)
+    (output / "part-000001.parquet").unlink()
+    copy.deepcopy(fitted).set_params(batch_size=1).predict_dataset(
+        parquet, output, rows_per_part=64
+    )
+    assert pd.read_parquet(output).equals(before)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"keep": None}, TypeError, "`keep` must be a list of names of columns, got None"),
+        ({"keep": iter(["id"])}, TypeError, "`keep` must be a list of names of columns"),
+        ({"column": 0}, TypeError, "`column` must be one name, or two for pairs of texts, got 0"),
+        ({"column": "twice"}, ValueError, "`column` 'twice' is the name of several columns"),
+        ({"keep": ["x"], "form": "csv"}, ValueError, "`keep` has 'x'.*use form='parquet'"),
+    ],
+)
+def test_arguments_that_are_no_columns(fitted, tmp_path, arguments, error, message):
+    names = ["text", "id", "twice", "twice", "x"]
+    table = pa.table([["a"], [1], [1], [2], [[1]]], names=names)
+    pq.write_table(table, tmp_path / "texts.parquet")
+    with pytest.raises(error, match=message):
+        fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out", **arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_list_of_files_is_refused(fitted, tmp_path):
+    with pytest.raises(ValueError, match="`dataset` is an empty list"):
+        fitted.predict_dataset([], tmp_path / "out")
 
 
 def test_a_column_is_kept_once(fitted, parquet, tmp_path):

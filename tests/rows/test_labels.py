@@ -1,4 +1,7 @@
+from datetime import date
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.testing import assert_array_equal
@@ -58,6 +61,21 @@ def test_the_same_image_with_two_labels_has_one_order():
 
 
 @pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        (pd.Series([3, 1, 3], dtype=object), [1, 3]),
+        (pd.Series([True, False, True], dtype=object), [False, True]),
+        (pd.Series(["b", "a", "b"], dtype=object), ["a", "b"]),
+        (np.array(["b", "a", "b"], np.dtypes.StringDType()), ["a", "b"]),
+    ],
+)
+def test_labels_of_any_container(y, expected):
+    classes, codes = check_labels(y, 3)
+    assert classes.tolist() == expected
+    assert codes.tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize(
     ("y", "error", "message"),
     [
         (["a", "a\0", "b"], ValueError, r"row 1 of `y` is 'a\\x00'; a label must not end in NUL"),
@@ -65,6 +83,9 @@ def test_the_same_image_with_two_labels_has_one_order():
         (np.zeros(3, "i4,f4"), TypeError, "labels must be strings, numbers or bools"),
         (torch.empty(3, device="meta"), TypeError, "`y` is a tensor on the device 'meta'"),
         ([torch.ones(1, requires_grad=True)] * 3, TypeError, "`y` must hold one label for each"),
+        (["a", "\ud800", "b"], ValueError, "row 1 of `y` .* must not hold half of a surrogate"),
+        ([b"a", b"b", b"a"], TypeError, r"Labels in `y` must be strings.* row 0 is b'a', of type"),
+        ([date(2020, 1, 1)] * 3, ValueError, "Labels in `y` must be strings.* of type date"),
     ],
 )
 def test_what_is_no_label_is_refused(y, error, message):

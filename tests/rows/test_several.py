@@ -44,6 +44,28 @@ def test_columns_of_a_frame_name_the_labels():
     np.testing.assert_array_equal(given.indicator, MATRIX)
 
 
+@pytest.mark.parametrize("names", [[10, 20, 5], [True, False, 2]])
+def test_columns_that_are_numbers_name_labels_too(names):
+    given = check_several(pd.DataFrame(MATRIX, columns=names), 3)
+    assert given.classes.tolist() == names
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a", "b", "a"], "`y` has two columns called 'a'"),
+        (["a", "b", 1], r"the columns of `y` name its labels, but are called \['a', 'b', 1\]"),
+        ([("a", 1), ("a", 2), ("b", 1)], "the columns of `y` name its labels"),
+        (["a", "b", None], "the columns of `y` name its labels"),
+    ],
+)
+def test_columns_that_name_no_labels_are_refused(names, message):
+    frame = pd.DataFrame(MATRIX)
+    frame.columns = pd.Index(names, tupleize_cols=False)
+    with pytest.raises((TypeError, ValueError), match=message):
+        check_several(frame, 3)
+
+
 @pytest.mark.parametrize(
     ("nullable", "dtype"), [("boolean", "bool"), ("Int64", "int64"), ("Float64", "float64")]
 )
