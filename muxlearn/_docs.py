@@ -57,7 +57,7 @@ ENTRIES = {
             `backbone` was warmed up with for as many rows, or "subspace", where every slot has its
             own dimensions. "hadamard", "orthogonal" and "binary" are DataMUX's ([1]_), "contextual"
             is attention over the slots ([2]_), "nested" leaves a $row alone unchanged, "identity"
-            makes no mark. The user guide compares them.
+            makes no mark. ``n_mux=1`` needs none, so that a search over `n_mux` may set any.
         """,
     "demultiplexer": """
         demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default

@@ -5,7 +5,7 @@ Users name a point by a number of rows, by a pair ``(n_mux, patch_size)``, or as
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ __all__ = [
     "OperatingPoints",
     "Point",
     "PointLike",
+    "PointsLike",
     "as_point",
     "as_points",
     "choose_own_point",
@@ -66,6 +67,9 @@ _IS_SHARE = Number(0, open_low=True)
 
 #: A number of rows, a pair of rows and tokens, or "words".
 PointLike = int | tuple[int, int] | str
+
+#: What `operating_points` is: points, or a mapping from them to their shares of the steps.
+PointsLike = Sequence[PointLike] | Mapping[Any, float]
 
 
 def as_point(value: Any, patch_size: int = 1) -> Point | None:

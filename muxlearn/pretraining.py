@@ -27,7 +27,7 @@ from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import encode_params
-from muxlearn.points import PointLike
+from muxlearn.points import PointLike, PointsLike
 from muxlearn.rows import TextReader, TokenTable, check_single_texts
 from muxlearn.tasks import Task, VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, open_stage
@@ -211,7 +211,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         demultiplexer: str = "auto",
         max_length: int = 128,
         dropout: float = 0.0,
-        operating_points: tuple[PointLike, ...] | None = None,
+        operating_points: PointsLike | None = None,
         max_epochs: int = 10,
         batch_size: int = 64,
         lr: float | str = "auto",

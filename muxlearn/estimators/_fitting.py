@@ -227,7 +227,15 @@ def _stages(
 
 
 def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
-    """Warn where a training ended before its first epoch did, as nothing has been learned then."""
+    """Warn where a training ended before its first epoch did, as nothing has been learned then.
+
+    Parameters
+    ----------
+    estimator : MuxEstimator
+        Fitted.
+    interrupted : bool
+        Whether Ctrl-C has ended the training.
+    """
     if interrupted and not estimator.n_iter_:
         warnings.warn(
             "`fit` was interrupted before the first epoch of its training had ended: the model has "
@@ -246,7 +254,21 @@ def for_task(objective: Objective, task: Task) -> Objective:
 def make_trainer(
     estimator: Any, architecture: Architecture, module: MuxModule, **options: Any
 ) -> Trainer:
-    """Return what trains a module, or goes on training one."""
+    """Return what trains a module, or goes on training one.
+
+    Parameters
+    ----------
+    estimator : MuxEstimator
+        Its parameters say how.
+    architecture : Architecture
+    module : MuxModule
+    **options
+        Arguments of `Trainer` that are others than the parameters say.
+
+    Returns
+    -------
+    Trainer
+    """
     from muxlearn.training.trainer import Trainer
 
     setting = estimator._setting()

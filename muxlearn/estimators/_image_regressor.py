@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -141,7 +141,7 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
         *,
         architecture: str | nn.Module | ImageArchitecture = "mimoconv",
         multiplexer: str = "auto",
-        operating_points: tuple[int, ...] | None = None,
+        operating_points: Sequence[int] | Mapping[int, float] | None = None,
         loss: str = "squared_error",
         image_shape: tuple[int, ...] | None = None,
         image_size: int | tuple[int, int] | None = None,

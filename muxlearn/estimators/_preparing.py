@@ -104,7 +104,23 @@ def ask_about(
     *,
     with_tokens: bool,
 ) -> tuple[TokenTable, TeacherAnswers]:
-    """Let a pretrainer's teacher read rows; see `ask_teacher`."""
+    """Let a pretrainer's teacher read rows; see `ask_teacher`.
+
+    Parameters
+    ----------
+    estimator : MuxTextPretrainer
+        Says where answers are kept, on what device the teacher runs, and what is shown meanwhile.
+    teacher : PretrainedEncoder
+    tokenizer : tokenizers.Tokenizer
+    rows : list of str
+    with_tokens : bool
+        Whether the teacher's vectors of tokens are asked for too.
+
+    Returns
+    -------
+    table : TokenTable
+    answers : TeacherAnswers
+    """
     return ask_teacher(
         teacher,
         tokenizer,

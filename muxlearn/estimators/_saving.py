@@ -91,7 +91,17 @@ def write_estimator(
 
 
 def saved_config(estimator: Any) -> dict[str, Any]:
-    """Return what `config.json` says of the fitted estimator."""
+    """Return what `config.json` says of a fitted estimator.
+
+    Parameters
+    ----------
+    estimator : MuxEstimator
+
+    Returns
+    -------
+    dict of str to object
+        As JSON keeps it.
+    """
     structure = encode_params(estimator._structure)
     lost = [name for name in estimator._structure if name not in structure]
     if lost:

@@ -18,7 +18,7 @@ from muxlearn.architectures import Architecture
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import PointLike
+from muxlearn.points import PointLike, PointsLike
 from muxlearn.rows import SentenceReader, check_sentences
 from muxlearn.tasks import TagsTask
 
@@ -159,7 +159,7 @@ class MuxTokenTagger(MuxTextEstimator):
         decode: str | None = None,
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
-        operating_points: tuple[PointLike, ...] | None = None,
+        operating_points: PointsLike | None = None,
         max_epochs: int = 5,
         batch_size: int = 32,
         lr: float | str = "auto",

@@ -15,7 +15,7 @@ from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
 from muxlearn.estimators import _classifying, _penultimate, _sequences
 from muxlearn.estimators._text_base import MuxTextEstimator
-from muxlearn.points import PointLike
+from muxlearn.points import PointsLike
 
 __all__ = ["MuxTextClassifier"]
 
@@ -137,7 +137,7 @@ class MuxTextClassifier(
         max_length: int = 128,
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
-        operating_points: tuple[PointLike, ...] | None = None,
+        operating_points: PointsLike | None = None,
         max_epochs: int = 5,
         batch_size: int = 32,
         lr: float | str = "auto",

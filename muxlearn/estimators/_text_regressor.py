@@ -15,7 +15,7 @@ from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
 from muxlearn.estimators import _regressing, _sequences
 from muxlearn.estimators._text_base import MuxTextEstimator
-from muxlearn.points import PointLike
+from muxlearn.points import PointsLike
 from muxlearn.tasks import NumbersTask
 
 __all__ = ["MuxTextRegressor"]
@@ -136,7 +136,7 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
         max_length: int = 128,
         dropout: float = 0.1,
         warm_up: int | str | None = "auto",
-        operating_points: tuple[PointLike, ...] | None = None,
+        operating_points: PointsLike | None = None,
         loss: str = "squared_error",
         max_epochs: int = 5,
         batch_size: int = 32,

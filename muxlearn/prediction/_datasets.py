@@ -270,12 +270,33 @@ def result_type(example: Any) -> Any:
 
 
 def result_name(method: str) -> str:
-    """Return the name of the column that a method's results are written to."""
+    """Return the name of the column that a method's results are written to.
+
+    Parameters
+    ----------
+    method : {"predict", "predict_proba", "transform"}
+
+    Returns
+    -------
+    str
+    """
     return _RESULT_NAMES[method]
 
 
 def window_rows(values: dict[str, list[Any]], columns: Sequence[str]) -> list[Any]:
-    """Return the rows of some columns: the values of one, pairs of two."""
+    """Return the rows of some columns: the values of one, pairs of two.
+
+    Parameters
+    ----------
+    values : dict of str to list
+        By name of the column.
+    columns : sequence of str
+        One name or two.
+
+    Returns
+    -------
+    list
+    """
     if len(columns) == 1:
         return values[columns[0]]
     return list(zip(*(values[name] for name in columns), strict=True))

@@ -154,6 +154,15 @@ def restore_module(
 
 
 def own_names(module: MuxModule) -> set[str]:
-    """Name each tensor of a module that is its own once, though parts may share it."""
+    """Name each tensor of a module that is its own once, though parts may share it.
+
+    Parameters
+    ----------
+    module : MuxModule
+
+    Returns
+    -------
+    set of str
+    """
     names = (name for name, _ in chain(module.named_parameters(), module.named_buffers()))
     return {name for name in names if not name.startswith(module.kept_elsewhere)}

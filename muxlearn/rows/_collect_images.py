@@ -77,7 +77,16 @@ def _check_numbers(items: Any) -> NDArray[Any]:
 
 
 def iterate_images(X: Any) -> Iterator[Any]:
-    """Iterate over images as the user gives them, not yet checked."""
+    """Iterate over images as the user gives them, not yet checked.
+
+    Parameters
+    ----------
+    X : array, frame, iterable or torch.utils.data.Dataset
+
+    Returns
+    -------
+    iterator
+    """
     if isinstance(X, torch.utils.data.Dataset):
         return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
     if hasattr(X, "iloc"):  # a frame iterates over its columns' names

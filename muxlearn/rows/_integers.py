@@ -134,7 +134,17 @@ def check_rows(
 
 
 def holds_integers(rows: list[Any] | NDArray[Any]) -> bool:
-    """Return whether checked rows are sequences of integers, not texts."""
+    """Return whether checked rows are sequences of integers, not texts.
+
+    Parameters
+    ----------
+    rows : list or ndarray
+        From `check_rows`.
+
+    Returns
+    -------
+    bool
+    """
     return isinstance(rows[0], np.ndarray)
 
 

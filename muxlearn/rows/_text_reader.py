@@ -75,6 +75,8 @@ class TextReader(TokenizerReader):
         Whether the network is told which tokens of one sequence are of the second text.
     columns : tuple of str, default=None
         Names of the two columns that pairs came in, where they came in columns.
+    english : bool, default=False
+        As in `TokenizerReader`.
     """
 
     pairs: bool | None = None
@@ -143,6 +145,8 @@ class SentenceReader(TokenizerReader):
     tokenizer : tokenizers.Tokenizer
     all_pieces : bool, default=False
         Whether answers are read off all pieces of a token, or its first only.
+    english : bool, default=False
+        As in `TokenizerReader`.
     """
 
     all_pieces: bool = False

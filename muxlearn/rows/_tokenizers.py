@@ -151,7 +151,16 @@ def copy_tokenizer(tokenizer: Tokenizer) -> Tokenizer:
 
 
 def fingerprint(tokenizer: Any) -> Any:
-    """Return what a tokenizer is known by where two are compared: a name as it is, or a digest."""
+    """Return what a tokenizer is known by where two are compared: a name as it is, or a digest.
+
+    Parameters
+    ----------
+    tokenizer : str, tokenizer of a library, or None
+
+    Returns
+    -------
+    str or None
+    """
     if tokenizer is None or isinstance(tokenizer, str):
         return tokenizer
     digest = hashlib.sha256(copy_tokenizer(tokenizer).to_str().encode()).hexdigest()

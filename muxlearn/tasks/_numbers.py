@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -43,7 +43,8 @@ class NumbersTask(Task):
     scale: NDArray[np.float64]
     flat: bool = True
     loss_name: str = "squared_error"
-    classes: None = None
+
+    classes: None = field(default=None, init=False)
 
     name: ClassVar[str] = "numbers"
     methods: ClassVar[tuple[str, ...]] = ("predict",)

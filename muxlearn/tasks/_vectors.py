@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,7 +27,8 @@ class VectorsTask(Task):
     """
 
     normalize: bool = True
-    classes: None = None
+
+    classes: None = field(default=None, init=False)
 
     name: ClassVar[str] = "vectors"
     methods: ClassVar[tuple[str, ...]] = ("transform",)
