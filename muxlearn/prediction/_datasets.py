@@ -373,11 +373,17 @@ def arrow_column(results: Any, listed: Any = None) -> Any:
     """
     import pyarrow as pa
 
-    if isinstance(results, list):
-        return pa.array([_listed(row) for row in results], listed)
     if issparse(results):
         results = results.toarray()
-    return pa.array(results if results.ndim == 1 else list(results))
+    try:
+        if isinstance(results, list):
+            return pa.array([_listed(row) for row in results], listed)
+        return pa.array(results if results.ndim == 1 else list(results))
+    except UnicodeError as error:
+        raise ValueError(
+            f"a label holds half of a surrogate pair, which no data set does ({error}); fit to "
+            "labels without"
+        ) from error
 
 
 def _listed(row: Any) -> list[Any]:

@@ -24,7 +24,7 @@ __all__ = [
     "check_labels",
     "check_weights",
     "distinct_rows",
-    "odd_label",
+    "ends_in_nul",
     "relative_weights",
     "row_weights",
     "split_rows",
@@ -93,8 +93,8 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         raise TypeError(f"the labels of `y` cannot be put in order ({error})") from error
 
 
-def odd_label(label: object) -> str | None:
-    """Return what a label does that numpy's arrays, or files, do not keep.
+def ends_in_nul(label: object) -> bool:
+    """Return whether a label ends in NUL, which arrays of numpy drop: they keep another label.
 
     Parameters
     ----------
@@ -102,25 +102,17 @@ def odd_label(label: object) -> str | None:
 
     Returns
     -------
-    str or None
+    bool
     """
-    if not isinstance(label, str) or (label.isascii() and not label.endswith("\0")):
-        return None
-    if label.endswith("\0"):
-        return "end in NUL"
-    try:
-        label.encode()
-    except UnicodeEncodeError:
-        return "hold half of a surrogate pair"
-    return None
+    return isinstance(label, str) and label.endswith("\0")
 
 
 def _check_label_list(labels: Iterable[Any]) -> None:
     for row, label in enumerate(labels):
         if is_missing(label):
             raise ValueError(f"row {row} of `y` is missing ({label!r})")
-        if (odd := odd_label(label)) is not None:
-            raise ValueError(f"row {row} of `y` is {label!r}; a label must not {odd}")
+        if ends_in_nul(label):
+            raise ValueError(f"row {row} of `y` is {label!r}; a label must not end in NUL")
         if isinstance(label, float) and math.isinf(label):
             raise ValueError(f"row {row} of `y` is infinite")
     if len({isinstance(label, str) for label in labels}) > 1:

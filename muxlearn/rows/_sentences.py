@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
-from muxlearn.rows._labels import odd_label
+from muxlearn.rows._labels import ends_in_nul
 from muxlearn.rows._texts import (
     TokenTable,
     check_text,
@@ -200,9 +200,9 @@ def number_tags(tags: Sequence[Sequence[Any]]) -> tuple[NDArray, NDArray[np.int6
         kinds = sorted({type(tag).__name__ for tag in inventory})
         raise TypeError(f"`y` mixes tags of types {', '.join(kinds)}; give tags of one type")
     ordered = sorted(inventory)
-    for tag in ordered:
-        if (odd := odd_label(tag)) is not None:
-            raise ValueError(f"`y` holds the tag {tag!r}; a tag must not {odd}")
+    odd = next(filter(ends_in_nul, ordered), None)
+    if odd is not None:
+        raise ValueError(f"`y` holds the tag {odd!r}; a tag must not end in NUL")
     number = {tag: code for code, tag in enumerate(ordered)}
     targets = np.fromiter((number[tag] for tag in chain.from_iterable(tags)), np.int64)
     return np.array(ordered), targets

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from muxlearn.rows._columns import as_list
-from muxlearn.rows._labels import check_labels, odd_label
+from muxlearn.rows._labels import check_labels, ends_in_nul
 from muxlearn.rows._tensors import from_tensor
 from muxlearn.rows._texts import is_missing
 
@@ -257,8 +257,10 @@ def _sorted_labels(rows: Sequence[Iterable[Any]]) -> NDArray[Any]:
     kinds: dict[bool, Any] = {}
     for number, row in enumerate(rows):
         for label in row:
-            if (odd := odd_label(label)) is not None:
-                raise ValueError(f"row {number} of `y` holds {label!r}; a label must not {odd}")
+            if ends_in_nul(label):
+                raise ValueError(
+                    f"row {number} of `y` holds {label!r}; a label must not end in NUL"
+                )
             if is_missing(label) or isinstance(label, _CONTAINERS):
                 raise ValueError(
                     f"row {number} of `y` holds {label!r}, which is no label; give strings or "

@@ -63,13 +63,13 @@ class Threes:
 
 def test_plots_make_axes_or_take_them(images):
     clf, digits, labels = images
-    _, ax = pyplot.subplots()
+    _, axes = pyplot.subplots(3)
     displays = [
-        TradeoffDisplay.from_estimator(clf, digits, labels, repeats=1, ax=ax),
-        SlotDisplay.from_estimator(clf, digits, labels, ax=ax),
-        InterferenceDisplay.from_estimator(clf, digits, ax=ax),
+        TradeoffDisplay.from_estimator(clf, digits, labels, repeats=1, ax=axes[0]),
+        SlotDisplay.from_estimator(clf, digits, labels, ax=axes[1]),
+        InterferenceDisplay.from_estimator(clf, digits, ax=axes[2]),
     ]
-    for display in displays:
+    for display, ax in zip(displays, axes, strict=True):
         assert display.ax_ is ax
         assert display.figure_ is ax.figure
         assert display.plot().ax_ is not ax
