@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,17 +13,23 @@ from sklearn.base import BaseEstimator
 from torch import nn
 
 from muxlearn.points import PointLike
+from muxlearn.training.checkpoints import fingerprint_of, fingerprint_of_rows
 
 __all__ = [
     "AtPoint",
     "FitTime",
     "as_file_name",
+    "check_options",
     "first_layers",
     "fit",
     "kept_results",
     "layers_of",
     "load_or_fit",
 ]
+
+
+#: Parameters that do not change what a `fit` makes.
+_FREE = ("device", "n_workers", "verbose")
 
 
 class FitTime(NamedTuple):
@@ -65,16 +71,64 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
     model : estimator
     time : FitTime
         The time of the `fit`, also where the model was loaded.
+
+    Raises
+    ------
+    ValueError
+        The folder keeps a model of other parameters or rows.
     """
     if folder is None:
         return fit(model, X, y)
+    asked = _asked(model, X, y)
     record = folder / "fit_time.json"
     if record.exists():
-        return type(model).load(folder), FitTime(**json.loads(record.read_text()))
+        kept = json.loads(record.read_text())
+        if kept.pop("asked", None) != asked:
+            raise ValueError(
+                f"{str(folder)!r} keeps a model that was fitted with other options or to other "
+                "rows; give another folder"
+            )
+        return type(model).load(folder), FitTime(**kept)
     model, taken = fit(model, X, y)
     model.save(folder)
-    record.write_text(json.dumps(taken._asdict()))
+    record.write_text(json.dumps({**taken._asdict(), "asked": asked}))
     return model, taken
+
+
+def _asked(model: Any, X: Any, y: Any) -> str:
+    """Return a digest of what a model is fitted with, and to."""
+    params = model.get_params(deep=True).items()
+    params = {name: value for name, value in params if name not in _FREE}
+    return fingerprint_of(
+        {**params, "rows": fingerprint_of_rows(X), "labels": fingerprint_of_rows(y)}, free=()
+    )
+
+
+def check_options(record: Path, options: Mapping[str, str], flag: str) -> None:
+    """Check that a folder of results is of the same options, and note them in a new one.
+
+    Parameters
+    ----------
+    record : Path
+        The file of the options, in that folder.
+    options : mapping of str to str
+    flag : str
+        The option that names the folder, for the error.
+
+    Raises
+    ------
+    ValueError
+        They are others.
+    """
+    if record.exists():
+        kept = json.loads(record.read_text(encoding="utf-8"))
+        if others := [name for name in options if kept.get(name) != options[name]]:
+            raise ValueError(
+                f"{flag} {str(record.parent)!r} holds results of other options ("
+                + ", ".join(f"{name}: {kept.get(name)}, now {options[name]}" for name in others)
+                + "); give another folder"
+            )
+    record.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
 
 
 def kept_results(
@@ -160,10 +214,10 @@ def first_layers(model: Any, n_layers: int, X: Any, y: Any) -> Any:
     -------
     estimator
     """
-    epochs = model.max_epochs
+    asked = {name: getattr(model, name) for name in ("max_epochs", "warm_up")}
     model.set_params(max_epochs=0, warm_up=None, warm_start=True).fit(X, y)
     encoder = model.module_.encoder
     del layers_of(encoder)[n_layers:]
     if hasattr(encoder, "model"):
         encoder.model.config.num_hidden_layers = n_layers
-    return model.set_params(max_epochs=epochs)
+    return model.set_params(**asked)

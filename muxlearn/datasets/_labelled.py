@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -134,7 +135,7 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
     sentences: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
     for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else line.split()
+        fields = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
         if not line.strip() or fields[0] == _DOCUMENT:
             if sentences[-1]:
                 sentences.append([])
@@ -214,6 +215,8 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         # Split at line feeds alone: a text may hold what else Unicode calls the end of a line.
         for number, line in enumerate(lines, 1):
             try:
-                yield number, line.decode().rstrip("\r\n")
+                # What some editors put in front of a file is no part of its first field.
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(f"line {number} of '{file}' is not in UTF-8: {error}") from error
+            yield number, text.rstrip("\r\n")

@@ -12,7 +12,15 @@ from sklearn.datasets import get_data_home
 from sklearn.utils import Bunch
 
 from muxlearn._docs import fill_docs
-from muxlearn._params import Boolean, Choice, Constraint, OneOf, PathName, check_parameters
+from muxlearn._params import (
+    Boolean,
+    Choice,
+    Constraint,
+    Instance,
+    OneOf,
+    PathName,
+    check_parameters,
+)
 from muxlearn.datasets._hub import column_of, label_numbers, load_hub, names_of
 
 __all__ = ["fetch_cifar", "fetch_conll2003", "fetch_glue", "fetch_wikitext"]
@@ -85,8 +93,13 @@ def fetch_glue(
     >>> from muxlearn.datasets import fetch_glue
     >>> X, y = fetch_glue("sst2", return_X_y=True)  # doctest: +SKIP
     """
-    given = {"task": task, "return_X_y": return_X_y}
-    check_parameters(given, {"task": Choice(*_TEXTS), "return_X_y": Boolean()})
+    given = {"task": task, "split": split, "return_X_y": return_X_y}
+    allowed: dict[str, Constraint] = {
+        "task": Choice(*_TEXTS),
+        "split": Instance((str,), "a str"),
+        "return_X_y": Boolean(),
+    }
+    check_parameters(given, allowed)
     if task == "mnli" and split.startswith("validation") and not split.startswith("validation_"):
         split = split.replace("validation", "validation_matched", 1)
     data = load_hub(source, split, cache_dir, part=task)
@@ -97,10 +110,9 @@ def fetch_glue(
         target: Any = np.array(list(data[column_of(data, source, "label")]), np.float64)
     else:
         target = label_numbers(data, source)
-        if (target < 0).any():
-            raise ValueError(
-                f"`split` is {split!r}, whose labels are not public; take 'validation'"
-            )
+    if (target < 0).any():
+        raise ValueError(f"`split` is {split!r}, whose labels are not public; take 'validation'")
+    if task not in _REGRESSIONS:
         spoken = names_of(data.features["label"])
         target = target.astype(str) if spoken is None else np.array(spoken)[target]
         names = sorted(set(target.tolist()))

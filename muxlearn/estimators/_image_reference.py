@@ -111,6 +111,12 @@ def from_reference(
                 f"images of {n_channels}"
             )
     statistics: dict[str, Any] = {n: tuple(map(float, value)) for n, value in given.items()}
+    check_parameters(statistics, {name: reader.constraints[name] for name in statistics})
+    if max(map(max, statistics.values()), default=2.0) <= 1 and reader.highest > 16:
+        raise ValueError(
+            f"`mean` and `std` are of pixels from 0 to 1, but those of `images` go up to "
+            f"{reader.highest:g}; divide `images` by 255, or give both of pixels up to 255"
+        )
     reader = replace(reader, **statistics)
     assert published.classes is not None
     estimator._set_trained_elsewhere(reader, ClassesTask(published.classes), module)

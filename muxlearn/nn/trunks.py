@@ -53,9 +53,14 @@ class TrunkNorm(OperatingPointNorm):
 
     def __init__(self, norm: nn.BatchNorm2d, n_points: int = 1) -> None:
         super().__init__(norm.num_features, n_points)
-        self.to(device=norm.weight.device, dtype=norm.weight.dtype)
+        statistics = cast(Tensor, norm.running_mean)
+        self.to(device=statistics.device, dtype=statistics.dtype)
         self.eps, self.momentum = norm.eps, norm.momentum
-        self.weight, self.bias = norm.weight, norm.bias
+        if norm.affine:
+            self.weight, self.bias = norm.weight, norm.bias
+        else:
+            for parameter in (self.weight, self.bias):
+                parameter.requires_grad_(False)
         for name in ("running_mean", "running_var", "num_batches_tracked"):
             getattr(self, name).copy_(getattr(norm, name).expand_as(getattr(self, name)))
 
@@ -148,7 +153,7 @@ class MuxTrunkClassifier(OperatingPointModule):
             _set_in_channels(self.trunk, in_channels)
         _set_n_classes(self.trunk, places.output, n_classes)
         for name, module in list(self.trunk.named_modules()):
-            if isinstance(module, nn.BatchNorm2d) and module.affine and module.track_running_stats:
+            if isinstance(module, nn.BatchNorm2d) and module.track_running_stats:
                 _replace(self.trunk, name, TrunkNorm(module, len(self.operating_points)))
         self.binding: Binding = BINDINGS[binding](n_mux, places.channels, learn_keys)
         # As in MuxWideResNet: wherever there are keys, for a single slot too.

@@ -107,7 +107,10 @@ def _dataset_items(dataset: Any) -> tuple[list[Any], list[Any] | None]:
     images = [image for image, _ in pairs]
     if not pairs or any(len(label) == 0 for _, label in pairs):
         return images, None
-    return images, [label[0] for _, label in pairs]
+    labels = [label[0] for _, label in pairs]
+    if all(isinstance(label, torch.Tensor | np.ndarray) and label.ndim == 1 for label in labels):
+        labels = [np.asarray(label).tolist() for label in labels]  # several for each image
+    return images, labels
 
 
 def _dataset_length(dataset: Any) -> int:

@@ -21,6 +21,15 @@ def write(tmp_path):
     return write
 
 
+def test_what_editors_put_in_front_of_a_file_is_no_label(write):
+    assert load_labelled(write("\ufeff" + TEXTS)).target_names == ["neg", "pos"]
+
+
+def test_a_token_may_hold_a_space_that_does_not_break(write):
+    X, y = load_conll(write("10\u00a0000  NNP B-MONEY\nyen NN O\n"), return_X_y=True)
+    assert (X, y) == ([["10\u00a0000", "yen"]], [["B-MONEY", "O"]])
+
+
 @pytest.mark.parametrize("name", ["plain.tsv", "zipped.tsv.gz"])
 def test_texts_and_their_labels(write, name):
     bunch = load_labelled(write(TEXTS, name))

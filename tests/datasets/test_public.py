@@ -46,7 +46,8 @@ def glue(tmp_path):
     hidden = labelled(["negative", "positive"], [-1], sentence=["so-so"])
     write(tmp_path / "glue/sst2", train=films, test=hidden)
     near = labelled(None, [2.5], sentence1=["a"], sentence2=["b"])
-    write(tmp_path / "glue/stsb", train=near)
+    unknown = labelled(None, [-1.0], sentence1=["a"], sentence2=["b"])
+    write(tmp_path / "glue/stsb", train=near, test=unknown)
     return tmp_path / "glue"
 
 
@@ -72,9 +73,15 @@ def test_similarities_are_numbers(glue, cache):
     assert (bunch.target.tolist(), bunch.target_names) == ([2.5], [])
 
 
-def test_hidden_labels_are_an_error(glue, cache):
+@pytest.mark.parametrize("task", ["sst2", "stsb"])
+def test_hidden_labels_are_an_error(glue, cache, task):
     with pytest.raises(ValueError, match="labels are not public; take 'validation'"):
-        fetch_glue("sst2", glue, split="test", cache_dir=cache)
+        fetch_glue(task, glue, split="test", cache_dir=cache)
+
+
+def test_a_split_that_is_no_name_is_refused(glue, cache):
+    with pytest.raises(TypeError, match="`split` must be a str"):
+        fetch_glue("mnli", glue, split=None, cache_dir=cache)
 
 
 # CoNLL-2003

@@ -55,6 +55,21 @@ def test_images_get_the_recorded_answers(images, tmp_path):
             np.testing.assert_allclose(model.predict_proba(given, n_mux=n_mux), expected, atol=2e-5)
 
 
+@pytest.mark.parametrize(
+    ("statistics", "message"),
+    [
+        ({"mean": [0.5], "std": [0.0]}, "`std` must be"),
+        ({"mean": [np.nan], "std": [1]}, "`mean` must be"),
+        ({"mean": [0.1307], "std": [0.3081]}, "are of pixels from 0 to 1.* divide `images` by"),
+    ],
+)
+def test_statistics_must_fit_the_images(images, statistics, message):
+    folder, recorded = images
+    given = (recorded["input.images"].abs() * 99).numpy()
+    with pytest.raises(ValueError, match=message):
+        MuxImageClassifier.from_reference(folder, given, **statistics)
+
+
 def test_no_image_is_dropped(images):
     folder, recorded = images
     clf = load_images(folder, recorded)

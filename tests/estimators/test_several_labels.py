@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.frozen import FrozenEstimator
@@ -13,6 +14,7 @@ from sklearn.utils.estimator_checks import (
     check_classifiers_multilabel_output_format_predict_proba,
     check_classifiers_multilabel_representation_invariance,
 )
+from torch.utils.data import TensorDataset
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
@@ -288,6 +290,12 @@ def test_soft_labels_teach_shares_that_no_label_has():
     assert clf.classes_.tolist() == [0, 1]
     np.testing.assert_allclose(clf.predict_proba(TEXTS), shares, atol=0.15)
     assert clf.history_[-1]["valid_acc"] > 0.5
+
+
+def test_a_dataset_of_images_has_several_labels_too():
+    images, labels = torch.rand(20, 8, 8), torch.tensor([[i % 2, i // 2 % 2] for i in range(20)])
+    clf = MuxImageClassifier(2, max_epochs=1).fit(TensorDataset(images, labels))
+    assert clf.predict(images.numpy()).shape == (20, 2)
 
 
 def test_images_may_have_several_labels():

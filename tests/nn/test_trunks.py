@@ -119,6 +119,17 @@ def test_one_slot_and_the_identity_are_the_network_of_torchvision(name):
     assert torch.equal(model(images), plain(images))
 
 
+def test_every_norm_has_statistics_of_each_point():
+    plain, places = TinyNet(), {"stem": "norm1", "classifier": "fc"}
+    plain.norm2 = nn.BatchNorm2d(12, affine=False)
+    model = MuxTrunkClassifier(plain, 3, 2, operating_points=(1, 2), **places)
+    assert isinstance(model.trunk.norm2, TrunkNorm)
+    assert not model.trunk.norm2.weight.requires_grad
+    alone = MuxTrunkClassifier(plain, 3, binding="identity", **places).eval()
+    images = images_for(2)
+    assert_near(alone(images), plain.eval()(images))
+
+
 @pytest.mark.parametrize("family", TINY)
 def test_every_family_predicts_at_every_n_mux(family):
     plain = TINY[family]()

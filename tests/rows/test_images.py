@@ -253,6 +253,15 @@ def test_pixels_on_another_scale_are_refused():
     assert read(bytes_reader, np.zeros((1, 6, 7))).max() == 0
 
 
+def test_a_dark_image_alone_has_an_answer():
+    reader, dark = learn(GREY.astype(float))[0], GREY[:1] / 255
+    with pytest.warns(UserWarning, match="from 0 to 1, .* give both on one scale"):
+        alone = read(reader, dark)
+    assert_array_equal(read(reader, np.concatenate([GREY[1:].astype(float), dark]))[-1:], alone)
+    resizing = learn(COLOUR.astype(float), image_size=4)[0]
+    assert read(resizing, [COLOUR[0].astype(float), COLOUR[1][:3] / 255]).shape == (2, 3, 4, 4)
+
+
 def test_statistics_are_those_of_the_training_images():
     reader, rows = learn(COLOUR)
     np.testing.assert_allclose(reader.mean, COLOUR.mean((0, 1, 2)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import tempfile
 import traceback
@@ -16,6 +15,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
 from muxlearn.benchmark.frontier._estimators import (
@@ -31,7 +31,7 @@ from muxlearn.benchmark.frontier._plain import plain_units, size_of
 from muxlearn.benchmark.frontier._plot import save_plot
 from muxlearn.benchmark.frontier._table import make_table
 from muxlearn.benchmark.frontier._tags import tag_units
-from muxlearn.points import WORDS
+from muxlearn.points import WORDS, as_point
 
 __all__ = ["NEIGHBOURS", "add_arguments", "main"]
 
@@ -241,15 +241,8 @@ def _folder(args: Namespace, task: Task) -> Iterator[Path]:
         return
     options = {name: str(value) for name, value in vars(args).items() if name not in _FREE}
     options["rows"] = task.fingerprint
+    # Plain networks read the words beside their encoder where the others do.
+    options["words"] = str(WORDS in map(as_point, args.points))
     args.work.mkdir(parents=True, exist_ok=True)
-    record = args.work / "options.json"
-    if record.exists():
-        kept = json.loads(record.read_text(encoding="utf-8"))
-        if others := [name for name in options if kept.get(name) != options[name]]:
-            raise ValueError(
-                f"--work {str(args.work)!r} holds results of other options ("
-                + ", ".join(f"{name}: {kept.get(name)}, now {options[name]}" for name in others)
-                + "); give another folder"
-            )
-    record.write_text(json.dumps(options, indent=1) + "\n", encoding="utf-8")
+    check_options(args.work / "options.json", options, "--work")
     yield args.work

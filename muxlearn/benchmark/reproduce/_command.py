@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.reproduce._images import datamux_vision, mimoconv_cifar
 from muxlearn.benchmark.reproduce._long import mimoformer_lra
@@ -62,6 +63,10 @@ def main(args: Namespace) -> int:
     recipe = RECIPES[args.name](args.scale)
     args.state = args.state or Path(f"{args.name}-{args.scale}")
     args.state.mkdir(parents=True, exist_ok=True)
+    files = {name: getattr(args, name) for name in ("data", "texts")}
+    options = {name: str(getattr(args, name)) for name in ("name", "scale", "dtype")}
+    options |= {name: Path(file).name if file else "" for name, file in files.items()}
+    check_options(args.state / "options.json", options, "--state")
     rows = run(recipe, args)
     notes = [f"The paper: {recipe.paper}", *(f"Differs: {text}" for text in recipe.deviations)]
     report(recipe.title, _shown(rows), args, notes)

@@ -182,7 +182,8 @@ def mimoconv_cifar(scale: str) -> Recipe:
     def make(
         n_mux: int, binding: str, width: int = network["width"], **more: Any
     ) -> MuxImageClassifier:
-        blocks = sizes["blocks"] if n_mux > 1 else {}
+        # One image needs no wider stem, which mixtures have room for their slots in.
+        blocks = sizes["blocks"] if n_mux > 1 else {"initial_width": 1}
         return MuxImageClassifier(
             n_mux=n_mux,
             architecture=MIMOConv(**{**network, **blocks, "width": width}),
