@@ -67,7 +67,9 @@ def load(model: str, onnx: bool) -> None:
     from muxlearn.export import OnnxMuxClassifier
 
     classifier = (OnnxMuxClassifier if onnx else MuxTextClassifier).load(model)
-    predict(["what is built at the first call is built now"], [""])
+    answers = classifier.predict(["what is built at the first call is built now"])
+    if isinstance(answers, list) or answers.ndim > 1:
+        raise ValueError(f"{model!r} predicts several labels for a text; this server gives one")
 
 
 def end_with_parent() -> None:

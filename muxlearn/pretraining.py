@@ -394,9 +394,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         keep = None
         if self.checkpoint is not None:
             tokens = cast(TokenTable, table).flatten(rows)
-            fingerprint = fingerprint_of(
-                {**params, "seed": seed}, table.lengths, tokens, free=_FREE
-            )
+            more = {"seed": seed, "taught by": None if answers is None else answers.teacher}
+            fingerprint = fingerprint_of({**params, **more}, table.lengths, tokens, free=_FREE)
             keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint, _STAGE, seed)
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,

@@ -1,10 +1,12 @@
 import copy
 import pickle
+import shutil
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
@@ -387,6 +389,25 @@ def test_a_pickle_holds_nothing_of_the_teacher_s_answers(distilled):
     loaded = pickle.loads(data)
     assert loaded.net_.objective.teacher is None
     np.testing.assert_array_equal(loaded.transform(TEXTS), distilled.transform(TEXTS))
+
+
+def test_the_state_of_another_teacher_is_refused(bert, tmp_path):
+    teacher = tmp_path / "teacher"
+    shutil.copytree(bert, teacher)
+    distiller(teacher, checkpoint=tmp_path / "state", max_epochs=1).fit(TEXTS)
+    weights = load_file(teacher / "model.safetensors")
+    changed = {name: tensor + 0.01 for name, tensor in weights.items()}
+    save_file(changed, teacher / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
+        distiller(teacher, checkpoint=tmp_path / "state", max_epochs=2).fit(TEXTS)
+
+
+def test_a_damaged_cache_is_told(bert, tmp_path):
+    distiller(bert, cache=tmp_path, max_epochs=1).fit(TEXTS)
+    for file in tmp_path.glob("*/*.npy"):
+        file.write_bytes(file.read_bytes()[:60])
+    with pytest.raises(OSError, match=r"`cache` is damaged: .* delete that folder"):
+        distiller(bert, cache=tmp_path, max_epochs=1).fit(TEXTS)
 
 
 def test_it_gets_a_model_card(bert, tmp_path):

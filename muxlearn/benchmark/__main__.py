@@ -59,6 +59,11 @@ def main(argv: list[str] | None = None) -> int:
             module.add_arguments(command)
             command.set_defaults(main=module.main)
     args = parser.parse_args(argv)
+    for name in ("json", "plot"):
+        file = getattr(args, name, None)
+        if isinstance(file, Path) and (file.is_dir() or not file.parent.is_dir()):
+            what = "is a folder" if file.is_dir() else "is in a folder that is not there"
+            parser.error(f"--{name} {str(file)!r} {what}; give the name of a file")
     try:
         return args.main(args)
     except ModuleNotFoundError as error:

@@ -14,6 +14,9 @@ from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import report
 from muxlearn.metrics import retrieval_score
 
+#: Texts that are set aside.
+_N_TEST = 2_000
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
@@ -32,7 +35,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    train, test = train_test_split(read_lines(args.data), test_size=2000, random_state=0)
+    texts = read_lines(args.data)
+    if len(texts) <= _N_TEST:
+        raise SystemExit(f"{args.data} has {len(texts)} texts; more than {_N_TEST:,} are needed")
+    train, test = train_test_split(texts, test_size=_N_TEST, random_state=0)
     train = train[: args.n_texts]
     rows = []
     chosen = product(args.n_mux, args.multiplexer, args.demultiplexer, args.seeds)
@@ -67,4 +73,7 @@ def read_lines(path: Path) -> list[str]:
     """Read the lines that are not empty."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding="utf-8") as file:
-        return [line.rstrip("\n") for line in file if line.strip()]
+        try:
+            return [line.rstrip("\n") for line in file if line.strip()]
+        except UnicodeDecodeError as error:
+            raise SystemExit(f"{path} is not in UTF-8: {error}") from error

@@ -74,8 +74,18 @@ def predict_dask(
     >>> vectors.to_parquet("vectors", schema=None)  # doctest: +SKIP
     """
     require("dask.dataframe", "dask")
+    import dask.dataframe
     import pyarrow as pa
 
+    if not isinstance(dataset, dask.dataframe.DataFrame):
+        raise TypeError(
+            "`dataset` must be a dask.dataframe.DataFrame, got an instance of "
+            f"{type(dataset).__name__}"
+        )
+    if odd := [name for name in dataset.columns if not isinstance(name, str)]:
+        raise TypeError(
+            f"`dataset` has a column called {odd[0]!r}; give columns names that are str"
+        )
     empty = dataset._meta
     predictor = open_folder(
         folder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from muxlearn._docs import fill_docs
 from muxlearn.distributed._predictor import open_folder, require
@@ -74,21 +74,40 @@ def predict_spark(
     >>> predict_spark(frame, "model").write.parquet("labels")  # doctest: +SKIP
     """
     require("pyspark.sql", "spark")
-    from pyspark.sql.pandas.types import from_arrow_type, to_arrow_schema
+    if not hasattr(dataset, "mapInPandas"):
+        raise TypeError(
+            f"`dataset` must be a DataFrame of Spark, got an instance of {type(dataset).__name__}"
+        )
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import StructField, StructType
 
     predictor = open_folder(
         folder,
-        to_arrow_schema(dataset.schema),
+        pa.schema([(field.name, _arrow_type(field.dataType)) for field in dataset.schema.fields]),
         column=column,
         groups=groups,
         n_mux=n_mux,
         n_passes=n_passes,
         method=method,
     )
+    result = result_name(method).lower()  # names of Spark are the same in either case
+    if taken := [name for name in dataset.columns if name.lower() == result]:
+        raise ValueError(f"`dataset` has a column {taken[0]!r} already; rename it or drop it")
     added = StructField(result_name(method), from_arrow_type(predictor.result_type()))
 
     def predict(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         return map(predictor, batches)
 
     return dataset.mapInPandas(predict, StructType([*dataset.schema.fields, added]))
+
+
+def _arrow_type(given: Any) -> Any:
+    """Return Arrow's type of a column, of times with a zone where the session's does not count."""
+    import pyarrow as pa
+    from pyspark.sql.pandas.types import to_arrow_type
+
+    try:
+        return to_arrow_type(given)
+    except AssertionError:  # times, alone or within others: no model reads them
+        return pa.timestamp("us", "UTC")

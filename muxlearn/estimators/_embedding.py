@@ -232,6 +232,23 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         """
         return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
 
+    def fit_transform(self, X: Iterable[str], y: Any = None, **params: Any) -> NDArray[np.float32]:
+        """Load the encoder, and return the vectors of texts.
+
+        Parameters
+        ----------
+        X : sequence of str, length n_samples
+        y : Ignored
+            For pipelines.
+        **params
+            Arguments of `transform`.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_samples, n_features)
+        """
+        return self.fit(X, y).transform(X, **params)
+
     transform_iter = _predicting.transform_iter
     transform_dataset = _predicting.transform_dataset
 

@@ -158,6 +158,7 @@ def model_card(
         type.
     """
     from huggingface_hub import ModelCard, ModelCardData
+    from yaml import YAMLError, safe_load  # type: ignore[import-untyped]
 
     figures = check_scores(scores, estimator.predictor_.resolve_point())
     # Those of a validation split are not for the hub's index, which compares models on test data.
@@ -166,6 +167,8 @@ def model_card(
     checked("dataset", dataset, str, "the name of a dataset")
     kind = _kind(estimator)
     results = _eval_results(figures, dataset, kind.pipeline_tag)
+    if odd := [key for key in given if not isinstance(key, str)]:
+        raise TypeError(f"`metadata` must have names that are str, got {odd[0]!r}")
     data = ModelCardData(
         **{
             "library_name": "muxlearn",
@@ -178,8 +181,15 @@ def model_card(
             "tags": ["multiplexing", "scikit-learn", *_listed(given.get("tags"))],
         }
     )
+    try:
+        front = data.to_yaml()
+        safe_load(front)
+    except YAMLError as error:
+        raise TypeError(
+            f"`metadata` holds what a card cannot ({error}); give texts, numbers, lists and dicts"
+        ) from error
     parts = [
-        f"---\n{data.to_yaml()}\n---",
+        f"---\n{front}\n---",
         _MARK,
         f"# {name}",
         *_model(estimator, kind),
@@ -422,7 +432,10 @@ def _origin(estimator: Any) -> list[str]:
 
 
 def _listed(tags: Any) -> list[str]:
-    return [tags] if isinstance(tags, str) else list(tags or [])
+    tags = [tags] if isinstance(tags, str) else tags or []
+    if not isinstance(tags, list | tuple):
+        raise TypeError(f"`metadata` has tags {tags!r}; give a list of texts")
+    return list(tags)
 
 
 def _public(folder: str | os.PathLike) -> str:

@@ -37,6 +37,10 @@ _AXES["last"] = "(height, width, channels)"
 _Columns: Any = type("MuxImageClassifier", (BaseEstimator,), {})
 
 
+#: Pixels above it are of another scale than those from 0 to 1.
+_MOST_OF_FRACTIONS = 16
+
+
 @dataclass(frozen=True)
 class ImageReader(Reader):
     """Turns a user's images into the network's input, by what `fit` has learned.
@@ -224,9 +228,11 @@ class ImageReader(Reader):
         parts = [part for part in (images if isinstance(images, list) else [images]) if part.size]
         if not self.mean or not parts:
             return
-        if self.highest <= 1 and any(_is_byte(part) and part.max() > 1 for part in parts):
+        if self.highest <= 1 and any(
+            part.max() > (1 if _is_byte(part) else _MOST_OF_FRACTIONS) for part in parts
+        ):
             given, wanted, how = "255", "1", "divide them by 255"
-        elif self.highest > 16 and all(map(_is_fraction, parts)):
+        elif self.highest > _MOST_OF_FRACTIONS and all(map(_is_fraction, parts)):
             given, wanted, how = "1", f"{self.highest:g}", "give both on one scale"
         else:
             return

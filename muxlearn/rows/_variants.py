@@ -90,6 +90,14 @@ def vary(images: NDArray[Any], transform: Transform, seed: Sequence[int]) -> NDA
                 f"`augment` turned an image of shape {tuple(images.shape[1:])} into {shape}; "
                 "it must return a tensor of the same shape (channels, height, width)"
             )
+    for image, variant in zip(images, variants, strict=True):
+        rescaled = variant.is_floating_point() and image.dtype == np.uint8 and image.max() > 16
+        if rescaled and variant.max() <= 1:
+            raise ValueError(
+                "`augment` brought pixels of 0 to 255 to 0 to 1, but the statistics of the "
+                "training are those of the images as they came; leave out scale=True, or give "
+                "images of 0 to 1"
+            )
     return torch.stack(variants).numpy()
 
 

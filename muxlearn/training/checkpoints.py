@@ -70,6 +70,11 @@ class KeepState(Callback):
         self.state = state
         self.stage = stage
         self.seed = seed
+        epochs = [] if state is None else json.loads(state["history"])
+        unfinished = epochs.pop()["batches"] if epochs and "train_loss" not in epochs[-1] else []
+        self.epochs = epochs
+        #: Steps of the epoch that was under way; those of its validation are taken again.
+        self.begun = [batch for batch in unfinished if "train_loss" in batch]
 
     @property
     def first_step(self) -> int:
@@ -92,9 +97,7 @@ class KeepState(Callback):
         if self.state is None:
             return
         net.module_.load_state_dict(self.state["module"])
-        epochs = json.loads(self.state["history"])
-        self.begun_ = epochs.pop()["batches"] if epochs and "train_loss" not in epochs[-1] else []
-        net.history = History(epochs)
+        net.history = History(self.epochs)
         # Before the first epoch again, for a scheduler takes a step when it is set up.
         net.optimizer_.load_state_dict(self.state["optimizer"])
         torch.set_rng_state(self.state["rng_state"])
@@ -112,7 +115,7 @@ class KeepState(Callback):
             return
         state, self.state = self.state, None
         net.optimizer_.load_state_dict(state["optimizer"])
-        net.history[-1]["batches"].extend(self.begun_)
+        net.history[-1]["batches"].extend(self.begun)
         callbacks = dict(net.callbacks_)
         for name, kept in state["callbacks"].items():
             callback = callbacks.get(name)

@@ -151,6 +151,9 @@ class TrainingBatches:
         Share of the batches of each point; None: all the same.
     n_workers : int, default=0
         Processes that form batches ahead of the training.
+    is_open : bool, default=False
+        Whether `first_step` is behind the last step of an epoch that is not over, which then
+        begins with no step.
     """
 
     def __init__(
@@ -162,6 +165,7 @@ class TrainingBatches:
         first_step: int = 0,
         shares: tuple[float, ...] | None = None,
         n_workers: int = 0,
+        is_open: bool = False,
     ) -> None:
         self.data = data
         self.points = points
@@ -169,7 +173,7 @@ class TrainingBatches:
         self.seed = seed
         self.shares = shares
         self.rng = np.random.default_rng(seed)
-        self.epoch, self.first_step = 0, first_step
+        self.epoch, self.first_step, self.is_open = 0, first_step, is_open
         self.share, self.n_shares, self.n_parts = 0, 1, 1
         self.loader = None if n_workers == 0 else self._start(n_workers)
 
@@ -207,10 +211,10 @@ class TrainingBatches:
     def orders(self) -> Iterator[_Order]:
         """Yield what each batch of the next epoch is formed of."""
         batches = self._draw()
-        while self.first_step >= len(batches) * self.n_parts:
+        while self.first_step - self.is_open >= len(batches) * self.n_parts:
             self.first_step -= len(batches) * self.n_parts
             batches = self._draw()
-        first, self.first_step = self.first_step, 0
+        first, self.first_step, self.is_open = self.first_step, 0, False
         n_shares = self.n_shares * self.n_parts
         for number in range(first, len(batches) * self.n_parts):
             rows, patch_size = batches[number // self.n_parts]

@@ -50,6 +50,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
         Precision of the products in training.
     first_step : int, default=0
         The step at which an interrupted training continues.
+    is_open : bool, default=False
+        Whether that is behind the last step of an epoch that is not over.
     n_workers : int, default=0
         Processes that form batches of the training.
     n_classes : int, default=None
@@ -77,6 +79,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         seed: int = 0,
         autocast: torch.dtype | None = None,
         first_step: int = 0,
+        is_open: bool = False,
         n_workers: int = 0,
         n_classes: int | None = None,
         predict_nonlinearity: Any = None,
@@ -88,6 +91,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         self.seed = seed
         self.autocast = autocast
         self.first_step = first_step
+        self.is_open = is_open
         self.n_workers = n_workers
         self.n_classes = n_classes
         super().__init__(
@@ -176,7 +180,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)
-        more = self.first_step, self.shares, self.n_workers
+        more = self.first_step, self.shares, self.n_workers, self.is_open
         return TrainingBatches(dataset, points, size, self.seed, *more)
 
     # Steps

@@ -41,11 +41,14 @@ class TeacherAnswers:
         The last hidden states, brought to length 1, one text after the other.
     starts : ndarray of int64, shape (n_rows,)
         Where the tokens of each text begin.
+    teacher : str
+        A digest of the teacher's weights.
     """
 
     rows: NDArray[np.float16]
     tokens: NDArray[np.float16] | None
     starts: NDArray[np.int64]
+    teacher: str
 
 
 def ask_teacher(
@@ -84,17 +87,17 @@ def ask_teacher(
     Raises
     ------
     OSError
-        The disk of `cache` is full, or cannot be written.
+        The disk of `cache` is full, or cannot be written or read.
     """
-    table = tokenize(tokenizer, texts)
+    table, digest = tokenize(tokenizer, texts), weights_digest(teacher)
     starts = np.cumsum(table.lengths) - table.lengths
     n_tokens, size = int(table.lengths.sum()), teacher.hidden_size
     if cache is None:
         rows = np.empty((len(table), size), np.float16)
         tokens = np.empty((n_tokens, size), np.float16) if with_tokens else None
         _fill(teacher, table, starts, rows, tokens, device, verbose)
-        return table, TeacherAnswers(rows, tokens, starts)
-    folder = Path(cache) / _fingerprint(teacher, table)
+        return table, TeacherAnswers(rows, tokens, starts, digest)
+    folder = Path(cache) / _fingerprint(digest, table)
     files = {"rows": (len(table), size), "tokens": (n_tokens, size)}
     if not with_tokens:
         del files["tokens"]
@@ -113,8 +116,13 @@ def ask_teacher(
                 _fill(teacher, table, starts, parts["rows"], parts.get("tokens"), device, verbose)
                 for part in parts.values():
                     part.flush()
-    kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in files}
-    return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts)
+    try:
+        kept = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in files}
+    except (EOFError, ValueError) as error:
+        raise OSError(
+            f"`cache` is damaged: {str(folder)!r} cannot be read ({error}); delete that folder"
+        ) from error
+    return table, TeacherAnswers(kept["rows"], kept.get("tokens"), starts, digest)
 
 
 def _map_new_file(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
@@ -177,8 +185,8 @@ def _batches(lengths: NDArray[np.int64]) -> Iterable[NDArray[np.int64]]:
         start = end
 
 
-def _fingerprint(teacher: PretrainedEncoder, table: TokenTable) -> str:
-    digest = hashlib.sha256(weights_digest(teacher).encode())
+def _fingerprint(teacher: str, table: TokenTable) -> str:
+    digest = hashlib.sha256(teacher.encode())
     digest.update(table.lengths.tobytes())
     digest.update(table.flatten(np.arange(len(table))).tobytes())
     return digest.hexdigest()[:16]

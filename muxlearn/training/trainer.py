@@ -175,13 +175,17 @@ class Trainer:
         n_updates = updates_per_epoch(len(data), self.batch_size)
         scheduler = self._scheduler(max(1, max_epochs * n_updates), schedule)
         first_step = 0 if keep is None else keep.first_step
-        n_epochs = max_epochs - first_step // (n_updates * n_accumulated())
+        n_steps = n_updates * n_accumulated()
+        # An epoch that was interrupted in its validation has no step left, but is not over.
+        is_open = keep is not None and bool(keep.begun) and first_step % n_steps == 0
+        n_epochs = max_epochs - first_step // n_steps + is_open
         if keep is not None and keep.stopped:
             n_epochs = 0
         options |= {
             "seed": seed,
             "max_epochs": max_epochs,
             "first_step": first_step,
+            "is_open": is_open,
             "callbacks": [
                 # The first: it counts a step before another callback can interrupt the training.
                 *([] if keep is None else [("keep_state", keep)]),

@@ -42,6 +42,18 @@ def test_each_partition_is_predicted_as_predict_does(client, dataset, folder, ex
     np.testing.assert_array_equal(given["prediction"], expected("predict", groups))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (pd.DataFrame({"text": ["a"]}), "`dataset` must be a dask.dataframe.DataFrame, got"),
+        (dd.from_pandas(pd.DataFrame({0: ["a"]}), npartitions=1), "has a column called 0; give"),
+    ],
+)
+def test_what_is_no_frame_of_dask_is_refused(folder, given, message):
+    with pytest.raises(TypeError, match=message):
+        predict_dask(given, folder)
+
+
 def test_lists_are_written_to_files(client, dataset, folder, expected, tmp_path):
     predicted = predict_dask(dataset, folder, method="predict_proba")
     predicted.to_parquet(tmp_path / "parts", schema=None)

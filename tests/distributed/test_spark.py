@@ -59,6 +59,19 @@ def test_each_partition_is_predicted_as_predict_does(dataset, folder, expected, 
     np.testing.assert_array_equal(given["prediction"], expected("predict", groups))
 
 
+def test_columns_that_the_model_does_not_read_are_carried_along(dataset, folder, expected):
+    from pyspark.sql import functions
+
+    now = functions.current_timestamp()
+    timed = dataset.withColumn("at", now).withColumn("times", functions.array(now))
+    given = collect(predict_spark(timed, folder))
+    np.testing.assert_array_equal(given["prediction"], expected("predict", None))
+    with pytest.raises(ValueError, match="has a column 'Prediction' already"):
+        predict_spark(dataset.withColumnRenamed("tenant", "Prediction"), folder, column="text")
+    with pytest.raises(TypeError, match="`dataset` must be a DataFrame of Spark"):
+        predict_spark(timed.toPandas(), folder)
+
+
 def test_a_killed_worker_costs_no_row(spark, dataset, folder, expected, tmp_path):
     def slow(batches):
         import time

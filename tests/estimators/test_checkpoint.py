@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import LRScheduler
+from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import OneCycleLR
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
@@ -127,6 +127,28 @@ def test_an_interrupted_training_goes_on(tiny, tmp_path):
     tiny(callbacks=[StopAfter(6)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     resumed = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
     torch.testing.assert_close(weights(resumed), weights(tiny().fit(TEXTS, LABELS)))
+
+
+class StopInValidation(Callback):
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if not training and len(net.history) == self.epoch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.filterwarnings("ignore:`fit` was interrupted before the first epoch")
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_training_that_was_interrupted_in_its_validation_goes_on(tiny, tmp_path, epoch):
+    params = {"early_stopping": 2, "max_epochs": 5, "lr": 0.03, "validation_fraction": 0.3}
+    labels = LABELS[::-1][:7] + LABELS[7:]
+    whole = tiny(**params).fit(TEXTS, labels)
+    stop = [StopInValidation(epoch)]
+    tiny(**params, callbacks=stop).fit(TEXTS, labels, checkpoint=tmp_path)
+    resumed = tiny(**params).fit(TEXTS, labels, checkpoint=tmp_path)
+    assert resumed.history_[:, "valid_loss"] == whole.history_[:, "valid_loss"]
+    torch.testing.assert_close(weights(resumed), weights(whole))
 
 
 def test_a_finished_training_is_not_repeated(tiny, tmp_path):

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.cluster import KMeans
@@ -334,3 +335,17 @@ def test_it_stands_before_clusters_and_neighbours(folder):
     vectors = embedder.fit_transform(TEXTS)
     _, nearest = NearestNeighbors(n_neighbors=1).fit(vectors).kneighbors(vectors)
     assert nearest.ravel().tolist() == list(range(5))
+
+
+def test_groups_are_routed_through_a_pipeline(folder):
+    groups = ["a", "b"] * 3
+    texts = ["rain and wind", "goal", "snow", "a late goal", "sun", "penalty"]
+    with sklearn.config_context(enable_metadata_routing=True):
+        embedder = MuxTextEmbedder(3, patch_size=1, backbone=folder)
+        embedder.set_transform_request(groups=True)
+        pipeline = make_pipeline(embedder, LogisticRegression())
+        pipeline.fit(texts, [0, 1] * 3, groups=groups)
+        assert len(pipeline.predict(texts, groups=groups)) == 6
+    vectors = embedder.fit_transform(texts, groups=groups)
+    np.testing.assert_array_equal(vectors, embedder.transform(texts, groups=groups))
+    assert np.abs(vectors - embedder.transform(texts)).max() > 1e-4

@@ -201,6 +201,9 @@ def test_what_a_display_has_measured_is_taken_as_it_is(fitted):
         ({"scores": {2: {"accuracy": np.nan}}}, ValueError, "must be a number, got nan"),
         ({"dataset": 3}, TypeError, "`dataset` must be the name of a dataset, got 3"),
         ({"metadata": "mit"}, TypeError, "`metadata` must be a mapping, got 'mit'"),
+        ({"metadata": {1: 2}}, TypeError, "`metadata` must have names that are str, got 1"),
+        ({"metadata": {"tags": 3}}, TypeError, "`metadata` has tags 3; give a list"),
+        ({"metadata": {"x": np.float64(1)}}, TypeError, "`metadata` holds what a card cannot"),
     ],
 )
 def test_what_is_no_card(fitted, given, error, message):

@@ -248,9 +248,18 @@ def test_pixels_on_another_scale_are_refused():
     refuse("from 0 to 1, .* up to 249; give both on one scale", read, bytes_reader, GREY / 255)
     refuse("from 0 to 255, .* divide them by 255", read, fractions_reader, GREY)
     refuse("from 0 to 1, .* up to 249; give both on one scale", read, bytes_reader, GREY > 99)
+    refuse("from 0 to 255, .* divide them by 255", read, fractions_reader, GREY.astype(float))
+    refuse("from 0 to 255, .* divide them by 255", read, fractions_reader, GREY.astype(int))
     assert read(bytes_reader, GREY.astype(float)).dtype == np.float32
     assert read(bytes_reader, (GREY > 99).astype(np.uint8)).max() == 1
     assert read(bytes_reader, np.zeros((1, 6, 7))).max() == 0
+
+
+def test_a_transform_that_changes_the_scale_is_refused():
+    reader, rows = learn(GREY)
+    table = reader.table(rows, lambda image: image / 255)
+    with pytest.raises(ValueError, match="`augment` brought pixels of 0 to 255 to 0 to 1"):
+        table.training_inputs(np.array([[0, 1]]), [0])
 
 
 def test_a_dark_image_alone_has_an_answer():
