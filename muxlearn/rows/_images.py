@@ -229,7 +229,7 @@ class ImageReader(Reader):
         if not self.mean or not parts:
             return
         if self.highest <= 1 and any(
-            part.max() > (1 if _is_byte(part) else _MOST_OF_FRACTIONS) for part in parts
+            (1 if _is_byte(part) else _MOST_OF_FRACTIONS) < part.max() < math.inf for part in parts
         ):
             given, wanted, how = "255", "1", "divide them by 255"
         elif self.highest > _MOST_OF_FRACTIONS and all(map(_is_fraction, parts)):
