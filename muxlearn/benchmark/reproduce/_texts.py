@@ -90,14 +90,14 @@ _DATAMUX: dict[str, dict[str, Any]] = {
         "sizes": {**_COMPACT, "vocab_size": VOCAB_SIZE},
         "tokenizer": train_tokenizer,
         "texts": partial(texts_of_file, n_texts=12_000),
-        "warm_up_steps": 1_500,
-        "steps": 1_000,
+        "warm_up_steps": 6_000,
+        "steps": 2_000,
         "plain_epochs": 3,
         "params": {"max_length": 40, "lr": 5e-4, "dropout": 0.0, "optimizer": PLAIN_ADAMW},
         "ours": {"max_length": 40, "max_epochs": 3},
         "differs": (
             "4 layers of width 128 and 8,000 tokens; there 12 of 768 and 50,265",
-            "1,500 steps of warm-up on texts of yours and 1,000 of the task at 5e-4; there 500,000 "
+            "6,000 steps of warm-up on texts of yours and 2,000 of the task at 5e-4; there 500,000 "
             "each, on WikiText-103, at 5e-5",
         ),
     },
@@ -478,5 +478,7 @@ def revmux_glue(scale: str) -> Recipe:
             *sizes["differs"],
             "the parts of the table of differences on the page of RevMUX: a butterfly for N > 2, a "
             "head in place of words, the mean of a text's positions",
+            "an epoch of mixtures of N rows has N times the steps of one of single rows, and reads "
+            "each row N times",
         ),
     )
