@@ -225,7 +225,8 @@ class ImageReader(Reader):
 
     def _check_scale(self, images: Images) -> None:
         """Raise if one has pixels from 0 to 255 and the other from 0 to 1; an empty `mean`: fit."""
-        parts = [part for part in (images if isinstance(images, list) else [images]) if part.size]
+        parts = images if isinstance(images, list) else [images]
+        parts = [part for part in parts if part.size and part.dtype.kind in "biuf"]
         if not self.mean or not parts:
             return
         if self.highest <= 1 and any(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -77,8 +78,9 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
             f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
         )
     _check_label_list(labels.tolist())
-    if labels.dtype == object and (narrow := np.array(labels.tolist())).dtype.kind in "biuf":
-        labels = narrow
+    if labels.dtype == object and all(isinstance(label, Real | np.bool_) for label in labels):
+        narrow = np.array(labels.tolist())
+        labels = narrow if narrow.dtype.kind in "biuf" else labels
     try:
         check_classification_targets(labels)
     except (TypeError, ValueError) as error:

@@ -178,9 +178,10 @@ def _has_text(row: Iterable[Any]) -> bool:
 
 def _narrowed(values: NDArray[Any]) -> NDArray[Any]:
     """Return a matrix of objects, such as a frame of nullable types, as one of numbers or bools."""
-    narrow = np.array(values.tolist())
-    if narrow.dtype.kind in "biuf":
-        return narrow
+    with contextlib.suppress(ValueError):  # cells that hold sequences
+        narrow = np.array(values.tolist())
+        if narrow.dtype.kind in "biuf" and narrow.ndim == 2:
+            return narrow
     missing = [row for row, items in enumerate(values) if any(map(is_missing, items))]
     if missing:
         raise ValueError(

@@ -262,6 +262,11 @@ def test_a_transform_that_changes_the_scale_is_refused():
         table.training_inputs(np.array([[0, 1]]), [0])
 
 
+def test_what_is_no_number_is_refused_before_its_scale():
+    odd = np.array([[["a", None]]], object)
+    refuse("not numbers", learn(GREY / 255)[0].read, odd, error=TypeError)
+
+
 def test_a_dark_image_alone_has_an_answer():
     reader, dark = learn(GREY.astype(float))[0], GREY[:1] / 255
     with pytest.warns(UserWarning, match="from 0 to 1, .* give both on one scale"):

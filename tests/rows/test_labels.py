@@ -84,6 +84,7 @@ def test_labels_of_any_container(y, expected):
         (torch.empty(3, device="meta"), TypeError, "`y` is a tensor on the device 'meta'"),
         ([torch.ones(1, requires_grad=True)] * 3, TypeError, "`y` must hold one label for each"),
         ([b"a", b"b", b"a"], TypeError, r"Labels in `y` must be strings.* row 0 is b'a', of type"),
+        (np.array([slice(3), (), -1], object), ValueError, "Labels in `y` must be strings"),
         ([date(2020, 1, 1)] * 3, ValueError, "Labels in `y` must be strings.* of type date"),
     ],
 )

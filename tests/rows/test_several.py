@@ -44,6 +44,13 @@ def test_columns_of_a_frame_name_the_labels():
     np.testing.assert_array_equal(given.indicator, MATRIX)
 
 
+def test_a_matrix_of_something_else_is_refused():
+    for cells in ([[[], []], [..., ...]], [[[1], [0]], [[0], [1]]]):
+        frame = pd.DataFrame(cells, columns=["a", "b"])
+        with pytest.raises(ValueError, match="neither one label for each row nor an indicator"):
+            check_several(frame, 2)
+
+
 @pytest.mark.parametrize("names", [[10, 20, 5], [True, False, 2]])
 def test_columns_that_are_numbers_name_labels_too(names):
     given = check_several(pd.DataFrame(MATRIX, columns=names), 3)
