@@ -1,8 +1,9 @@
-"""Models that benchmarks keep."""
+"""Models and results that benchmarks keep."""
 
 import numpy as np
 import pytest
 
+from muxlearn.benchmark.__main__ import main
 from muxlearn.benchmark._models import first_layers, load_or_fit
 
 TEXTS = ["rain again", "a late goal", "sun at last", "a close race"] * 4
@@ -24,3 +25,10 @@ def test_the_first_layers_are_trained_as_the_whole_is(tiny_classifier):
     asked = tiny_classifier(warm_up=2, max_epochs=3, backbone__num_hidden_layers=2)
     cut = first_layers(asked, 1, TEXTS, LABELS)
     assert (cut.warm_up, cut.max_epochs) == (2, 3)
+
+
+def test_results_have_a_place_before_anything_is_measured(tmp_path, capsys):
+    for file in (tmp_path, tmp_path / "missing" / "x.json"):
+        with pytest.raises(SystemExit):
+            main(["multiplexing", "--json", str(file)])
+        assert "give the name of a file" in capsys.readouterr().err
