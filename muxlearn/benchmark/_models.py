@@ -97,11 +97,8 @@ def load_or_fit(model: Any, X: Any, y: Any, folder: Path | None) -> tuple[Any, F
 
 def _asked(model: Any, X: Any, y: Any) -> str:
     """Return a digest of what a model is fitted with, and to."""
-    params = model.get_params(deep=True).items()
-    params = {name: value for name, value in params if name not in _FREE}
-    return fingerprint_of(
-        {**params, "rows": fingerprint_of_rows(X), "labels": fingerprint_of_rows(y)}, free=()
-    )
+    rows = {"rows": fingerprint_of_rows(X), "labels": fingerprint_of_rows(y)}
+    return fingerprint_of({**model.get_params(deep=True), **rows}, free=_FREE)
 
 
 def check_options(record: Path, options: Mapping[str, str], flag: str) -> None:

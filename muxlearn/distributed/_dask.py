@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from muxlearn._docs import fill_docs
-from muxlearn.distributed._predictor import open_folder, require
+from muxlearn.distributed._predictor import check_dataset, open_folder, require
 from muxlearn.points import PointLike
 
 if TYPE_CHECKING:
@@ -74,14 +74,9 @@ def predict_dask(
     >>> vectors.to_parquet("vectors", schema=None)  # doctest: +SKIP
     """
     require("dask.dataframe", "dask")
-    import dask.dataframe
     import pyarrow as pa
 
-    if not isinstance(dataset, dask.dataframe.DataFrame):
-        raise TypeError(
-            "`dataset` must be a dask.dataframe.DataFrame, got an instance of "
-            f"{type(dataset).__name__}"
-        )
+    check_dataset(dataset, ["map_partitions", "columns"], "a dask.dataframe.DataFrame")
     if odd := [name for name in dataset.columns if not isinstance(name, str)]:
         raise TypeError(
             f"`dataset` has a column called {odd[0]!r}; give columns names that are str"

@@ -33,11 +33,28 @@ from muxlearn.rows import check_column
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FolderPredictor", "open_folder", "require"]
+__all__ = ["FolderPredictor", "check_dataset", "open_folder", "require"]
 
 # The tasks of an engine may be threads of one process, which would load the model each, and then
 # fight for its cores.
 _lock = threading.RLock()
+
+
+def check_dataset(dataset: Any, needed: Sequence[str], described: str) -> None:
+    """Raise TypeError for what an engine does not read.
+
+    Parameters
+    ----------
+    dataset : object
+    needed : sequence of str
+        Attributes that its data sets have.
+    described : str
+        What they are called.
+    """
+    if not all(hasattr(dataset, name) for name in needed):
+        raise TypeError(
+            f"`dataset` must be {described}, got an instance of {type(dataset).__name__}"
+        )
 
 
 def require(module: str, extra: str) -> Any:

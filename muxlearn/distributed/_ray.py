@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Integer
-from muxlearn.distributed._predictor import FolderPredictor, open_folder, require
+from muxlearn.distributed._predictor import FolderPredictor, check_dataset, open_folder, require
 from muxlearn.points import PointLike
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def predict_ray(
     >>> predict_ray(dataset, "model", concurrency=8).write_parquet("labels")  # doctest: +SKIP
     """
     require("ray.data", "ray")
+    check_dataset(dataset, ["map_batches"], "a ray.data.Dataset")
     predictor = open_folder(
         folder,
         _arrow_schema(dataset),

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from muxlearn._docs import fill_docs
-from muxlearn.distributed._predictor import open_folder, require
+from muxlearn.distributed._predictor import check_dataset, open_folder, require
 from muxlearn.points import PointLike
 from muxlearn.prediction import result_name
 
@@ -74,10 +74,7 @@ def predict_spark(
     >>> predict_spark(frame, "model").write.parquet("labels")  # doctest: +SKIP
     """
     require("pyspark.sql", "spark")
-    if not hasattr(dataset, "mapInPandas"):
-        raise TypeError(
-            f"`dataset` must be a DataFrame of Spark, got an instance of {type(dataset).__name__}"
-        )
+    check_dataset(dataset, ["mapInPandas"], "a DataFrame of Spark")
     import pyarrow as pa
     from pyspark.sql.pandas.types import from_arrow_type
     from pyspark.sql.types import StructField, StructType

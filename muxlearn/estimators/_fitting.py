@@ -21,7 +21,7 @@ from muxlearn.architectures import Architecture, Built, flatten
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule, weights_digest
-from muxlearn.rows import Reader, ranges, split_rows, take_rows
+from muxlearn.rows import Reader, distinct_rows, ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
 from muxlearn.training.devices import seeded
 from muxlearn.training.objectives import Objective
@@ -76,7 +76,7 @@ def fit(
 
     _check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
-    if estimator.early_stopping and len(set(targets.sources.tolist())) == 1:
+    if estimator.early_stopping and len(distinct_rows(targets.sources)[0]) == 1:
         raise ValueError(
             "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
             "early_stopping=False"

@@ -10,7 +10,7 @@ from typing import Any
 from muxlearn._docs import fill_docs
 from muxlearn._params import check_parameters
 from muxlearn.architectures import load_mimoconv
-from muxlearn.rows import collect_images, learn_reader
+from muxlearn.rows import MOST_OF_FRACTIONS, collect_images, learn_reader
 from muxlearn.tasks import ClassesTask
 
 __all__ = ["from_reference"]
@@ -112,7 +112,7 @@ def from_reference(
             )
     statistics: dict[str, Any] = {n: tuple(map(float, value)) for n, value in given.items()}
     check_parameters(statistics, {name: reader.constraints[name] for name in statistics})
-    if max(map(max, statistics.values()), default=2.0) <= 1 and reader.highest > 16:
+    if max(map(max, statistics.values()), default=2.0) <= 1 and reader.highest > MOST_OF_FRACTIONS:
         raise ValueError(
             f"`mean` and `std` are of pixels from 0 to 1, but those of `images` go up to "
             f"{reader.highest:g}; divide `images` by 255, or give both of pixels up to 255"

@@ -84,11 +84,12 @@ from muxlearn.rows._tokenizers import (
     fingerprint,
     make_tokenizer,
 )
-from muxlearn.rows._variants import RandomCrops, Transform
+from muxlearn.rows._variants import MOST_OF_FRACTIONS, RandomCrops, Transform
 
 __all__ = [
     "LABEL_FORMS",
     "LOOKED_AT",
+    "MOST_OF_FRACTIONS",
     "READERS",
     "SCHEME_CHOICE",
     "SPECIAL_TOKENS",

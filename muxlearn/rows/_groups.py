@@ -47,7 +47,8 @@ def check_groups(groups: ArrayLike | None, n_rows: int) -> NDArray | None:
     except TypeError as error:
         raise TypeError(f"labels of `groups` must be hashable ({error})") from error
     # Whether two of them are one group would depend on what holds them.
-    _check_given(labels)
+    if any(map(is_missing, numbers)):
+        _check_given(labels)
     return codes
 
 

@@ -19,7 +19,7 @@ from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, Lis
 from muxlearn.rows._collect_images import Images, collect_images, iterate_images
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._reader import Reader
-from muxlearn.rows._variants import Transform
+from muxlearn.rows._variants import MOST_OF_FRACTIONS, Transform
 
 __all__ = [
     "ImageReader",
@@ -35,10 +35,6 @@ _AXES["last"] = "(height, width, channels)"
 
 # scikit-learn's check of columns wants an estimator, which it names in its errors.
 _Columns: Any = type("MuxImageClassifier", (BaseEstimator,), {})
-
-
-#: Pixels above it are of another scale than those from 0 to 1.
-_MOST_OF_FRACTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -230,10 +226,10 @@ class ImageReader(Reader):
         if not self.mean or not parts:
             return
         if self.highest <= 1 and any(
-            (1 if _is_byte(part) else _MOST_OF_FRACTIONS) < part.max() < math.inf for part in parts
+            (1 if _is_byte(part) else MOST_OF_FRACTIONS) < part.max() < math.inf for part in parts
         ):
             given, wanted, how = "255", "1", "divide them by 255"
-        elif self.highest > _MOST_OF_FRACTIONS and all(map(_is_fraction, parts)):
+        elif self.highest > MOST_OF_FRACTIONS and all(map(_is_fraction, parts)):
             given, wanted, how = "1", f"{self.highest:g}", "give both on one scale"
         else:
             return

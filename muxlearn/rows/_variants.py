@@ -13,7 +13,11 @@ import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-__all__ = ["RandomCrops", "Transform", "vary"]
+__all__ = ["MOST_OF_FRACTIONS", "RandomCrops", "Transform", "vary"]
+
+
+#: Pixels above it are of another scale than those from 0 to 1.
+MOST_OF_FRACTIONS = 16
 
 
 @dataclass(frozen=True)
@@ -90,15 +94,15 @@ def vary(images: NDArray[Any], transform: Transform, seed: Sequence[int]) -> NDA
                 f"`augment` turned an image of shape {tuple(images.shape[1:])} into {shape}; "
                 "it must return a tensor of the same shape (channels, height, width)"
             )
-    for image, variant in zip(images, variants, strict=True):
-        rescaled = variant.is_floating_point() and image.dtype == np.uint8 and image.max() > 16
-        if rescaled and variant.max() <= 1:
-            raise ValueError(
-                "`augment` brought pixels of 0 to 255 to 0 to 1, but the statistics of the "
-                "training are those of the images as they came; leave out scale=True, or give "
-                "images of 0 to 1"
-            )
-    return torch.stack(variants).numpy()
+    varied = torch.stack(variants)
+    # Of the images together, as one of them may turn black.
+    scaled = varied.is_floating_point() and images.dtype == np.uint8
+    if scaled and images.max() > MOST_OF_FRACTIONS and varied.max() <= 1:
+        raise ValueError(
+            "`augment` brought pixels of 0 to 255 to 0 to 1, but the statistics of the training "
+            "are those of the images as they came; leave out scale=True, or give images of 0 to 1"
+        )
+    return varied.numpy()
 
 
 @contextmanager

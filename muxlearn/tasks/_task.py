@@ -40,7 +40,7 @@ class Targets:
     sources : ndarray of int64, shape (n_rows,)
         The row of `fit` that each is a copy of; copies of a row stand together.
     row_weights : ndarray of float64, shape (n_rows,), or None
-        What a row counts in the score; None where all count as much.
+        What a row counts in the score; None where copies stand for weights.
     """
 
     rows: Any

@@ -262,6 +262,13 @@ def test_a_transform_that_changes_the_scale_is_refused():
         table.training_inputs(np.array([[0, 1]]), [0])
 
 
+def test_a_transform_may_turn_one_image_black():
+    reader, rows = learn(GREY)
+    table = reader.table(rows, lambda image: image.float() * (image.sum() != rows[0].sum()))
+    varied = table.training_inputs(np.array([[0, 1]]), [0])["images"]
+    assert_array_equal(varied[0, 1], reader.normalise(rows[1]))
+
+
 def test_what_is_no_number_is_refused_before_its_scale():
     odd = np.array([[["a", None]]], object)
     refuse("not numbers", learn(GREY / 255)[0].read, odd, error=TypeError)
