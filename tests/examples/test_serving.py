@@ -2,11 +2,13 @@
 
 import json
 import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from muxlearn.benchmark._load import ask, serving
+from muxlearn.benchmark._load import ask, example_server, serving
 
 TEXTS = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 6
 LABELS = ["weather", "sport"] * 12
@@ -115,3 +117,11 @@ def test_who_sends_half_a_request_or_too_much_is_told(port, sent, status):
     with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
         client.sendall(sent)
         assert int(client.recv(100).split()[1]) == status
+
+
+def test_a_model_of_several_labels_is_refused_at_the_start(tiny_classifier, tmp_path):
+    tiny_classifier(max_epochs=1).fit(TEXTS, [{label} for label in LABELS]).save(tmp_path)
+    server = [sys.executable, str(example_server()), str(tmp_path)]
+    ended = subprocess.run(server, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode != 0
+    assert "predicts several labels for a text; this server gives one" in ended.stderr

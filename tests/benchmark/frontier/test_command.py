@@ -153,6 +153,8 @@ def test_results_of_other_options_are_not_mixed(write_task, tmp_path):
     run(data, tmp_path / "a.json", *options)
     with pytest.raises(ValueError, match="max_length: 128, now 16"):
         run(data, tmp_path / "a.json", *options, "--max-length", "16")
+    with pytest.raises(ValueError, match="words: True, now False"):
+        run(data, tmp_path / "a.json", *options, "--points", "1,1", "2")
 
 
 def test_a_model_that_fails_leaves_the_others_alone(write_task, tmp_path, capsys):
