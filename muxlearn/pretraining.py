@@ -16,19 +16,22 @@ from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathNa
 from muxlearn.architectures import Architecture, Built, flatten
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, load_backbone
 from muxlearn.estimators import (
-    MuxTextEstimator,
+    TEXT_CONSTRAINTS,
+    MuxEstimator,
+    TextKind,
     ask_about,
     make_trainer,
     prepare_pretraining,
     seed_of,
     warn_of_interruption,
+    wrap_single_texts,
 )
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import encode_params
 from muxlearn.points import PointLike, PointsLike
-from muxlearn.rows import TextReader, TokenTable, check_single_texts
+from muxlearn.rows import TokenTable, check_single_texts
 from muxlearn.tasks import Task, VectorsTask
 from muxlearn.training.checkpoints import fingerprint_of, open_stage
 from muxlearn.training.data import MixtureData
@@ -61,8 +64,13 @@ _FREE = (
 _STAGE = "checkpoint"
 
 
+def _objective_of_trained(estimator: Any, module: MuxModule, task: Task) -> Objective:
+    """Return an objective without answers: a module that was trained before only predicts."""
+    return estimator._objective()
+
+
 @fill_docs(row="text", rows="texts")
-class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
+class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEstimator):
     """Warm up a multiplexed text encoder on texts without labels.
 
     A new network must first learn to keep the rows of a mixture apart. The pretrainer does this
@@ -177,11 +185,16 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
     ['weather', 'sport']
     """
 
-    _task_name = "vector"
+    _kind = TextKind(
+        task_name="vector",
+        wrap=wrap_single_texts,
+        objective=_objective_of_trained,
+        labels_rows=False,
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
         name: constraint
         for name, constraint in {
-            **MuxTextEstimator._constraints,
+            **TEXT_CONSTRAINTS,
             "objective": OneOf(
                 Choice(*OBJECTIVES),
                 Instance(get_args(PretrainingTask), "an object of muxlearn.training"),
@@ -195,7 +208,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         if name not in ("warm_up", "warm_start", "early_stopping", "validation_fraction")
     }
 
-    _labels_rows = False
     warm_start = False
 
     def __init__(
@@ -276,6 +288,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             full.
         """
         self._check_parameters()
+        check_task(self.objective, self.teacher)
         if n_processes() > 1:
             raise ValueError(
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
@@ -374,14 +387,11 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
         """Size of a vector, for `get_feature_names_out`."""
         return cast(MuxSequenceEmbedder, self.module_).vector_size
 
-    # Parameters
-
-    def _check_parameters(self) -> None:
-        super()._check_parameters()
-        check_task(self.objective, self.teacher)
-
-    def _wrap(self, tokenizer: Any, module: MuxModule) -> TextReader:
-        return TextReader(tokenizer, pairs=False)
+    @property
+    def tokenizer_(self) -> Any:
+        """The tokenizer."""
+        check_is_fitted(self)
+        return self._reader.tokenizer
 
     # Training
 
@@ -409,14 +419,10 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTe
             callbacks=copy_callbacks(self.callbacks),
         )
 
-    def _objective(self, answers: TeacherAnswers | None, tokenizer: Any = None) -> Objective:
+    def _objective(self, answers: TeacherAnswers | None = None, tokenizer: Any = None) -> Objective:
         samples = self._make_architecture().get_params()["retrieval_samples"]
         task, words = make_task(self.objective), self._setting().with_words
         return make_objective(task, answers, tokenizer, samples, words)
-
-    def _idle_net(self, module: MuxModule, task: Task) -> MuxNet:
-        trainer = make_trainer(self, self._make_architecture(), module, classes=None)
-        return trainer.compose(module, self._objective(None), max_epochs=0)
 
     def as_pretrained(self) -> Pretrained:
         """Return what a classifier or tagger with this as its `backbone` starts from."""

@@ -1,4 +1,5 @@
 import subprocess
+from dataclasses import replace
 
 import pytest
 import torch
@@ -49,6 +50,17 @@ def tiny_classifier():
 def tiny_tagger():
     """Make a token tagger of the least size; other parameters as given."""
     return lambda **params: make_tiny(MuxTokenTagger, TMUX(lexical_size=8), **params)
+
+
+@pytest.fixture
+def set_window_rows(monkeypatch):
+    """Set how many rows a window of an estimator's prediction holds at least."""
+
+    def set_rows(estimator, n_rows):
+        kind = replace(estimator._kind, window_rows=n_rows)
+        monkeypatch.setattr(estimator, "_kind", kind)
+
+    return set_rows
 
 
 @pytest.fixture(scope="session")

@@ -481,11 +481,6 @@ def test_it_says_that_it_predicts_nothing(distilled, method):
         getattr(distilled, method)(TEXTS, "output")
 
 
-def test_nothing_published_is_one():
-    with pytest.raises(TypeError, match="load it with MuxTextClassifier"):
-        MuxTextPretrainer.from_reference("some/model")
-
-
 def test_weights_of_both_objectives_are_numbers(bert):
     with pytest.raises((TypeError, ValueError), match="`retrieval_weight` must be a number"):
         distiller(bert, objective=Distillation(retrieval_weight="auto")).fit(TEXTS)

@@ -4,26 +4,25 @@ from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._embedding import MuxTextEmbedder
 from muxlearn.estimators._fitting import make_trainer, seed_of, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
-from muxlearn.estimators._image_base import MuxImageEstimator
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
 from muxlearn.estimators._preparing import ask_about, prepare_pretraining
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
 from muxlearn.estimators._text import MuxTextClassifier
-from muxlearn.estimators._text_base import MuxTextEstimator
 from muxlearn.estimators._text_regressor import MuxTextRegressor
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind, wrap_single_texts
 
 __all__ = [
+    "TEXT_CONSTRAINTS",
     "MuxEstimator",
     "MuxImageClassifier",
-    "MuxImageEstimator",
     "MuxImageRegressor",
     "MuxTextClassifier",
     "MuxTextEmbedder",
-    "MuxTextEstimator",
     "MuxTextRegressor",
     "MuxTokenTagger",
+    "TextKind",
     "ask_about",
     "make_trainer",
     "model_card",
@@ -31,4 +30,5 @@ __all__ = [
     "saved_config",
     "seed_of",
     "warn_of_interruption",
+    "wrap_single_texts",
 ]

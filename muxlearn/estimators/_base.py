@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from inspect import signature
 from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._params import (
@@ -25,14 +25,14 @@ from muxlearn._params import (
 )
 from muxlearn.architectures import (
     Architecture,
-    Built,
     Setting,
     as_object,
     make_architecture,
 )
 from muxlearn.estimators import _points, _predicting, _saving, _sharing
 from muxlearn.estimators._display import state_as_html
-from muxlearn.estimators._fitting import for_task, make_trainer
+from muxlearn.estimators._fitting import make_trainer
+from muxlearn.estimators._kinds import Kind
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import WORDS, OperatingPoints, Point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
@@ -54,20 +54,9 @@ class MuxEstimator(BaseEstimator):
 
     Notes
     -----
-    A subclass writes `fit` and the methods of prediction, sets the class values below, and answers
-    `_build`: reader and module for checked rows. It overrides others where it differs:
-
-    - `_check_parameters`: raises where parameters do not fit each other.
-    - `_parts`: reader and task of a prediction, by parameters that may change after `fit`.
-    - `_starts_from_scratch`: whether no part of the network was trained before.
-    - `_structure_params`: the parameters that decide what the module looks like.
-    - `_setting`: what the architecture is told.
-    - `_idle_net`, `_complete_loaded`: the net of a model that is not trained here, and parameters
-      that a loaded one takes from its reader.
-
-    Estimators of texts share `_build` (`MuxTextEstimator`), for which they answer `_wrap`: the
-    reader around a tokenizer. `_as_texts` says what a tokenizer is trained on, and
-    `_reference_task_of` what a published model predicts.
+    A subclass writes `fit` and the methods of prediction, and overrides nothing that is private
+    here: what differs is asked of its `_kind` (see `Kind`), such as reader and module for checked
+    rows.
     """
 
     architecture: Any
@@ -81,21 +70,9 @@ class MuxEstimator(BaseEstimator):
     #: Score and speed by `n_mux`, None where they were not measured; see `measured_points_`.
     _measured: Measured | None = None
 
-    #: What the module answers: "sequence", "token", "vector" or "image".
-    _task_name: ClassVar[str]
-    #: Whether rows get labels. Where they do not there is nothing to predict.
-    _labels_rows: ClassVar[bool] = True
-    #: The parameters that decide what the module looks like, beside those of the architecture.
-    _structure_names: ClassVar[tuple[str, ...]] = ()
-    #: Parameters of others that are attributes of the class here: nothing is to be chosen, but a
-    #: folder keeps what they were settled to.
-    _settled: ClassVar[tuple[str, ...]] = ()
-    #: Parameters that name a place which may be another one where a model is loaded.
-    _movable: ClassVar[tuple[str, ...]] = ()
-    #: Rows that one window of a prediction holds at least; mixtures are planned inside a window.
-    _window_rows: ClassVar[int] = 8192
-    #: What a user can lower where the memory of a GPU is too small.
-    _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch)"
+    #: What differs between the estimators.
+    _kind: ClassVar[Kind]
+
     _constraints: ClassVar[dict[str, Constraint]] = {
         "dtype": Choice("auto", "float32", "bfloat16", "float16"),
         "n_mux": Integer(1),
@@ -152,6 +129,11 @@ class MuxEstimator(BaseEstimator):
 
     # Parameters
 
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        self._kind.mark(tags)
+        return tags
+
     def set_params(self, **params: Any) -> Any:
         """Set parameters, including those of nested objects such as ``architecture__grid``.
 
@@ -168,7 +150,7 @@ class MuxEstimator(BaseEstimator):
         for name in {key.partition("__")[0] for key in params if "__" in key}:
             if name in self._get_param_names():
                 given = params.get(name, getattr(self, name))
-                params[name] = as_object(name, given, image=self._task_name == "image")
+                params[name] = as_object(name, given, image=self._kind.task_name == "image")
         return super().set_params(**params)
 
     def _check_parameters(self) -> None:
@@ -201,15 +183,9 @@ class MuxEstimator(BaseEstimator):
                 f"patch_size={sizes[-1]}, with which `predict` then starts, or add a point"
             )
 
-    # What a subclass says
-
-    def _build(self, rows: Any, extra: Any, n_classes: int) -> Built:
-        """Build reader and module for checked rows, and for more of them without labels."""
-        raise NotImplementedError
-
     def _make_architecture(self) -> Architecture:
         """Return the architecture that the parameter stands for."""
-        return make_architecture(self.architecture, image=self._task_name == "image")
+        return make_architecture(self.architecture, image=self._kind.task_name == "image")
 
     def _architecture_of(self, module: MuxModule) -> Architecture:
         """Return the architecture that a module is of."""
@@ -217,24 +193,12 @@ class MuxEstimator(BaseEstimator):
 
     def _setting(self) -> Setting:
         """Return what the architecture is told."""
-        params = self.get_params(deep=False)
-        defaults = {name: p.default for name, p in signature(type(self)).parameters.items()}
-        if self.warm_start and hasattr(self, "_structure"):
-            # A training that goes on keeps what "auto" was, whatever the backbone says today.
-            auto = {name for name in self._structure_names if params[name] == "auto"}
-            params |= {name: self._structure[name] for name in auto & set(self._structure)}
-        auto_point = self._make_architecture().auto_point(self._task_name, params)
-        return Setting.of(self._task_name, params, defaults, auto_point)
-
-    def _starts_from_scratch(self) -> bool:
-        """Return whether no part of the network was trained before."""
-        return True
+        return self._kind.setting(self)
 
     def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""
-        architecture = self._architecture_of(module)
-        trainer = make_trainer(self, architecture, module, classes=task.classes)
-        objective = for_task(architecture.objective(self._setting(), module), task)
+        trainer = make_trainer(self, self._architecture_of(module), module, classes=task.classes)
+        objective = self._kind.objective(self, module, task)
         return trainer.compose(module, objective, max_epochs=0)
 
     # Fitted state
@@ -300,16 +264,13 @@ class MuxEstimator(BaseEstimator):
         """Return all that decides what the module looks like, nested parameters by their path."""
         architecture = self._make_architecture()
         settled = architecture.settle(self._setting()).params
-        params = {name: settled[name] for name in self._structure_names}
+        params = {name: settled[name] for name in self._kind.structure_names}
         nested = {f"architecture__{n}": value for n, value in architecture.structure().items()}
-        return {**params, "architecture": architecture.name, **nested}
+        return {**params, "architecture": architecture.name, **nested, **self._kind.structure(self)}
 
     def _module_config(self) -> dict[str, Any]:
         """Return what rebuilding the module needs of `config.json`."""
         return self._architecture_of(self.module_).config(self.module_)
-
-    def _complete_loaded(self) -> None:
-        """Set what a loaded estimator takes from its reader."""
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -373,7 +334,7 @@ class MuxEstimator(BaseEstimator):
         )
 
     def _check_labels_rows(self, method: str) -> None:
-        if not self._labels_rows:
+        if not self._kind.labels_rows:
             name = type(self).__name__
             raise AttributeError(f"a {name} embeds rows and has no {method}; call its transform")
 
@@ -383,7 +344,7 @@ class MuxEstimator(BaseEstimator):
     def predictor_(self) -> Predictor:
         """The predictor of the fitted state and of the parameters as they are now."""
         check_is_fitted(self)
-        return self._make_predictor(*self._parts())
+        return self._make_predictor(*self._kind.parts(self))
 
     def _make_predictor(
         self, reader: Reader, task: Task, *, penultimate: bool = False
@@ -395,7 +356,7 @@ class MuxEstimator(BaseEstimator):
             dtype=self._inference_dtype(),
             device=self._device(),
             compile=self.compile,
-            memory_advice=self._memory_advice,
+            memory_advice=self._kind.memory_advice,
             copies=self._copies,
             penultimate=penultimate,
             by_words=self.n_mux == str(WORDS),
@@ -409,14 +370,10 @@ class MuxEstimator(BaseEstimator):
             verbose=bool(self.verbose),
         )
 
-    def _parts(self) -> tuple[Reader, Task]:
-        """Return reader and task that `fit` has made, with the parameters as they are now."""
-        return self._reader, self._task
-
     def _planner(self) -> Planner:
         """Return what plans the mixtures of a prediction."""
         return Planner(
-            self._plan_seed, in_order=self.module_.in_order, window_rows=self._window_rows
+            self._plan_seed, in_order=self.module_.in_order, window_rows=self._kind.window_rows
         )
 
     def _predict(

@@ -13,12 +13,12 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from muxlearn._docs import fill_docs
 from muxlearn._params import Boolean, Choice, Constraint, Integer, OneOf
 from muxlearn.architectures import Setting, build_embedder
-from muxlearn.estimators import _predicting
-from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.estimators import _predicting, _texts
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind, wrap_single_texts
 from muxlearn.nn.embedding import MuxSequenceEmbedder
-from muxlearn.nn.module import MuxModule
 from muxlearn.points import WORDS, PointLike
-from muxlearn.rows import Reader, TextReader, check_single_texts
+from muxlearn.rows import Reader, check_single_texts
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.devices import seeded
 
@@ -26,10 +26,28 @@ __all__ = ["MuxTextEmbedder"]
 
 #: Tokens of a text in a position that "auto" takes at most.
 _AUTO_PATCH_SIZE = 2
+#: Parameters of estimators that train.
+_SETTLED = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
+
+
+def _setting(estimator: Any) -> Setting:
+    """Return what the architecture is told; what "auto" stands for is up to the encoder."""
+    settled = {name: getattr(estimator, name) for name in _SETTLED}
+    params = {**settled, **estimator.get_params(deep=False)}
+    if estimator.patch_size == "auto":
+        params["patch_size"] = 1
+    if estimator.n_mux == str(WORDS):
+        params["n_mux"] = 1
+    return Setting.of(estimator._kind.task_name, params, {})
+
+
+def _parts(estimator: Any) -> tuple[Reader, VectorsTask]:
+    """Return reader and task of a prediction; the task has a parameter that may change."""
+    return estimator._reader, replace(estimator._task, normalize=bool(estimator.normalize))
 
 
 @fill_docs(row="text", rows="texts")
-class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxTextEstimator):
+class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEstimator):
     """Embed texts: a vector for each, so that texts of similar meaning have similar vectors.
 
     Nothing is trained. `fit` checks the parameters and loads the encoder, and `transform` runs it,
@@ -112,20 +130,25 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
     True
     """
 
-    _task_name = "vector"
-    _labels_rows = False
-    _settled = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
-    _structure_names = (*MuxTextEstimator._structure_names, "operating_points")
-    _memory_advice: ClassVar[str] = "lower `batch_size` (mixtures in a batch) or `max_length`"
+    _kind = TextKind(
+        task_name="vector",
+        wrap=wrap_single_texts,
+        setting=_setting,
+        parts=_parts,
+        structure_names=(*TextKind.structure_names, "operating_points"),
+        settled=_SETTLED,
+        labels_rows=False,
+        memory_advice="lower `batch_size` (mixtures in a batch) or `max_length`",
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **{
-            name: MuxTextEstimator._constraints[name]
+            name: TEXT_CONSTRAINTS[name]
             for name in ("backbone", "max_length", "batch_size", "dtype", "compile")
         },
         "n_mux": OneOf(Choice("words"), Integer(1)),
         "patch_size": OneOf(Choice("auto"), Integer(1)),
         "normalize": Boolean(),
-        "verbose": MuxTextEstimator._constraints["verbose"],
+        "verbose": TEXT_CONSTRAINTS["verbose"],
     }
 
     # Parameters of estimators that train.
@@ -198,7 +221,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
                     "a number of texts, or the folder of a MuxTextPretrainer that was trained for "
                     "'words', or leave `backbone` out"
                 )
-            reader = self._reader_around(built.reader, built.module)
+            reader = self._kind.reader_around(self, built.reader, built.module)
             self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
 
@@ -262,20 +285,4 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxText
         """Tokens in a position that the encoder may choose to start with; None: no choice."""
         return _AUTO_PATCH_SIZE if self.patch_size == "auto" else None
 
-    # What the shared parts ask for
-
-    def _setting(self) -> Setting:
-        settled = {name: getattr(self, name) for name in self._settled}
-        params = {**settled, **self.get_params(deep=False)}
-        if self.patch_size == "auto":
-            # What it stands for is up to the encoder, which `fit` loads.
-            params["patch_size"] = 1
-        if self.n_mux == str(WORDS):
-            params["n_mux"] = 1
-        return Setting.of(self._task_name, params, {})
-
-    def _parts(self) -> tuple[Reader, VectorsTask]:
-        return self._reader, replace(self._task, normalize=bool(self.normalize))
-
-    def _wrap(self, tokenizer: Any, module: MuxModule) -> TextReader:
-        return TextReader(tokenizer, pairs=False)
+    tokenizer_ = property(_texts.tokenizer)

@@ -96,7 +96,7 @@ def fit(
             module = copy.deepcopy(estimator.module_).train()
             built = Built(estimator._reader, module, estimator._architecture_of(module))
         else:
-            built = estimator._build(rows, extra, task.n_outputs)
+            built = estimator._kind.build(estimator, rows, extra, task.n_outputs)
             built.module.link = task.link
             if (outputs := task.start()) is not None:
                 built.module.start_from(torch.as_tensor(outputs, dtype=torch.float32))
@@ -291,7 +291,7 @@ def make_trainer(
             "patience": _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
             "verbose": estimator.verbose,
             "n_classes": None if classes is None else len(classes),
-            "memory_advice": estimator._memory_advice,
+            "memory_advice": estimator._kind.memory_advice,
             **options,
         }
     )
@@ -301,7 +301,7 @@ def _warm_up_epochs(estimator: Any) -> int:
     given = getattr(estimator, "warm_up", None)
     if given != "auto":
         return int(given or 0)
-    if not estimator.max_epochs or estimator._starts_from_scratch():
+    if not estimator.max_epochs or estimator._kind.starts_from_scratch(estimator):
         return _WARM_UP_EPOCHS
     # A trained encoder is large, and reads well as it is: its warm-up is not to be most of `fit`.
     return min(_WARM_UP_EPOCHS, math.ceil(_WARM_UP_SHARE * estimator.max_epochs))

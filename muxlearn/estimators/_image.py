@@ -15,15 +15,16 @@ from torch import nn
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _classifying, _image_reference, _penultimate
-from muxlearn.estimators._image_base import MuxImageEstimator
+from muxlearn.estimators import _classifying, _image_reference, _images, _penultimate
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
 
 __all__ = ["MuxImageClassifier"]
 
 
 @fill_docs(row="image", rows="images")
 class MuxImageClassifier(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxImageEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxEstimator
 ):
     """Classify images, `n_mux` of them in one pass of the network.
 
@@ -130,8 +131,9 @@ class MuxImageClassifier(
     True
     """
 
+    _kind = ImageKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxImageEstimator._constraints,
+        **IMAGE_CONSTRAINTS,
         **_classifying.CONSTRAINTS,
     }
 
@@ -231,9 +233,10 @@ class MuxImageClassifier(
             training.
         """
         self._check_parameters()
-        rows, reader, y = self._read(X, y, "label")
+        _images.check_reading(self)
+        rows, reader, y = _images.read_images(self, X, y, "label")
         _classifying.fit_labels(
-            self, rows, reader, y, sample_weight, checkpoint, transform=self._transform()
+            self, rows, reader, y, sample_weight, checkpoint, transform=_images.variants(self)
         )
         return self
 
@@ -246,3 +249,8 @@ class MuxImageClassifier(
     transform = _penultimate.transform
 
     _n_features_out = property(_penultimate.n_features_out)
+    image_shape_ = property(_images.image_shape)
+    mean_ = property(_images.mean)
+    std_ = property(_images.std)
+    n_features_in_ = property(_images.n_features_in)
+    feature_names_in_ = property(_images.feature_names_in)

@@ -15,14 +15,15 @@ from torch import nn
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _regressing
-from muxlearn.estimators._image_base import MuxImageEstimator
+from muxlearn.estimators import _images, _regressing
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
 
 __all__ = ["MuxImageRegressor"]
 
 
 @fill_docs(row="image", rows="images")
-class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
+class MuxImageRegressor(RegressorMixin, MuxEstimator):
     """Predict numbers for images, `n_mux` of them in one pass of the network.
 
     The network and its training are those of `MuxImageClassifier`; one or several numbers for each
@@ -130,8 +131,9 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
     True
     """
 
+    _kind = ImageKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxImageEstimator._constraints,
+        **IMAGE_CONSTRAINTS,
         **_regressing.CONSTRAINTS,
     }
 
@@ -227,11 +229,18 @@ class MuxImageRegressor(RegressorMixin, MuxImageEstimator):
             training.
         """
         self._check_parameters()
-        rows, reader, y = self._read(X, y, "number")
+        _images.check_reading(self)
+        rows, reader, y = _images.read_images(self, X, y, "number")
         _regressing.fit_numbers(
-            self, rows, reader, y, sample_weight, checkpoint, transform=self._transform()
+            self, rows, reader, y, sample_weight, checkpoint, transform=_images.variants(self)
         )
         return self
 
     predict = _regressing.predict
     score = _regressing.score
+
+    image_shape_ = property(_images.image_shape)
+    mean_ = property(_images.mean)
+    std_ = property(_images.std)
+    n_features_in_ = property(_images.n_features_in)
+    feature_names_in_ = property(_images.feature_names_in)

@@ -47,7 +47,7 @@ def transform(
         In the order of `X`. A row that fills several slots has the mean of their vectors.
     """
     check_is_fitted(self)
-    reader, _ = self._parts()
+    reader, _ = self._kind.parts(self)
     predictor = self._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
     return predictor.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
 

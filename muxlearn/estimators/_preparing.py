@@ -10,6 +10,7 @@ from torch import nn
 
 from muxlearn.architectures import OWN_SIZE, TMUX, Built
 from muxlearn.backbones import Corpus, Scratch, Start, cutting, load_backbone
+from muxlearn.estimators._texts import backbone_of
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.multiplex import start_from_components
@@ -46,7 +47,7 @@ def prepare_pretraining(
     if estimator.teacher is None:
         built = _with_heads(_build_for_words(estimator, rows), task)
         return built, built.reader.table(rows), None
-    backbone = estimator._backbone
+    backbone = backbone_of(estimator)
     if isinstance(backbone, Scratch):
         backbone.check_heads()
     teacher, tokenizer = load_backbone(estimator.teacher, dropout=0.0, parameter="teacher")
@@ -62,9 +63,9 @@ def prepare_pretraining(
         start_from_components(encoder.embedding, teacher.embedding.weight)
         start = Start(encoder, cutting(tokenizer, estimator.max_length))
         built = architecture.build_around(setting, start, teacher.hidden_size)
-        built = built._replace(reader=estimator._wrap(built.reader, built.module))
+        built = built._replace(reader=estimator._kind.wrap(estimator, built.reader, built.module))
     else:
-        built = estimator._build(rows, rows, teacher.hidden_size)
+        built = estimator._kind.build(estimator, rows, rows, teacher.hidden_size)
         check_vocabulary(estimator.teacher, tokenizer, built.reader.tokenizer, backbone.label)
     built = _with_heads(built, task)
     with_tokens = cast(Distillation, task).token_weight > 0
@@ -85,15 +86,15 @@ def _with_heads(built: Built, task: Any) -> Built:
 
 def _build_for_words(estimator: Any, rows: list[str]) -> Built:
     """Build tokenizer and module; a new tokenizer gets a token for masks, for a later stage too."""
-    backbone = estimator._backbone
+    backbone = backbone_of(estimator)
     if not isinstance(backbone, Scratch):
-        return estimator._build(rows, rows, OWN_SIZE)
+        return estimator._kind.build(estimator, rows, rows, OWN_SIZE)
     corpus, setting = Corpus(rows, rows), estimator._setting()
     tokenizer = with_mask(backbone.learn_reader(corpus, estimator.max_length))
     masking = clone(backbone).set_params(tokenizer=tokenizer)
     setting = replace(setting, params={**setting.params, "backbone": masking})
     built = estimator._make_architecture().build(setting, corpus, OWN_SIZE)
-    return built._replace(reader=estimator._wrap(built.reader, built.module))
+    return built._replace(reader=estimator._kind.wrap(estimator, built.reader, built.module))
 
 
 def ask_about(

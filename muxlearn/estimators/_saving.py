@@ -145,8 +145,8 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     muxlearn.persistence.FormatError
         The folder holds something else, a newer format, another estimator, or damaged files.
     """
-    if unknown := [name for name in moved if name not in cls._movable]:
-        known = " and ".join(["the folder", *(f"`{name}`" for name in cls._movable)])
+    if unknown := [name for name in moved if name not in cls._kind.movable]:
+        known = " and ".join(["the folder", *(f"`{name}`" for name in cls._kind.movable)])
         raise TypeError(f"{cls.__name__}.load has no argument `{unknown[0]}`; it takes {known}")
     config, tensors, files = read_folder(folder, cls.__name__)
     with told_as_format_error(f"the files in {str(folder)!r}"):
@@ -187,7 +187,7 @@ def _restore(
     estimator._settle_device()
     # A folder of an earlier version lacks parameters that have come since.
     structure = {**as_built._structure_params(), **structure}
-    settled = {name: getattr(as_built, name) for name in cls._settled}
+    settled = {name: getattr(as_built, name) for name in cls._kind.settled}
     built_of = {**as_built.get_params(deep=False), **settled}
     module, arrays = restore_module(built_of, config, tensors)
     runner = TorchRunner(module, by_words=estimator.n_mux == str(WORDS))
@@ -206,13 +206,13 @@ def _restore(
         structure=structure,
     )
     estimator._measured = _read_points(config.get("measured_points"))
-    estimator._complete_loaded()
+    estimator._kind.complete_loaded(estimator)
     return estimator
 
 
 def _as_built(cls: Any, structure: dict[str, Any]) -> Any:
     """Return an estimator with the parameters that its module was built with."""
-    settled = {name: structure.pop(name) for name in cls._settled if name in structure}
+    settled = {name: structure.pop(name) for name in cls._kind.settled if name in structure}
     estimator = cls(**structure)
     for name, value in settled.items():
         setattr(estimator, name, value)

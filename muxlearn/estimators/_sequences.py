@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from muxlearn.backbones import Scratch
+from muxlearn.estimators._texts import backbone_of
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import MuxSequenceClassifier
@@ -45,7 +46,7 @@ def check_given(
     numbers = holds_integers(rows)
     if numbers != holds_integers(extra):
         raise TypeError("`X` and `unlabeled` must be of one kind, texts or sequences of integers")
-    backbone = estimator._backbone
+    backbone = backbone_of(estimator)
     if numbers and not backbone.from_scratch:
         raise ValueError(
             f"{backbone.label} reads texts, but `X` holds sequences of integers; set "

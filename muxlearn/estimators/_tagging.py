@@ -15,8 +15,10 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures import Architecture
+from muxlearn.estimators import _text_reference, _texts
+from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import fit
-from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import PointLike, PointsLike
 from muxlearn.rows import SentenceReader, check_sentences
@@ -25,8 +27,38 @@ from muxlearn.tasks import TagsTask
 __all__ = ["MuxTokenTagger"]
 
 
+def _parts(estimator: Any) -> tuple[SentenceReader, TagsTask]:
+    """Return reader and task of a prediction; both have parameters that may change after `fit`."""
+    reader = replace(estimator._reader, all_pieces=estimator.label_pieces == "all")
+    return reader, replace(estimator._task, decode=estimator.decode)
+
+
+def _wrap(estimator: Any, tokenizer: Any, module: MuxModule) -> SentenceReader:
+    return SentenceReader(tokenizer, all_pieces=estimator.label_pieces == "all")
+
+
+def _as_texts(rows: Iterable[Any]) -> Iterable[str]:
+    return (" ".join(row) for row in rows)
+
+
+def _task_of_published(estimator: Any, classes: Any) -> TagsTask:
+    if estimator.decode == "learned":
+        raise ValueError(
+            "`decode` is 'learned', but a published model comes without the tags that it was "
+            "trained on; take 'legal'"
+        )
+    return TagsTask.without_training(classes)
+
+
+def _check_unlabeled(unlabeled: Iterable[Any]) -> list[list[str]]:
+    rows = [row for row in check_sentences(unlabeled, name="unlabeled") if row]
+    if not rows:
+        raise ValueError("`unlabeled` has no token: every sentence is empty")
+    return rows
+
+
 @fill_docs(row="sentence", rows="sentences", n_rows="n_sentences", labels="tags")
-class MuxTokenTagger(MuxTextEstimator):
+class MuxTokenTagger(MuxEstimator):
     """Tag the tokens of sentences, `n_mux` sentences in one pass of the encoder.
 
     Tags are named entities, parts of speech or any other labels, one for each token. The tagger
@@ -134,10 +166,16 @@ class MuxTokenTagger(MuxTextEstimator):
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
 
-    _task_name = "token"
-    _window_rows = 2048
+    _kind = TextKind(
+        task_name="token",
+        wrap=_wrap,
+        as_texts=_as_texts,
+        published_task=_task_of_published,
+        parts=_parts,
+        window_rows=2048,
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxTextEstimator._constraints,
+        **TEXT_CONSTRAINTS,
         "label_pieces": Choice("first", "all"),
         "decode": TagsTask.constraints["decode"],
         "class_weight": OneOf(
@@ -250,7 +288,7 @@ class MuxTokenTagger(MuxTextEstimator):
         """
         self._check_parameters()
         task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
-        extra = targets.rows if unlabeled is None else self._check_unlabeled(unlabeled)
+        extra = targets.rows if unlabeled is None else _check_unlabeled(unlabeled)
         fit(self, targets, extra, task, checkpoint)
         return self
 
@@ -259,13 +297,6 @@ class MuxTokenTagger(MuxTextEstimator):
         """The form of the tags where they mark entities, "IOB2" or "IOBES"; None for others."""
         check_is_fitted(self)
         return self._task.scheme
-
-    @staticmethod
-    def _check_unlabeled(unlabeled: Iterable[Any]) -> list[list[str]]:
-        rows = [row for row in check_sentences(unlabeled, name="unlabeled") if row]
-        if not rows:
-            raise ValueError("`unlabeled` has no token: every sentence is empty")
-        return rows
 
     def predict(
         self,
@@ -431,24 +462,6 @@ class MuxTokenTagger(MuxTextEstimator):
             X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
         )
 
-    # What the shared parts ask for
-
-    def _parts(self) -> tuple[SentenceReader, TagsTask]:
-        reader = replace(self._reader, all_pieces=self.label_pieces == "all")
-        return reader, replace(self._task, decode=self.decode)
-
-    def _wrap(self, tokenizer: Any, module: MuxModule) -> SentenceReader:
-        return SentenceReader(tokenizer, all_pieces=self.label_pieces == "all")
-
-    def _as_texts(self, rows: Iterable[Any]) -> Iterable[Any]:
-        return (" ".join(row) for row in rows)
-
-    # Published models
-
-    def _reference_task_of(self, classes: NDArray) -> TagsTask:
-        if self.decode == "learned":
-            raise ValueError(
-                "`decode` is 'learned', but a published model comes without the tags that it "
-                "was trained on; take 'legal'"
-            )
-        return TagsTask.without_training(classes)
+    from_reference: Any = classmethod(_text_reference.from_reference)
+    tokenizer_ = property(_texts.tokenizer)
+    warm_up_history_ = property(_texts.warm_up_history)

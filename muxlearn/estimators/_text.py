@@ -13,8 +13,9 @@ from sklearn.utils import Tags
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _classifying, _penultimate, _sequences
-from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.estimators import _classifying, _penultimate, _sequences, _text_reference, _texts
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.points import PointsLike
 
 __all__ = ["MuxTextClassifier"]
@@ -22,7 +23,7 @@ __all__ = ["MuxTextClassifier"]
 
 @fill_docs(row="text", rows="texts")
 class MuxTextClassifier(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxTextEstimator
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClassifierMixin, MuxEstimator
 ):
     """Classify texts with several tokens, or several texts, in each position of the encoder.
 
@@ -118,10 +119,14 @@ class MuxTextClassifier(
     ['weather', 'sport']
     """
 
-    _task_name = "sequence"
-    _movable = ("backbone",)
+    _kind = TextKind(
+        task_name="sequence",
+        wrap=_sequences.wrap,
+        complete_loaded=_sequences.complete_loaded,
+        movable=("backbone",),
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxTextEstimator._constraints,
+        **TEXT_CONSTRAINTS,
         **_classifying.CONSTRAINTS,
     }
 
@@ -237,6 +242,7 @@ class MuxTextClassifier(
     score = _classifying.score
     transform = _penultimate.transform
 
+    from_reference: Any = classmethod(_text_reference.from_reference)
+    tokenizer_ = property(_texts.tokenizer)
+    warm_up_history_ = property(_texts.warm_up_history)
     _n_features_out = property(_penultimate.n_features_out)
-    _wrap = _sequences.wrap
-    _complete_loaded = _sequences.complete_loaded

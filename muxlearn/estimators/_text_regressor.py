@@ -13,16 +13,21 @@ from sklearn.utils import Tags
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _regressing, _sequences
-from muxlearn.estimators._text_base import MuxTextEstimator
+from muxlearn.estimators import _regressing, _sequences, _text_reference, _texts
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.points import PointsLike
 from muxlearn.tasks import NumbersTask
 
 __all__ = ["MuxTextRegressor"]
 
 
+def _task_of_published(estimator: Any, classes: Any) -> NumbersTask:
+    return NumbersTask.without_training()
+
+
 @fill_docs(row="text", rows="texts")
-class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
+class MuxTextRegressor(RegressorMixin, MuxEstimator):
     """Predict numbers for texts, `n_mux` of them in one pass of the encoder.
 
     The network and its training are those of `MuxTextClassifier`; one or several numbers for each
@@ -117,10 +122,15 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     True
     """
 
-    _task_name = "sequence"
-    _movable = ("backbone",)
+    _kind = TextKind(
+        task_name="sequence",
+        wrap=_sequences.wrap,
+        complete_loaded=_sequences.complete_loaded,
+        published_task=_task_of_published,
+        movable=("backbone",),
+    )
     _constraints: ClassVar[dict[str, Constraint]] = {
-        **MuxTextEstimator._constraints,
+        **TEXT_CONSTRAINTS,
         **_regressing.CONSTRAINTS,
     }
 
@@ -227,8 +237,6 @@ class MuxTextRegressor(RegressorMixin, MuxTextEstimator):
     predict = _regressing.predict
     score = _regressing.score
 
-    _wrap = _sequences.wrap
-    _complete_loaded = _sequences.complete_loaded
-
-    def _reference_task_of(self, classes: Any) -> NumbersTask:
-        return NumbersTask.without_training()
+    from_reference: Any = classmethod(_text_reference.from_reference)
+    tokenizer_ = property(_texts.tokenizer)
+    warm_up_history_ = property(_texts.warm_up_history)

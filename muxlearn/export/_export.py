@@ -13,7 +13,6 @@ from muxlearn._params import Choice
 from muxlearn.estimators import (
     MuxEstimator,
     MuxImageClassifier,
-    MuxImageEstimator,
     MuxImageRegressor,
     MuxTextClassifier,
     MuxTextEmbedder,
@@ -106,7 +105,7 @@ def export_onnx(
     dtypes = Choice("float32", "int8")
     if not dtypes.accepts(dtype):
         raise dtypes.complain("dtype", dtype)
-    if dtype == "int8" and isinstance(estimator, MuxImageEstimator):
+    if dtype == "int8" and isinstance(estimator, MuxImageClassifier | MuxImageRegressor):
         raise ValueError(
             "`dtype` 'int8' quantizes matrix products, but a network on images is made of "
             "convolutions; take 'float32'"
@@ -158,7 +157,7 @@ def _check_points(
 
 
 def _sizes(estimator: MuxEstimator) -> Sizes:
-    if isinstance(estimator, MuxImageEstimator):
+    if isinstance(estimator, MuxImageClassifier | MuxImageRegressor):
         return Sizes(image_shape=estimator.image_shape_)
     reader: Any = estimator.predictor_.reader
     return Sizes(reader.max_length, reader.vocab_size)

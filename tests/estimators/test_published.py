@@ -117,12 +117,12 @@ def test_displays_see_rows_where_they_stand(folder_of):
     assert labels[0].tolist() == clf.predict(TEXTS[:6]).tolist()
 
 
-def test_windows_hold_whole_mixtures(folder_of, monkeypatch):
+def test_windows_hold_whole_mixtures(folder_of, set_window_rows):
     clf = MuxTextClassifier.from_reference(folder_of("index"), batch_size=1)
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 25)
+    set_window_rows(MuxTextClassifier, 25)
     rows = TEXTS * 10
     expected = clf.predict_proba(rows[:27] + rows[27:])
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1000)
+    set_window_rows(MuxTextClassifier, 1000)
     np.testing.assert_allclose(clf.predict_proba(rows), expected, atol=1e-6)
     streamed = list(clf.predict_iter(iter(rows), method="predict_proba"))
     np.testing.assert_allclose(streamed, expected, atol=1e-6)

@@ -317,9 +317,9 @@ def test_columns_of_a_data_set_are_read(tiny, fitted):
 
 
 @pytest.fixture
-def small_windows(monkeypatch):
+def small_windows(set_window_rows):
     """Windows of 8 * batch_size * n_mux sentences, however few they are."""
-    monkeypatch.setattr(MuxTokenTagger, "_window_rows", 1)
+    set_window_rows(MuxTokenTagger, 1)
 
 
 def test_predict_iter_yields_what_predict_returns(fitted):

@@ -255,9 +255,9 @@ def test_bfloat16_predicts_nearly_what_float32_does(owls):
 
 
 @pytest.fixture
-def small_windows(monkeypatch):
+def small_windows(set_window_rows):
     """Windows of 8 * batch_size * n_mux rows, however few they are."""
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1)
+    set_window_rows(MuxTextClassifier, 1)
 
 
 def test_predict_iter_yields_what_predict_returns(fitted):

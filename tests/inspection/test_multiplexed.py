@@ -190,8 +190,10 @@ def test_places_are_those_of_the_plan_that_predict_follows(images):
         np.testing.assert_array_equal(np.flatnonzero(places[1] == place), rows)
 
 
-def test_regroupings_are_the_passes_of_predict_in_all_windows(classifier, monkeypatch):
-    monkeypatch.setattr(type(classifier), "_window_rows", 8)
+def test_regroupings_are_the_passes_of_predict_in_all_windows(
+    classifier, monkeypatch, set_window_rows
+):
+    set_window_rows(type(classifier), 8)
     monkeypatch.setattr(classifier, "batch_size", 1)
     texts = [f"{text} {number}" for number, text in enumerate(TEXTS * 4)]
     assert len(texts) > classifier.predictor_.window_size(5)

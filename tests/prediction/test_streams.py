@@ -37,9 +37,9 @@ def fitted(tiny_classifier):
 
 
 @pytest.fixture(autouse=True)
-def _small_windows(monkeypatch):
+def _small_windows(set_window_rows):
     """Windows of 8 * batch_size * n_mux = 32 rows."""
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1)
+    set_window_rows(MuxTextClassifier, 1)
 
 
 @pytest.fixture
@@ -123,8 +123,8 @@ def test_a_job_that_another_has_replaced_writes_no_part(tmp_path):
         first.write(0, pa.table({"a": [1]}))
 
 
-def test_a_job_goes_on_with_other_batches(fitted, parquet, tmp_path, monkeypatch):
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 64)
+def test_a_job_goes_on_with_other_batches(fitted, parquet, tmp_path, set_window_rows):
+    set_window_rows(MuxTextClassifier, 64)
     output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=64)
     before = pd.read_parquet(output)
     (output / "part-000001.parquet").unlink()
@@ -230,9 +230,10 @@ def test_no_row_gives_a_table_without_rows(fitted, frame, tmp_path):
 
 JOB = """
 import sys
+from dataclasses import replace
 from muxlearn import MuxTextClassifier
 from muxlearn.rows import TextReader
-MuxTextClassifier._window_rows = 1
+MuxTextClassifier._kind = replace(MuxTextClassifier._kind, window_rows=1)
 clf = MuxTextClassifier.load(sys.argv[1])
 inner = TextReader.table
 def slow(*args):

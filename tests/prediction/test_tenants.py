@@ -24,8 +24,8 @@ def fitted(tiny_classifier):
 
 
 @pytest.fixture(autouse=True)
-def _small_windows(monkeypatch):
-    monkeypatch.setattr(MuxTextClassifier, "_window_rows", 1)
+def _small_windows(set_window_rows):
+    set_window_rows(MuxTextClassifier, 1)
 
 
 @st.composite

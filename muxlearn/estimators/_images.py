@@ -1,0 +1,166 @@
+"""Reader, variants and checks of the estimators that read images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils import Tags
+from sklearn.utils.validation import _get_feature_names, check_is_fitted
+
+from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
+from muxlearn.architectures import Built
+from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._kinds import Kind
+from muxlearn.rows import (
+    ImageReader,
+    RandomCrops,
+    Transform,
+    collect_images,
+    learn_reader,
+)
+
+__all__ = [
+    "IMAGE_CONSTRAINTS",
+    "ImageKind",
+    "check_reading",
+    "feature_names_in",
+    "image_shape",
+    "mean",
+    "n_features_in",
+    "read_images",
+    "std",
+    "variants",
+]
+
+IMAGE_CONSTRAINTS: dict[str, Constraint] = {
+    **MuxEstimator._constraints,
+    "channels": OneOf(None, Choice("first", "last")),
+    "n_workers": Integer(0),
+    "mixup": Number(0),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageKind(Kind):
+    """The kind of an estimator that reads images; see `Kind`."""
+
+    task_name: str = "image"
+    structure_names: tuple[str, ...] = ("n_mux", "multiplexer", "operating_points")
+
+    def mark(self, tags: Tags) -> None:
+        """Say in an estimator's tags that it reads images."""
+        tags.input_tags.three_d_array = True
+        tags.target_tags.required = True
+
+    def structure(self, estimator: Any) -> dict[str, Any]:
+        """Return nothing: the architecture's parameters decide alone."""
+        return {}
+
+    def starts_from_scratch(self, estimator: Any) -> bool:
+        """Return True, as no network on images starts from a trained one."""
+        return True
+
+    def build(self, estimator: Any, rows: Any, extra: ImageReader, n_outputs: int) -> Built:
+        """Let the reader learn what to normalise by, and build the module."""
+        reader = extra.with_statistics(rows)
+        return estimator._make_architecture().build(estimator._setting(), reader, n_outputs)
+
+
+def read_images(self: Any, X: Any, y: Any, what: str) -> tuple[NDArray[Any], ImageReader, Any]:
+    """Return images as a table, what reads them, and the targets of `y` or of a data set.
+
+    Parameters
+    ----------
+    X, y : object
+        As `fit` is given them.
+    what : str
+        What a target is called, for the error.
+    """
+    images, targets = collect_images(X)
+    y = targets if y is None else y
+    if y is None:
+        raise ValueError(
+            f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+            f"one {what} for each image, or a dataset of (image, {what}) pairs as `X`"
+        )
+    if self.warm_start and self.__sklearn_is_fitted__():
+        return self._reader.read(images), self._reader, y
+    reader, rows = learn_reader(
+        images,
+        image_shape=self.image_shape,
+        image_size=self.image_size,
+        channels=self.channels,
+        feature_names=_get_feature_names(X),
+    )
+    return rows, reader, y
+
+
+def image_shape(self: Any) -> tuple[int, int, int]:
+    """Channels, height and width of an image as the module takes it."""
+    check_is_fitted(self)
+    return self._reader.shape
+
+
+def mean(self: Any) -> NDArray[np.float64]:
+    """Mean of the training images' pixels by channel."""
+    check_is_fitted(self)
+    return np.array(self._reader.mean)
+
+
+def std(self: Any) -> NDArray[np.float64]:
+    """Standard deviation of the training images' pixels by channel, 1 in place of 0."""  # noqa: D401
+    check_is_fitted(self)
+    return np.array(self._reader.std)
+
+
+def n_features_in(self: Any) -> int:
+    """Number of pixels; only where `fit` was given flat images."""  # noqa: D401
+    check_is_fitted(self)
+    if not self._reader.flat:
+        raise AttributeError("`fit` was not given flat images, which alone have features")
+    return int(np.prod(self._reader.given_shape))
+
+
+def feature_names_in(self: Any) -> NDArray[np.object_]:
+    """Names of the columns; only where `fit` was given a frame."""
+    check_is_fitted(self)
+    if self._reader.feature_names is None:
+        raise AttributeError("`fit` was not given a frame, whose columns alone have names")
+    return np.array(self._reader.feature_names, object)
+
+
+def check_reading(estimator: Any) -> None:
+    """Check the parameters that say how images are read and varied."""
+    for name, low, high in (("image_shape", 2, 3), ("image_size", 2, 2)):
+        value = getattr(estimator, name)
+        if name == "image_size" and Integer(1).accepts(value):
+            continue
+        if value is not None and not _are_sizes(value, low, high):
+            wanted = "one or two" if low == high else "two or three"
+            raise ValueError(
+                f"`{name}` must be {wanted} whole numbers of at least 1, or None, got {value!r}"
+            )
+    augment, presets = estimator.augment, Choice("none", "crop", "crop-flip")
+    if not callable(augment) and not presets.accepts(augment):
+        error = presets.complain("augment", augment)
+        raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
+
+
+def variants(estimator: Any) -> Transform | None:
+    """Return what varies the images of a training, None where nothing does."""
+    augment = estimator.augment
+    if callable(augment):
+        return augment
+    return None if augment == "none" else RandomCrops(flip=augment == "crop-flip")
+
+
+def _are_sizes(value: object, low: int, high: int) -> bool:
+    return (
+        isinstance(value, Sequence)
+        and low <= len(value) <= high
+        and all(Integer(1).accepts(side) for side in value)
+    )
