@@ -51,7 +51,7 @@ FLOORS = (
     {"datasets", "theory"},
     {"nn"},
     {"mixtures", "points"},
-    {"_docs", "_params", "_timing", "_version"},
+    {"_docs", "_params", "_timing", "_version", "_warnings"},
     {"_data_docs"},
 )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from muxlearn._params import Constraint, Instance, Integer, ListOf, OneOf, check_parameters
+from muxlearn._warnings import warn
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
@@ -208,10 +208,9 @@ def load_published(
         labels = labels[order]
         module.order_classes(torch.from_numpy(order))
     if config.get("task_loss_coeff") == 0:
-        warnings.warn(
+        warn(
             f"{str(folder)!r} was trained with task_loss_coeff=0, on the retrieval task alone: "
             "its classes mean nothing before `fit` with warm_start=True",
-            stacklevel=3,
         )
     return Published(module, reader, labels, described(module, kinds))
 

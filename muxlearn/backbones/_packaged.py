@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterable
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 
 from muxlearn._params import Constraint, Integer, OneOf, ParameterObject
+from muxlearn._warnings import warn
 from muxlearn.backbones._base import Corpus, Start
 from muxlearn.backbones._warmed_up import Pretrained
 from muxlearn.box import read_box
@@ -114,4 +114,4 @@ def _warn_of_other_languages(tokenizer: Tokenizer, texts: Iterable[Any]) -> None
     encodings = tokenizer.encode_batch(list(islice(texts, LOOKED_AT)))
     tokens = np.fromiter(chain.from_iterable(e.ids for e in encodings), np.int32)
     if (warning := other_language(tokenizer, tokens)) is not None:
-        warnings.warn(warning, stacklevel=2)
+        warn(warning)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 import os
-import warnings
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from muxlearn._warnings import warn
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.persistence import (
     TOKENIZER_FILES,
@@ -207,10 +207,9 @@ def _warn_of_missing(name: str, keys: Iterable[str], parameter: str) -> None:
     # A pooler is not used here, and many checkpoints come without it.
     missing = sorted(key for key in keys if "pooler" not in key)
     if missing:
-        warnings.warn(
+        warn(
             f"the files of `{parameter}` {name!r} lack {len(missing)} of the model's weights, "
             f"which start at random: {', '.join(missing[:3])}, …",
-            stacklevel=2,
         )
 
 

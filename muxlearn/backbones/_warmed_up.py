@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from sklearn.exceptions import NotFittedError
 from torch import Tensor
 
+from muxlearn._warnings import warn
 from muxlearn.backbones._base import Corpus, Start, Vectors, cutting
 from muxlearn.backbones._transformers import encoder_from_config
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
@@ -177,12 +177,11 @@ class Pretrained:
         from tokenizers import Tokenizer
 
         if n_mux > self.most_rows:
-            warnings.warn(
+            warn(
                 f"{self.name} was warmed up for mixtures of up to {self.most_rows} rows, but "
                 f"`n_mux` is {n_mux}: the encoder alone starts there, the parts around it from "
                 "scratch, which takes a warm-up and costs accuracy; set "
                 f"n_mux={self.most_rows} or less",
-                stacklevel=2,
             )
         encoder = self.encoder(dropout)
         reader = cutting(Tokenizer.from_str(self.tokenizer), max_length)

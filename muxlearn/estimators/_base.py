@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +22,7 @@ from muxlearn._params import (
     RandomState,
     check_parameters,
 )
+from muxlearn._warnings import warn
 from muxlearn.architectures import (
     Architecture,
     Setting,
@@ -34,7 +34,7 @@ from muxlearn.estimators._display import state_as_html
 from muxlearn.estimators._fitting import make_trainer
 from muxlearn.estimators._kinds import Kind
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, OperatingPoints, Point
+from muxlearn.points import WORDS, OperatingPoints, Point, as_point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -113,17 +113,15 @@ class MuxEstimator(BaseEstimator):
         try:
             self._device()
         except ValueError:
-            warnings.warn(
+            warn(
                 f"this estimator was saved with device={str(self.device)!r}, on which torch "
                 "cannot compute here; it now uses device='auto'",
-                stacklevel=4,
             )
             self.device = "auto"
         if self.dtype == "float16" and self._device().type == "cpu":
-            warnings.warn(
+            warn(
                 "this estimator was saved with dtype='float16', which needs a GPU; it now "
                 "uses dtype='auto'",
-                stacklevel=4,
             )
             self.dtype = "auto"
 
@@ -282,7 +280,7 @@ class MuxEstimator(BaseEstimator):
     def operating_point_(self) -> Point:
         """The `n_mux` and `patch_size` that a prediction has where it is given none."""
         check_is_fitted(self)
-        return TorchRunner(self.module_, by_words=self.n_mux == str(WORDS)).own_point
+        return TorchRunner(self.module_, by_words=as_point(self.n_mux) == WORDS).own_point
 
     # What is shown
 
@@ -359,7 +357,7 @@ class MuxEstimator(BaseEstimator):
             memory_advice=self._kind.memory_advice,
             copies=self._copies,
             penultimate=penultimate,
-            by_words=self.n_mux == str(WORDS),
+            by_words=as_point(self.n_mux) == WORDS,
         )
         return Predictor(
             runner,

@@ -17,7 +17,7 @@ from muxlearn.estimators import _predicting, _texts
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind, wrap_single_texts
 from muxlearn.nn.embedding import MuxSequenceEmbedder
-from muxlearn.points import WORDS, PointLike
+from muxlearn.points import WORDS, PointLike, as_point
 from muxlearn.rows import Reader, check_single_texts
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.devices import seeded
@@ -36,7 +36,7 @@ def _setting(estimator: Any) -> Setting:
     params = {**settled, **estimator.get_params(deep=False)}
     if estimator.patch_size == "auto":
         params["patch_size"] = 1
-    if estimator.n_mux == str(WORDS):
+    if as_point(estimator.n_mux) == WORDS:
         params["n_mux"] = 1
     return Setting.of(estimator._kind.task_name, params, {})
 
@@ -215,7 +215,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
             check_single_texts(X)
         with seeded(0, self._device()):
             built = build_embedder(self._setting(), self._most_tokens)
-            if self.n_mux == str(WORDS) and not built.module.answers_by_words:
+            if as_point(self.n_mux) == WORDS and not built.module.answers_by_words:
                 raise ValueError(
                     "`n_mux` is 'words', but the encoder has no vectors for the words alone; give "
                     "a number of texts, or the folder of a MuxTextPretrainer that was trained for "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 
 from muxlearn._params import PathName
+from muxlearn._warnings import warn
 from muxlearn.architectures import Architecture, Built, flatten
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
@@ -237,11 +237,10 @@ def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
         Whether Ctrl-C has ended the training.
     """
     if interrupted and not estimator.n_iter_:
-        warnings.warn(
+        warn(
             "`fit` was interrupted before the first epoch of its training had ended: the model has "
             "learned nothing, and its predictions are no better than chance; call `fit` again",
             ConvergenceWarning,
-            stacklevel=4,
         )
 
 

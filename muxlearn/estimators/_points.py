@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number, check_parameters
+from muxlearn._warnings import warn
 from muxlearn.points import PointLike
 from muxlearn.prediction import choose_points, label_of, measure_points
 from muxlearn.rows import distinct_rows, take_rows
@@ -129,11 +129,10 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
         pass  # as in training: what has been learned so far is kept
     except (MemoryError, RuntimeError) as error:
         # An error here must not lose hours of training; `predict` will raise it as well.
-        warnings.warn(
+        warn(
             "the operating points could not be measured after the training "
             f"({type(error).__name__}: {error}); the estimator is fitted all the same, and "
             "measure_operating_points(X, y) measures them later",
-            stacklevel=5,
         )
     estimator._measured = agree_on(measured)
 

@@ -22,7 +22,7 @@ from muxlearn.persistence import (
     told_as_format_error,
     write_folder,
 )
-from muxlearn.points import WORDS, PointLike, point_from_name
+from muxlearn.points import WORDS, PointLike, as_point, point_from_name
 from muxlearn.prediction import (
     ARRAY,
     Measured,
@@ -190,7 +190,7 @@ def _restore(
     settled = {name: getattr(as_built, name) for name in cls._kind.settled}
     built_of = {**as_built.get_params(deep=False), **settled}
     module, arrays = restore_module(built_of, config, tensors)
-    runner = TorchRunner(module, by_words=estimator.n_mux == str(WORDS))
+    runner = TorchRunner(module, by_words=as_point(estimator.n_mux) == WORDS)
     predictor = restore_predictor(runner, config, files, arrays)
     predictor.resolve_point()  # raises if there is none
     net = estimator._idle_net(module, predictor.task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._version import __version__
+from muxlearn._warnings import warn
 from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_card
 from muxlearn.estimators._saving import write_estimator
 from muxlearn.persistence import (
@@ -262,10 +262,9 @@ def _card_file(card: ModelCard, folder: Path) -> dict[str, bytes]:
     """Return a card by the name of its file; nothing where an existing one is to be kept."""
     file = folder / CARD
     if file.is_file() and not is_generated(file):
-        warnings.warn(
+        warn(
             f"the existing {CARD} lacks the comment by which muxlearn knows its own cards; it is "
             "kept, and what it says about the model may be out of date",
-            stacklevel=3,
         )
         return {}
     return {CARD: str(card).encode()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +11,7 @@ from sklearn.exceptions import UndefinedMetricWarning
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Number, OneOf, check_parameters
+from muxlearn._warnings import warn
 from muxlearn.rows import (
     SCHEME_CHOICE,
     check_same_lengths,
@@ -367,10 +367,9 @@ def _undefined_value(
     }
     for measure in warn_for:
         if is_undefined[measure].any():
-            warnings.warn(
+            warn(
                 f"the {measure} of entities is ill-defined where there are none to divide by, "
                 "and counts as 0; set `zero_division` to choose the value",
                 UndefinedMetricWarning,
-                stacklevel=4,
             )
     return 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.metadata_routing import process_routing
 from sklearn.utils.validation import _check_method_params, check_is_fitted, has_fit_parameter
 
+from muxlearn._warnings import warn
 from muxlearn.model_selection._stages import OWN, is_frozen
 
 __all__ = ["fit_to_rows", "params_of_fit", "set_aside"]
@@ -90,10 +90,9 @@ def params_of_fit(
         if has_fit_parameter(classifier, "sample_weight"):
             given[name]["sample_weight"] = sample_weight
         elif not is_frozen(classifier):
-            warnings.warn(
+            warn(
                 f"the `fit` of {name!r}, a {type(classifier).__name__}, takes no `sample_weight`: "
                 "it is fitted without weights, which then only count for the thresholds",
-                stacklevel=3,
             )
     return given
 

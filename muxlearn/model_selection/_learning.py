@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Number
 from muxlearn._timing import paired_seconds
+from muxlearn._warnings import warn
 from muxlearn.model_selection._running import Cascade, answer
 from muxlearn.model_selection._stages import Stage, check_classes
 from muxlearn.model_selection._thresholds import (
@@ -158,8 +158,7 @@ def _cascade_report(
 
 def _warn_of_few(n_rows: int, max_drop: float | None) -> None:
     if n_rows < max(_FEW_ROWS, 1 / max_drop if max_drop else 0):
-        warnings.warn(
+        warn(
             f"thresholds are learnt from {n_rows} rows, and each of them changes the score by "
             f"{1 / n_rows:.2g}; give more rows, or set more of them aside by `validation_fraction`",
-            stacklevel=4,
         )

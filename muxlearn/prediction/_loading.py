@@ -24,7 +24,7 @@ from muxlearn.persistence import (
     told_as_format_error,
     told_with_sizes,
 )
-from muxlearn.points import WORDS
+from muxlearn.points import WORDS, as_point
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor, restore_task
@@ -79,7 +79,7 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
             dtype=choose_dtype(dtype, place),
             device=place,
             compile=bool(params["compile"]),
-            by_words=params.get("n_mux") == str(WORDS),
+            by_words=as_point(params.get("n_mux")) == WORDS,
         )
         predictor = restore_predictor(runner, config, files, arrays)
         predictor.resolve_point()  # raises if there is none

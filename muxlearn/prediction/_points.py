@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import statistics
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from muxlearn._params import Choice, Integer, OneOf, check_parameters
 from muxlearn._timing import paired_seconds
+from muxlearn._warnings import warn
 from muxlearn.points import (
     WORDS,
     OperatingPoints,
@@ -238,8 +238,7 @@ def _warn_of_few_rows(point: PointLike, figures: Mapping[str, float]) -> None:
     between = (
         f", between {figures['low']:.3g} and {figures['high']:.3g}" if "low" in figures else ""
     )
-    warnings.warn(
+    warn(
         f"the score of n_mux={point!r} is {figures['score']:.3g}{between}, as it was measured on "
         f"{n_rows:.0f} rows alone; measure_operating_points(X, y) with some hundred rows says more",
-        stacklevel=4,
     )

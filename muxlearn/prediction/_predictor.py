@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import issparse, vstack
 
 from muxlearn._params import Choice, Integer
+from muxlearn._warnings import warn
 from muxlearn.persistence import encode_labels
 from muxlearn.points import Point, PointLike
 from muxlearn.prediction._ahead import prepare_ahead
@@ -246,7 +246,7 @@ class Predictor:
         with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:
             for number, ((rows, codes), table) in enumerate(prepared):
                 if not number and (warning := self.reader.warning(table)) is not None:
-                    warnings.warn(warning, stacklevel=2)
+                    warn(warning)
                 passes = [
                     self._answer(run, table, point, codes, regrouping)
                     for regrouping in range(n_passes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from sklearn.utils.validation import validate_data
 from torch.utils.data import Dataset
 
 from muxlearn._params import Boolean, Choice, Constraint, Instance, Integer, ListOf, Number, OneOf
+from muxlearn._warnings import warn
 from muxlearn.rows._collect_images import Images, collect_images, iterate_images
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._reader import Reader
@@ -239,7 +239,7 @@ class ImageReader(Reader):
         )
         if given == "1" and len(images) == 1:
             # One image may be so dark, and gets the answer that it gets among others.
-            warnings.warn(message, stacklevel=2)
+            warn(message)
             return
         raise ValueError(message)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import accuracy_score
 from torch import Tensor
 
+from muxlearn._warnings import warn
 from muxlearn.rows import (
     SoftLabels,
     check_labels,
@@ -100,10 +100,9 @@ class ClassesTask(Task):
         # A label whose rows all have weight 0 is no class.
         classes, codes = check_labels(labels[codes[order]], len(order))
         if len(classes) == 1:
-            warnings.warn(
+            warn(
                 f"`y` holds one class alone, {classes.tolist()[0]!r}, which every row will get; a "
                 "classifier needs at least two",
-                stacklevel=5,
             )
         return cls(classes), Targets(
             rows=take_rows(rows, order),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -17,6 +16,7 @@ from sklearn.metrics import accuracy_score
 from torch import Tensor
 
 from muxlearn._params import Choice, Constraint
+from muxlearn._warnings import warn
 from muxlearn.nn.losses import weighted_binary_cross_entropy
 from muxlearn.rows import (
     LABEL_FORMS,
@@ -206,10 +206,9 @@ class LabelsTask(Task):
         if marked.shape[1] > len(self.classes):
             known = set(self.classes.tolist())
             unknown = next(label for label in labels if label not in known)
-            warnings.warn(
+            warn(
                 f"`y` holds labels that the model was not fitted with and never predicts, such as "
                 f"{unknown!r}; their rows count as wrong",
-                stacklevel=4,
             )
         return marked
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from muxlearn._params import Choice, Constraint
+from muxlearn._warnings import warn
 from muxlearn.metrics import entity_f1_score
 from muxlearn.rows import (
     check_sequences,
@@ -190,10 +190,9 @@ class TagsTask(Task):
         unknown = Counter(tag for tag in chain.from_iterable(tags) if tag not in known)
         if unknown:
             ((tag, count),) = unknown.most_common(1)
-            warnings.warn(
+            warn(
                 f"`y` holds tags that the tagger was not fitted with and never predicts, most "
                 f"often {tag!r} ({count} of {unknown.total()} such tokens); they count as wrong",
-                stacklevel=4,
             )
         return tags
 
