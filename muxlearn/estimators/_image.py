@@ -245,7 +245,7 @@ class MuxImageClassifier(
     predict_proba = _classifying.predict_proba
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
-    score = _classifying.score
+    score = _images.score
     transform = _penultimate.transform
 
     _n_features_out = property(_penultimate.n_features_out)

@@ -237,7 +237,7 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
         return self
 
     predict = _regressing.predict
-    score = _regressing.score
+    score = _images.score
 
     image_shape_ = property(_images.image_shape)
     mean_ = property(_images.mean)

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import Tags
 from sklearn.utils.validation import _get_feature_names, check_is_fitted
 
+from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures import Built
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._kinds import Kind
+from muxlearn.points import PointLike
 from muxlearn.rows import (
     ImageReader,
     RandomCrops,
@@ -32,6 +34,7 @@ __all__ = [
     "mean",
     "n_features_in",
     "read_images",
+    "score",
     "std",
     "variants",
 ]
@@ -80,13 +83,7 @@ def read_images(self: Any, X: Any, y: Any, what: str) -> tuple[NDArray[Any], Ima
     what : str
         What a target is called, for the error.
     """
-    images, targets = collect_images(X)
-    y = targets if y is None else y
-    if y is None:
-        raise ValueError(
-            f"{type(self).__name__} requires y to be passed, but the target y is None: give "
-            f"one {what} for each image, or a dataset of (image, {what}) pairs as `X`"
-        )
+    images, y = _with_targets(self, X, y, what)
     if self.warm_start and self.__sklearn_is_fitted__():
         return self._reader.read(images), self._reader, y
     reader, rows = learn_reader(
@@ -97,6 +94,61 @@ def read_images(self: Any, X: Any, y: Any, what: str) -> tuple[NDArray[Any], Ima
         feature_names=_get_feature_names(X),
     )
     return rows, reader, y
+
+
+def _with_targets(self: Any, X: Any, y: Any, what: str) -> tuple[Any, Any]:
+    images, targets = collect_images(X)
+    y = targets if y is None else y
+    if y is None:
+        raise ValueError(
+            f"{type(self).__name__} requires y to be passed, but the target y is None: give "
+            f"one {what} for each image, or a dataset of (image, {what}) pairs as `X`"
+        )
+    return images, y
+
+
+@fill_docs(row="image", rows="images")
+def score(
+    self: Any,
+    X: Any,
+    y: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> float:
+    """Return the accuracy of predicted labels, or the R^2 of predicted numbers.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
+        The true labels or numbers. None takes those of a dataset.
+
+    {score.sample_weight}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    float
+        Of several labels the share of images whose labels are all right, of several numbers the
+        mean R^2.
+    """
+    if y is None:
+        check_is_fitted(self)
+        X, y = _with_targets(self, X, y, "target")
+    return self.predictor_.score(
+        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+    )
 
 
 def image_shape(self: Any) -> tuple[int, int, int]:

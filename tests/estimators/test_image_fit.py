@@ -46,6 +46,8 @@ def test_a_dataset_brings_its_labels():
     assert same_weights(weights(tiny().fit(dataset)), weights(tiny().fit(IMAGES, LABELS)))
     swapped = tiny().fit(dataset, LABELS + 10)
     assert swapped.classes_.tolist() == list(range(10, 20))
+    assert swapped.score(dataset) == 0
+    assert swapped.score(dataset, LABELS + 10) == swapped.score(IMAGES, LABELS + 10) > 0
 
 
 def test_labels_may_not_be_missing():
@@ -53,6 +55,8 @@ def test_labels_may_not_be_missing():
         tiny().fit(IMAGES)
     with pytest.raises(ValueError, match="`X` has 96 rows and `y` has 95"):
         tiny().fit(IMAGES, LABELS[:-1])
+    with pytest.raises(ValueError, match="give one target for each image, or a dataset"):
+        tiny().fit(IMAGES, LABELS).score(IMAGES)
     with pytest.raises(ValueError, match="row 3 of `y` is infinite"):
         tiny().fit(IMAGES, [0.0, 1.0, 0.0, np.inf] * 24)
 

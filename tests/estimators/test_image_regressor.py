@@ -94,6 +94,7 @@ def test_a_data_set_holds_the_numbers(digits):
     of_pairs = reg.fit(_Pairs(pairs)).predict(images[:3])
     of_arrays = reg.fit(images.astype(np.float32), ink[:, 0]).predict(images[:3])
     np.testing.assert_allclose(of_pairs, of_arrays, rtol=1e-4)
+    assert reg.score(_Pairs(pairs)) == pytest.approx(reg.score(images, ink[:, 0]), abs=1e-4)
     with pytest.raises(ValueError, match="one number for each image"):
         reg.fit(images)
 
