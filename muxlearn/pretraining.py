@@ -308,7 +308,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             plan_seed=seed,
             structure=self._structure_params(),
         )
-        warn_of_interruption(self, getattr(net, "interrupted_", False))
+        warn_of_interruption(self, net.interrupted_)
         return self
 
     def transform(

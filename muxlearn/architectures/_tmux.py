@@ -474,8 +474,8 @@ class TMUX(Architecture):
                 trained += ["multiplexer", "demultiplexer", "lexical_mean"]
                 trained += ["patches", "patch_reader"]
             for part in trained:
-                for name in ("*bias", "*[Nn]orm.weight", "*keys", "*embedding.weight"):
-                    groups.append((f"{part}.{name}", {"weight_decay": 0.0}))
+                for pattern in NO_DECAY:
+                    groups.append((f"{part}.{pattern}", {"weight_decay": 0.0}))
                 groups.append((f"{part}.*", {}))
         for pattern in NO_DECAY:
             groups.append((pattern, {"weight_decay": 0.0, **fresh}))

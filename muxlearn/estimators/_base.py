@@ -255,8 +255,9 @@ class MuxEstimator(BaseEstimator):
 
     def _connect_net(self) -> None:
         """Let the net read rows as users hold them, and mix them as a prediction does."""
-        self.net_.plan = lambda table, n_mux: self._planner().plan(table, n_mux)
-        self.net_.read = lambda rows: self._reader.table(self._reader.check(rows))
+        reader = self._reader  # not the estimator, which would live as long as its net
+        self.net_.plan = self._planner().plan
+        self.net_.read = lambda rows: reader.table(reader.check(rows))
 
     def _structure_params(self) -> dict[str, Any]:
         """Return all that decides what the module looks like, nested parameters by their path."""

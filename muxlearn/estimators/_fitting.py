@@ -129,7 +129,7 @@ def fit(
                 keep=stage("warm-up"),
             )
             warm_up_history = net.history
-            interrupted = getattr(net, "interrupted_", False)
+            interrupted = net.interrupted_
         training_data = training_data or data(train)
         net = trainer.train(
             module,
@@ -156,7 +156,7 @@ def fit(
         plan_seed=seed,
         structure=estimator._structure if continued else estimator._structure_params(),
     )
-    interrupted = interrupted or getattr(net, "interrupted_", False)
+    interrupted = interrupted or net.interrupted_
     warn_of_interruption(estimator, interrupted)
     if valid is not None and not interrupted:
         measure_set_aside(estimator, targets, valid)

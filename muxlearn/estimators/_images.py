@@ -85,6 +85,7 @@ def read_images(self: Any, X: Any, y: Any, what: str) -> tuple[NDArray[Any], Ima
     """
     images, y = _with_targets(self, X, y, what)
     if self.warm_start and self.__sklearn_is_fitted__():
+        self._reader.check_columns(X, images)
         return self._reader.read(images), self._reader, y
     reader, rows = learn_reader(
         images,

@@ -63,6 +63,7 @@ def remember_columns(estimator: Any, X: Any) -> None:
     """Let a fitted estimator remember which column of a frame of pairs was the first."""
     if (columns := pair_columns(X)) is not None:
         estimator._reader = replace(estimator._reader, columns=columns)
+        estimator._connect_net()
 
 
 def wrap(self: Any, tokenizer: Any, module: MuxModule) -> Reader:

@@ -212,12 +212,15 @@ class _Job:
     def _windows(self, rows_per_part: int) -> Iterator[tuple[Any, Any]]:
         """Read the windows of the parts that are missing."""
         columns = [*self.columns, *([self.groups] if self.groups is not None else [])]
-        size = self.recipe.window_rows
+        size, is_there = self.recipe.window_rows, False
         for window in self.source.windows(columns, self.keep, size, self._n_read):
             first_row, number = self._n_read, self._n_read // rows_per_part
             n_rows = len(window.values[columns[0]])
             self._n_read += n_rows
-            if self.parts.path(number).exists():
+            if first_row % rows_per_part == 0:
+                # Once a part: another run may write it while this one is half way through.
+                is_there = self.parts.path(number).exists()
+            if is_there:
                 continue
             rows = self.recipe.check(window_rows(window.values, self.columns), first_row=first_row)
             codes = None

@@ -110,6 +110,8 @@ def choose_points(
     -------
     list of Point
     """
+    if isinstance(given, Point):
+        given = [given]
     single = OneOf(None, Integer(1), Choice("words"), OperatingPoints())
     check_parameters({"n_mux": given}, {"n_mux": single})
     points: Sequence[Any]

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._tensors import as_plain
 
 __all__ = ["Images", "collect_images", "iterate_images"]
 
@@ -47,8 +47,8 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
         if len({array.shape for array in arrays}) > 1:
             return arrays, labels
         items = _stack(arrays)
-    elif isinstance(items, torch.Tensor):
-        items = from_tensor(items, "`X`")
+    else:
+        items = as_plain(items, "`X`")
     array = _check_numbers(items)
     if array.ndim < 2:
         raise ValueError(
@@ -91,7 +91,7 @@ def iterate_images(X: Any) -> Iterator[Any]:
         return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
     if hasattr(X, "iloc"):  # a frame iterates over its columns' names
         X = X.to_numpy()
-    X = from_tensor(X, "`X`")
+    X = as_plain(X, "`X`")
     if not isinstance(X, Iterable) or getattr(X, "shape", None) == ():
         raise TypeError(f"`X` must be images, got an instance of {type(X).__name__}")
     return iter(X)
@@ -142,7 +142,7 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
             item = item.convert("RGB")
         return np.asarray(item)
     if isinstance(item, torch.Tensor):
-        return from_tensor(item, f"row {row} of `X`")
+        return as_plain(item, f"row {row} of `X`")
     if isinstance(item, np.ndarray):
         return np.asarray(item)  # without a mask, as in an array of images
     raise TypeError(

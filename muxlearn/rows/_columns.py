@@ -173,10 +173,11 @@ def _pandas_type(column: Any) -> str:
         return infer_dtype(column.cat.categories)
     found = infer_dtype(column, skipna=True)
     if found.startswith("mixed") or found == "empty":
-        first = next((value for value in column if value is not None), None)
-        listed = isinstance(first, list | tuple | np.ndarray)
+        held = [value for value in column if value is not None]
+        if held and isinstance(held[0], list | tuple | np.ndarray):
+            return "list"
         # Objects among which some are no texts: which row that is, the check of the rows says.
-        return "list" if listed else "string"
+        return "string" if any(isinstance(value, str | bytes) for value in held) else found
     return found
 
 

@@ -34,7 +34,7 @@ _AXES["last"] = "(height, width, channels)"
 
 
 # scikit-learn's check of columns wants an estimator, which it names in its errors.
-_Columns: Any = type("MuxImageClassifier", (BaseEstimator,), {})
+_Columns: Any = type("ImageReader", (BaseEstimator,), {})
 
 
 @dataclass(frozen=True)
@@ -90,6 +90,24 @@ class ImageReader(Reader):
 
     def check(self, X: Any, *, first_row: int = 0) -> NDArray[Any]:
         images, _ = collect_images(X, first_row)
+        self.check_columns(X, images)
+        return self.read(images, first_row)
+
+    def check_columns(self, X: Any, images: Images) -> None:
+        """Check flat images, and the names of their columns, against those of `fit`.
+
+        Parameters
+        ----------
+        X : object
+            As the user gives it.
+        images : ndarray or list of ndarray
+            From `collect_images`.
+
+        Raises
+        ------
+        ValueError
+            There are more columns or fewer, or they have other names or another order.
+        """
         # A window of a stream is a list, which has lost the names of columns.
         flat = isinstance(images, np.ndarray) and images.ndim == 2
         if self.flat and flat and not isinstance(X, list | Dataset):
@@ -98,7 +116,6 @@ class ImageReader(Reader):
             if self.feature_names is not None:
                 columns.feature_names_in_ = np.array(self.feature_names, object)
             validate_data(columns, X, reset=False, skip_check_array=True)
-        return self.read(images, first_row)
 
     def table(
         self,

@@ -13,7 +13,7 @@ from scipy.sparse import issparse
 
 from muxlearn._params import Constraint, Integer
 from muxlearn.rows._reader import Reader
-from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows
 
 __all__ = ["IntegerReader", "check_rows", "holds_integers"]
@@ -106,7 +106,7 @@ def check_rows(
         no integer from 0 to below `vocab_size`. The message says which row.
     """
     rows: Any
-    X = from_tensor(X, f"`{name}`")
+    X = as_plain(X, f"`{name}`")
     if issparse(X):
         raise TypeError(
             f"`{name}` is a sparse matrix; give texts, or sequences of integers in lists or in a "
@@ -122,7 +122,7 @@ def check_rows(
                 "e.g. with .astype(int)"
             )
     else:
-        rows = [from_tensor(row, f"a row of `{name}`") for row in iterate_rows(X, name=name)]
+        rows = [as_plain(row, f"a row of `{name}`") for row in iterate_rows(X, name=name)]
         if hasattr(X, "columns") or not _are_numbers(rows):
             return check_texts(rows, name=name, first_row=first_row)
         rows = [

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import train_test_split
-from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from muxlearn._params import Number
 from muxlearn.rows._columns import as_list
-from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import is_missing, ranges
 
 __all__ = [
     "check_class_weight",
     "check_labels",
     "check_weights",
+    "class_weights",
     "distinct_rows",
     "ends_in_nul",
     "relative_weights",
@@ -59,7 +59,7 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     """
     if y is None:
         raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
-    y = from_tensor(y, "`y`")
+    y = as_plain(y, "`y`")
     if not isinstance(getattr(y, "dtype", None), np.dtype):
         y = as_list(y)
     if isinstance(y, list | tuple):
@@ -139,7 +139,7 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
     TypeError, ValueError
         They are no numbers of at least 0 with a finite sum, or of another shape.
     """
-    sample_weight = from_tensor(sample_weight, "`sample_weight`")
+    sample_weight = as_plain(sample_weight, "`sample_weight`")
     try:
         weights = _check_sample_weight(
             sample_weight, np.empty((n_rows, 0)), dtype=np.float64, ensure_non_negative=True
@@ -174,10 +174,35 @@ def row_weights(
     ndarray of float32, shape (n_rows,)
     """
     weights = check_weights(sample_weight, len(targets))
-    if isinstance(class_weight, dict):
-        check_class_weight(class_weight, classes.tolist())
-    weights = weights * compute_sample_weight(class_weight, classes[targets])
+    totals = np.bincount(targets, weights, minlength=len(classes)).astype(np.float64)
+    weights = weights * class_weights(class_weight, classes, totals)[targets]
     return relative_weights(weights, "`sample_weight` and `class_weight` make")
+
+
+def class_weights(
+    class_weight: dict[Any, float] | str | None, classes: NDArray, totals: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return what each class counts.
+
+    Parameters
+    ----------
+    class_weight : dict, "balanced" or None
+    classes : ndarray of shape (n_classes,)
+    totals : ndarray of float64, shape (n_classes,)
+        Weight of the rows of each class, which "balanced" makes equal.
+
+    Returns
+    -------
+    ndarray of float64, shape (n_classes,)
+    """
+    if class_weight is None:
+        return np.ones(len(classes))
+    if isinstance(class_weight, dict):
+        labels = classes.tolist()
+        check_class_weight(class_weight, labels)
+        return np.array([float(class_weight.get(label, 1.0)) for label in labels])
+    # No row has a class whose total is 0: any weight will do, but for infinity.
+    return totals.sum() / (len(totals) * np.where(totals > 0, totals, 1.0))
 
 
 def relative_weights(
@@ -267,6 +292,8 @@ def training_order(
 
 
 def _digest(row: Any, answer: Any) -> bytes:
+    if isinstance(row, np.ndarray) and row.dtype == np.uint8:
+        row = row.astype(np.float32)  # as pixels of all other types are kept
     content = row.tobytes() if isinstance(row, np.ndarray) else repr(row).encode()
     return blake2b(content + repr(answer).encode()).digest()
 
@@ -313,6 +340,7 @@ def split_rows(
     targets = targets[first]
     n_valid = min(max(1, round(fraction * len(first))), len(first) - 1)
     counts = np.bincount(targets)
+    counts = counts[counts > 0]  # a soft label's class may be the likeliest of no row
     divisible = counts.min() >= 2 and len(counts) <= min(n_valid, len(first) - n_valid)
     parts = train_test_split(
         np.arange(len(first)),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
-from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._tensors import as_plain
 
 __all__ = ["check_numbers", "location_and_scale"]
 
@@ -34,7 +34,7 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
     """
     if y is None:
         raise ValueError("`y` is None; a regressor needs one number for each row of `X`")
-    y = from_tensor(y, "`y`")
+    y = as_plain(y, "`y`")
     try:
         if np.asarray(y).dtype.kind in "mM":  # would become numbers of whatever unit they have
             raise TypeError(

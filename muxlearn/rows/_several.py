@@ -13,7 +13,7 @@ from scipy import sparse
 
 from muxlearn.rows._columns import as_list
 from muxlearn.rows._labels import check_labels, ends_in_nul
-from muxlearn.rows._tensors import from_tensor
+from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import is_missing
 
 __all__ = ["LABEL_FORMS", "SeveralLabels", "SoftLabels", "check_several", "mark_labels"]
@@ -86,7 +86,7 @@ def check_several(y: Any, n_rows: int) -> SeveralLabels | SoftLabels | None:
     TypeError, ValueError
         `y` is one of these, and not valid.
     """
-    y = from_tensor(y, "`y`")
+    y = as_plain(y, "`y`")
     given = _matrix(y)
     if given is not None:
         values, names = given

@@ -107,11 +107,11 @@ def vary(images: NDArray[Any], transform: Transform, seed: Sequence[int]) -> NDA
 
 @contextmanager
 def _seeded(seed: Sequence[int]) -> Iterator[None]:
-    """Seed all global generators inside the block and put them back afterwards."""
+    """Seed the CPU's global generators inside the block and put them back afterwards."""
     number = int(np.random.SeedSequence(seed).generate_state(1)[0])
     kept = np.random.get_state(), random.getstate()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(number)
+        torch.default_generator.manual_seed(number)
         np.random.seed(number)  # noqa: NPY002
         random.seed(number)
         try:

@@ -199,7 +199,7 @@ class LabelsTask(Task):
                     f"`y` has {given.indicator.shape[1]} columns, but the model was fitted to "
                     f"{len(self.classes)} labels"
                 )
-            return given.indicator
+            return given.indicator[:, self._columns_in(given.classes.tolist())]
         # Not of `y` itself, which may be an iterator that has been read.
         labels = given.classes.tolist()
         marked = mark_labels([compress(labels, row) for row in given.indicator], self.classes)
@@ -211,6 +211,18 @@ class LabelsTask(Task):
                 f"{unknown!r}; their rows count as wrong",
             )
         return marked
+
+    def _columns_in(self, given: list[Any]) -> list[int]:
+        """Return where the columns of a matrix have the labels; those of an array have no names."""
+        known = self.classes.tolist()
+        unnamed = list(range(len(known)))
+        if unnamed in (given, known):
+            return unnamed
+        if odd := [label for label in given if label not in known]:
+            raise ValueError(
+                f"`y` has a column called {odd[0]!r}, but the labels of the model are {known}"
+            )
+        return [given.index(label) for label in known]
 
     def score(self, true: Any, predicted: Any, sample_weight: ArrayLike | None = None) -> float:
         if self.form in _CONTAINERS:

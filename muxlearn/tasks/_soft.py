@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from muxlearn.rows import (
     SoftLabels,
-    check_class_weight,
     check_weights,
+    class_weights,
     relative_weights,
     take_rows,
     training_order,
@@ -53,7 +53,7 @@ def learn_soft(
     weights = check_weights(sample_weight, len(rows))
     order, left = training_order(rows, y.shares.tolist(), weights)
     shares, of_rows = y.shares[order], check_weights(left, len(order))
-    of_classes = _class_weights(class_weight, y.classes, of_rows @ shares)
+    of_classes = class_weights(class_weight, y.classes, of_rows @ shares)
     # A class that counts twice has twice the share, and its row a larger weight.
     weighted = shares * of_classes
     sums = weighted.sum(axis=1)
@@ -69,17 +69,3 @@ def learn_soft(
         sources=order,
         row_weights=left,
     )
-
-
-def _class_weights(
-    class_weight: dict[Any, float] | str | None, classes: NDArray, totals: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return what each class counts, whose shares add up to `totals`."""
-    if class_weight is None:
-        return np.ones(len(classes))
-    if isinstance(class_weight, dict):
-        labels = classes.tolist()
-        check_class_weight(class_weight, labels)
-        return np.array([float(class_weight.get(label, 1.0)) for label in labels])
-    # No row has a class whose total is 0: any weight will do, but for infinity.
-    return totals.sum() / (len(totals) * np.where(totals > 0, totals, 1.0))

@@ -65,10 +65,13 @@ class MuxNet(ClassifierMixin, NeuralNet):
         Turns rows as users hold them into a `RowTable`.
     plan : callable or None
         Plans the mixtures of a table, at some `n_mux`, as the estimator's `predict` does.
+    interrupted_ : bool
+        Whether Ctrl-C has ended the training.
     """
 
     read: Callable[[Any], RowTable] | None = None
     plan: Callable[[RowTable, int], MixturePlan] | None = None
+    interrupted_ = False
 
     def __init__(
         self,

@@ -200,17 +200,15 @@ class Trainer:
         if keep is not None:
             keep.restore(net)
         if n_epochs <= 0:
+            if keep is not None:
+                _strip(net)
             return net
         net.train_split = predefined_split(valid) if valid is not None else None
         with explain_out_of_memory(self.memory_advice):
             net.partial_fit(data, y=None, epochs=n_epochs)
         if keep is not None and not net.interrupted_:
             keep.finish(net, stopped=len(net.history) < max_epochs)
-        net.train_split = None  # or a pickle would carry the validation rows
-        net.optimizer_.state.clear()  # as large as two more models, and of no use any more
-        for _, callback in net.callbacks_:
-            if isinstance(callback, LRScheduler):
-                callback.lr_scheduler_ = None  # holds the weights once more
+        _strip(net)
         return net if accelerator is None else self._without_accelerator(net, objective, options)
 
     def _without_accelerator(self, net: Any, objective: Objective, options: Any) -> MuxNet:
@@ -251,6 +249,17 @@ class Trainer:
     def _early_stopping(self) -> list[Any]:
         stopping = EarlyStopping(patience=self.patience, load_best=True, sink=_silent)
         return [("early_stopping", stopping)]
+
+
+def _strip(net: MuxNet) -> None:
+    """Drop what a training leaves behind, and what a pickle would carry for nothing."""
+    net.train_split = None  # holds the validation rows
+    net.optimizer_.state.clear()  # as large as two more models
+    for _, callback in net.callbacks_:
+        if isinstance(callback, LRScheduler):
+            callback.lr_scheduler_ = None  # holds the weights once more
+        elif isinstance(callback, KeepState):
+            callback.state = None
 
 
 def copy_callbacks(given: Sequence[Any] | None) -> list[Callback]:

@@ -1,6 +1,7 @@
 """Trainings that a killed process leaves behind go on where it was killed."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -220,3 +221,11 @@ def test_long_rows_of_integers_differ_in_their_middle():
     other = rows.copy()
     other[0, 1000] = 0
     assert fingerprint_of_rows(list(rows)) != fingerprint_of_rows(list(other))
+
+
+def test_a_finished_training_that_is_resumed_leaves_no_more_behind(tmp_path):
+    estimator, data = make("text")
+    once = pickle.dumps(estimator.fit(*data, checkpoint=tmp_path))
+    again = pickle.dumps(estimator.fit(*data, checkpoint=tmp_path))
+    assert len(again) < 1.1 * len(once)
+    assert not estimator.net_.optimizer_.state

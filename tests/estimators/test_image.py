@@ -286,6 +286,9 @@ def test_a_saved_model_knows_its_columns(tmp_path):
     loaded = MuxImageClassifier.load(tmp_path)
     assert loaded.n_features_in_ == 64
     assert_array_equal(loaded.feature_names_in_, frame.columns)
+    clf.set_params(warm_start=True)
+    with pytest.raises(ValueError, match="feature names should match"):
+        clf.fit(frame[frame.columns[::-1]], Y[:40])
     assert_array_equal(loaded.predict_proba(frame), clf.predict_proba(frame))
     assert_array_equal(list(loaded.predict_iter(frame)), clf.predict(frame))
 

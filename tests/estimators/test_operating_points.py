@@ -16,6 +16,7 @@ from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._model_card import model_card
 from muxlearn.persistence import FormatError
+from muxlearn.points import Point
 from muxlearn.prediction import Predictor, _points
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.tasks import ClassesTask
@@ -152,6 +153,16 @@ def test_images_are_read_once(form):
     )
     clf.fit(X, NUMBERS[:60])
     assert list(clf.measured_points_) == [1, 2]
+
+
+def test_a_point_is_one_point(fitted):
+    copy = pickle.loads(pickle.dumps(fitted))
+    assert list(
+        copy.measure_operating_points(TEXTS, LABELS, n_mux=Point(1, 1)).measured_points_
+    ) == [1]
+    pair = MuxTextClassifier(2, patch_size=2, backbone=fitted.backbone, warm_up=None, max_epochs=0)
+    pair.fit(TEXTS, LABELS).measure_operating_points(TEXTS, LABELS, n_mux=Point(2, 2))
+    assert list(pair.measured_points_) == [(2, 2)]
 
 
 def test_measuring_again_replaces_what_was_there(fitted):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 import datasets
@@ -121,6 +122,22 @@ def test_a_job_that_another_has_replaced_writes_no_part(tmp_path):
     PartFolder(tmp_path / "out", "parquet", {"rows": 2})
     with pytest.raises(ValueError, match=r"parts of another job, .* its rows was 2 and is 1 now"):
         first.write(0, pa.table({"a": [1]}))
+
+
+def test_another_run_may_write_a_part_that_is_half_read(fitted, parquet, tmp_path, monkeypatch):
+    output, inner, n_tables = tmp_path / "out", TextReader.table, count()
+
+    def table(*args):
+        if next(n_tables) == 2:  # half of the second part of two windows
+            fitted.predict_dataset(parquet, output, rows_per_part=64)
+        return inner(*args)
+
+    monkeypatch.setattr(TextReader, "table", table)
+    fitted.predict_dataset(parquet, output, rows_per_part=64)
+    monkeypatch.setattr(TextReader, "table", inner)
+    alone = fitted.predict_dataset(parquet, tmp_path / "alone", rows_per_part=64)
+    for part in sorted(alone.glob("part-*")):
+        pd.testing.assert_frame_equal(pd.read_parquet(output / part.name), pd.read_parquet(part))
 
 
 def test_a_job_goes_on_with_other_batches(fitted, parquet, tmp_path, set_window_rows):

@@ -99,6 +99,12 @@ def test_what_is_no_text_among_objects_is_told_by_its_row():
         check_texts(FRAMES["pandas"](a=TEXTS, b=["a", "b", 3, "c"]))
 
 
+@pytest.mark.parametrize("other", [None, {"a": 1}])
+def test_a_column_of_no_texts_makes_no_pairs(other):
+    frame = pd.DataFrame({"text": ["a", "b"], "label": [other, other]})
+    assert list(iterate_rows(frame)) == ["a", "b"]
+
+
 def test_a_set_of_splits_names_one():
     splits = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"a": TEXTS})})
     with pytest.raises(TypeError, match=r"DatasetDict; give one of its splits, X\['train'\]"):

@@ -28,6 +28,13 @@ def test_neither_order_nor_copies_in_the_place_of_weights_change_the_training():
     assert copied[2] is None
 
 
+def test_pixels_of_another_type_have_the_same_order():
+    rows = np.random.default_rng(0).integers(0, 255, (6, 1, 2, 2)).astype(np.uint8)
+    one, _, _ = ordered(rows, range(6), np.ones(6))
+    other, _, _ = ordered(rows.astype(np.float32), range(6), np.ones(6))
+    assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("weights", [[0.5, 1.0, 2.0], [1000.0, 1.0, 1.0], [0.0, 0.0, 0.0]])
 def test_other_weights_weigh_the_loss(weights):
     rows = np.arange(12, dtype=np.float32).reshape(3, 1, 2, 2)
@@ -135,6 +142,34 @@ def test_weights_of_classes_add_up_to_a_finite_number():
     classes, targets = np.array(["a", "b"]), np.array([0, 1])
     with pytest.raises(ValueError, match="`sample_weight` and `class_weight` make numbers whose"):
         row_weights(None, {"a": 1e308, "b": 1e308}, classes, targets)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1, 1.5, 1000])
+def test_balanced_classes_weigh_the_same_whatever_the_weights_of_rows(scale):
+    targets, weights = np.array([0, 0, 0, 1]), np.array([9.0, 9.0, 9.0, 1.0])
+    found = row_weights(weights * scale, "balanced", np.array(["a", "b"]), targets)
+    assert found[targets == 0].sum() == pytest.approx(found[targets == 1].sum())
+
+
+def test_labels_of_digits_have_weights():
+    classes, targets = np.array(["01", "5"]), np.array([0, 1])
+    assert_array_equal(row_weights(None, {"01": 1, "5": 3}, classes, targets), [0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    ("check", "name"), [(check_labels, "y"), (check_numbers, "y"), (check_weights, "sample_weight")]
+)
+def test_what_is_masked_is_missing(check, name):
+    masked = np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0])
+    with pytest.raises(ValueError, match=f"row 1 of `{name}` is missing"):
+        check(masked, 3)
+    check(np.ma.array([1.0, 2.0, 3.0]), 3)
+
+
+def test_a_class_that_is_the_likeliest_of_no_row_lets_the_others_be_divided():
+    targets, sources = np.repeat([0, 2], 20), np.arange(40)
+    _, valid = split_rows(targets, sources, 0.1, 0)
+    assert sorted(targets[valid]) == [0, 0, 2, 2]
 
 
 def test_weights_that_are_all_but_zero_teach_nothing():

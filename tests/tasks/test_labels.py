@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_matrix
@@ -41,6 +42,15 @@ def test_labels_come_back_as_they_went_in(y):
     else:
         assert back.dtype == y.dtype
         assert (back != y).sum() == 0
+
+
+def test_columns_of_a_frame_have_the_order_of_the_labels():
+    frame = pd.DataFrame(MATRIX, columns=["x", "y", "z"])
+    task, _ = learn(frame)
+    np.testing.assert_array_equal(task.check_true(ROWS, frame[["z", "x", "y"]]), MATRIX)
+    np.testing.assert_array_equal(task.check_true(ROWS, MATRIX), MATRIX)
+    with pytest.raises(ValueError, match="a column called 'w', but the labels of the model are"):
+        task.check_true(ROWS, frame.rename(columns={"x": "w"}))
 
 
 def test_answers_are_log_odds():
