@@ -20,6 +20,7 @@ from muxlearn.estimators import (
     MuxEstimator,
     TextKind,
     ask_about,
+    fit_transform,
     make_trainer,
     prepare_pretraining,
     seed_of,
@@ -189,7 +190,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         task_name="vector",
         wrap=wrap_single_texts,
         objective=_objective_of_trained,
-        labels_rows=False,
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
         name: constraint
@@ -341,6 +341,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             `hidden_size` dimensions.
         """
         return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
+
+    fit_transform = fit_transform
 
     def score(self, X: Iterable[str], y: Any = None, n_mux: PointLike | None = None) -> float:
         """Return how well the encoder reads texts from mixtures; higher is better.

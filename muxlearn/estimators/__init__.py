@@ -6,6 +6,7 @@ from muxlearn.estimators._fitting import make_trainer, seed_of, warn_of_interrup
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
+from muxlearn.estimators._predicting import fit_transform
 from muxlearn.estimators._preparing import ask_about, prepare_pretraining
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
@@ -24,6 +25,7 @@ __all__ = [
     "MuxTokenTagger",
     "TextKind",
     "ask_about",
+    "fit_transform",
     "make_trainer",
     "model_card",
     "prepare_pretraining",

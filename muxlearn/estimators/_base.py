@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any, ClassVar
 
 import torch
@@ -28,8 +29,9 @@ from muxlearn.architectures import (
     Setting,
     as_object,
     make_architecture,
+    unflatten,
 )
-from muxlearn.estimators import _points, _predicting, _saving, _sharing
+from muxlearn.estimators import _saving, _sharing
 from muxlearn.estimators._display import state_as_html
 from muxlearn.estimators._fitting import make_trainer
 from muxlearn.estimators._kinds import Kind
@@ -42,6 +44,11 @@ from muxlearn.training.devices import choose_device, choose_dtype
 from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
 
 __all__ = ["MuxEstimator"]
+
+#: The parameters that a prediction reads.
+_OF_PREDICTION = {
+    *("batch_size", "compile", "decode", "dtype", "label_pieces", "n_mux", "normalize", "verbose"),
+}
 
 
 class MuxEstimator(BaseEstimator):
@@ -95,10 +102,6 @@ class MuxEstimator(BaseEstimator):
     save_pretrained = _sharing.save_pretrained
     from_pretrained: Any = classmethod(_sharing.from_pretrained)
     push_to_hub = _sharing.push_to_hub
-    predict_iter = _predicting.predict_iter
-    predict_dataset = _predicting.predict_dataset
-    measure_operating_points = _points.measure_operating_points
-    fastest_point = _points.fastest_point
 
     # Where it computes
 
@@ -183,7 +186,10 @@ class MuxEstimator(BaseEstimator):
 
     def _make_architecture(self) -> Architecture:
         """Return the architecture that the parameter stands for."""
-        return make_architecture(self.architecture, image=self._kind.task_name == "image")
+        return self._as_architecture(self.architecture)
+
+    def _as_architecture(self, value: Any) -> Architecture:
+        return make_architecture(value, image=self._kind.task_name == "image")
 
     def _architecture_of(self, module: MuxModule) -> Architecture:
         """Return the architecture that a module is of."""
@@ -269,7 +275,10 @@ class MuxEstimator(BaseEstimator):
 
     def _module_config(self) -> dict[str, Any]:
         """Return what rebuilding the module needs of `config.json`."""
-        return self._architecture_of(self.module_).config(self.module_)
+        # By the structure, as the parameter may have been set since.
+        built = {n: v for n, v in self._structure.items() if n.partition("__")[0] == "architecture"}
+        architecture = self._as_architecture(unflatten(built)["architecture"])
+        return architecture.for_module(self.module_).config(self.module_)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -298,23 +307,20 @@ class MuxEstimator(BaseEstimator):
     @property
     def _repr_html_(self) -> Any:
         diagram = super()._repr_html_  # no attribute where diagrams are switched off
-        return lambda: diagram() + state_as_html(self)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        shown: dict[str, str] = super()._repr_mimebundle_(**kwargs)
-        if "text/html" in shown:
-            shown["text/html"] += state_as_html(self)
+        def shown() -> str:
+            try:
+                return diagram() + state_as_html(self)
+            except (TypeError, ValueError):  # of a parameter that is not valid any more
+                return f"<pre>{escape(repr(self))}</pre>"
+
         return shown
 
-    @property
-    def measured_points_(self) -> Measured:
-        """The score and the rows per second at each `n_mux` that was measured, in its order."""
-        check_is_fitted(self)
-        if self._measured is None:
-            raise AttributeError(
-                "`measured_points_` needs a validation split: " + _points.HOW_TO_MEASURE
-            )
-        return self._measured
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        shown = {"text/plain": repr(self)}
+        if get_config()["display"] == "diagram":
+            shown["text/html"] = self._repr_html_()
+        return shown
 
     @property
     def partial_fit(self) -> Any:
@@ -332,11 +338,6 @@ class MuxEstimator(BaseEstimator):
             "the weights of the last fit"
         )
 
-    def _check_labels_rows(self, method: str) -> None:
-        if not self._kind.labels_rows:
-            name = type(self).__name__
-            raise AttributeError(f"a {name} embeds rows and has no {method}; call its transform")
-
     # Prediction
 
     @property
@@ -349,7 +350,9 @@ class MuxEstimator(BaseEstimator):
         self, reader: Reader, task: Task, *, penultimate: bool = False
     ) -> Predictor:
         """Return a predictor of a task, by outputs of the module or what its last layer reads."""
-        check_parameters(self.get_params(deep=False), self._constraints)  # set since `fit`, maybe
+        # They may have been set since `fit`; those of a training have no part in a prediction.
+        of_prediction = {n: c for n, c in self._constraints.items() if n in _OF_PREDICTION}
+        check_parameters(self.get_params(deep=False), of_prediction)
         runner = TorchRunner(
             self.module_,
             dtype=self._inference_dtype(),

@@ -29,7 +29,7 @@ def state_as_html(estimator: Any) -> str:
     parts = [f"<p>{escape(_training(estimator))}</p>"]
     if estimator._measured is not None:
         parts.append(_table(estimator._measured))
-    elif estimator._kind.labels_rows:
+    elif hasattr(estimator, "measure_operating_points"):
         hint = "Score and speed are not measured; measure_operating_points(X, y) measures them."
         parts.append(f"<p>{hint}</p>")
     return f'<div class="muxlearn-state" style="margin-top:0.5em">{"".join(parts)}</div>'

@@ -137,7 +137,6 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
         parts=_parts,
         structure_names=(*TextKind.structure_names, "operating_points"),
         settled=_SETTLED,
-        labels_rows=False,
         memory_advice="lower `batch_size` (mixtures in a batch) or `max_length`",
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
@@ -192,8 +191,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
         Parameters
         ----------
         X : sequence of str, length n_samples, default=None
-            Texts, which are only checked. Nothing is learned from them. An iterator is not read, so
-            that `fit_transform` can.
+            Texts, which are only checked. Nothing is learned from them. An iterator is not read.
 
         y : Ignored
             For pipelines.
@@ -255,23 +253,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
         """
         return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
 
-    def fit_transform(self, X: Iterable[str], y: Any = None, **params: Any) -> NDArray[np.float32]:
-        """Load the encoder, and return the vectors of texts.
-
-        Parameters
-        ----------
-        X : sequence of str, length n_samples
-        y : Ignored
-            For pipelines.
-        **params
-            Arguments of `transform`.
-
-        Returns
-        -------
-        ndarray of float32, shape (n_samples, n_features)
-        """
-        return self.fit(X, y).transform(X, **params)
-
+    fit_transform = _predicting.fit_transform
     transform_iter = _predicting.transform_iter
     transform_dataset = _predicting.transform_dataset
 

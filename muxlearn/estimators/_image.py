@@ -15,7 +15,14 @@ from torch import nn
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _classifying, _image_reference, _images, _penultimate
+from muxlearn.estimators import (
+    _classifying,
+    _image_reference,
+    _images,
+    _penultimate,
+    _points,
+    _predicting,
+)
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
 
@@ -246,7 +253,13 @@ class MuxImageClassifier(
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _images.score
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+    measured_points_ = property(_points.measured_points)
     transform = _penultimate.transform
+    fit_transform = _predicting.fit_transform
 
     _n_features_out = property(_penultimate.n_features_out)
     image_shape_ = property(_images.image_shape)

@@ -15,7 +15,7 @@ from torch import nn
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
-from muxlearn.estimators import _images, _regressing
+from muxlearn.estimators import _images, _points, _predicting, _regressing
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
 
@@ -239,6 +239,11 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
     predict = _regressing.predict
     score = _images.score
 
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+    measured_points_ = property(_points.measured_points)
     image_shape_ = property(_images.image_shape)
     mean_ = property(_images.mean)
     std_ = property(_images.std)

@@ -66,8 +66,6 @@ class Kind(ABC):
         folder keeps what they were settled to.
     movable : tuple of str
         Parameters that name a place which may be another one where a model is loaded.
-    labels_rows : bool
-        Whether rows get labels. Where they do not there is nothing to predict.
     window_rows : int
         Rows that one window of a prediction holds at least; mixtures are planned inside a window.
     memory_advice : str
@@ -87,7 +85,6 @@ class Kind(ABC):
     structure_names: tuple[str, ...]
     settled: tuple[str, ...] = ()
     movable: tuple[str, ...] = ()
-    labels_rows: bool = True
     window_rows: int = 8192
     memory_advice: str = "lower `batch_size` (mixtures in a batch)"
     setting: Callable[[Any], Setting] = _read_setting

@@ -14,17 +14,22 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number, check_parameters
 from muxlearn._warnings import warn
 from muxlearn.points import PointLike
-from muxlearn.prediction import choose_points, label_of, measure_points
+from muxlearn.prediction import Measured, choose_points, label_of, measure_points
 from muxlearn.rows import distinct_rows, take_rows
 from muxlearn.tasks import Targets
 from muxlearn.training.processes import agree_on
 
-__all__ = ["HOW_TO_MEASURE", "fastest_point", "measure_operating_points", "measure_set_aside"]
+__all__ = [
+    "fastest_point",
+    "measure_operating_points",
+    "measure_set_aside",
+    "measured_points",
+]
 
 #: What `fit` times: so many rows at most, so many times.
 _TIMED_ROWS, _REPEATS = 1024, 3
 
-HOW_TO_MEASURE = (
+_HOW_TO_MEASURE = (
     "fit with early_stopping=True, which sets validation rows aside and measures on them, or call "
     "measure_operating_points(X, y) with rows of your own"
 )
@@ -73,7 +78,6 @@ def measure_operating_points(
     TypeError, ValueError
         An argument, a row or a label is not valid. Earlier measurements are kept.
     """
-    self._check_labels_rows("measure_operating_points")
     check_is_fitted(self)
     check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
     X = list(X) if isinstance(X, Iterator) else X  # read once for each point
@@ -163,10 +167,17 @@ def fastest_point(self: Any, min_score: float) -> PointLike:
     --------
     >>> clf.predict(X, n_mux=clf.fastest_point(min_score=0.95))  # doctest: +SKIP
     """
-    self._check_labels_rows("fastest_point")
     check_is_fitted(self)
     if not Number().accepts(min_score):
         raise Number().complain("min_score", min_score)
     if self._measured is None:
-        raise ValueError(f"no operating points were measured: {HOW_TO_MEASURE}")
+        raise ValueError(f"no operating points were measured: {_HOW_TO_MEASURE}")
     return prediction.fastest_point(self._measured, min_score)
+
+
+def measured_points(self: Any) -> Measured:
+    """The score and the rows per second at each point that was measured, in its order."""  # noqa: D401
+    check_is_fitted(self)
+    if self._measured is None:
+        raise AttributeError("`measured_points_` needs a validation split: " + _HOW_TO_MEASURE)
+    return self._measured

@@ -14,7 +14,15 @@ from muxlearn import prediction
 from muxlearn._docs import fill_docs
 from muxlearn.points import PointLike
 
-__all__ = ["predict_dataset", "predict_iter", "transform_dataset", "transform_iter"]
+__all__ = [
+    "fit_transform",
+    "predict_dataset",
+    "predict_iter",
+    "transform_dataset",
+    "transform_iter",
+]
+
+_OF_TRANSFORM = ("n_mux", "groups", "n_passes", "patch_size")
 
 
 @fill_docs()
@@ -49,7 +57,6 @@ def predict_iter(
     ------
     One result for each row, in order.
     """
-    self._check_labels_rows("predict_iter")
     return self.predictor_.predict_iter(X, n_mux, groups, n_passes, method, patch_size=patch_size)
 
 
@@ -127,7 +134,6 @@ def predict_dataset(
     >>> clf.predict_dataset("texts.parquet", "labels", keep=["id"])  # doctest: +SKIP
     >>> pandas.read_parquet("labels")  # doctest: +SKIP
     """
-    self._check_labels_rows("predict_dataset")
     return prediction.predict_dataset(
         self.predictor_,
         dataset,
@@ -242,3 +248,24 @@ def transform_dataset(
         rows_per_part=rows_per_part,
         patch_size=patch_size,
     )
+
+
+def fit_transform(self: Any, X: Any, y: Any = None, **params: Any) -> NDArray[np.float32]:
+    """Fit to rows, and return their vectors.
+
+    Parameters
+    ----------
+    X : sequence of length n_samples
+        Rows as in `fit`.
+    y : array-like of length n_samples, default=None
+        As in `fit`.
+    **params
+        Arguments of `transform`, and others of `fit`.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples, n_features)
+    """
+    X = list(X) if isinstance(X, Iterator) else X
+    of_transform = {name: params.pop(name) for name in _OF_TRANSFORM if name in params}
+    return self.fit(X, y, **params).transform(X, **of_transform)

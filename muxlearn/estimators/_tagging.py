@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _text_reference, _texts
+from muxlearn.estimators import _points, _predicting, _text_reference, _texts
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
@@ -462,6 +462,11 @@ class MuxTokenTagger(MuxEstimator):
             X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
         )
 
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+    measured_points_ = property(_points.measured_points)
     from_reference: Any = classmethod(_text_reference.from_reference)
     tokenizer_ = property(_texts.tokenizer)
     warm_up_history_ = property(_texts.warm_up_history)

@@ -13,7 +13,15 @@ from sklearn.utils import Tags
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _classifying, _penultimate, _sequences, _text_reference, _texts
+from muxlearn.estimators import (
+    _classifying,
+    _penultimate,
+    _points,
+    _predicting,
+    _sequences,
+    _text_reference,
+    _texts,
+)
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.points import PointsLike
@@ -240,7 +248,13 @@ class MuxTextClassifier(
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
     score = _classifying.score
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+    measured_points_ = property(_points.measured_points)
     transform = _penultimate.transform
+    fit_transform = _predicting.fit_transform
 
     from_reference: Any = classmethod(_text_reference.from_reference)
     tokenizer_ = property(_texts.tokenizer)

@@ -13,7 +13,14 @@ from sklearn.utils import Tags
 from muxlearn._docs import fill_docs
 from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
-from muxlearn.estimators import _regressing, _sequences, _text_reference, _texts
+from muxlearn.estimators import (
+    _points,
+    _predicting,
+    _regressing,
+    _sequences,
+    _text_reference,
+    _texts,
+)
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.points import PointsLike
@@ -237,6 +244,11 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
     predict = _regressing.predict
     score = _regressing.score
 
+    predict_iter = _predicting.predict_iter
+    predict_dataset = _predicting.predict_dataset
+    measure_operating_points = _points.measure_operating_points
+    fastest_point = _points.fastest_point
+    measured_points_ = property(_points.measured_points)
     from_reference: Any = classmethod(_text_reference.from_reference)
     tokenizer_ = property(_texts.tokenizer)
     warm_up_history_ = property(_texts.warm_up_history)

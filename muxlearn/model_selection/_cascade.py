@@ -10,7 +10,6 @@ import numpy as np
 import sklearn
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin
-from sklearn.metrics import accuracy_score
 from sklearn.utils import Tags, _safe_indexing, get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter, MethodMapping, process_routing
 from sklearn.utils.validation import _num_samples, check_is_fitted, check_random_state
@@ -40,8 +39,10 @@ from muxlearn.rows import (
     check_rows,
     check_several,
     check_weights,
+    has_other_columns,
     pair_columns,
 )
+from muxlearn.tasks import ClassesTask
 
 __all__ = ["CascadeClassifier"]
 
@@ -348,10 +349,8 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         float
         """
         proba = self._predict_proba("score", X, groups)
-        predicted = self.classes_[proba.argmax(axis=1)]
-        labels, numbers = check_labels(y, len(predicted))
-        weights = None if sample_weight is None else check_weights(sample_weight, len(predicted))
-        return float(accuracy_score(labels[numbers], predicted, sample_weight=weights))
+        task = ClassesTask(self.classes_)
+        return task.score(task.check_true(proba, y), task.classes[proba.argmax(1)], sample_weight)
 
     predict_iter = predict_iter
     predict_dataset = predict_dataset
@@ -457,7 +456,8 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     def _check_rows(self, X: Any, *, first_row: int = 0) -> Any:
         """Make rows something to choose from; errors of texts say which row of `X` it is."""
         if self._reads_texts():
-            return check_rows(X, first_row=first_row)
+            rows = check_rows(X, first_row=first_row)
+            return X if has_other_columns(X) else rows
         if isinstance(X, str):
             raise TypeError("`X` is a single str; give a sequence of rows, for one text `[text]`")
         return indexable(X)[0]
@@ -487,12 +487,13 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         if groups is None:
             return cascade.predict_proba(X)
         codes = check_groups(groups, _num_samples(X))
-        if sklearn.get_config()["enable_metadata_routing"]:
-            routed = process_routing(self, method, groups=groups)
-            named = {name for name in self._classifiers() if "groups" in routed[name].predict_proba}
-            grouped = [
-                (stage.name if stage.name in self._classifiers() else OWN) in named
-                for stage in cascade.stages
-            ]
-            return cascade.predict_proba(X, codes, grouped)
-        return cascade.predict_proba(X, codes)
+        return cascade.predict_proba(X, codes, self._grouped(method, groups))
+
+    def _grouped(self, method: str, groups: Any) -> list[bool] | None:
+        """Return which stages are given the groups; None stands for those that take them."""
+        if groups is None or not sklearn.get_config()["enable_metadata_routing"]:
+            return None
+        routed = process_routing(self, method, groups=groups)
+        known = self._classifiers()
+        named = {name for name in known if "groups" in routed[name].predict_proba}
+        return [(s.name if s.name in known else OWN) in named for s in self._cascade.stages]

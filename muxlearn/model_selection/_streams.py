@@ -19,7 +19,13 @@ from muxlearn._params import Choice
 from muxlearn.model_selection._running import Cascade
 from muxlearn.model_selection._stages import unwrap
 from muxlearn.prediction import Recipe, predict_parts
-from muxlearn.rows import check_pair_columns, iterate_groups, iterate_rows, stream_windows
+from muxlearn.rows import (
+    check_pair_columns,
+    has_other_columns,
+    iterate_groups,
+    iterate_rows,
+    stream_windows,
+)
 
 __all__ = ["WINDOW_ROWS", "predict_dataset", "predict_iter"]
 
@@ -57,7 +63,8 @@ def predict_iter(
     labels = None if groups is None else iterate_groups(groups)
     rows, check = _items(self, X)
     windows = stream_windows(rows, labels, WINDOW_ROWS, check)
-    return chain.from_iterable(_results(cascade, method, *window) for window in windows)
+    grouped = self._grouped("predict_proba", groups)
+    return chain.from_iterable(_results(cascade, method, *w, grouped) for w in windows)
 
 
 @fill_docs()
@@ -116,7 +123,7 @@ def predict_dataset(
     _check_method(method)
     cascade = self._cascade
     recipe = Recipe(
-        predict=partial(_predict_windows, cascade, method),
+        predict=partial(_predict_windows, cascade, method, self._grouped("predict_proba", groups)),
         check=self._check_rows,
         column_kind=_column_kind(self),
         example=[0.0] if method == "predict_proba" else cascade.classes[0],
@@ -138,7 +145,7 @@ def predict_dataset(
 
 def _items(self: Any, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
     """Return an iterator for a stream, and what makes rows of some of its items."""
-    if self._reads_texts():
+    if self._reads_texts() and not has_other_columns(X):
         check_pair_columns(X, self._pair_columns)
         return iterate_rows(X), self._check_rows
     if isinstance(X, Iterator) or not hasattr(X, "__len__"):
@@ -152,6 +159,7 @@ def _items(self: Any, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
 def _predict_windows(
     cascade: Cascade,
     method: str,
+    grouped: list[bool] | None,
     windows: Iterable[tuple[Any, NDArray[np.int64] | None]],
     *,
     total: int | None,
@@ -159,7 +167,7 @@ def _predict_windows(
 ) -> Iterator[NDArray[Any]]:
     """Yield the results of one window after the other; there is no bar to show numbers on."""
     for rows, codes in windows:
-        yield _results(cascade, method, rows, codes)
+        yield _results(cascade, method, rows, codes, grouped)
 
 
 def _column_kind(estimator: Any) -> str | None:
@@ -177,7 +185,11 @@ def _check_method(method: str) -> None:
 
 
 def _results(
-    cascade: Cascade, method: str, rows: Any, groups: NDArray[np.int64] | None
+    cascade: Cascade,
+    method: str,
+    rows: Any,
+    groups: NDArray[np.int64] | None,
+    grouped: list[bool] | None,
 ) -> NDArray[Any]:
     """Return what a method says of the rows of a window.
 
@@ -187,10 +199,12 @@ def _results(
     method : {"predict", "predict_proba"}
     rows : sequence of length n_rows
     groups : ndarray of int64, shape (n_rows,), or None
+    grouped : list of bool or None
+        As `Cascade.predict_proba` has it.
 
     Returns
     -------
     ndarray of shape (n_rows,) or (n_rows, n_classes)
     """
-    proba = cascade.predict_proba(rows, groups)
+    proba = cascade.predict_proba(rows, groups, grouped)
     return proba if method == "predict_proba" else cascade.classes[proba.argmax(axis=1)]

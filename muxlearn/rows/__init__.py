@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from muxlearn.rows._collect_images import collect_images, iterate_images
-from muxlearn.rows._columns import check_pair_columns, pair_columns
+from muxlearn.rows._columns import check_pair_columns, has_other_columns, pair_columns
 from muxlearn.rows._groups import (
     check_groups,
     group_windows,
@@ -143,6 +143,7 @@ __all__ = [
     "find_spans",
     "fingerprint",
     "group_windows",
+    "has_other_columns",
     "holds_integers",
     "is_missing",
     "iterate_groups",

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["as_list", "check_pair_columns", "iterate_columns", "pair_columns"]
+__all__ = [
+    "as_list",
+    "check_pair_columns",
+    "has_other_columns",
+    "iterate_columns",
+    "pair_columns",
+]
 
 #: What a kind of rows is called, by the name of it.
 _KINDS = {"texts": "texts", "tokens": "lists of tokens"}
@@ -108,6 +114,20 @@ def pair_columns(X: Any) -> tuple[str, ...] | None:
     """
     columns = _columns(X)
     return tuple(columns.names) if columns is not None and columns.are_pairs else None
+
+
+def has_other_columns(X: Any) -> bool:
+    """Return whether `X` is a frame with columns beside the one that texts are read from.
+
+    Parameters
+    ----------
+    X : object
+
+    Returns
+    -------
+    bool
+    """
+    return len(getattr(X, "columns", ())) > 1 and pair_columns(X) is None
 
 
 def check_pair_columns(X: Any, columns: tuple[str, ...] | None) -> None:

@@ -133,8 +133,9 @@ class ClassesTask(Task):
     def check_true(self, rows: Any, y: Any) -> NDArray:
         given = check_several(y, len(rows))
         if isinstance(given, SoftLabels):
-            return given.classes[given.shares.argmax(axis=1)]
-        labels, codes = check_labels(y, len(rows))
+            labels, codes = given.classes, given.shares.argmax(axis=1)
+        else:
+            labels, codes = check_labels(y, len(rows))
         kinds = [isinstance(found.tolist()[0], str) for found in (labels, self.classes)]
         if kinds[0] != kinds[1]:
             one, other = (type(found.tolist()[0]).__name__ for found in (labels, self.classes))

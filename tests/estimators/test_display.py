@@ -61,3 +61,13 @@ def test_a_mistyped_argument_names_the_method_alone(fitted):
     message = r"^(MuxTextClassifier\.)?predict\(\) got an unexpected keyword argument 'nmux'"
     with pytest.raises(TypeError, match=message):
         fitted.predict(TEXTS, nmux=3)
+
+
+def test_a_parameter_that_is_not_valid_is_shown_all_the_same(fitted):
+    device = fitted.device
+    fitted.set_params(device="nowhere")
+    try:
+        assert "device=&#x27;nowhere&#x27;" in fitted._repr_html_()
+        assert "nowhere" in fitted._repr_mimebundle_()["text/html"]
+    finally:
+        fitted.set_params(device=device)

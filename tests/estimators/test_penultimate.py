@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import sklearn
 import torch
 from sklearn.base import clone
 from sklearn.datasets import load_digits
@@ -156,3 +157,15 @@ def test_it_must_be_fitted(tiny_classifier):
         tiny_classifier().transform(TEXTS)
     with pytest.raises(NotFittedError):
         make_image_classifier("mlp").transform(DIGITS)
+
+
+def test_groups_are_routed_to_the_vectors(tiny_classifier):
+    groups = np.arange(len(TEXTS)) // 5
+    with sklearn.config_context(enable_metadata_routing=True):
+        first = tiny_classifier(n_mux=3).set_transform_request(groups=True)
+        pipeline = make_pipeline(first, LogisticRegression()).fit(TEXTS, LABELS, groups=groups)
+    alone = tiny_classifier(n_mux=3).fit(TEXTS, LABELS)
+    vectors = alone.fit_transform(TEXTS, LABELS, groups=groups, sample_weight=None)
+    np.testing.assert_array_equal(vectors, alone.transform(TEXTS, groups=groups))
+    expected = LogisticRegression().fit(vectors, LABELS)
+    np.testing.assert_allclose(pipeline[-1].coef_, expected.coef_, atol=1e-6)

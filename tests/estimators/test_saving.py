@@ -46,6 +46,20 @@ def folder(fitted, tmp_path):
 # What comes back
 
 
+@pytest.mark.parametrize(
+    "changed", [{"architecture": "mimoformer"}, {"lr": -1, "max_epochs": "many"}]
+)
+def test_what_was_set_after_the_fit_changes_no_model(untrained, tmp_path, changed):
+    clf = untrained()
+    expected = clf.predict_proba(TEXTS)
+    clf.set_params(**changed)
+    np.testing.assert_array_equal(clf.predict_proba(TEXTS), expected)
+    if "architecture" in changed:
+        clf.save(tmp_path / "model")
+        loaded = MuxTextClassifier.load(tmp_path / "model")
+        np.testing.assert_array_equal(loaded.predict_proba(TEXTS), expected)
+
+
 def test_a_folder_holds_three_files_of_data(folder):
     names = sorted(file.name for file in folder.iterdir())
     assert names == ["config.json", "model.safetensors", "tokenizer.json"]

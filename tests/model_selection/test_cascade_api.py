@@ -73,7 +73,7 @@ def test_weights_of_a_score_that_are_no_numbers_are_refused():
 
 def test_labels_of_a_score_that_have_no_order_are_refused():
     labels = np.array([frozenset(), 1] * (len(X) // 2), object)
-    with pytest.raises(ValueError, match="Unknown label type"):
+    with pytest.raises(TypeError, match="row 1 of `y` is 1, but others are sets of labels"):
         cascade().fit(X, Y).score(X, labels)
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sklearn
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -14,7 +15,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
@@ -55,6 +56,23 @@ def watch(clf, monkeypatch):
 
     monkeypatch.setattr(type(clf.estimator_), "predict_proba", noted)
     return asked
+
+
+def test_a_stage_may_read_other_columns(tiny):
+    frame = pd.DataFrame({"text": TEXTS, "length": [len(text) for text in TEXTS]})
+    other = ColumnTransformer(
+        [("text", TfidfVectorizer(), "text"), ("length", StandardScaler(), ["length"])]
+    )
+    first = make_pipeline(other, LogisticRegression())
+    clf = tiny([("other", first), "estimator"], cascade={"rows_per_second": [2, 1]})
+    predicted = clf.fit(frame, TOPICS).predict(frame)
+    assert list(clf.predict_iter(frame)) == predicted.tolist()
+    assert clf.stages_[0].classifier[0].n_features_in_ == 2
+
+
+def test_labels_of_another_type_are_told(fitted):
+    with pytest.raises(ValueError, match="labels of type int, but the model predicts str"):
+        fitted.score(TEXTS, np.arange(40) % 2)
 
 
 # Stages
@@ -193,7 +211,7 @@ def test_groups_never_share_a_mixture_at_any_stage(fitted, monkeypatch):
         np.testing.assert_allclose(together[groups == group], alone, atol=1e-5)
 
 
-def test_groups_are_routed(tiny):
+def test_groups_are_routed(tiny, monkeypatch):
     with sklearn.config_context(enable_metadata_routing=True):
         clf = tiny()
         with pytest.raises(UnsetMetadataPassedError, match="groups"):
@@ -202,6 +220,11 @@ def test_groups_are_routed(tiny):
         pipeline = make_pipeline(clf.set_predict_request(groups=True)).fit(TEXTS, TOPICS)
         with pytest.raises(ValueError, match="`groups` needs one label for each"):
             pipeline.predict(TEXTS, groups=[0])
+        with pytest.raises(UnsetMetadataPassedError, match="groups"):
+            tiny().fit(TEXTS, TOPICS).predict_iter(TEXTS, groups=[0] * len(TEXTS))
+        asked = watch(pipeline[-1], monkeypatch)
+        list(pipeline[-1].predict_iter(TEXTS, groups=[0] * len(TEXTS)))
+        assert all(codes is not None for _, _, codes in asked)
         assert len(pipeline.predict(TEXTS, groups=[0] * len(TEXTS))) == len(TEXTS)
 
 
