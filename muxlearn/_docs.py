@@ -220,8 +220,9 @@ ENTRIES = {
     # Training
     "fit.sample_weight": """
         sample_weight : array-like of shape ($n_rows,), default=None
-            Weights of the $rows. One of weight 2 counts as two copies of it, one of weight 0 is
-            left out. Weights that are not integers, or above 10 on average, weight the loss.
+            Weights of the $rows. One of weight 2 counts as two copies of it, which
+            `early_stopping` sets aside together; one of weight 0 is left out. Weights that are not
+            integers, or above 10 on average, weight the loss.
         """,
     "fit.checkpoint": """
         checkpoint : str or path, default=None

@@ -99,8 +99,8 @@ class Trunk(ImageArchitecture):
             binding=self.multiplexer(setting),
             weights=self.weights,
             in_channels=shape[0],
-            stem=self.bind_after,
-            classifier=self.unbind_before,
+            bind_after=self.bind_after,
+            unbind_before=self.unbind_before,
             learn_keys=bool(self.learn_keys),
             operating_points=statistics_points(setting),
         )

@@ -50,7 +50,7 @@ class BackboneChoice:
     def complain(self, name: str, value: object) -> Exception:
         """Return the error for a value that is not allowed."""
         error = ValueError if value == "" else TypeError
-        return error(f"`{name}` must be {self}, got an instance of {type(value).__name__}")
+        return error(f"`{name}` must be {self}, got {value!r:.80} ({type(value).__name__})")
 
     def __str__(self) -> str:
         return (

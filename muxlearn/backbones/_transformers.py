@@ -17,6 +17,7 @@ from muxlearn.persistence import (
     bounded_by,
     check_sizes,
     find_folder,
+    first_line,
     quiet_transformers,
     read_shapes,
     refuse_code,
@@ -254,8 +255,7 @@ def _load(what: str, name: str, parameter: str, load: Any, folder: str) -> Any:
     try:
         return load(folder)
     except Exception as error:  # damaged files make torch and safetensors raise errors of theirs
-        reason = str(error).partition("\n")[0]
         raise OSError(
             f"`{parameter}`: the folder {name!r} holds no {what} that transformers can read "
-            f"({reason})"
+            f"({first_line(error)})"
         ) from error

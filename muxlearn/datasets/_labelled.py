@@ -120,8 +120,8 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
     FileNotFoundError
         There is no such file.
     TypeError, ValueError
-        A parameter is not allowed, the file has no sentences, or a line has a single column; the
-        message gives its number.
+        A parameter is not allowed, the file has no sentences, or a line lacks its token or its tag;
+        the message gives its number.
 
     Examples
     --------
@@ -144,6 +144,11 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
             raise ValueError(
                 f"line {number} of '{path}' has one column, {line[:40]!r}; a line needs a token "
                 "and its tag, with a tab or a space between them"
+            )
+        elif not fields[0].strip() or not fields[-1].strip():
+            raise ValueError(
+                f"line {number} of '{path}' has an empty first or last column, {line[:40]!r}; a "
+                "line begins with a token and ends with its tag"
             )
         else:
             sentences[-1].append(fields[0])

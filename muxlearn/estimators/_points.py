@@ -116,6 +116,8 @@ def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64])
     rows, true = take_rows(targets.rows, part), take_rows(targets.true, part)
     timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
     measured = None
+    if len(rows) == 1 and not estimator.predictor_.task.score_is_share:
+        return  # R^2 takes two rows
     try:
         predictor = estimator.predictor_
         measured = measure_points(

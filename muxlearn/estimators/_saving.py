@@ -27,6 +27,7 @@ from muxlearn.prediction import (
     ARRAY,
     Measured,
     TorchRunner,
+    check_moved,
     complete_config,
     own_names,
     predictor_config,
@@ -151,18 +152,8 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     config, tensors, files = read_folder(folder, cls.__name__)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         estimator = _restore(cls, config, tensors, files, moved)
-    _check_moved(estimator, folder, moved)
+    check_moved(estimator.module_, folder, moved)
     return estimator
-
-
-def _check_moved(estimator: Any, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
-    """Check what was moved against what was loaded."""
-    for name, value in moved.items():
-        if not estimator.module_.kept_elsewhere:
-            raise ValueError(
-                f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its "
-                "own encoder; leave it out"
-            )
 
 
 def _restore(

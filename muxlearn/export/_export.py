@@ -29,13 +29,15 @@ from muxlearn.export._model import (
     require,
 )
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import write_contents
+from muxlearn.persistence import new_folder, write_contents
 from muxlearn.points import Point, PointLike, as_points, speed_rank
 from muxlearn.prediction import label_of
+from muxlearn.training.devices import plain_torch
 
 __all__ = ["export_onnx"]
 
 
+@plain_torch()
 def export_onnx(
     estimator: MuxEstimator,
     folder: str | os.PathLike,
@@ -113,6 +115,8 @@ def export_onnx(
     check_supported(estimator.module_)
     require("onnx", "onnxscript", "onnxruntime")
     points = _check_points(estimator, n_mux)
+    new_folder(folder)  # before the graphs, which take long, are made for nothing
+    described = saved_config(estimator)
     module = estimator.module_.for_inference(torch.float32).cpu()
     if isinstance(module, MuxTextModule):
         module.folded_patches = None  # each graph would hold a token table for every place
@@ -123,7 +127,7 @@ def export_onnx(
     config = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        **saved_config(estimator),
+        **described,
         "dtype": dtype,
         "operating_points": [label_of(point, estimator.predictor_.runner) for point in points],
     }

@@ -123,7 +123,13 @@ class OnnxModel:
             if task.level != "vector":
                 n_wanted = task.n_outputs
             for point in points:
-                n_outputs = runner.session(point).get_outputs()[0].shape[-1]
+                session = runner.session(point)
+                n_places = session.get_inputs()[0].shape[1]
+                if isinstance(n_places, int) and n_places != point.n_mux:
+                    raise ValueError(
+                        f"{graph_name(point)} takes {n_places} rows at once, not {point.n_mux}"
+                    )
+                n_outputs = session.get_outputs()[0].shape[-1]
                 if isinstance(n_outputs, int) and n_outputs != n_wanted:
                     raise ValueError(
                         f"`{task.name}` are {n_wanted}, but a graph has {n_outputs} outputs"

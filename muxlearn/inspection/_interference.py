@@ -11,10 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib, scale_points
-from muxlearn.inspection._points import multiplexed
+from muxlearn.inspection._points import check_predicts_labels, multiplexed
 from muxlearn.points import WORDS, PointLike, as_point, speed_rank
 from muxlearn.prediction import choose_points, label_of
-from muxlearn.tasks import ClassesTask, TagsTask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,12 +90,7 @@ class InterferenceDisplay(PlotMixin):
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(2)})
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
-        if not isinstance(predictor.task, ClassesTask | TagsTask):
-            raise TypeError(
-                "`estimator` must predict one label for each row or token, for those that change "
-                f"are counted, but this {type(estimator).__name__} predicts {predictor.task.name}; "
-                "compare its predictions at several operating points by `score`"
-            )
+        check_predicts_labels(estimator)
         predictions = {
             point: predictor.predict_regrouped(X, point, n_regroupings)[0]
             for point in choose_points(n_mux, estimator.operating_points, predictor.runner)

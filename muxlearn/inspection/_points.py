@@ -9,8 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from muxlearn.estimators import MuxEstimator
 from muxlearn.points import PointLike
+from muxlearn.tasks import ClassesTask, TagsTask
 
-__all__ = ["OperatingPoint", "multiplexed"]
+__all__ = ["OperatingPoint", "check_predicts_labels", "multiplexed"]
 
 _PREDICTIONS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "score")
 
@@ -63,3 +64,20 @@ def multiplexed(estimator: Any) -> Any:
         )
     check_is_fitted(found)
     return found
+
+
+def check_predicts_labels(estimator: Any) -> None:
+    """Raise TypeError for an estimator whose predictions are no labels that can be counted.
+
+    Parameters
+    ----------
+    estimator : MuxEstimator
+        Fitted.
+    """
+    task = estimator.predictor_.task
+    if not isinstance(task, ClassesTask | TagsTask):
+        raise TypeError(
+            "`estimator` must predict one label for each row or token, for these are counted, but "
+            f"this {type(estimator).__name__} predicts {task.name}; compare its predictions at "
+            "several operating points by `score`"
+        )

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
-from muxlearn.inspection._points import multiplexed
+from muxlearn.inspection._points import check_predicts_labels, multiplexed
 from muxlearn.rows import check_labels, check_sentences, check_tags
 
 if TYPE_CHECKING:
@@ -96,6 +96,7 @@ class SlotDisplay(PlotMixin):
         check_matplotlib(cls.__name__)
         check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(1)})
         estimator = multiplexed(estimator)
+        check_predicts_labels(estimator)
         predictor = estimator.predictor_
         true = _true_labels(X, y, nested=predictor.task.nested)
         n_mux = predictor.resolve_point().n_mux

@@ -95,11 +95,11 @@ class MuxTrunkClassifier(OperatingPointModule):
         Channels of an image; None stands for those of the trunk. If they differ, the kernels of
         the first convolution are averaged over their input channels and scaled, so that a trunk
         for colours sees a grey image as if it stood in all three.
-    stem : str, default=None
+    bind_after : str, default=None
         The name of the module after which images are bound, as in `nn.Module.named_modules`. It
         returns (n_rows, channels, height, width) or, as tokens, (n_rows, length, channels). None
         is allowed for networks of torchvision's classes.
-    classifier : str, default=None
+    unbind_before : str, default=None
         The name of the module before which images are unbound, likewise. It takes
         (n_rows, features) or (n_rows, features, height, width), which is unbound at each position.
     learn_keys : bool, default=True
@@ -137,8 +137,8 @@ class MuxTrunkClassifier(OperatingPointModule):
         binding: str = "hrr",
         weights: str | models.WeightsEnum | Mapping[str, Tensor] | None = None,
         in_channels: int | None = None,
-        stem: str | None = None,
-        classifier: str | None = None,
+        bind_after: str | None = None,
+        unbind_before: str | None = None,
         learn_keys: bool = True,
         operating_points: Sequence[int] | None = None,
     ) -> None:
@@ -147,7 +147,7 @@ class MuxTrunkClassifier(OperatingPointModule):
             raise ValueError(f"binding={binding!r} is not one of {sorted(BINDINGS)}")
         self.trunk = _make_trunk(trunk, n_classes, weights)
         _remove_auxiliary_classifiers(self.trunk)
-        places = _find_places(self.trunk, stem, classifier)
+        places = _find_places(self.trunk, bind_after, unbind_before)
         self._output = places.output
         if in_channels is not None:
             _set_in_channels(self.trunk, in_channels)
@@ -176,7 +176,7 @@ class MuxTrunkClassifier(OperatingPointModule):
         if x.ndim != 4 or x.shape[1] != self.binding.channels:
             raise ValueError(
                 f"the stem returns {tuple(x.shape)}; to be bound it must be (n_rows, "
-                f"{self.binding.channels}, height, width): give the name of another module as stem"
+                f"{self.binding.channels}, height, width): name another module as `bind_after`"
             )
         mixed = self.binding(x.unflatten(0, (-1, _MIXTURES.get()[0])))
         return mixed.squeeze(-1).transpose(1, 2) if tokens else mixed
@@ -223,7 +223,7 @@ class MuxTrunkClassifier(OperatingPointModule):
             got = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ValueError(
                 f"of {len(images)} images the trunk made {got}, not one row of logits for each: "
-                "stem and classifier must name modules that run once, in this order"
+                "`bind_after` and `unbind_before` must name modules that run once, in this order"
             )
         return logits
 
@@ -315,39 +315,44 @@ class _Places(NamedTuple):
     features: int
 
 
-def _find_places(trunk: nn.Module, stem: str | None, classifier: str | None) -> _Places:
+def _find_places(trunk: nn.Module, bind_after: str | None, unbind_before: str | None) -> _Places:
     """Find out where to bind, where to unbind and which layer has the logits."""
     family = next((f for kind, f in _FAMILIES.items() if isinstance(trunk, kind)), None)
     names = [name for name, _ in trunk.named_modules() if name]
     if family is not None:
-        stem = stem or (family.stem if isinstance(family.stem, str) else family.stem(trunk))
-        classifier = classifier or family.classifier
-    if not stem or not classifier:
+        stem = family.stem if isinstance(family.stem, str) else family.stem(trunk)
+        bind_after, unbind_before = bind_after or stem, unbind_before or family.classifier
+    if not bind_after or not unbind_before:
         raise ValueError(
             f"a trunk of class {type(trunk).__name__} is not of a known family "
             f"({', '.join(sorted(kind.__name__ for kind in _FAMILIES))}); name the module after "
-            "which images are bound with stem=, and the one before which they are unbound with "
-            f"classifier=; its first modules are {[n for n in names if '.' not in n]}"
+            "which images are bound by `bind_after`, and the one before which they are unbound by "
+            f"`unbind_before`; its first modules are {[n for n in names if '.' not in n]}"
         )
-    for what, name in (("stem", stem), ("classifier", classifier)):
+    for what, name in (("bind_after", bind_after), ("unbind_before", unbind_before)):
         if name not in names:
-            raise ValueError(f"{what}={name!r} is not a module of the trunk{_hint(name, names)}")
+            raise ValueError(
+                f"`{what}` is {name!r}, which is not a module of the trunk{_hint(name, names)}"
+            )
     modules = [(name, trunk.get_submodule(name)) for name in names]
-    until_stem = max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{stem}."))
+    until_stem = max(i for i, name in enumerate(names) if f"{name}.".startswith(f"{bind_after}."))
     convolutions = [m for _, m in modules[: until_stem + 1] if isinstance(m, nn.Conv2d)]
     layers = [
         (name, m)
-        for name, m in modules[names.index(classifier) :]
+        for name, m in modules[names.index(unbind_before) :]
         if isinstance(m, (nn.Linear, nn.Conv2d))
     ]
     if not convolutions or not layers:
         raise ValueError(
-            f"stem={stem!r} must be or follow a Conv2d, and classifier={classifier!r} must be "
+            f"`bind_after` {bind_after!r} must be or follow a Conv2d, and `unbind_before` "
+            f"{unbind_before!r} must be "
             "or precede a Linear or Conv2d"
         )
     first = layers[0][1]
     features = first.in_features if isinstance(first, nn.Linear) else first.in_channels
-    return _Places(stem, classifier, layers[-1][0], convolutions[-1].out_channels, features)
+    return _Places(
+        bind_after, unbind_before, layers[-1][0], convolutions[-1].out_channels, features
+    )
 
 
 def _make_trunk(

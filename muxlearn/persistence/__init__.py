@@ -33,6 +33,7 @@ from muxlearn.persistence._folders import read_whole as read_whole
 from muxlearn.persistence._folders import write_contents as write_contents
 from muxlearn.persistence._hub import TOKENIZER_FILES as TOKENIZER_FILES
 from muxlearn.persistence._hub import find_folder as find_folder
+from muxlearn.persistence._hub import first_line as first_line
 from muxlearn.persistence._hub import quiet_transformers as quiet_transformers
 from muxlearn.persistence._hub import read_shapes as read_shapes
 from muxlearn.persistence._hub import read_tokenizer as read_tokenizer

@@ -83,8 +83,10 @@ def replace_files(folder: str | os.PathLike) -> Iterator[Path]:
             for file in [*staged.iterdir(), staged]:
                 _sync(file)
             _commit(staged, folder)
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(staged, ignore_errors=True)
+            if isinstance(error, OSError) and error.filename is None:  # of a disk that is full
+                raise OSError(error.errno, error.strerror, str(folder)) from error
             raise
         _move_committed(folder)
         _sync(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from muxlearn.persistence._config import (
     FORMAT_VERSION,
     FormatError,
     existing_folder,
+    parse_config,
     read_config,
     read_file,
     seal,
@@ -117,17 +119,32 @@ def write_contents(
     ------
     TypeError, ValueError
         `folder` is no name of a folder.
+    FileExistsError
+        It holds a model in another format.
     NotADirectoryError
         `folder` is a file.
     """
     folder = new_folder(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
+    _check_other_format(folder, config["format"])
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     # As a reader sees it: some keys and values become strings.
     config = json.loads(json.dumps({**config, "sha256": checksums}, default=plain))
     described = json.dumps(seal(config), indent=1)
     write_files(folder, {**contents, CONFIG: described.encode(), **(beside or {})})
+
+
+def _check_other_format(folder: Path, wanted: str) -> None:
+    """Raise FileExistsError for a folder that holds a model in another of our formats."""
+    found = wanted
+    with contextlib.suppress(FormatError, OSError):
+        found = parse_config(folder)["format"]
+    if found != wanted:
+        raise FileExistsError(
+            f"{str(folder)!r} holds a model in another format, {found!r}, which {wanted!r} would "
+            "make useless; give another folder"
+        )
 
 
 def read_whole(folder: str | os.PathLike, read: Callable[[], T]) -> T:

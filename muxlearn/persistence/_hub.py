@@ -120,7 +120,7 @@ def find_folder(
         elif local_files_only:
             reason = "`local_files_only` is True"
         else:
-            reason = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            reason = f"{type(error).__name__}: {first_line(error)}"
         at = "" if revision is None else f" at revision {revision!r}"
         raise OSError(
             f"`{parameter}` {name!r}{at} was not found: there is no such folder, and neither the "
@@ -196,10 +196,9 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         else:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # damaged files make torch, zipfile and pickle raise their own
-        reason = str(error).partition("\n")[0]
         raise FormatError(
             f"{file.name} in {str(folder)!r} is damaged or no file of weights "
-            f"({type(error).__name__}: {reason}); no code in it was run"
+            f"({type(error).__name__}: {first_line(error)}); no code in it was run"
         ) from None
     odd = (
         [key for key, value in tensors.items() if not torch.is_tensor(value)]
@@ -251,10 +250,24 @@ def read_tokenizer(folder: Path) -> Any:
     except FormatError:
         raise
     except Exception as error:  # tokenizers raises bare exceptions
-        reason = str(error).partition("\n")[0]
         raise FormatError(
-            f"the tokenizer in {str(folder)!r} cannot be read ({type(error).__name__}: {reason})"
+            f"the tokenizer in {str(folder)!r} cannot be read "
+            f"({type(error).__name__}: {first_line(error)})"
         ) from None
+
+
+def first_line(error: Exception) -> str:
+    """Return what an error says on its first line that says something.
+
+    Parameters
+    ----------
+    error : Exception
+
+    Returns
+    -------
+    str
+    """
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "")
 
 
 def refuse_code(config: Any, where: str) -> None:

@@ -10,7 +10,13 @@ from muxlearn.prediction._datasets import (
     result_type,
     window_rows,
 )
-from muxlearn.prediction._loading import ARRAY, load_predictor, own_names, restore_module
+from muxlearn.prediction._loading import (
+    ARRAY,
+    check_moved,
+    load_predictor,
+    own_names,
+    restore_module,
+)
 from muxlearn.prediction._onnx import OnnxRunner, make_session
 from muxlearn.prediction._planner import Planner
 from muxlearn.prediction._points import (
@@ -36,6 +42,7 @@ __all__ = [
     "Runner",
     "TorchRunner",
     "arrow_column",
+    "check_moved",
     "choose_columns",
     "choose_points",
     "complete_config",

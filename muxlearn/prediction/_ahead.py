@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -38,8 +39,14 @@ def prepare_ahead(
     """
     with ThreadPoolExecutor(1, "muxlearn-prepare") as pool:
         failures: list[Exception] = []
+        process = os.getpid()
         held: tuple[Window, Future[Any] | None] | None = None
         for window in _until_failure(windows, failures):
+            if os.getpid() != process:
+                raise RuntimeError(
+                    "a stream of predictions was begun in another process, whose threads a fork "
+                    "does not copy; begin it in the process that reads it"
+                )
             # Nothing runs beside the first one, and a single window needs no thread.
             future = None if held is None else pool.submit(prepare, window)
             if held is not None:

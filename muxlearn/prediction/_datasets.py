@@ -68,7 +68,7 @@ def predict_dataset(
         described={
             "model": predictor.fingerprint(),
             "n_mux": point.n_mux if point.patch_size == 1 else str(point),
-            "n_passes": n_passes,
+            "n_passes": int(n_passes),
         },
     )
     return predict_parts(
@@ -154,7 +154,7 @@ def predict_parts(
         check_column(source.schema, groups, "groups")
     source.settle([name for name in keep if name not in (*columns, groups)])
     window = recipe.window_rows
-    rows_per_part = -(-rows_per_part // window) * window
+    rows_per_part = -(-int(rows_per_part) // window) * window
     used = [*columns, *([groups] if groups is not None else [])]
     job = {
         # Before the data set, whose fingerprint is one of these columns: an error names the first.
@@ -329,6 +329,12 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
                 f"`column`: {', '.join(map(repr, names))}"
             )
         column = names[0] if len(names) == 1 else "text"
+        if any(mark in column for mark in ";\t"):
+            raise ValueError(
+                f"the only column of `dataset` is called {column!r}: its lines are probably "
+                "divided by semicolons or tabs, which CSV files here must not be; name it as "
+                "`column` if it is one"
+            )
     columns: list[Any] = list(column) if isinstance(column, list | tuple) else [column]
     if not all(isinstance(name, str) for name in columns):
         raise TypeError(f"`column` must be one name, or two for pairs of texts, got {column!r}")

@@ -30,7 +30,10 @@ from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor, restore_task
 from muxlearn.training.devices import choose_device, choose_dtype, seeded
 
-__all__ = ["ARRAY", "load_predictor", "own_names", "restore_module"]
+__all__ = ["ARRAY", "check_moved", "load_predictor", "own_names", "restore_module"]
+
+#: Parameters that may name another place where a model is loaded.
+MOVABLE = ("backbone",)
 
 #: What the names of arrays that do not belong to the module start with in a saved file.
 ARRAY = "estimator."
@@ -63,7 +66,14 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
         There is no such folder.
     muxlearn.persistence.FormatError
         The folder holds something else, a newer format, or damaged files.
+    TypeError, ValueError
+        There is no such argument, or the model carries its own encoder.
     """
+    if unknown := [name for name in moved if name not in MOVABLE]:
+        raise TypeError(
+            f"load_predictor has no argument `{unknown[0]}`; it takes the folder, `device` and "
+            f"`{MOVABLE[0]}`"
+        )
     config, tensors, files = read_folder(folder)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         config = complete_config(config, files)
@@ -83,7 +93,26 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
         )
         predictor = restore_predictor(runner, config, files, arrays)
         predictor.resolve_point()  # raises if there is none
-        return predictor
+    check_moved(module, folder, moved)
+    return predictor
+
+
+def check_moved(module: MuxModule, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
+    """Raise ValueError for another place of an encoder that the folder itself holds.
+
+    Parameters
+    ----------
+    module : MuxModule
+    folder : str or path
+    moved : mapping of str to object
+        Parameters that name another place now.
+    """
+    for name, value in moved.items():
+        if not module.kept_elsewhere:
+            raise ValueError(
+                f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its "
+                "own encoder; leave it out"
+            )
 
 
 def _device(device: Any, *, saved: bool) -> torch.device:

@@ -56,6 +56,8 @@ class PartFolder:
             if "n_parts" in found or any(folder.glob("part-*")):
                 self._compare(found)
                 self.complete = found.get("n_parts") == self.n_leading()
+                if self.complete:
+                    self._check_sizes(found.get("n_bytes", []))
             elif found != self._job:
                 self._write(_MANIFEST, self._manifest())
             return
@@ -79,7 +81,25 @@ class PartFolder:
                 )
 
     def _found(self) -> dict[str, Any]:
-        return json.loads((self._folder / _MANIFEST).read_text())
+        file = self._folder / _MANIFEST
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise ValueError(
+                f"{str(file)!r}, which says what the parts of `output` are of, is damaged; give a "
+                "new folder"
+            )
+        return found
+
+    def _check_sizes(self, n_bytes: list[int]) -> None:
+        for number, wanted in enumerate(n_bytes):
+            if (size := self.path(number).stat().st_size) != wanted:
+                raise ValueError(
+                    f"{str(self.path(number))!r} has {size} bytes and was written with {wanted}: "
+                    "it is damaged; delete it and call again, which writes it anew"
+                )
 
     def path(self, number: int) -> Path:
         """Return where a part is, or will be."""
@@ -123,7 +143,9 @@ class PartFolder:
 
     def finish(self, n_rows: int) -> None:
         """Mark the output as complete, and remove what killed runs have left."""
-        self._write(_MANIFEST, self._manifest(n_rows=n_rows, n_parts=self.n_leading()))
+        n_parts = self.n_leading()
+        n_bytes = [self.path(number).stat().st_size for number in range(n_parts)]
+        self._write(_MANIFEST, self._manifest(n_rows=n_rows, n_parts=n_parts, n_bytes=n_bytes))
         for file in self._folder.iterdir():
             if _is_temporary(file):
                 file.unlink(missing_ok=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from muxlearn.nn.module import MuxModule, weights_digest
 from muxlearn.points import WORDS, Point
-from muxlearn.training.devices import explain_out_of_memory
+from muxlearn.training.devices import explain_out_of_memory, plain_torch
 
 __all__ = ["Copies", "Run", "Runner", "TorchRunner"]
 
@@ -72,10 +72,11 @@ class Copies:
         # Changes raise versions, and new values by `.data` or `vector_to_parameters` are elsewhere.
         # What is written into `.data` leaves no trace.
         tensors = chain(module.parameters(), module.buffers())
-        weights = tuple((tensor.data_ptr(), tensor._version) for tensor in tensors)
+        weights = tuple((tensor.data_ptr(), _version(tensor)) for tensor in tensors)
         key = (id(module), weights, dtype, str(device), compile)
         if self._model is None or key != self._key:
-            model = module.for_inference(dtype).to(device)
+            with plain_torch():
+                model = module.for_inference(dtype).to(device)
             if compile:
                 model.compile(dynamic=True)
             self._key, self._model = key, model
@@ -83,6 +84,11 @@ class Copies:
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_key": None, "_model": None}
+
+
+def _version(tensor: Tensor) -> int | None:
+    """Return what each change raises; what was made in inference mode has none, nor changes."""
+    return None if tensor.is_inference() else tensor._version
 
 
 class TorchRunner:
@@ -178,7 +184,11 @@ class TorchRunner:
                 name: _like(torch.from_numpy(values).flatten(0, 1), weights)
                 for name, values in inputs.items()
             }
-            with torch.inference_mode(), explain_out_of_memory(self.memory_advice):
+            with (
+                plain_torch(),
+                torch.inference_mode(),
+                explain_out_of_memory(self.memory_advice),
+            ):
                 return model(**tensors, **options).float().cpu()
 
         return run

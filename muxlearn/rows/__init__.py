@@ -75,7 +75,6 @@ from muxlearn.rows._texts import (
     iterate_rows,
     ranges,
     split_pairs,
-    tokenize,
     train_tokenizer,
 )
 from muxlearn.rows._tokenizers import (
@@ -85,6 +84,7 @@ from muxlearn.rows._tokenizers import (
     fingerprint,
     make_tokenizer,
 )
+from muxlearn.rows._tokenizing import tokenize
 from muxlearn.rows._variants import MOST_OF_FRACTIONS, RandomCrops, Transform
 
 __all__ = [

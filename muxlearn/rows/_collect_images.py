@@ -38,6 +38,11 @@ def collect_images(X: Any, first_row: int = 0) -> tuple[Images, list[Any] | None
         There is no image, or something is not one; the message says which row.
     """
     items, labels = X, None
+    if isinstance(X, Iterator | torch.utils.data.DataLoader):
+        raise TypeError(
+            f"`X` is an instance of {type(X).__name__}, which is read once: give a list, an array "
+            "or a dataset, or predict a stream of images by predict_iter"
+        )
     if isinstance(X, torch.utils.data.Dataset):
         items, labels = _dataset_items(X)
     elif isinstance(X, Sequence) and not isinstance(X, str | bytes):
@@ -89,7 +94,9 @@ def iterate_images(X: Any) -> Iterator[Any]:
     """
     if isinstance(X, torch.utils.data.Dataset):
         return iter(_one_item(X, i)[0] for i in range(_dataset_length(X)))
-    if hasattr(X, "iloc"):  # a frame iterates over its columns' names
+    if hasattr(X, "column_names") and hasattr(X, "to_pandas"):  # a table of Arrow
+        X = X.to_pandas()
+    if hasattr(X, "columns") and hasattr(X, "to_numpy"):  # a frame iterates over its columns
         X = X.to_numpy()
     X = as_plain(X, "`X`")
     if not isinstance(X, Iterable) or getattr(X, "shape", None) == ():
@@ -136,11 +143,12 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
     from PIL.Image import Image
 
     if isinstance(item, Image):
-        if item.mode in ("1", "P"):
-            item = item.convert("L" if item.mode == "1" else "RGB")
-        elif item.mode not in ("L", "I", "I;16", "F", "RGB", "RGBA"):
-            item = item.convert("RGB")
-        return np.asarray(item)
+        if item.mode in ("L", "I", "F", "RGB", "RGBA") or item.mode.startswith("I;16"):
+            return np.asarray(item)
+        try:
+            return np.asarray(item.convert("L" if item.mode == "1" else "RGB"))
+        except ValueError as error:
+            raise TypeError(f"row {row} of `X` cannot become RGB: {error}") from error
     if isinstance(item, torch.Tensor):
         return as_plain(item, f"row {row} of `X`")
     if isinstance(item, np.ndarray):

@@ -19,6 +19,9 @@ __all__ = [
 #: What a kind of rows is called, by the name of it.
 _KINDS = {"texts": "texts", "tokens": "lists of tokens"}
 
+#: How the names of types of lists begin; "array" is polars'.
+_LISTS = ("list", "large_list", "fixed_size_list", "array")
+
 
 def as_list(values: Any) -> Any:
     """Return an array, a tensor or a column of any library as a list, all else as it is.
@@ -191,6 +194,8 @@ def _pandas_type(column: Any) -> str:
 
     if hasattr(column, "cat"):
         return infer_dtype(column.cat.categories)
+    if hasattr(column.dtype, "pyarrow_dtype"):
+        return str(column.dtype.pyarrow_dtype)
     found = infer_dtype(column, skipna=True)
     if found.startswith("mixed") or found == "empty":
         held = [value for value in column if value is not None]
@@ -233,7 +238,7 @@ def _is_of(kind: str, found: str) -> bool:
     """Return whether a type, by its name in any of the libraries, is that of such rows."""
     found = found.lower()
     if kind == "tokens":
-        return found.startswith(("list", "large_list", "fixed_size_list"))
-    nested = ("list", "large_list", "fixed_size_list", "struct", "map")
+        return found.startswith(_LISTS)
+    nested = (*_LISTS, "struct", "map")
     named = any(part in found for part in ("string", "categorical", "enum"))
     return named and not found.startswith(nested)

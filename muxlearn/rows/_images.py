@@ -29,6 +29,8 @@ __all__ = [
 # A longer row of pixels is probably a picture without its `image_shape`.
 _MAX_ROW_OF_PIXELS = 256
 _USUAL_CHANNELS = (1, 3, 4)
+# Of the mean, what rounding alone makes of pixels that are all the same, where they are resized.
+_ROUNDING = 1e-6
 _AXES = {"gray": "(height, width)", "first": "(channels, height, width)"}
 _AXES["last"] = "(height, width, channels)"
 
@@ -418,4 +420,5 @@ def _statistics(rows: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...
     mean = sum(part.sum((0, 2, 3)) for part in parts) / n_values
     variance = sum(((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) for part in parts) / n_values
     std = np.sqrt(variance)
-    return tuple(mean.tolist()), tuple(np.where(std > 0, std, 1.0).tolist())
+    varies = std > _ROUNDING * np.abs(mean)
+    return tuple(mean.tolist()), tuple(np.where(varies, std, 1.0).tolist())

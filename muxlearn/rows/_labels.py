@@ -20,6 +20,7 @@ from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import is_missing, ranges
 
 __all__ = [
+    "as_plain_str",
     "check_class_weight",
     "check_labels",
     "check_weights",
@@ -63,6 +64,7 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     if not isinstance(getattr(y, "dtype", None), np.dtype):
         y = as_list(y)
     if isinstance(y, list | tuple):
+        y = list(map(as_plain_str, y))
         _check_label_list(y)
     elif getattr(getattr(y, "dtype", None), "kind", None) == "T":  # numpy's StringDType
         y = y.astype(object)
@@ -81,6 +83,8 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     if labels.dtype == object and all(isinstance(label, Real | np.bool_) for label in labels):
         narrow = np.array(labels.tolist())
         labels = narrow if narrow.dtype.kind in "biuf" else labels
+    elif labels.dtype == object:
+        labels = np.array(list(map(as_plain_str, labels)), object)
     try:
         check_classification_targets(labels)
     except (TypeError, ValueError) as error:
@@ -93,6 +97,22 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         return np.unique(labels, return_inverse=True)
     except TypeError as error:
         raise TypeError(f"the labels of `y` cannot be put in order ({error})") from error
+
+
+def as_plain_str(label: Any) -> Any:
+    """Return a text as a plain one, and anything else as it is.
+
+    Of a subclass, such as a member of an enumeration of texts, numpy would keep another text.
+
+    Parameters
+    ----------
+    label : object
+
+    Returns
+    -------
+    object
+    """
+    return str.__str__(label) if isinstance(label, str) else label
 
 
 def ends_in_nul(label: object) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
-from muxlearn.rows._labels import ends_in_nul
+from muxlearn.rows._labels import as_plain_str, ends_in_nul
 from muxlearn.rows._texts import (
     TokenTable,
     check_text,
@@ -144,6 +144,7 @@ def check_tags(y: Any, sentences: Sequence[Sentence]) -> list[list[Any]]:
             "of samples"
         )
     rows = [_as_list(row, f"row {number} of `y`", "tags") for number, row in enumerate(rows)]
+    rows = [list(map(as_plain_str, row)) for row in rows]
     for number, (sentence, tags) in enumerate(zip(sentences, rows, strict=True)):
         if len(sentence) != len(tags):
             raise ValueError(
@@ -352,7 +353,6 @@ def special_pieces(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
 
 
 def _pieces_of(tokenizer: Tokenizer, words: list[str], most: int) -> TokenTable:
-    tokenizer.encode_special_tokens = True  # a token "[SEP]" is data, not a mark of ours
     space = " " if _reads_space(tokenizer) else ""
     encodings = tokenizer.encode_batch_fast(
         [[space + word] for word in words], is_pretokenized=True, add_special_tokens=False

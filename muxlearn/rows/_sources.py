@@ -156,7 +156,7 @@ class _ParquetSource(_FileSource):
                     else:
                         first_row -= n_of_group
                 batches = file.iter_batches(size, row_groups=groups, columns=names)
-                for batch in batches:
+                for batch in _explained(path, batches):
                     skipped = min(first_row, batch.num_rows)
                     first_row -= skipped
                     yield batch.slice(skipped)
@@ -212,20 +212,28 @@ class _CsvSource(_FileSource):
     def _batches(self, names: list[str], size: int, first_row: int) -> Iterator[Any]:
         for file in self._files:
             with _explain(file, lambda path: self._reader(path, names)) as reader:
-                while (batch := _explain(file, lambda _: next(reader, None))) is not None:
+                for batch in _explained(file, reader):
                     skipped = min(first_row, batch.num_rows)
                     first_row -= skipped
                     yield batch.slice(skipped)
 
 
+def _explained(file: Path, batches: Iterator[Any]) -> Iterator[Any]:
+    """Iterate over the batches of a file; an error names it."""
+    while (batch := _explain(file, lambda _: next(batches, None))) is not None:
+        yield batch
+
+
 def _explain(file: Path, read: Callable[[Path], Any]) -> Any:
     """Read from a file; an error names it."""
-    from pyarrow import ArrowInvalid
+    from pyarrow import ArrowException
 
     try:
         return read(file)
-    except ArrowInvalid as error:
+    except ArrowException as error:
         raise ValueError(f"{str(file)!r} of `dataset` cannot be read: {error}") from error
+    except OSError as error:  # also of data that cannot be unpacked
+        raise OSError(error.errno, f"{str(file)!r} of `dataset` cannot be read: {error}") from error
 
 
 def _cut(batches: Iterable[Any], size: int) -> Iterator[Any]:

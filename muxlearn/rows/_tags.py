@@ -97,6 +97,7 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
     TypeError, ValueError
         Something is no list of strings; the message says which sentence.
     """
+    rows = _plain(rows)
     if not _is_sequence(rows):
         raise TypeError(
             f"`{name}` must be a list with a list of {what}s for each sentence, got "
@@ -104,6 +105,7 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
         )
     checked = []
     for number, row in enumerate(rows):
+        row = _plain(row)
         if not _is_sequence(row):
             raise TypeError(
                 f"sentence {number} of `{name}` must be a list of {what}s, got {row!r:.60} "
@@ -111,6 +113,11 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
             )
         checked.append(_check_strings(list(row), number, name, what))
     return checked
+
+
+def _plain(values: Any) -> Any:
+    """Return an array of Arrow as a list, whose items are no scalars of its own."""
+    return values.to_pylist() if hasattr(values, "to_pylist") else values
 
 
 def _is_sequence(value: object) -> bool:

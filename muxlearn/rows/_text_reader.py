@@ -16,7 +16,8 @@ from muxlearn.rows._language import LOOKED_AT, other_language
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import check_sentences, cut_windows, iterate_sentences
 from muxlearn.rows._tables import RowTable
-from muxlearn.rows._texts import PairTable, TokenTable, iterate_rows, tokenize
+from muxlearn.rows._texts import PairTable, TokenTable, iterate_rows, split_pairs
+from muxlearn.rows._tokenizing import tokenize
 
 __all__ = ["SentenceReader", "TextReader", "TokenizerReader"]
 
@@ -112,7 +113,7 @@ class TextReader(TokenizerReader):
 
     def table(self, rows: list[Any]) -> RowTable:
         if self.apart:
-            return PairTable.from_pairs(self.tokenizer, rows)
+            return PairTable(tokenize(self.tokenizer, list(split_pairs(rows))))
         return tokenize(self.tokenizer, rows, self.marks_second)
 
     def to_config(self) -> dict[str, Any]:
@@ -157,6 +158,9 @@ class SentenceReader(TokenizerReader):
         "english": Boolean(),
     }
     column_kind: ClassVar[str | None] = "tokens"
+
+    def __post_init__(self) -> None:
+        self.tokenizer.encode_special_tokens = True  # a token "[SEP]" is data, not a mark of ours
 
     def iterate(self, X: Any) -> Iterator[Any]:
         return iterate_sentences(X)

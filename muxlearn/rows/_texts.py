@@ -14,7 +14,7 @@ from muxlearn.rows._columns import iterate_columns
 from muxlearn.rows._tables import RowTable
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Tokenizer
 
 __all__ = [
     "SPECIAL_TOKENS",
@@ -28,7 +28,6 @@ __all__ = [
     "iterate_rows",
     "ranges",
     "split_pairs",
-    "tokenize",
     "train_tokenizer",
 ]
 
@@ -351,11 +350,6 @@ class PairTable(RowTable):
         self.lengths = halves.lengths.reshape(-1, 2).max(1)
         self._halves = halves
 
-    @classmethod
-    def from_pairs(cls, tokenizer: Tokenizer, rows: Sequence[tuple[str, str]]) -> PairTable:
-        """Tokenize pairs; the tokenizer's own truncation applies to each text."""
-        return cls(tokenize(tokenizer, list(split_pairs(rows))))
-
     def inputs(
         self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None = None
     ) -> dict[str, NDArray[Any]]:
@@ -378,37 +372,6 @@ def ranges(starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.
     return np.arange(int(lengths.sum())) + np.repeat(shifts, lengths)
 
 
-def tokenize(tokenizer: Tokenizer, rows: Sequence[Text], marks_second: bool = False) -> TokenTable:
-    """Tokenize rows; the tokenizer's own truncation applies.
-
-    Parameters
-    ----------
-    tokenizer : tokenizers.Tokenizer
-    rows : list of str or of (str, str)
-    marks_second : bool, default=False
-        Whether the table says which tokens are of the second text of a pair.
-
-    Returns
-    -------
-    TokenTable
-    """
-    paired = bool(rows) and isinstance(rows[0], tuple)
-    if paired:
-        halves = _shorten(tokenizer, list(split_pairs(rows)))
-        rows = list(zip(halves[::2], halves[1::2], strict=True))
-    encodings = tokenizer.encode_batch_fast(rows)
-    # Without special tokens, a tokenizer makes nothing of an empty text.
-    ids = [encoding.ids or [0] for encoding in encodings]
-    seconds = np.fromiter(map(_second_begins, encodings), np.int64) if paired else None
-    return TokenTable.from_rows(ids, seconds, marks_second)
-
-
-def _second_begins(encoding: Encoding) -> int:
-    """Return where the second text of a pair begins; behind the end where nothing is left of it."""
-    texts = encoding.sequence_ids
-    return texts.index(1) if 1 in texts else max(1, len(texts))
-
-
 def split_pairs(rows: Iterable[Text]) -> Iterator[str]:
     """Iterate over the texts of rows: of a pair the first one, then the second.
 
@@ -421,24 +384,6 @@ def split_pairs(rows: Iterable[Text]) -> Iterator[str]:
     iterator of str
     """
     return (part for row in rows for part in ([row] if isinstance(row, str) else row))
-
-
-def _shorten(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
-    """Cut texts to the tokens that truncation could leave of them.
-
-    The tokenizer keeps what it cuts off of a pair in every combination of the parts of one half
-    and the parts of the other: two long halves would take memory by the square of their length.
-    """
-    if tokenizer.truncation is None:
-        return texts
-    n_characters = 4 * tokenizer.truncation["max_length"]
-    long_texts = [number for number, text in enumerate(texts) if len(text) > n_characters]
-    encodings = tokenizer.encode_batch([texts[i] for i in long_texts], add_special_tokens=False)
-    texts = list(texts)
-    for number, encoding in zip(long_texts, encodings, strict=True):
-        if encoding.overflowing:
-            texts[number] = texts[number][: encoding.offsets[-1][1]]
-    return texts
 
 
 def _cut_endless(text: str) -> list[str]:

@@ -19,6 +19,9 @@ __all__ = ["MOST_OF_FRACTIONS", "RandomCrops", "Transform", "vary"]
 #: Pixels above it are of another scale than those from 0 to 1.
 MOST_OF_FRACTIONS = 16
 
+#: How many times less pixels vary where a transform has brought them to another scale.
+_SHRUNK = 30
+
 
 @dataclass(frozen=True)
 class RandomCrops:
@@ -94,13 +97,14 @@ def vary(images: NDArray[Any], transform: Transform, seed: Sequence[int]) -> NDA
                 f"`augment` turned an image of shape {tuple(images.shape[1:])} into {shape}; "
                 "it must return a tensor of the same shape (channels, height, width)"
             )
-    varied = torch.stack(variants)
+    varied = torch.stack(variants).detach()
+    varied = varied if varied.dtype == torch.uint8 else varied.float()
     # Of the images together, as one of them may turn black.
-    scaled = varied.is_floating_point() and images.dtype == np.uint8
-    if scaled and images.max() > MOST_OF_FRACTIONS and varied.max() <= 1:
+    if images.max() > MOST_OF_FRACTIONS and _SHRUNK * varied.float().std() < images.std():
         raise ValueError(
-            "`augment` brought pixels of 0 to 255 to 0 to 1, but the statistics of the training "
-            "are those of the images as they came; leave out scale=True, or give images of 0 to 1"
+            f"`augment` brought pixels of up to {images.max():g} to {varied.min():.3g} to "
+            f"{varied.max():.3g}, but the training normalises by the images as they came: leave "
+            "out scale=True and Normalize, or give images that are scaled already"
         )
     return varied.numpy()
 

@@ -99,6 +99,27 @@ def explain_out_of_memory(advice: str) -> Iterator[None]:
         ) from error
 
 
+@contextlib.contextmanager
+def plain_torch() -> Iterator[None]:
+    """Undo, inside the block, what a caller has set for all of torch.
+
+    That is inference mode, automatic precision, and another default type or device.
+    """
+    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        if device.type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        if dtype != torch.float32:
+            torch.set_default_dtype(torch.float32)
+            stack.callback(torch.set_default_dtype, dtype)
+        yield
+
+
 #: Torch has one generator for a device, so that two trainings at once would draw from each other's.
 _SEEDED = threading.RLock()
 
@@ -107,7 +128,8 @@ _SEEDED = threading.RLock()
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
     """Seed torch inside the block and put its generators back afterwards.
 
-    Blocks of several threads run one after the other.
+    Blocks of several threads run one after the other, and what a caller has set for all of torch
+    has no part in them (`plain_torch`).
 
     Parameters
     ----------
@@ -116,7 +138,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
         The device whose generator is used besides the CPU's.
     """
     devices = [device] if device.type == "cuda" else []
-    with _SEEDED, torch.random.fork_rng(devices=devices):
+    with _SEEDED, plain_torch(), torch.random.fork_rng(devices=devices):
         # Not torch.manual_seed, which seeds all GPUs, also those that are not put back.
         torch.default_generator.manual_seed(seed)
         if devices:

@@ -206,6 +206,7 @@ class Trainer:
         net.train_split = predefined_split(valid) if valid is not None else None
         with explain_out_of_memory(self.memory_advice):
             net.partial_fit(data, y=None, epochs=n_epochs)
+        _check_finite(net)
         if keep is not None and not net.interrupted_:
             keep.finish(net, stopped=len(net.history) < max_epochs)
         _strip(net)
@@ -249,6 +250,15 @@ class Trainer:
     def _early_stopping(self) -> list[Any]:
         stopping = EarlyStopping(patience=self.patience, load_best=True, sink=_silent)
         return [("early_stopping", stopping)]
+
+
+def _check_finite(net: MuxNet) -> None:
+    """Raise ValueError where a training has left weights that are no numbers."""
+    if not all(weights.isfinite().all() for weights in net.module_.parameters()):
+        raise ValueError(
+            "the training has diverged, and its weights are NaN or infinite; lower `lr`, or look "
+            "for rows whose numbers are very large"
+        )
 
 
 def _strip(net: MuxNet) -> None:

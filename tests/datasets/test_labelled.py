@@ -73,6 +73,7 @@ def test_columns_of_tags_may_be_separated_by_tabs(write):
         (load_labelled, "\n", "holds no rows"),
         (load_conll, "\n\n", "holds no sentences"),
         (load_conll, "EU B-ORG\nrejects\n", "line 2 .* has one column"),
+        (load_conll, "EU\tB-ORG\t\n", "line 1 .* has an empty first or last column"),
         (load_labelled, b"pos\tcaf\xe9\n", "line 1 .* not in UTF-8"),
     ],
 )

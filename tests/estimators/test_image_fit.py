@@ -226,6 +226,14 @@ def test_a_row_of_pixels_can_be_cropped():
     assert clf.image_shape_ == (1, 1, 20)
 
 
+@pytest.mark.parametrize("params", [{"lr": 1e30}, {"augment": lambda image: image * torch.nan}])
+def test_a_training_that_diverges_leaves_nothing_fitted(params):
+    clf = tiny(**params)
+    with pytest.raises(ValueError, match="has diverged, and its weights are NaN or infinite"):
+        clf.fit(IMAGES, LABELS)
+    assert not hasattr(clf, "net_")
+
+
 def test_bytes_reach_a_transform_as_bytes():
     kinds = set()
     augment = lambda image: kinds.add(image.dtype) or image  # noqa: E731

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from muxlearn import MuxTextClassifier
-from muxlearn.rows._texts import tokenize
+from muxlearn.rows._tokenizing import tokenize
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import log_loss
 from sklearn.model_selection import GridSearchCV
 
-from muxlearn import MuxImageClassifier
+from muxlearn import MuxImageClassifier, MuxImageRegressor
 from muxlearn.inspection import InterferenceDisplay, SlotDisplay, TradeoffDisplay
 from muxlearn.mixtures import plan_mixtures
 
@@ -188,6 +188,15 @@ def test_places_are_those_of_the_plan_that_predict_follows(images):
     for place in range(4):
         rows = np.sort(plan.rows[:, place])
         np.testing.assert_array_equal(np.flatnonzero(places[1] == place), rows)
+
+
+@pytest.mark.parametrize("display", [SlotDisplay, InterferenceDisplay])
+def test_numbers_are_not_counted(images, display):
+    _, digits, labels = images
+    reg = MuxImageRegressor(2, architecture="mlp", max_epochs=1).fit(digits, labels)
+    arguments = (reg, digits, labels) if display is SlotDisplay else (reg, digits)
+    with pytest.raises(TypeError, match="`estimator` must predict one label for each"):
+        display.from_estimator(*arguments)
 
 
 def test_regroupings_are_the_passes_of_predict_in_all_windows(

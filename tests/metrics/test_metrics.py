@@ -201,6 +201,12 @@ def test_no_entity_goes_on_in_the_next_sentence():
     assert entity_recall_score([["B-X"], ["I-X"]], [["B-X"], ["O"]]) == 0.5
 
 
+def test_arrays_of_arrow_are_read():
+    pa = pytest.importorskip("pyarrow")
+    tags = [["B-X", "O"], []]
+    assert entity_f1_score(pa.array(tags), pa.chunked_array([tags])) == 1
+
+
 def test_only_a_scheme_minds_a_stray_tag():
     assert entity_f1_score([["I-X", "O"]], [["B-X", "O"]]) == 1
     assert entity_f1_score([["I-X", "O"]], [["B-X", "O"]], scheme="IOB2") == 0

@@ -60,7 +60,7 @@ class TinyNet(nn.Module):
 
 
 def make(n_mux=N_MUX, trunk=None, n_classes=3, **options):
-    options = {"stem": "norm1", "classifier": "fc"} | options
+    options = {"bind_after": "norm1", "unbind_before": "fc"} | options
     return MuxTrunkClassifier(trunk or TinyNet(), n_classes, n_mux, **options).eval()
 
 
@@ -120,7 +120,7 @@ def test_one_slot_and_the_identity_are_the_network_of_torchvision(name):
 
 
 def test_every_norm_has_statistics_of_each_point():
-    plain, places = TinyNet(), {"stem": "norm1", "classifier": "fc"}
+    plain, places = TinyNet(), {"bind_after": "norm1", "unbind_before": "fc"}
     plain.norm2 = nn.BatchNorm2d(12, affine=False)
     model = MuxTrunkClassifier(plain, 3, 2, operating_points=(1, 2), **places)
     assert isinstance(model.trunk.norm2, TrunkNorm)
@@ -315,19 +315,21 @@ def test_an_unknown_name_is_refused_with_the_nearest():
 def test_an_unknown_class_needs_names():
     with pytest.raises(ValueError, match=r"class TinyNet is not of .* \['conv1', 'norm1'") as error:
         MuxTrunkClassifier(TinyNet(), 3)
-    assert all(word in str(error.value) for word in ("ResNet", "stem=", "classifier="))
+    assert all(word in str(error.value) for word in ("ResNet", "`bind_after`", "`unbind_before`"))
 
 
-@pytest.mark.parametrize("what", ["stem", "classifier"])
+@pytest.mark.parametrize("what", ["bind_after", "unbind_before"])
 def test_unknown_modules_are_refused(what):
-    with pytest.raises(ValueError, match=rf"{what}='norm3' is not a module .* mean 'norm"):
+    with pytest.raises(
+        ValueError, match=rf"`{what}` is 'norm3', which is not a module .* mean 'norm"
+    ):
         make(**{what: "norm3"})
 
 
 @pytest.mark.parametrize("options", [{"trunk": nn.Sequential(nn.ReLU(), nn.Linear(2, 3))}])
 def test_a_stem_without_convolution_is_refused(options):
-    with pytest.raises(ValueError, match=r"stem='0' must be or follow a Conv2d"):
-        make(stem="0", classifier="1", **options)
+    with pytest.raises(ValueError, match=r"`bind_after` '0' must be or follow a Conv2d"):
+        make(bind_after="0", unbind_before="1", **options)
 
 
 def test_a_stem_of_other_shapes_is_refused():
@@ -340,14 +342,14 @@ def test_a_stem_of_other_shapes_is_refused():
             return self.pool(super().body(x)[..., None, None])
 
     with pytest.raises(ValueError, match=r"the stem returns \(8, 12\); to be bound .* 12, height"):
-        make(trunk=Flat(), stem="pool", classifier="fc")(images_for(N_MUX))
+        make(trunk=Flat(), bind_after="pool", unbind_before="fc")(images_for(N_MUX))
 
 
 def test_a_stem_that_never_runs_is_refused():
     trunk = TinyNet()
     trunk.idle = nn.Identity()
     with pytest.raises(ValueError, match=r"of 8 images the trunk made \(32, 3\)"):
-        make(trunk=trunk, stem="idle")(images_for(N_MUX))
+        make(trunk=trunk, bind_after="idle")(images_for(N_MUX))
 
 
 def test_weights_do_not_go_with_a_module():

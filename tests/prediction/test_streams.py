@@ -463,6 +463,43 @@ def test_a_folder_of_other_files_is_left_alone(fitted, parquet, tmp_path):
         fitted.predict_dataset(parquet, parquet)
 
 
+@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"n_parts": 1', b"\xff"])
+def test_a_damaged_manifest_is_named(fitted, parquet, tmp_path, content):
+    output = fitted.predict_dataset(parquet, tmp_path / "out")
+    (output / "_manifest.json").write_bytes(content)
+    with pytest.raises(ValueError, match=r"_manifest.json.* is damaged; give a new folder"):
+        fitted.predict_dataset(parquet, output)
+
+
+def test_a_damaged_part_is_named_and_written_anew(fitted, parquet, tmp_path):
+    output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=np.int64(32))
+    part = output / "part-000001.parquet"
+    before = part.read_bytes()
+    part.write_bytes(b"PAR1")
+    with pytest.raises(ValueError, match=r"part-000001.* 4 bytes .* delete it and call again"):
+        fitted.predict_dataset(parquet, output, rows_per_part=32)
+    part.unlink()
+    fitted.predict_dataset(parquet, output, rows_per_part=32, n_passes=np.int64(1))
+    assert part.read_bytes() == before
+
+
+def test_a_damaged_file_among_several_is_named(fitted, frame, tmp_path):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    as_parquet_files(frame, folder)
+    whole = bytearray((folder / "b.parquet").read_bytes())
+    whole[200:700] = bytes(500)
+    (folder / "b.parquet").write_bytes(whole)
+    with pytest.raises((OSError, ValueError), match=r"b.parquet' of `dataset` cannot be read"):
+        fitted.predict_dataset(folder, tmp_path / "out", column="text")
+
+
+def test_lines_that_are_divided_otherwise_are_told(fitted, tmp_path):
+    (tmp_path / "a.csv").write_text("text;id\nsun;1\n")
+    with pytest.raises(ValueError, match="'text;id': its lines are probably divided by semicolons"):
+        fitted.predict_dataset(tmp_path / "a.csv", tmp_path / "out")
+
+
 def test_the_manifest_says_what_was_counted(fitted, parquet, tmp_path):
     output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=1)
     manifest = json.loads((output / "_manifest.json").read_text())

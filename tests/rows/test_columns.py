@@ -105,6 +105,15 @@ def test_a_column_of_no_texts_makes_no_pairs(other):
     assert list(iterate_rows(frame)) == ["a", "b"]
 
 
+def test_lists_of_other_types_are_tokens():
+    listed = pd.Series(TOKENS, dtype=pd.ArrowDtype(pa.list_(pa.string())))
+    assert check_sentences(pd.DataFrame({"tokens": listed, "id": NUMBERS})) == TOKENS
+    pl = pytest.importorskip("polars")
+    pairs = [["a", "b"], ["c", "d"]]
+    fixed = pl.Series(pairs, dtype=pl.Array(pl.String, 2))
+    assert check_sentences(pl.DataFrame({"tokens": fixed, "id": [1, 2]})) == pairs
+
+
 def test_a_set_of_splits_names_one():
     splits = datasets.DatasetDict({"train": datasets.Dataset.from_dict({"a": TEXTS})})
     with pytest.raises(TypeError, match=r"DatasetDict; give one of its splits, X\['train'\]"):

@@ -2,11 +2,15 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 import torch
 from numpy.testing import assert_array_equal
 from PIL import Image
-from torch.utils.data import IterableDataset, TensorDataset
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torchvision.transforms import v2
 
 from muxlearn.rows import (
     ImageReader,
@@ -91,6 +95,31 @@ def test_the_modes_of_pil_are_read(mode, n_channels):
     if mode in ("I;16", "F"):
         source = source.convert("L")
     assert learn([source.convert(mode)] * 2)[1].shape == (2, n_channels, 6, 7)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L"])
+def test_pixels_of_two_bytes_are_read_in_either_order(mode):
+    wide = (GREY[0].astype(int) * 257).astype("<u2" if mode != "I;16B" else ">u2")
+    image = Image.frombytes(mode, (7, 6), wide.tobytes())
+    assert_array_equal(learn([image, image])[1][0, 0], wide)
+
+
+def test_a_mode_of_pil_that_cannot_be_read_is_refused_by_its_row():
+    odd = Image.new("La", (7, 6))
+    refuse("row 1 of `X` cannot become RGB", learn, [Image.new("L", (7, 6)), odd], error=TypeError)
+
+
+@pytest.mark.parametrize("X", [iter(GREY), DataLoader(TensorDataset(torch.zeros(2, 3)))])
+def test_what_is_read_once_is_told_where_to_go(X):
+    refuse("predict a stream of images by predict_iter", learn, X, error=TypeError)
+
+
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame, pl.DataFrame, lambda rows: pa.table(list(rows.T), list("abcd"))]
+)
+def test_frames_of_pixels_are_iterated_over_by_their_rows(frame):
+    rows = np.arange(12.0).reshape(3, 4)
+    assert_array_equal(list(iterate_images(frame(rows))), rows)
 
 
 def test_a_dataset_brings_its_labels():
@@ -258,8 +287,33 @@ def test_pixels_on_another_scale_are_refused():
 def test_a_transform_that_changes_the_scale_is_refused():
     reader, rows = learn(GREY)
     table = reader.table(rows, lambda image: image / 255)
-    with pytest.raises(ValueError, match="`augment` brought pixels of 0 to 255 to 0 to 1"):
+    with pytest.raises(ValueError, match=r"`augment` brought pixels of up to .* but the training"):
         table.training_inputs(np.array([[0, 1]]), [0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_transform_that_normalises_is_refused(dtype):
+    normalise = v2.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    scale = v2.Compose([lambda image: image / 255, normalise])
+    reader, rows = learn(COLOUR.astype(dtype))
+    with pytest.raises(ValueError, match="leave out scale=True and Normalize"):
+        reader.table(rows, scale).training_inputs(np.array([[0, 1]]), [0])
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        lambda image: image.double(),
+        lambda image: image.long(),
+        lambda image: image.bfloat16(),
+        lambda image: image * torch.ones((), requires_grad=True),
+    ],
+)
+def test_a_transform_may_return_any_type(transform):
+    reader, rows = learn(GREY)
+    inputs = reader.table(rows, transform).training_inputs(np.array([[0, 1]]), [0])
+    assert inputs["images"].dtype == np.float32
+    np.testing.assert_allclose(inputs["images"][0, 1], reader.normalise(rows[1]), atol=0.01)
 
 
 def test_a_transform_may_turn_one_image_black():
@@ -295,6 +349,11 @@ def test_statistics_are_those_of_the_training_images():
 def test_images_of_one_colour_are_not_divided_by_zero():
     reader, rows = learn(np.full((3, 4, 4), 7.0))
     assert_array_equal(reader.normalise(rows), np.zeros((3, 1, 4, 4)))
+
+
+def test_nor_are_those_that_rounding_makes_vary():
+    reader, _ = learn(np.full((3, 11, 11), 0.7, np.float32), image_size=8)
+    assert reader.std == (1.0,)
 
 
 def test_a_reader_survives_its_config():

@@ -1,4 +1,5 @@
 from datetime import date
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -6,7 +7,14 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from muxlearn.rows import check_labels, check_numbers, check_weights, relative_weights, row_weights
+from muxlearn.rows import (
+    check_labels,
+    check_numbers,
+    check_tags,
+    check_weights,
+    relative_weights,
+    row_weights,
+)
 from muxlearn.rows._labels import split_rows, training_order
 from muxlearn.rows._numbers import location_and_scale
 
@@ -170,6 +178,19 @@ def test_a_class_that_is_the_likeliest_of_no_row_lets_the_others_be_divided():
     targets, sources = np.repeat([0, 2], 20), np.arange(40)
     _, valid = split_rows(targets, sources, 0.1, 0)
     assert sorted(targets[valid]) == [0, 0, 2, 2]
+
+
+class Topic(str, Enum):
+    SPORT = "sport"
+    WEATHER = "weather"
+
+
+@pytest.mark.parametrize("box", [list, tuple, pd.Series, lambda y: np.array(y, object)])
+def test_members_of_an_enumeration_are_their_texts(box):
+    classes, _ = check_labels(box([Topic.SPORT, Topic.WEATHER]), 2)
+    assert classes.tolist() == ["sport", "weather"]
+    assert check_tags([[Topic.SPORT]], [["goal"]]) == [["sport"]]
+    assert type(check_tags([[Topic.SPORT]], [["goal"]])[0][0]) is str
 
 
 def test_weights_that_are_all_but_zero_teach_nothing():

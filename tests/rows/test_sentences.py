@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, pre_tokenizers
 
 from muxlearn.mixtures import plan_mixtures
+from muxlearn.rows import SentenceReader
 from muxlearn.rows._sentences import check_sentences, check_tags, cut_windows, number_tags
 from muxlearn.rows._texts import train_tokenizer
 
@@ -269,7 +270,7 @@ def test_words_keep_the_space_that_a_tokenizer_wants_before_them():
 
 @pytest.mark.parametrize("name", ["tokenizer", "minilm"])
 def test_a_word_that_reads_like_a_special_token_is_a_word(name, request):
-    tokenizer = request.getfixturevalue(name)
+    tokenizer = SentenceReader(request.getfixturevalue(name)).tokenizer
     ids, read = windows_of(tokenizer, [["a", "[CLS]", "b"]], all_pieces=True)
     special = tokenizer.token_to_id("[CLS]")
     assert ids[0].count(special) == 1

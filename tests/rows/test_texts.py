@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from tokenizers import Tokenizer, models
 
-from muxlearn.rows import check_rows
-from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows, tokenize, train_tokenizer
+from muxlearn.rows import _tokenizing, check_rows
+from muxlearn.rows._texts import TokenTable, check_texts, iterate_rows, train_tokenizer
+from muxlearn.rows._tokenizing import tokenize
 
 CORPUS = ["the cat sat on the mat", "a dog ran in the park", "birds sing in the morning"]
 TEXTS = ["a", "", "some words"]
@@ -283,6 +284,30 @@ def test_truncated_pairs_of_long_texts_are_the_same_as_of_their_starts(tokenizer
     long = tokenize(short, [("the cat " * 5000, "a dog " * 5000)])
     start = tokenize(short, [("the cat " * 12, "a dog " * 12)])
     np.testing.assert_array_equal(long.gather(np.array([0]))[0], start.gather(np.array([0]))[0])
+
+
+@pytest.mark.parametrize("at_once", [1, 100, 2**21])
+@pytest.mark.parametrize("paired", [False, True])
+def test_parts_and_far_ends_of_texts_change_no_token(tokenizer, monkeypatch, at_once, paired):
+    monkeypatch.setattr(_tokenizing, "_AT_ONCE", at_once)
+    short = Tokenizer.from_str(tokenizer.to_str())
+    short.enable_truncation(8)
+    # Words of no end, gaps of no end, and words that stand behind such a gap.
+    texts = [
+        "the cat " * 400,
+        "",
+        "a" * 2000,
+        "x " + "y" * 2000,
+        " " * 3000 + "a dog",
+        "dog",
+        "é " * 700,
+    ]
+    rows = list(zip(texts, texts[::-1], strict=True)) if paired else texts
+    table = tokenize(short, rows)
+    for number, row in enumerate(rows):
+        expected = short.encode(*row) if paired else short.encode(row)
+        found = table.gather(np.array([number]))[0][0]
+        assert found[: len(expected.ids)].tolist() == expected.ids
 
 
 # Patches
