@@ -96,6 +96,7 @@ class Batcher:
     def __init__(self, args) -> None:
         self.args = args
         self.waiting: asyncio.Queue = asyncio.Queue(args.max_waiting)
+        self.broken = False
 
     @contextlib.asynccontextmanager
     async def running(self, app):
@@ -109,6 +110,21 @@ class Batcher:
     def start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pool = ProcessPoolExecutor(1, spawn, load, (self.args.model, self.args.onnx))
+
+    def restart(self) -> None:
+        self.broken = True
+        self.pool.shutdown(wait=False)
+        self.start()
+
+    async def health(self, request: Request) -> PlainTextResponse:
+        if self.broken:  # find out whether a new process can load the model
+            try:
+                await asyncio.wrap_future(self.pool.submit(os.getpid))
+            except BrokenProcessPool:
+                self.restart()
+                raise HTTPException(503, "the model cannot be loaded") from None
+            self.broken = False
+        return PlainTextResponse("ok")
 
     async def answer(self, text: str, tenant: str) -> dict:
         answer = asyncio.get_running_loop().create_future()
@@ -143,12 +159,12 @@ class Batcher:
         try:
             results = await asyncio.wrap_future(self.pool.submit(predict, texts, tenants))
         except BrokenProcessPool:
-            self.pool.shutdown(wait=False)
-            self.start()
+            self.restart()
             return False
         except Exception as error:
             print(f"{type(error).__name__}: {error}")
             return False
+        self.broken = False
         for answer, result in zip(answers, results, strict=True):
             if not answer.done():
                 answer.set_result(result)
@@ -257,10 +273,6 @@ class Protocol(H11Protocol):
             self.transport.close()
 
 
-async def health(request: Request) -> PlainTextResponse:
-    return PlainTextResponse("ok")
-
-
 async def refuse(request: Request, error: HTTPException) -> JSONResponse:
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
@@ -285,7 +297,7 @@ def main() -> None:
     app = Starlette(
         routes=[
             Route("/predict", Endpoint(args, batcher).__call__, methods=["POST"]),
-            Route("/health", health),
+            Route("/health", batcher.health),
         ],
         exception_handlers={HTTPException: refuse},
         lifespan=batcher.running,

@@ -1,7 +1,7 @@
 """Plan which rows share a mixture, and put their answers back in order.
 
 Everything here is numpy on row numbers: no strings, no tensors. Training, prediction and export
-form their mixtures with these two functions and nothing else.
+form their mixtures with these functions and nothing else.
 """
 
 from __future__ import annotations

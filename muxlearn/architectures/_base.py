@@ -50,7 +50,7 @@ class Setting:
     ----------
     task : str
         "sequence": an answer for each row; "token": one for each of its tokens; "vector": a vector
-        for each row.
+        for each row; "image": an answer for each image.
     n_mux, patch_size : int
         Rows in a mixture, and tokens of a row in a position.
     operating_points : tuple of Point

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from muxlearn.architectures._base import Architecture, Setting
 from muxlearn.backbones import Encoder, make_backbone, max_positions
 from muxlearn.nn.encoder import CompactEncoder
 
-__all__ = ["check_fits", "check_width", "refuse_parameter", "refuse_task"]
+__all__ = [
+    "check_fits",
+    "check_width",
+    "refuse_parameter",
+    "refuse_task",
+    "refuse_without_effect",
+]
 
+#: The estimator of a task, for errors.
 _ESTIMATORS = {
     "sequence": "MuxTextClassifier",
     "token": "MuxTokenTagger",
@@ -34,6 +43,27 @@ def refuse_parameter(architecture: Architecture, setting: Setting, *names: str) 
             )
 
 
+def refuse_without_effect(
+    architecture: Architecture, setting: Setting, names: Iterable[str]
+) -> None:
+    """Raise where one of an architecture's own parameters is not left at its default.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    setting : Setting
+    names : iterable of str
+        Those that the task has no use for.
+    """
+    defaults = type(architecture)().get_params()
+    for name in names:
+        if (value := getattr(architecture, name)) != defaults[name]:
+            raise ValueError(
+                f"`{name}` is {value!r}, but has no effect in a {_ESTIMATORS[setting.task]}; leave "
+                "it out"
+            )
+
+
 def refuse_task(architecture: Architecture, setting: Setting, task: str) -> None:
     """Raise where an architecture is not made for what an estimator predicts.
 
@@ -47,7 +77,7 @@ def refuse_task(architecture: Architecture, setting: Setting, task: str) -> None
     if setting.task != task:
         raise ValueError(
             f"architecture={architecture.name!r} is for a {_ESTIMATORS[task]}, not for a "
-            f"{_ESTIMATORS[setting.task]}"
+            f"{_ESTIMATORS[setting.task]}; take architecture='tmux'"
         )
 
 

@@ -16,7 +16,7 @@ from muxlearn.architectures._base import (
     Setting,
     WarmUp,
 )
-from muxlearn.architectures._checks import check_fits, check_width
+from muxlearn.architectures._checks import check_fits, check_width, refuse_without_effect
 from muxlearn.architectures._published import PublishedNetwork
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
 from muxlearn.backbones import (
@@ -171,10 +171,7 @@ class TMUX(Architecture):
         """Raise for a parameter that cannot be, or that the task has no use for."""
         super().check(setting)
         setting = self.settle(setting)
-        defaults = TMUX().get_params()
-        for name in _WITHOUT_EFFECT[setting.task]:
-            if (value := getattr(self, name)) != defaults[name]:
-                raise ValueError(f"`{name}` is {value!r}, but has no effect here; leave it out")
+        refuse_without_effect(self, setting, _WITHOUT_EFFECT[setting.task])
         if self.demux_layers > 1 and setting.params["demultiplexer"] != "rsa":
             raise ValueError(
                 f"`demux_layers` is {self.demux_layers}, but demultiplexer="

@@ -253,7 +253,7 @@ class Published(ParameterObject):
         return point_of_published(self.checkpoint) or Point(factor)
 
     def start(self, corpus: Corpus, **wanted: Any) -> Start:
-        """Raise ValueError: a checkpoint that is none cannot stand in for an encoder."""
+        """Raise ValueError: `checkpoint` holds no multiplexed network."""
         raise ValueError(
             f"{self.label} is no multiplexed checkpoint, and comes with its own tokenizer; give "
             "its name alone as `backbone`"

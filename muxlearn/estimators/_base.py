@@ -71,7 +71,7 @@ class MuxEstimator(BaseEstimator):
     dtype: str
     n_mux: Any
     classes_: NDArray
-    #: Set by `fit`, each of a kind of its own.
+    #: The reader and the task, which `fit` sets.
     _reader: Any
     _task: Any
     #: Score and speed by `n_mux`, None where they were not measured; see `measured_points_`.

@@ -346,8 +346,8 @@ def _check_continues(estimator: Any, task: Task) -> None:
         value, before = now.get(name), estimator._structure.get(name)
         if value != before:
             raise ValueError(
-                f"`warm_start` goes on with {name}={before!r}, but `{name}` is "
-                f"{value!r} now; set warm_start=False to begin anew"
+                f"`warm_start` goes on with {name}={before!r}, but `{name}` is {value!r} now; "
+                "set it back, or warm_start=False to begin anew"
             )
     before, now = estimator._task.described, task.described
     if before != now:

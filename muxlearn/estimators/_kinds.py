@@ -62,8 +62,8 @@ class Kind(ABC):
     structure_names : tuple of str
         The parameters that decide what the module looks like, beside those of the architecture.
     settled : tuple of str
-        Parameters of others that are attributes of the class here: nothing is to be chosen, but a
-        folder keeps what they were settled to.
+        Names of parameters of training that this estimator fixes as attributes of its class. They
+        are saved with the model, and never set by users.
     movable : tuple of str
         Parameters that name a place which may be another one where a model is loaded.
     window_rows : int
@@ -73,8 +73,8 @@ class Kind(ABC):
     setting : callable
         Returns what the architecture is told.
     objective : callable
-        Given the estimator, a module that is not trained here and a task, returns what it would be
-        trained for.
+        Given the estimator, a module that is only loaded and a task, returns the objective of the
+        net around the module.
     parts : callable
         Returns reader and task of a prediction, with the parameters as they are now.
     complete_loaded : callable

@@ -32,7 +32,7 @@ from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
 from muxlearn.points import as_points, speed_rank
-from muxlearn.tasks import LabelsTask
+from muxlearn.tasks import LabelsTask, NumbersTask
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult, ModelCard
@@ -59,7 +59,7 @@ _SHOWN_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _Phrases:
     """The texts of cards that depend on the estimator."""
 
     pipeline_tag: str
@@ -70,20 +70,14 @@ class _Kind:
     method: str = "predict"
 
 
-_TEXTS = _Kind(
+_TEXTS = _Phrases(
     "text-classification",
     "one label for each text, or pair of texts",
     "texts",
     '["a text", "another one"]',
     "Only the first {max_length} tokens of a text are read.",
 )
-_EMBEDDING = replace(
-    _TEXTS,
-    pipeline_tag="feature-extraction",
-    task="one vector for each text",
-    method="transform",
-)
-_IMAGES = _Kind(
+_IMAGES = _Phrases(
     "image-classification",
     "one label for each image",
     "images",
@@ -91,30 +85,36 @@ _IMAGES = _Kind(
     "Images are given in the same range of pixel values as in training.",
 )
 
-# The hub has no task of numbers: regressors are among the classifiers.
-_KINDS = {
-    "MuxTextClassifier": _TEXTS,
-    "MuxTextRegressor": replace(_TEXTS, task="numbers for each text, or pair of texts"),
-    "MuxTokenTagger": _Kind(
+#: By what the module answers.
+_PHRASES = {
+    "sequence": _TEXTS,
+    "token": _Phrases(
         "token-classification",
         "one tag for each token of a sentence",
         "sentences",
         '[["One", "sentence"], ["and", "another", "one"]]',
         "Sentences of more than {max_length} tokens are read in overlapping windows.",
     ),
-    "MuxTextPretrainer": _EMBEDDING,
-    "MuxTextEmbedder": _EMBEDDING,
-    "MuxImageClassifier": _IMAGES,
-    "MuxImageRegressor": replace(_IMAGES, task="numbers for each image"),
+    "vector": replace(
+        _TEXTS,
+        pipeline_tag="feature-extraction",
+        task="one vector for each text",
+        method="transform",
+    ),
+    "image": _IMAGES,
 }
 
+#: What takes the place of "one label" where a task is another one. The hub has no task of numbers:
+#: regressors are among the classifiers.
+_ANSWERS = {LabelsTask.name: "any number of labels", NumbersTask.name: "numbers"}
 
-def _of_sequences(kind: _Kind) -> _Kind:
+
+def _of_sequences(phrases: _Phrases) -> _Phrases:
     """Return the texts of an estimator that reads sequences of integers in place of texts."""
     return replace(
-        kind,
+        phrases,
         pipeline_tag="other",
-        task=re.sub("text, or pair of texts$", "sequence of integers", kind.task),
+        task=re.sub("text, or pair of texts$", "sequence of integers", phrases.task),
         rows="sequences",
         example="[[3, 1, 4], [1, 5]]",
         remark="Only the first {max_length} integers of a sequence are read.",
@@ -165,14 +165,14 @@ def model_card(
     shown = measured_figures(estimator) if scores is None else figures
     given = dict(checked("metadata", metadata, Mapping, "a mapping") or {})
     checked("dataset", dataset, str, "the name of a dataset")
-    kind = _kind(estimator)
-    results = _eval_results(figures, dataset, kind.pipeline_tag)
+    phrases = _phrases_for(estimator)
+    results = _eval_results(figures, dataset, phrases.pipeline_tag)
     if odd := [key for key in given if not isinstance(key, str)]:
         raise TypeError(f"`metadata` must have names that are str, got {odd[0]!r}")
     data = ModelCardData(
         **{
             "library_name": "muxlearn",
-            "pipeline_tag": kind.pipeline_tag,
+            "pipeline_tag": phrases.pipeline_tag,
             "base_model": _base_model(estimator),
             "metrics": _hub_metrics(shown) or None,
             "model_name": name.rpartition("/")[2] if results else None,
@@ -192,10 +192,10 @@ def model_card(
         f"---\n{front}\n---",
         _MARK,
         f"# {name}",
-        *_model(estimator, kind),
+        *_model(estimator, phrases),
         *_table(shown, _measured_on(dataset, own=scores is None)),
-        *_use(estimator, kind, name),
-        *_limits(estimator, kind, name),
+        *_use(estimator, phrases, name),
+        *_limits(estimator, phrases),
         *_origin(estimator),
     ]
     return ModelCard("\n\n".join(parts) + "\n")
@@ -218,14 +218,12 @@ def is_generated(file: Path) -> bool:
 # The front matter
 
 
-def _kind(estimator: Any) -> _Kind:
-    names = (base.__name__ for base in type(estimator).__mro__)
-    kind = next(_KINDS[name] for name in names if name in _KINDS)
-    reads_integers = kind.rows == "texts" and TOKENIZER not in estimator.predictor_.reader.files()
-    kind = _of_sequences(kind) if reads_integers else kind
-    if estimator.predictor_.task.name == LabelsTask.name:
-        kind = replace(kind, task=kind.task.replace("one label", "any number of labels"))
-    return kind
+def _phrases_for(estimator: Any) -> _Phrases:
+    phrases, predictor = _PHRASES[estimator._kind.task_name], estimator.predictor_
+    if phrases.rows == "texts" and TOKENIZER not in predictor.reader.files():
+        phrases = _of_sequences(phrases)
+    answers = _ANSWERS.get(predictor.task.name, "one label")
+    return replace(phrases, task=phrases.task.replace("one label", answers))
 
 
 def _base_model(estimator: Any) -> str | None:
@@ -276,7 +274,7 @@ def _eval_results(scores: Figures, dataset: str | None, task: str) -> list[EvalR
 # The text
 
 
-def _model(estimator: Any, kind: _Kind) -> list[str]:
+def _model(estimator: Any, phrases: _Phrases) -> list[str]:
     module, capacity = estimator.module_, estimator.module_.n_mux
     structure = estimator._structure
     network = f"`architecture` {_code(repr(structure.get('architecture', 'tmux')))}"
@@ -295,16 +293,16 @@ def _model(estimator: Any, kind: _Kind) -> list[str]:
         if not name.startswith(module.kept_elsewhere)
     )
     return [
-        f"A multiplexed network: it folds up to {capacity} {kind.rows} into one pass and gives "
-        f"each its own {'prediction' if kind.method == 'predict' else 'vector'}."
+        f"A multiplexed network: it folds up to {capacity} {phrases.rows} into one pass and gives "
+        f"each its own {'prediction' if phrases.method == 'predict' else 'vector'}."
         if capacity > 1
-        else f"A network that reads {kind.rows} one by one (`n_mux` is 1).",
+        else f"A network that reads {phrases.rows} one by one (`n_mux` is 1).",
         "\n".join(
             [
-                f"- Task: {kind.task}",
+                f"- Task: {phrases.task}",
                 f"- Estimator: `{type(estimator).__name__}` of muxlearn",
                 f"- Network: {network}; {n_weights:,} weights",
-                f"- `n_mux`, {kind.rows} in one pass: 1 to {capacity}; trained at "
+                f"- `n_mux`, {phrases.rows} in one pass: 1 to {capacity}; trained at "
                 + ", ".join(map(str, sorted(trained, key=speed_rank))),
                 *([f"- Labels: {_labels(estimator)}"] if hasattr(estimator, "classes_") else []),
             ]
@@ -349,10 +347,10 @@ def _table(scores: Figures, where: str) -> list[str]:
     ]
 
 
-def _use(estimator: Any, kind: _Kind, name: str) -> list[str]:
+def _use(estimator: Any, phrases: _Phrases, name: str) -> list[str]:
     cls = type(estimator)
     smaller = (
-        f"model.{kind.method}({kind.example}, n_mux=1)  # one by one: slower, more accurate\n"
+        f"model.{phrases.method}({phrases.example}, n_mux=1)  # one by one: slower, more accurate\n"
         if estimator.module_.n_mux > 1
         else ""
     )
@@ -360,7 +358,7 @@ def _use(estimator: Any, kind: _Kind, name: str) -> list[str]:
         "## Use",
         f"```python\nfrom {_importable(cls)} import {cls.__name__}\n\n"
         f"model = {cls.__name__}.from_pretrained({name!r})\n"
-        f"model.{kind.method}({kind.example})\n{smaller}```",
+        f"model.{phrases.method}({phrases.example})\n{smaller}```",
         "The files are data: loading them runs no code of theirs.",
     ]
 
@@ -371,12 +369,13 @@ def _importable(cls: type) -> str:
     return "muxlearn" if is_there else cls.__module__
 
 
-def _limits(estimator: Any, kind: _Kind, name: str) -> list[str]:
+def _limits(estimator: Any, phrases: _Phrases) -> list[str]:
     limits = []
     if estimator.module_.n_mux > 1:
         limits = [
-            f"A prediction depends on the other {kind.rows} of its mixture. The same row can get "
-            "another answer among others, and what one row says can touch what is said of another.",
+            f"A prediction depends on the other {phrases.rows} of its mixture. The same row can "
+            "get another answer among others, and what one row says can touch what is said of "
+            "another.",
             "`groups=` keeps rows of different groups (tenants, say) out of each other's "
             "mixtures, `n_mux=1` reads each row alone, and `n_passes=` averages over several "
             "mixtures.",
@@ -390,7 +389,7 @@ def _limits(estimator: Any, kind: _Kind, name: str) -> list[str]:
         gives = "any number of them to a row" if several else "one of them to any row"
         limits.append(f"It knows only its own labels and gives {gives}.")
     limits += [
-        kind.remark.format(**estimator._structure),
+        phrases.remark.format(**estimator._structure),
         *(
             [f"It uses tokens beyond that, up to {n_read:,}, as a bag of words."]
             if reads_on

@@ -29,7 +29,7 @@ from muxlearn.export._model import (
     require,
 )
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import new_folder, write_contents
+from muxlearn.persistence import check_new_folder, write_contents
 from muxlearn.points import Point, PointLike, as_points, speed_rank
 from muxlearn.prediction import label_of
 from muxlearn.training.devices import plain_torch
@@ -115,7 +115,7 @@ def export_onnx(
     check_supported(estimator.module_)
     require("onnx", "onnxscript", "onnxruntime")
     points = _check_points(estimator, n_mux)
-    new_folder(folder)  # before the graphs, which take long, are made for nothing
+    check_new_folder(folder, FORMAT)  # before the graphs, which take long, are made for nothing
     described = saved_config(estimator)
     module = estimator.module_.for_inference(torch.float32).cpu()
     if isinstance(module, MuxTextModule):

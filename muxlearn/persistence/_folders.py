@@ -29,6 +29,7 @@ from muxlearn.persistence._rows import expand_rows, shrink_rows
 __all__ = [
     "FILES",
     "TOKENIZER",
+    "check_new_folder",
     "new_folder",
     "read_contents",
     "read_folder",
@@ -117,17 +118,10 @@ def write_contents(
 
     Raises
     ------
-    TypeError, ValueError
-        `folder` is no name of a folder.
-    FileExistsError
-        It holds a model in another format.
-    NotADirectoryError
-        `folder` is a file.
+    FileExistsError, NotADirectoryError, TypeError, ValueError
+        As of `check_new_folder`.
     """
-    folder = new_folder(folder)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
-    _check_other_format(folder, config["format"])
+    folder = check_new_folder(folder, config["format"])
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     # As a reader sees it: some keys and values become strings.
     config = json.loads(json.dumps({**config, "sha256": checksums}, default=plain))
@@ -135,16 +129,40 @@ def write_contents(
     write_files(folder, {**contents, CONFIG: described.encode(), **(beside or {})})
 
 
-def _check_other_format(folder: Path, wanted: str) -> None:
-    """Raise FileExistsError for a folder that holds a model in another of our formats."""
-    found = wanted
+def check_new_folder(folder: str | os.PathLike, form: str) -> Path:
+    """Check that a model can be written to a folder, which need not be there.
+
+    Parameters
+    ----------
+    folder : str or path
+    form : str
+        The format of the model.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    FileExistsError
+        The folder holds a model in another format, which this one would make useless.
+    NotADirectoryError
+        `folder` is a file.
+    TypeError, ValueError
+        It is no name of a folder.
+    """
+    folder = new_folder(folder)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
+    found = form
     with contextlib.suppress(FormatError, OSError):
         found = parse_config(folder)["format"]
-    if found != wanted:
+    if found != form:
         raise FileExistsError(
-            f"{str(folder)!r} holds a model in another format, {found!r}, which {wanted!r} would "
+            f"{str(folder)!r} holds a model in another format, {found!r}, which {form!r} would "
             "make useless; give another folder"
         )
+    return folder
 
 
 def read_whole(folder: str | os.PathLike, read: Callable[[], T]) -> T:

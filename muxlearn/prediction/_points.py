@@ -164,7 +164,7 @@ def measure_points(
     score, predict : callable
         Take a point.
     n_rows : int
-        That are scored.
+        Number of rows that are scored.
     repeats : int
         Number of timed calls of `predict`, whose median is taken.
     n_timed : int, default=None

@@ -108,7 +108,10 @@ class Task(ABC):
         return len(self.classes)
 
     def start(self) -> NDArray[np.float64] | None:
-        """Return outputs that suit any row, with which a new network starts, if there are such."""
+        """Return outputs, such as log odds of labels, that a new network's last bias starts from.
+
+        None where it starts from 0.
+        """
         return None
 
     def loss(self, outputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
     first_step : int, default=0
         The step at which an interrupted training continues.
     is_open : bool, default=False
-        Whether that is behind the last step of an epoch that is not over.
+        Whether the interrupted epoch has taken all its steps, but not ended its validation.
     n_workers : int, default=0
         Processes that form batches of the training.
     n_classes : int, default=None

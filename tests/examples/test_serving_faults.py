@@ -4,7 +4,8 @@ import json
 import signal
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 
 import psutil
 import pytest
@@ -93,6 +94,22 @@ def test_a_worker_that_is_killed_loses_no_request(serve, expected):
         worker_of(server).kill()  # while nothing is asked
         (answer,) = ask(port, [{"text": TEXTS[0]}], 1, tokens=["secret a"])
         assert (answer.status, answer.content["label"]) == (200, expected[0])
+
+
+def test_a_model_that_cannot_be_loaded_is_told_of(serve, tmp_path):
+    def health(port):
+        with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+            connection.request("GET", "/health")
+            return connection.getresponse().status
+
+    with serve() as (port, server):
+        (tmp_path / "model").rename(tmp_path / "away")
+        worker_of(server).kill()
+        (answer,) = ask(port, [{"text": TEXTS[0]}], 1, tokens=["secret a"])
+        assert (answer.status, health(port)) == (500, 503)
+        (tmp_path / "away").rename(tmp_path / "model")
+        (answer,) = ask(port, [{"text": TEXTS[0]}], 1, tokens=["secret a"])
+        assert (answer.status, health(port)) == (200, 200)
 
 
 def test_a_model_that_does_not_answer_is_told_of(serve):

@@ -1,5 +1,6 @@
 """ONNX graphs beside torch: the same plan, the same answers."""
 
+import hashlib
 import math
 import pickle
 import shutil
@@ -307,3 +308,23 @@ def test_each_format_sends_to_the_class_that_reads_it(classifier, folder, tmp_pa
     classifier.save(tmp_path)
     with pytest.raises(FormatError, match=r"MuxTextClassifier\.load, and give it to export_onnx"):
         OnnxMuxClassifier.load(tmp_path)
+
+
+def test_a_model_in_another_format_is_not_replaced(classifier, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "graph")
+    with pytest.raises(FileExistsError, match="holds a model in another format"):
+        classifier.save(tmp_path / "graph")
+    assert OnnxMuxClassifier.load(tmp_path / "graph").predict(TEXTS[:1])
+    classifier.save(tmp_path / "model")
+    with pytest.raises(FileExistsError, match="holds a model in another format"):
+        export_onnx(classifier, tmp_path / "model")
+    MuxTextClassifier.load(tmp_path / "model")
+
+
+def test_a_graph_of_another_point_is_noticed(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "copy")
+    shutil.copy(folder / "n_mux_3.onnx", tmp_path / "copy" / "n_mux_1.onnx")
+    digest = hashlib.sha256((folder / "n_mux_3.onnx").read_bytes()).hexdigest()
+    edit_config(tmp_path / "copy", lambda config: config["sha256"].update({"n_mux_1.onnx": digest}))
+    with pytest.raises(FormatError, match=r"n_mux_1.onnx takes 3 rows at once, not 1"):
+        OnnxMuxClassifier.load(tmp_path / "copy")

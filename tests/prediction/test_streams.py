@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from itertools import count
-from pathlib import Path
 
 import datasets
 import numpy as np
@@ -21,59 +20,16 @@ from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.prediction._parts import PartFolder
 from muxlearn.rows import TextReader
 from muxlearn.rows._groups import group_windows
+from tests.prediction.streams import (
+    N_ROWS,
+    as_csv,
+    as_dataset,
+    as_parquet_files,
+    as_zipped_csv,
+    texts_of,
+)
 
-WORDS = ("cat", "old dog", "it", "a bird that sings", "")
-N_ROWS = 150
-
-
-def texts_of(n_rows, seed=0):
-    rng = np.random.default_rng(seed)
-    return [" ".join(rng.choice(WORDS, rng.integers(0, 4))) for _ in range(n_rows)]
-
-
-@pytest.fixture(scope="module")
-def fitted(tiny_classifier):
-    texts = texts_of(60)
-    return tiny_classifier(batch_size=2, warm_up=None, lr=3e-3).fit(texts, ["x", "y", "z"] * 20)
-
-
-@pytest.fixture(autouse=True)
-def _small_windows(set_window_rows):
-    """Windows of 8 * batch_size * n_mux = 32 rows."""
-    set_window_rows(MuxTextClassifier, 1)
-
-
-@pytest.fixture
-def frame():
-    tenants = np.random.default_rng(1).integers(3, size=N_ROWS)
-    return pd.DataFrame({"id": range(N_ROWS), "text": texts_of(N_ROWS, 1), "tenant": tenants})
-
-
-@pytest.fixture
-def parquet(frame, tmp_path):
-    frame.to_parquet(tmp_path / "texts.parquet", row_group_size=40)
-    return tmp_path / "texts.parquet"
-
-
-def as_parquet_files(frame, folder):
-    frame[:70].to_parquet(folder / "a.parquet", row_group_size=20)
-    frame[70:].to_parquet(folder / "b.parquet")
-    return folder
-
-
-def as_csv(frame, folder):
-    frame.to_csv(folder / "texts.csv", index=False)
-    return folder / "texts.csv"
-
-
-def as_zipped_csv(frame, folder):
-    frame.to_csv(folder / "texts.csv.gz", index=False)
-    return [str(folder / "texts.csv.gz")]
-
-
-def as_dataset(frame, folder):
-    datasets.Dataset.from_pandas(frame).save_to_disk(folder / "dataset")
-    return datasets.load_from_disk(folder / "dataset")
+pytestmark = pytest.mark.usefixtures("small_windows")
 
 
 @pytest.mark.parametrize("write", [as_parquet_files, as_csv, as_zipped_csv, as_dataset])
@@ -385,119 +341,6 @@ def test_a_small_disk_that_is_full(fitted, frame, parquet, tmp_path):
         assert pd.read_parquet(output)["text"].tolist() == frame["text"].tolist()
     finally:
         subprocess.run(["umount", str(disk)], check=True)
-
-
-# What is refused
-
-
-@pytest.mark.parametrize(
-    ("arguments", "error", "message"),
-    [
-        ({"column": "txt"}, ValueError, "`column` 'txt' is not a column.*'id', 'text', 'tenant'"),
-        ({"column": "id"}, TypeError, "holds values of type int64, but the model reads text"),
-        ({"column": ("text", "text", "text")}, ValueError, "one name, or two"),
-        ({"groups": "owner"}, ValueError, "`groups` 'owner' is not a column"),
-        ({"keep": "id"}, TypeError, r"\['id'\]"),
-        ({"keep": ["nr"]}, ValueError, "`keep` 'nr' is not a column"),
-        ({"form": "xlsx"}, ValueError, "`form`"),
-        ({"form": "csv", "method": "predict_proba"}, ValueError, "cannot hold"),
-        ({"method": "predict_prob"}, ValueError, "did you mean"),
-        ({"rows_per_part": 0}, ValueError, "`rows_per_part`"),
-        ({"n_mux": 3}, ValueError, "at most 2"),
-    ],
-)
-def test_bad_arguments_leave_nothing_behind(fitted, parquet, tmp_path, arguments, error, message):
-    with pytest.raises(error, match=message):
-        fitted.predict_dataset(parquet, tmp_path / "out", **arguments)
-    assert not (tmp_path / "out").exists()
-
-
-def test_without_a_column_called_text_one_must_be_named(fitted, frame, tmp_path):
-    frame.rename(columns={"text": "body"}).to_parquet(tmp_path / "texts.parquet")
-    with pytest.raises(ValueError, match="name one as `column`: 'id', 'body', 'tenant'"):
-        fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    ("dataset", "error", "message"),
-    [
-        (["a text", "another"], TypeError, "rows in memory go to predict"),
-        (iter(["a"]), TypeError, "a stream of rows to predict_iter"),
-        (datasets.DatasetDict(), TypeError, "choose one"),
-        (datasets.Dataset.from_dict({"a": ["b"]}).to_iterable_dataset(), TypeError, "predict_iter"),
-        ("nowhere.parquet", FileNotFoundError, "nowhere.parquet"),
-        (__file__, ValueError, "its name must end in .parquet"),
-        (Path(__file__).parent, FileNotFoundError, "no Parquet or CSV file"),
-    ],
-)
-def test_what_is_no_dataset_is_refused(fitted, tmp_path, dataset, error, message):
-    with pytest.raises(error, match=message):
-        fitted.predict_dataset(dataset, tmp_path / "out")
-
-
-def test_files_of_several_schemas_are_refused(fitted, frame, tmp_path):
-    frame.to_parquet(tmp_path / "a.parquet")
-    frame.assign(tenant="t").to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(ValueError, match=r"several schemas.*a\.parquet.*int64.*b\.parquet.*string"):
-        fitted.predict_dataset(tmp_path, tmp_path / "out")
-
-
-def test_a_missing_text_is_named_and_what_stood_before_it_is_kept(fitted, frame, tmp_path):
-    texts = [*frame["text"][:100], None]
-    pq.write_table(pa.table({"text": texts}), tmp_path / "texts.parquet")
-    with pytest.raises(ValueError, match="row 100 of `X` is missing"):
-        fitted.predict_dataset(tmp_path / "texts.parquet", tmp_path / "out", rows_per_part=1)
-    assert len(list((tmp_path / "out").glob("part-*"))) == 3
-
-
-def test_a_damaged_csv_file_is_named(fitted, tmp_path):
-    (tmp_path / "texts.csv").write_text('id,text\n1,a\n2,b,"c"\n')
-    with pytest.raises(ValueError, match=r"texts\.csv' of `dataset` cannot be read"):
-        fitted.predict_dataset(tmp_path / "texts.csv", tmp_path / "out")
-
-
-def test_a_folder_of_other_files_is_left_alone(fitted, parquet, tmp_path):
-    with pytest.raises(FileExistsError, match="holds other files; give a new or an empty folder"):
-        fitted.predict_dataset(parquet, tmp_path)
-    with pytest.raises(NotADirectoryError, match="is a file"):
-        fitted.predict_dataset(parquet, parquet)
-
-
-@pytest.mark.parametrize("content", [b"", b"[]", b"null", b'{"n_parts": 1', b"\xff"])
-def test_a_damaged_manifest_is_named(fitted, parquet, tmp_path, content):
-    output = fitted.predict_dataset(parquet, tmp_path / "out")
-    (output / "_manifest.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"_manifest.json.* is damaged; give a new folder"):
-        fitted.predict_dataset(parquet, output)
-
-
-def test_a_damaged_part_is_named_and_written_anew(fitted, parquet, tmp_path):
-    output = fitted.predict_dataset(parquet, tmp_path / "out", rows_per_part=np.int64(32))
-    part = output / "part-000001.parquet"
-    before = part.read_bytes()
-    part.write_bytes(b"PAR1")
-    with pytest.raises(ValueError, match=r"part-000001.* 4 bytes .* delete it and call again"):
-        fitted.predict_dataset(parquet, output, rows_per_part=32)
-    part.unlink()
-    fitted.predict_dataset(parquet, output, rows_per_part=32, n_passes=np.int64(1))
-    assert part.read_bytes() == before
-
-
-def test_a_damaged_file_among_several_is_named(fitted, frame, tmp_path):
-    folder = tmp_path / "in"
-    folder.mkdir()
-    as_parquet_files(frame, folder)
-    whole = bytearray((folder / "b.parquet").read_bytes())
-    whole[200:700] = bytes(500)
-    (folder / "b.parquet").write_bytes(whole)
-    with pytest.raises((OSError, ValueError), match=r"b.parquet' of `dataset` cannot be read"):
-        fitted.predict_dataset(folder, tmp_path / "out", column="text")
-
-
-def test_lines_that_are_divided_otherwise_are_told(fitted, tmp_path):
-    (tmp_path / "a.csv").write_text("text;id\nsun;1\n")
-    with pytest.raises(ValueError, match="'text;id': its lines are probably divided by semicolons"):
-        fitted.predict_dataset(tmp_path / "a.csv", tmp_path / "out")
 
 
 def test_the_manifest_says_what_was_counted(fitted, parquet, tmp_path):
