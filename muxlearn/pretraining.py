@@ -12,7 +12,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
-from muxlearn._params import Choice, Constraint, Instance, Number, OneOf, PathName
+from muxlearn._params import Choice, Constraint, Instance, OneOf, PathName
 from muxlearn.architectures import Architecture, Built, flatten
 from muxlearn.backbones import SCRATCH, Pretrained, Scratch, load_backbone
 from muxlearn.estimators import (
@@ -20,6 +20,7 @@ from muxlearn.estimators import (
     MuxEstimator,
     TextKind,
     ask_about,
+    check_checkpoint,
     fit_transform,
     make_trainer,
     prepare_pretraining,
@@ -58,7 +59,7 @@ __all__ = ["MuxTextPretrainer"]
 
 #: Parameters that may change before a training is taken up again.
 _FREE = (
-    *("max_epochs", "cache", "checkpoint", "checkpoint_minutes"),
+    *("max_epochs", "cache"),
     *("callbacks", "compile", "device", "random_state", "verbose"),
 )
 #: Of the training's states.
@@ -124,8 +125,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
     {operating_points}
         {operating_points.texts}
     max_epochs : int, default=10
-        Epochs of ``n_samples / batch_size`` steps each. With a `checkpoint`, a later `fit` with
-        more epochs continues where it ends.
+        Epochs of ``n_samples / batch_size`` steps each.
     {batch_size}
     lr : float or "auto", default="auto"
         Peak learning rate. It is reached after 200 steps and falls linearly to 0 over the last
@@ -134,10 +134,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
     cache : str or path, default=None
         A folder that keeps the teacher's vectors, so that another training on the same texts can
         reuse them. None keeps them in memory.
-    checkpoint : str or path, default=None
-        A folder that keeps the state of the training. `fit` continues from the state found there.
-    checkpoint_minutes : float, default=10
-        Minutes between two saved states.
+
     {optimizer}
     {dtype}
     {device}
@@ -202,8 +199,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             "teacher": OneOf(None, PathName()),
             "backbone": OneOf(None, PathName(), Instance((Scratch,), "Scratch(…)")),
             "cache": OneOf(None, PathName("the name of a folder")),
-            "checkpoint": OneOf(None, PathName("the name of a folder")),
-            "checkpoint_minutes": Number(0),
         }.items()
         if name not in ("warm_up", "warm_start", "early_stopping", "validation_fraction")
     }
@@ -229,8 +224,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         lr: float | str = "auto",
         optimizer: Any = None,
         cache: str | os.PathLike | None = None,
-        checkpoint: str | os.PathLike | None = None,
-        checkpoint_minutes: float = 10,
         dtype: str = "auto",
         device: Any = "auto",
         compile: bool = False,
@@ -254,8 +247,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         self.lr = lr
         self.optimizer = optimizer
         self.cache = cache
-        self.checkpoint = checkpoint
-        self.checkpoint_minutes = checkpoint_minutes
         self.dtype = dtype
         self.device = device
         self.compile = compile
@@ -263,7 +254,13 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Iterable[str], y: Any = None) -> MuxTextPretrainer:
+    def fit(
+        self,
+        X: Iterable[str],
+        y: Any = None,
+        *,
+        checkpoint: str | os.PathLike | None = None,
+    ) -> MuxTextPretrainer:
         """Learn from texts.
 
         Parameters
@@ -273,6 +270,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
 
         y : Ignored
             For pipelines.
+
+        {fit.checkpoint}
+            With a larger `max_epochs` it goes on where it has ended.
 
         Returns
         -------
@@ -293,11 +293,12 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             raise ValueError(
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"
             )
+        check_checkpoint(checkpoint)
         rows = check_single_texts(X)
-        seed = seed_of(self, self.checkpoint, [_STAGE])
+        seed = seed_of(self, checkpoint, [_STAGE])
         with seeded(seed, self._device()):
             built, table, answers = prepare_pretraining(self, rows)
-            net = self._pretrain(built, table, answers, seed)
+            net = self._pretrain(built, table, answers, seed, checkpoint)
         cast(MuxSequenceEmbedder, built.module).replacement_head = None
         self._set_fitted(
             reader=built.reader,
@@ -398,17 +399,22 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
     # Training
 
     def _pretrain(
-        self, built: Built, table: RowTable, answers: TeacherAnswers | None, seed: int
+        self,
+        built: Built,
+        table: RowTable,
+        answers: TeacherAnswers | None,
+        seed: int,
+        checkpoint: str | os.PathLike | None,
     ) -> MuxNet:
         """Train, from the state of `checkpoint` on where there is one."""
         module, rows = built.module, np.arange(len(table))
         params = flatten(self.get_params(deep=False))
         keep = None
-        if self.checkpoint is not None:
+        if checkpoint is not None:
             tokens = cast(TokenTable, table).flatten(rows)
             more = {"seed": seed, "taught by": None if answers is None else answers.teacher}
             fingerprint = fingerprint_of({**params, **more}, table.lengths, tokens, free=_FREE)
-            keep = open_stage(self.checkpoint, self.checkpoint_minutes, fingerprint, _STAGE, seed)
+            keep = open_stage(checkpoint, fingerprint, _STAGE, seed)
         return make_trainer(self, built.architecture, module, classes=None).train(
             module,
             self._objective(answers, built.reader.tokenizer),

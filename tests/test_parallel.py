@@ -17,9 +17,9 @@ from skorch.callbacks import Callback
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv, flatten
 from muxlearn.backbones import Scratch
-from muxlearn.estimators import _fitting
 from muxlearn.parallel import train_with
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.training import checkpoints
 from tests.training.interruptions import StopAfter
 
 ROOT = Path(__file__).parents[1]
@@ -180,7 +180,7 @@ def test_the_rate_of_a_pretrainer_falls_at_the_end_of_accumulated_gradients_too(
 
 
 def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeypatch):
-    monkeypatch.setattr(_fitting, "_MINUTES", 0)
+    monkeypatch.setattr(checkpoints, "_MINUTES", 0)
     params = {**EXACT, "max_epochs": 2, "batch_size": 2}
     with train_with(Accelerator(cpu=True, gradient_accumulation_steps=2)):
         whole = tiny_classifier(**params).fit(TEXTS, LABELS)

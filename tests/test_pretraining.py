@@ -239,37 +239,36 @@ def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(bert, tmp_
     whole = distiller(bert, max_epochs=4).fit(TEXTS)
     # Of a schedule that would fall at the end of two epochs, stop before it does.
     stop = StopAfter(n_steps=9)
-    parts = {"max_epochs": 4, "checkpoint": tmp_path}
-    distiller(bert, **parts, callbacks=[stop]).fit(TEXTS)
-    resumed = distiller(bert, **parts).fit(TEXTS)
+    distiller(bert, max_epochs=4, callbacks=[stop]).fit(TEXTS, checkpoint=tmp_path)
+    resumed = distiller(bert, max_epochs=4).fit(TEXTS, checkpoint=tmp_path)
     np.testing.assert_allclose(resumed.transform(TEXTS), whole.transform(TEXTS), atol=1e-5)
 
 
 def test_a_finished_training_is_read_and_not_repeated(bert, tmp_path):
-    first = distiller(bert, checkpoint=tmp_path).fit(TEXTS)
-    second = distiller(bert, checkpoint=tmp_path, callbacks=[StopAfter(0)]).fit(TEXTS)
+    first = distiller(bert).fit(TEXTS, checkpoint=tmp_path)
+    second = distiller(bert, callbacks=[StopAfter(0)]).fit(TEXTS, checkpoint=tmp_path)
     np.testing.assert_array_equal(first.transform(TEXTS), second.transform(TEXTS))
 
 
 def test_a_training_of_any_seed_goes_on_with_its_own(bert, tmp_path):
-    params = {"checkpoint": tmp_path, "random_state": None}
-    first = distiller(bert, **params, callbacks=[StopAfter(n_steps=9)]).fit(TEXTS)
-    resumed = distiller(bert, **params).fit(TEXTS)
+    stop = StopAfter(n_steps=9)
+    first = distiller(bert, random_state=None, callbacks=[stop]).fit(TEXTS, checkpoint=tmp_path)
+    resumed = distiller(bert, random_state=None).fit(TEXTS, checkpoint=tmp_path)
     assert resumed._plan_seed == first._plan_seed
 
 
 def test_a_training_can_be_made_longer(bert, tmp_path):
-    distiller(bert, checkpoint=tmp_path).fit(TEXTS)
-    longer = distiller(bert, checkpoint=tmp_path, max_epochs=3).fit(TEXTS)
+    distiller(bert).fit(TEXTS, checkpoint=tmp_path)
+    longer = distiller(bert, max_epochs=3).fit(TEXTS, checkpoint=tmp_path)
     assert [epoch["epoch"] for epoch in longer.history_] == [1, 2, 3]
 
 
 def test_the_state_of_another_training_is_refused(bert, tmp_path):
-    distiller(bert, checkpoint=tmp_path).fit(TEXTS)
+    distiller(bert).fit(TEXTS, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
-        distiller(bert, checkpoint=tmp_path, lr=0.5).fit(TEXTS)
+        distiller(bert, lr=0.5).fit(TEXTS, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
-        distiller(bert, checkpoint=tmp_path).fit(TEXTS[:20])
+        distiller(bert).fit(TEXTS[:20], checkpoint=tmp_path)
 
 
 # As the start of others
@@ -394,12 +393,12 @@ def test_a_pickle_holds_nothing_of_the_teacher_s_answers(distilled):
 def test_the_state_of_another_teacher_is_refused(bert, tmp_path):
     teacher = tmp_path / "teacher"
     shutil.copytree(bert, teacher)
-    distiller(teacher, checkpoint=tmp_path / "state", max_epochs=1).fit(TEXTS)
+    distiller(teacher, max_epochs=1).fit(TEXTS, checkpoint=tmp_path / "state")
     weights = load_file(teacher / "model.safetensors")
     changed = {name: tensor + 0.01 for name, tensor in weights.items()}
     save_file(changed, teacher / "model.safetensors", {"format": "pt"})
     with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):
-        distiller(teacher, checkpoint=tmp_path / "state", max_epochs=2).fit(TEXTS)
+        distiller(teacher, max_epochs=2).fit(TEXTS, checkpoint=tmp_path / "state")
 
 
 def test_a_damaged_cache_is_told(bert, tmp_path):
@@ -411,8 +410,9 @@ def test_a_damaged_cache_is_told(bert, tmp_path):
 
 
 def test_it_gets_a_model_card(bert, tmp_path):
-    kept = {"cache": tmp_path / "answers", "checkpoint": tmp_path / "state"}
-    distiller(bert, **kept, max_epochs=1).fit(TEXTS).save_pretrained(tmp_path / "saved")
+    distiller(bert, cache=tmp_path / "answers", max_epochs=1).fit(TEXTS).save_pretrained(
+        tmp_path / "saved"
+    )
     card = (tmp_path / "saved" / "README.md").read_text()
     assert "feature-extraction" in card
     assert "label" not in card

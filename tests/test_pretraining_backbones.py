@@ -76,9 +76,9 @@ def test_a_saved_one_embeds_alike(warmed, tmp_path):
 
 
 def test_a_training_goes_on_where_it_was(bert, tmp_path):
-    params = {"teacher": bert, "checkpoint": tmp_path, "lr": 1e-3}
-    first = pretrainer_of(bert, max_epochs=1, **params).fit(TEXTS)
-    longer = pretrainer_of(bert, max_epochs=3, **params).fit(TEXTS)
+    params = {"teacher": bert, "lr": 1e-3}
+    first = pretrainer_of(bert, max_epochs=1, **params).fit(TEXTS, checkpoint=tmp_path)
+    longer = pretrainer_of(bert, max_epochs=3, **params).fit(TEXTS, checkpoint=tmp_path)
     assert longer.n_iter_ == 3
     # No two epochs take the same time: this one was read, and not trained again.
     assert longer.history_[0, "dur"] == first.history_[0, "dur"]

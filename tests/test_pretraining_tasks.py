@@ -108,8 +108,8 @@ class Stop(Callback):
 @pytest.mark.parametrize("objective", ["mlm", "rtd"])
 def test_a_training_goes_on_saves_and_starts_a_classifier(objective, tmp_path):
     state, folder = tmp_path / "state", tmp_path / "saved"
-    pretrainer(objective, checkpoint=state, callbacks=[Stop()]).fit(TEXTS)
-    resumed = pretrainer(objective, checkpoint=state).fit(TEXTS)
+    pretrainer(objective, callbacks=[Stop()]).fit(TEXTS, checkpoint=state)
+    resumed = pretrainer(objective).fit(TEXTS, checkpoint=state)
     whole = pretrainer(objective).fit(TEXTS)
     np.testing.assert_allclose(resumed.transform(TEXTS), whole.transform(TEXTS), atol=1e-5)
     resumed.save(folder)

@@ -61,7 +61,7 @@ def pack(saved: str | os.PathLike, folder: str | os.PathLike = _FOLDER) -> None:
         else:
             kept[name] = tensor.half()
     # Where the teacher and the texts were is of no use to anybody else.
-    names = ("teacher", "cache", "checkpoint", "checkpoint_minutes", "verbose")
+    names = ("teacher", "cache", "verbose")
     params = {name: value for name, value in config["params"].items() if name not in names}
     for name in ("format", "format_version", "sha256"):
         config.pop(name)

@@ -2,7 +2,12 @@
 
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._embedding import MuxTextEmbedder
-from muxlearn.estimators._fitting import make_trainer, seed_of, warn_of_interruption
+from muxlearn.estimators._fitting import (
+    check_checkpoint,
+    make_trainer,
+    seed_of,
+    warn_of_interruption,
+)
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
@@ -25,6 +30,7 @@ __all__ = [
     "MuxTokenTagger",
     "TextKind",
     "ask_about",
+    "check_checkpoint",
     "fit_transform",
     "make_trainer",
     "model_card",

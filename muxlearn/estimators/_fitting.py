@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from muxlearn.training.checkpoints import KeepState
     from muxlearn.training.trainer import Trainer
 
-__all__ = ["fit", "for_task", "make_trainer", "seed_of", "warn_of_interruption"]
+__all__ = ["check_checkpoint", "fit", "for_task", "make_trainer", "seed_of", "warn_of_interruption"]
 
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
@@ -40,8 +40,8 @@ _WARM_UP_EPOCHS, _PATIENCE = 5, 3
 #: Of the epochs of a training, the share that the warm-up of a trained encoder may take as well.
 _WARM_UP_SHARE = 0.2
 
-#: Between two states of a training, and the stages that have states.
-_MINUTES, _STAGES = 10, ("training", "warm-up")
+#: The stages of a training that have states.
+_STAGES = ("training", "warm-up")
 
 _CHECKPOINT = PathName("the name of a folder")
 
@@ -74,7 +74,7 @@ def fit(
     from muxlearn.training.data import MixtureData
     from muxlearn.training.trainer import copy_callbacks
 
-    _check_checkpoint(checkpoint)
+    check_checkpoint(checkpoint)
     rows, classes = targets.rows, task.classes
     if estimator.early_stopping and len(distinct_rows(targets.sources)[0]) == 1:
         raise ValueError(
@@ -162,7 +162,13 @@ def fit(
         measure_set_aside(estimator, targets, valid)
 
 
-def _check_checkpoint(checkpoint: object) -> None:
+def check_checkpoint(checkpoint: object) -> None:
+    """Raise for what is no name of a folder, and where several processes train.
+
+    Parameters
+    ----------
+    checkpoint : object
+    """
     if checkpoint is None:
         return
     if not _CHECKPOINT.accepts(checkpoint):
@@ -223,7 +229,7 @@ def _stages(
     fingerprint = fingerprint_of(
         {**params, **more}, targets.values, targets.weights, targets.n_of_row, free=_FREE
     )
-    return lambda stage: open_stage(checkpoint, _MINUTES, fingerprint, stage, seed)
+    return lambda stage: open_stage(checkpoint, fingerprint, stage, seed)
 
 
 def warn_of_interruption(estimator: Any, interrupted: bool) -> None:

@@ -109,6 +109,7 @@ def _renew(given: Mapping[str, Any], estimator: str) -> dict[str, Any]:
     if kind != "tmux" and estimator != "MuxImageClassifier":
         # They were at their defaults, which have changed.
         nested |= {name: "auto" for name in ("multiplexer", "demultiplexer") if name in params}
+    gone |= {"checkpoint", "checkpoint_minutes"}
     gone |= {"weight_decay", "warm_up_epochs", "n_iter_no_change", *_SIZES, *_DISTILLATION}
     if "transitions" in params:
         steps = params.pop("transitions")

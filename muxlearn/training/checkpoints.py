@@ -23,6 +23,9 @@ from muxlearn.training.net import MuxNet
 
 __all__ = ["KeepState", "fingerprint_of", "fingerprint_of_rows", "kept_seed", "open_stage"]
 
+#: Between two states of a training.
+_MINUTES = 10
+
 #: Of a state; another one is of another training.
 _FORMAT = 2
 
@@ -227,20 +230,12 @@ def _restore_schedule(scheduler: Any, kept: dict[str, Any]) -> None:
             group["lr"] = base * factor(scheduler.last_epoch)
 
 
-def open_stage(
-    folder: str | os.PathLike,
-    minutes: float,
-    fingerprint: str,
-    stage: str,
-    seed: int,
-) -> KeepState:
+def open_stage(folder: str | os.PathLike, fingerprint: str, stage: str, seed: int) -> KeepState:
     """Return what keeps the states of a stage of a training, with the state that is there.
 
     Parameters
     ----------
     folder : str or path
-    minutes : float
-        Between two states.
     fingerprint : str
         Says which training this is.
     stage : str
@@ -262,7 +257,7 @@ def open_stage(
             f"`checkpoint` {str(folder)!r} is of a training with other rows or parameters; give "
             "another folder, or delete it to begin anew"
         )
-    return KeepState(folder, minutes, fingerprint, state, stage, seed)
+    return KeepState(folder, _MINUTES, fingerprint, state, stage, seed)
 
 
 def kept_seed(folder: str | os.PathLike, stages: Iterable[str]) -> int | None:

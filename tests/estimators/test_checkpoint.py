@@ -65,10 +65,10 @@ sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch
 torch.set_num_threads(1)
 from test_checkpoint import make
-from muxlearn.estimators import _fitting
+from muxlearn.training import checkpoints
 from muxlearn.training.net import MuxNet
 
-_fitting._MINUTES = 0
+checkpoints._MINUTES = 0
 steps, take = [], MuxNet.train_step_single
 
 def kill(self, batch, **params):

@@ -200,12 +200,11 @@ class Pretraining:
                 rows = texts()
                 model = clone(stage).set_params(
                     max_epochs=max(1, round(steps / -(-len(rows) // stage.batch_size))),
-                    checkpoint=folder / f"state-{number}",
                     random_state=seed,
                 )
                 if kept is not None:
                     model.set_params(backbone=kept)
-                model.fit(rows).save(place)
+                model.fit(rows, checkpoint=folder / f"state-{number}").save(place)
             kept = place
         assert kept is not None
         return kept

@@ -58,13 +58,12 @@ def main(argv: list[str] | None = None) -> int:
         batch_size=args.batch_size,
         max_epochs=args.epochs,
         cache=args.folder / "teacher",
-        checkpoint=args.folder / "checkpoint",
         device=args.device,
         dtype=args.dtype,
         random_state=0,
         verbose=2,
     )
-    pretrainer.fit(texts)
+    pretrainer.fit(texts, checkpoint=args.folder / "checkpoint")
     pretrainer.save(args.folder / "saved")
     return 0
 
