@@ -150,10 +150,9 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
         known = " and ".join(["the folder", *(f"`{name}`" for name in cls._kind.movable)])
         raise TypeError(f"{cls.__name__}.load has no argument `{unknown[0]}`; it takes {known}")
     config, tensors, files = read_folder(folder, cls.__name__)
+    check_moved(config, folder, moved)
     with told_as_format_error(f"the files in {str(folder)!r}"):
-        estimator = _restore(cls, config, tensors, files, moved)
-    check_moved(estimator.module_, folder, moved)
-    return estimator
+        return _restore(cls, config, tensors, files, moved)
 
 
 def _restore(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from muxlearn.architectures import (
+    RevMUX,
     Setting,
     make_architecture,
     unflatten,
@@ -75,6 +76,7 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
             f"`{MOVABLE[0]}`"
         )
     config, tensors, files = read_folder(folder)
+    check_moved(config, folder, moved)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         config = complete_config(config, files)
         params = unflatten({**decode_params(config["params"]), **moved})
@@ -93,26 +95,31 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
         )
         predictor = restore_predictor(runner, config, files, arrays)
         predictor.resolve_point()  # raises if there is none
-    check_moved(module, folder, moved)
-    return predictor
+        return predictor
 
 
-def check_moved(module: MuxModule, folder: str | os.PathLike, moved: Mapping[str, Any]) -> None:
+def check_moved(
+    config: Mapping[str, Any], folder: str | os.PathLike, moved: Mapping[str, Any]
+) -> None:
     """Raise ValueError for another place of an encoder that the folder itself holds.
 
     Parameters
     ----------
-    module : MuxModule
+    config : mapping of str to object
+        The folder's configuration.
     folder : str or path
     moved : mapping of str to object
         Parameters that name another place now.
     """
-    for name, value in moved.items():
-        if not module.kept_elsewhere:
-            raise ValueError(
-                f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its "
-                "own encoder; leave it out"
-            )
+    structure = config.get("structure")
+    architecture = structure.get("architecture") if isinstance(structure, dict) else None
+    # Whatever else stands there is damaged, as those find out who read it.
+    if moved and isinstance(architecture, str) and architecture != RevMUX.name:
+        name, value = next(iter(moved.items()))
+        raise ValueError(
+            f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its own "
+            "encoder; leave it out"
+        )
 
 
 def _device(device: Any, *, saved: bool) -> torch.device:

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxTextClassifier
 from muxlearn.persistence import FORMAT_VERSION, FormatError
+from muxlearn.prediction import load_predictor
 from tests.persistence.folders import edit_config
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
@@ -58,6 +59,13 @@ def test_what_was_set_after_the_fit_changes_no_model(untrained, tmp_path, change
         clf.save(tmp_path / "model")
         loaded = MuxTextClassifier.load(tmp_path / "model")
         np.testing.assert_array_equal(loaded.predict_proba(TEXTS), expected)
+
+
+def test_a_predictor_takes_no_argument_that_it_does_not_know(folder):
+    with pytest.raises(TypeError, match="load_predictor has no argument `bogus`"):
+        load_predictor(folder, bogus=3)
+    with pytest.raises(ValueError, match="carries its own encoder; leave it out"):
+        load_predictor(folder, backbone="elsewhere")
 
 
 def test_a_folder_holds_three_files_of_data(folder):

@@ -313,6 +313,14 @@ def test_columns_of_a_data_set_are_read(tiny, fitted):
     assert fitted.predict(data["tokens"]) == fitted.predict(SENTENCES)
 
 
+def test_the_first_prediction_leaves_the_tokenizer_as_it_was(fitted, tmp_path):
+    fitted.save(tmp_path)
+    loaded = MuxTokenTagger.load(tmp_path)
+    before = loaded.tokenizer_.encode("[SEP]").ids
+    loaded.predict([["a", "[SEP]"]])
+    assert loaded.tokenizer_.encode("[SEP]").ids == before
+
+
 # Streams
 
 

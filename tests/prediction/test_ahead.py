@@ -1,3 +1,4 @@
+import os
 import threading
 
 import pytest
@@ -66,3 +67,18 @@ def test_an_abandoned_stream_leaves_no_thread():
     next(results)
     results.close()
     assert not [t for t in threading.enumerate() if t.name.startswith("muxlearn-prepare")]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_a_stream_that_a_child_goes_on_with_is_refused_and_the_parents_goes_on():
+    results = prepare_ahead(range(5), str)
+    assert next(results) == (0, "0")
+    child = os.fork()
+    if not child:
+        try:
+            next(results)
+        except RuntimeError as error:
+            os._exit(7 if "begun in another process" in str(error) else 1)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert [number for number, _ in results] == [1, 2, 3, 4]
