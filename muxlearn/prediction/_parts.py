@@ -56,8 +56,8 @@ class PartFolder:
             if "n_parts" in found or any(folder.glob("part-*")):
                 self._compare(found)
                 self.complete = found.get("n_parts") == self.n_leading()
-                if self.complete:
-                    self._check_sizes(found.get("n_bytes", []))
+                if self.complete and isinstance(n_bytes := found.get("n_bytes"), list):
+                    self._check_sizes(n_bytes)
             elif found != self._job:
                 self._write(_MANIFEST, self._manifest())
             return
