@@ -85,7 +85,8 @@ def replace_files(folder: str | os.PathLike) -> Iterator[Path]:
             _commit(staged, folder)
         except BaseException as error:
             shutil.rmtree(staged, ignore_errors=True)
-            if isinstance(error, OSError) and error.filename is None:  # of a disk that is full
+            if isinstance(error, OSError) and error.errno and not error.filename:
+                # Of a disk that is full, for example.
                 raise OSError(error.errno, error.strerror, str(folder)) from error
             raise
         _move_committed(folder)
