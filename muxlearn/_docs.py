@@ -303,10 +303,6 @@ ENTRIES = {
         y : sequence of length n_samples
             The true labels, or the tags of each sentence.
         """,
-    "score.labels": """
-        y : array-like of shape ($n_rows,)
-            The true labels.
-        """,
     "score.sample_weight": """
         sample_weight : array-like of shape ($n_rows,), default=None
             Weights of the $rows in the score.

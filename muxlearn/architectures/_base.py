@@ -150,6 +150,10 @@ class Architecture(ParameterObject):
     #: Whether tokens of a row may share a position, and the words alone may answer.
     mixes_tokens: ClassVar[bool] = False
 
+    #: The estimator's parameters that may name another place where a model is loaded, as the folder
+    #: does not hold what they name.
+    movable: ClassVar[tuple[str, ...]] = ()
+
     def structure(self) -> dict[str, Any]:
         """Return the parameters that decide what the module looks like."""
         return {name: getattr(self, name) for name in self.structural}

@@ -114,6 +114,7 @@ class RevMUX(Architecture):
     """
 
     name = "revmux"
+    movable = ("backbone",)
     constraints: ClassVar[dict[str, Constraint]] = {
         "mux_layer": OneOf(None, Integer(0)),
         "adapters": Choice(*ADAPTERS),

@@ -47,6 +47,8 @@ _OFFICIAL = {
     "ReferenceTokenClassifier": "RobertaTokenClassificationMuxed",
     "MuxBertSequenceClassifier": "MuxedBertForSequenceClassification",
     "MuxBertTokenClassifier": "MuxedBertForTokenClassification",
+    "MuxElectraSequenceClassifier": "MuxedElectraForSequenceClassification",
+    "MuxElectraTokenClassifier": "MuxedElectraForTokenClassification",
 }
 
 
@@ -220,18 +222,8 @@ class Published(ParameterObject):
         Returns
         -------
         Published
-
-        Raises
-        ------
-        TypeError
-            The network is a MUX-ELECTRA.
         """
-        made_by = _OFFICIAL.get(module.setting["model"])
-        if made_by is None:
-            raise TypeError(
-                f"a {module.setting['model']} has no class of its authors' to be kept as; save the "
-                "estimator"
-            )
+        made_by = _OFFICIAL[module.setting["model"]]
         config = {**module.setting["config"], "architectures": [made_by]}
         _write(folder, config, to_state_dict(module.model), tokenizer)
         return cls(folder)

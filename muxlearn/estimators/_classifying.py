@@ -22,7 +22,6 @@ __all__ = [
     "predict",
     "predict_log_proba",
     "predict_proba",
-    "score",
 ]
 
 #: What their own parameters may be.
@@ -172,41 +171,3 @@ def decision_function(
         Of several labels the log odds of each, of shape (n_samples, n_labels).
     """
     return self._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
-
-
-@fill_docs()
-def score(
-    self: Any,
-    X: Iterable[Any],
-    y: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    n_mux: PointLike | None = None,
-    groups: ArrayLike | None = None,
-    n_passes: int = 1,
-    patch_size: int | None = None,
-) -> float:
-    """Return the accuracy of `predict`; of several labels that of whole sets.
-
-    Parameters
-    ----------
-    {predict.X}
-
-    {score.labels}
-
-    {score.sample_weight}
-
-    {predict.n_mux}
-
-    {predict.groups}
-
-    {predict.n_passes}
-
-    {predict.patch_size}
-
-    Returns
-    -------
-    float
-    """
-    return self.predictor_.score(
-        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
-    )

@@ -64,8 +64,6 @@ class Kind(ABC):
     settled : tuple of str
         Names of parameters of training that this estimator fixes as attributes of its class. They
         are saved with the model, and never set by users.
-    movable : tuple of str
-        Parameters that name a place which may be another one where a model is loaded.
     window_rows : int
         Rows that one window of a prediction holds at least; mixtures are planned inside a window.
     memory_advice : str
@@ -84,7 +82,6 @@ class Kind(ABC):
     task_name: str
     structure_names: tuple[str, ...]
     settled: tuple[str, ...] = ()
-    movable: tuple[str, ...] = ()
     window_rows: int = 8192
     memory_advice: str = "lower `batch_size` (mixtures in a batch)"
     setting: Callable[[Any], Setting] = _read_setting

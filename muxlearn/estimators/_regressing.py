@@ -16,7 +16,7 @@ from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
 from muxlearn.tasks import NumbersTask
 
-__all__ = ["CONSTRAINTS", "fit_numbers", "predict", "score"]
+__all__ = ["CONSTRAINTS", "fit_numbers", "predict"]
 
 #: What their own parameters may be.
 CONSTRAINTS: dict[str, Constraint] = {"loss": Choice(*REGRESSION_LOSSES)}
@@ -69,43 +69,3 @@ def predict(
         As `y` was in `fit`, in the order of `X`.
     """
     return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
-
-
-@fill_docs()
-def score(
-    self: Any,
-    X: Iterable[Any],
-    y: ArrayLike,
-    sample_weight: ArrayLike | None = None,
-    n_mux: PointLike | None = None,
-    groups: ArrayLike | None = None,
-    n_passes: int = 1,
-    patch_size: int | None = None,
-) -> float:
-    """Return the coefficient of determination R^2 of `predict`.
-
-    Parameters
-    ----------
-    {predict.X}
-
-    y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        The true targets.
-
-    {score.sample_weight}
-
-    {predict.n_mux}
-
-    {predict.groups}
-
-    {predict.n_passes}
-
-    {predict.patch_size}
-
-    Returns
-    -------
-    float
-        Of several targets the mean, as `sklearn.metrics.r2_score` takes it.
-    """
-    return self.predictor_.score(
-        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
-    )

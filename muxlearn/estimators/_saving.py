@@ -146,11 +146,8 @@ def load(cls: Any, folder: str | os.PathLike, **moved: Any) -> Any:
     muxlearn.persistence.FormatError
         The folder holds something else, a newer format, another estimator, or damaged files.
     """
-    if unknown := [name for name in moved if name not in cls._kind.movable]:
-        known = " and ".join(["the folder", *(f"`{name}`" for name in cls._kind.movable)])
-        raise TypeError(f"{cls.__name__}.load has no argument `{unknown[0]}`; it takes {known}")
     config, tensors, files = read_folder(folder, cls.__name__)
-    check_moved(config, folder, moved)
+    check_moved(f"{cls.__name__}.load", config, folder, moved)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         return _restore(cls, config, tensors, files, moved)
 

@@ -6,11 +6,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+from numpy.typing import ArrayLike
+
+from muxlearn._docs import fill_docs
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._texts import backbone_of
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import MuxSequenceClassifier
+from muxlearn.points import PointLike
 from muxlearn.rows import (
     TOKENIZERS,
     IntegerReader,
@@ -22,7 +26,7 @@ from muxlearn.rows import (
     pair_columns,
 )
 
-__all__ = ["check_given", "complete_loaded", "remember_columns", "wrap"]
+__all__ = ["check_given", "complete_loaded", "remember_columns", "score", "wrap"]
 
 
 def check_given(
@@ -64,6 +68,47 @@ def remember_columns(estimator: Any, X: Any) -> None:
     if (columns := pair_columns(X)) is not None:
         estimator._reader = replace(estimator._reader, columns=columns)
         estimator._connect_net()
+
+
+@fill_docs(row="text", rows="texts")
+def score(
+    self: Any,
+    X: Iterable[Any],
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> float:
+    """Return the accuracy of predicted labels, or the R^2 of predicted numbers.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    y : array-like of shape (n_samples,) or (n_samples, n_targets)
+        The true labels or numbers.
+
+    {score.sample_weight}
+
+    {predict.n_mux}
+
+    {predict.groups}
+
+    {predict.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    float
+        Of several labels the share of texts whose labels are all right, of several numbers the
+        mean R^2.
+    """
+    return self.predictor_.score(
+        X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
+    )
 
 
 def wrap(self: Any, tokenizer: Any, module: MuxModule) -> Reader:

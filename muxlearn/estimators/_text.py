@@ -131,7 +131,6 @@ class MuxTextClassifier(
         task_name="sequence",
         wrap=_sequences.wrap,
         complete_loaded=_sequences.complete_loaded,
-        movable=("backbone",),
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **TEXT_CONSTRAINTS,
@@ -247,7 +246,7 @@ class MuxTextClassifier(
     predict_proba = _classifying.predict_proba
     predict_log_proba = _classifying.predict_log_proba
     decision_function = _classifying.decision_function
-    score = _classifying.score
+    score = _sequences.score
     predict_iter = _predicting.predict_iter
     predict_dataset = _predicting.predict_dataset
     measure_operating_points = _points.measure_operating_points

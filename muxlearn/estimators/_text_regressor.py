@@ -134,7 +134,6 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
         wrap=_sequences.wrap,
         complete_loaded=_sequences.complete_loaded,
         published_task=_task_of_published,
-        movable=("backbone",),
     )
     _constraints: ClassVar[dict[str, Constraint]] = {
         **TEXT_CONSTRAINTS,
@@ -242,7 +241,7 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
         return self
 
     predict = _regressing.predict
-    score = _regressing.score
+    score = _sequences.score
 
     predict_iter = _predicting.predict_iter
     predict_dataset = _predicting.predict_dataset

@@ -337,7 +337,8 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         ----------
         {predict.X}
 
-        {score.labels}
+        y : array-like of shape (n_samples,)
+            The true labels.
 
         {score.sample_weight}
 

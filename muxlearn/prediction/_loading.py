@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from muxlearn.architectures import (
-    RevMUX,
+    TEXT_ARCHITECTURES,
     Setting,
     make_architecture,
     unflatten,
@@ -32,9 +32,6 @@ from muxlearn.prediction._saved import complete_config, restore_predictor, resto
 from muxlearn.training.devices import choose_device, choose_dtype, seeded
 
 __all__ = ["ARRAY", "check_moved", "load_predictor", "own_names", "restore_module"]
-
-#: Parameters that may name another place where a model is loaded.
-MOVABLE = ("backbone",)
 
 #: What the names of arrays that do not belong to the module start with in a saved file.
 ARRAY = "estimator."
@@ -70,13 +67,8 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
     TypeError, ValueError
         There is no such argument, or the model carries its own encoder.
     """
-    if unknown := [name for name in moved if name not in MOVABLE]:
-        raise TypeError(
-            f"load_predictor has no argument `{unknown[0]}`; it takes the folder, `device` and "
-            f"`{MOVABLE[0]}`"
-        )
     config, tensors, files = read_folder(folder)
-    check_moved(config, folder, moved)
+    check_moved("load_predictor", config, folder, moved)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         config = complete_config(config, files)
         params = unflatten({**decode_params(config["params"]), **moved})
@@ -99,25 +91,39 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
 
 
 def check_moved(
-    config: Mapping[str, Any], folder: str | os.PathLike, moved: Mapping[str, Any]
+    loader: str, config: Mapping[str, Any], folder: str | os.PathLike, moved: Mapping[str, Any]
 ) -> None:
-    """Raise ValueError for another place of an encoder that the folder itself holds.
+    """Check the parameters that are said to name another place now.
 
     Parameters
     ----------
+    loader : str
+        What to call the function in an error.
     config : mapping of str to object
         The folder's configuration.
     folder : str or path
     moved : mapping of str to object
-        Parameters that name another place now.
+        The parameters.
+
+    Raises
+    ------
+    TypeError
+        No model has such a parameter.
+    ValueError
+        The folder itself holds what it names.
     """
+    movable = sorted({name for kind in TEXT_ARCHITECTURES.values() for name in kind.movable})
+    if unknown := [name for name in moved if name not in movable]:
+        known = " and ".join(["the folder", *(f"`{name}`" for name in movable)])
+        raise TypeError(f"{loader} has no argument `{unknown[0]}`; it takes {known}")
     structure = config.get("structure")
     architecture = structure.get("architecture") if isinstance(structure, dict) else None
-    # Whatever else stands there is damaged, as those find out who read it.
-    if moved and isinstance(architecture, str) and architecture != RevMUX.name:
-        name, value = next(iter(moved.items()))
+    if not isinstance(architecture, str):
+        return  # damaged, as whoever reads it will say
+    kept = getattr(TEXT_ARCHITECTURES.get(architecture), "movable", ())
+    for name in moved.keys() - set(kept):
         raise ValueError(
-            f"`{name}` is {str(value)!r}, but the model in {str(folder)!r} carries its own "
+            f"`{name}` is {str(moved[name])!r}, but the model in {str(folder)!r} carries its own "
             "encoder; leave it out"
         )
 

@@ -152,7 +152,11 @@ def _as_array(item: Any, row: int) -> NDArray[Any]:
     if isinstance(item, torch.Tensor):
         return as_plain(item, f"row {row} of `X`")
     if isinstance(item, np.ndarray):
-        return np.asarray(item)  # without a mask, as in an array of images
+        if item.dtype.kind in "biuf" and np.ma.is_masked(item):
+            raise ValueError(
+                f"row {row} of `X` has a masked pixel; leave the image out, or fill it"
+            )
+        return np.asarray(item)
     raise TypeError(
         f"row {row} of `X` must be an image (a PIL image, an array or a tensor), got an "
         f"instance of {type(item).__name__}"

@@ -99,8 +99,8 @@ def vary(images: NDArray[Any], transform: Transform, seed: Sequence[int]) -> NDA
             )
     varied = torch.stack(variants).detach()
     varied = varied if varied.dtype == torch.uint8 else varied.float()
-    # Of the images together, as one of them may turn black.
-    if images.max() > MOST_OF_FRACTIONS and _SHRUNK * varied.float().std() < images.std():
+    spread = _SHRUNK * varied.float().std()  # 0 where all have turned black
+    if images.max() > MOST_OF_FRACTIONS and 0 < spread < images.std():
         raise ValueError(
             f"`augment` brought pixels of up to {images.max():g} to {varied.min():.3g} to "
             f"{varied.max():.3g}, but the training normalises by the images as they came: leave "

@@ -11,6 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
+from muxlearn.backbones import Published
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import FormatError
 from tests.estimators.published_checkpoints import (
@@ -36,6 +37,15 @@ def test_every_variant_is_saved_and_loaded(folder_of, variant, tmp_path):
     np.testing.assert_array_equal(probabilities(again, rows), expected)
     assert again.get_params() == loaded.get_params()
     assert again.module_.setting == loaded.module_.setting
+
+
+@pytest.mark.parametrize("variant", ["rsa-token", "electra", "electra-token"])
+def test_a_network_is_kept_in_its_authors_layout(folder_of, variant, tmp_path):
+    estimator, rows = estimator_of(variant), rows_of(variant)
+    loaded = estimator.from_reference(folder_of(variant))
+    Published.keep(tmp_path, loaded.module_, loaded.tokenizer_)
+    again = estimator.from_reference(tmp_path)
+    np.testing.assert_array_equal(probabilities(again, rows), probabilities(loaded, rows))
 
 
 @pytest.mark.parametrize("variant", ["mlp", "rsa-token"])

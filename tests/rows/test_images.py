@@ -316,6 +316,19 @@ def test_a_transform_may_return_any_type(transform):
     np.testing.assert_allclose(inputs["images"][0, 1], reader.normalise(rows[1]), atol=0.01)
 
 
+def test_all_images_of_a_batch_may_turn_black():
+    reader, rows = learn(GREY)
+    table = reader.table(rows, lambda image: image * 0)
+    varied = table.training_inputs(np.array([[0]]), [0])["images"]
+    assert_array_equal(varied[0, 0], reader.normalise(rows[:1] * 0)[0])
+
+
+def test_a_masked_pixel_is_refused():
+    masked = np.ma.array(GREY[0], mask=GREY[0] == GREY[0].max())
+    refuse("row 1 of `X` has a masked pixel", learn, [GREY[0], masked])
+    refuse("row 0 of `X` is missing", learn, np.ma.array(GREY, mask=GREY[0].max() == GREY))
+
+
 def test_a_transform_may_turn_one_image_black():
     reader, rows = learn(GREY)
     table = reader.table(rows, lambda image: image.float() * (image.sum() != rows[0].sum()))
