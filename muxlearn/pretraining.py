@@ -26,7 +26,6 @@ from muxlearn.estimators import (
     prepare_pretraining,
     seed_of,
     warn_of_interruption,
-    wrap_single_texts,
 )
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -66,9 +65,14 @@ _FREE = (
 _STAGE = "checkpoint"
 
 
-def _objective_of_trained(estimator: Any, module: MuxModule, task: Task) -> Objective:
-    """Return an objective without answers: a module that was trained before only predicts."""
-    return estimator._objective()
+class _PretrainerKind(TextKind):
+    """The kind of the pretrainer."""
+
+    task_name = "vector"
+
+    def objective(self, estimator: Any, module: MuxModule, task: Task) -> Objective:
+        """Return an objective without answers: a module that was trained before only predicts."""
+        return estimator._objective()
 
 
 @fill_docs(row="text", rows="texts")
@@ -183,11 +187,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
     ['weather', 'sport']
     """
 
-    _kind = TextKind(
-        task_name="vector",
-        wrap=wrap_single_texts,
-        objective=_objective_of_trained,
-    )
+    _kind = _PretrainerKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
         name: constraint
         for name, constraint in {
@@ -202,8 +202,6 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         }.items()
         if name not in ("warm_up", "warm_start", "early_stopping", "validation_fraction")
     }
-
-    warm_start = False
 
     def __init__(
         self,
@@ -415,7 +413,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             more = {"seed": seed, "taught by": None if answers is None else answers.teacher}
             fingerprint = fingerprint_of({**params, **more}, table.lengths, tokens, free=_FREE)
             keep = open_stage(checkpoint, fingerprint, _STAGE, seed)
-        return make_trainer(self, built.architecture, module, classes=None).train(
+        return make_trainer(self, self._setting(), built.architecture, module).train(
             module,
             self._objective(answers, built.reader.tokenizer),
             MixtureData(table, rows, np.ones(len(rows), np.float32)),

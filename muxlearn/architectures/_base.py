@@ -15,6 +15,7 @@ from muxlearn._params import ParameterObject
 from muxlearn.backbones import Backbone, make_backbone
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import WORDS, Point, as_points, choose_own_point, shares_of
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = [
@@ -248,21 +249,25 @@ class Architecture(ParameterObject):
         """Return learning rate and decay by parameter name, as patterns."""
         raise NotImplementedError
 
-    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+    def warm_up(
+        self, setting: Setting, module: MuxModule, task: Task, *, asked_for: bool
+    ) -> WarmUp | None:
         """Return the training before that of the task, None where there is none to do.
 
         Parameters
         ----------
         setting : Setting
         module : MuxModule
+        task : Task
+            What is trained after it.
         asked_for : bool
             Whether the user has said so, or it is left to the architecture.
         """
         return None
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return what the training of the task minimises."""
-        return Objective()
+        return Objective(task)
 
     def complete(self, setting: Setting, module: MuxModule, batches: Any) -> None:
         """Bring a trained module into its final state.

@@ -55,7 +55,7 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
     setting = architecture.settle(setting)
     params, n_prefix = setting.params, architecture.n_prefix(setting)
     start = backbone.start(
-        Corpus((), ()),
+        Corpus(()),
         n_mux=setting.n_mux,
         multiplexer=params["multiplexer"],
         demultiplexer=params["demultiplexer"],

@@ -12,6 +12,7 @@ from muxlearn._params import Boolean, Choice, Constraint
 from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
 from muxlearn.nn.module import MuxModule
 from muxlearn.rows import ImageReader
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["BlendObjective", "ImageArchitecture", "statistics_points"]
@@ -33,13 +34,14 @@ class BlendObjective(Objective):
 
     Parameters
     ----------
+    task : Task
     mixup : float
         The shares of a blend follow a beta distribution with this for both parameters (Zhang et
         al., 2018); 0 does not blend.
     """
 
-    def __init__(self, mixup: float) -> None:
-        super().__init__()
+    def __init__(self, task: Task, mixup: float) -> None:
+        super().__init__(task)
         self.mixup = mixup
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
@@ -74,8 +76,8 @@ class BlendObjective(Objective):
         if not isinstance(output, _Blended):
             return super().loss(module, output, targets, weights)
         logits, partner, share = output
-        own = self.task_loss(logits, targets, weights)
-        other = self.task_loss(logits, targets[partner], weights[partner])
+        own = self.task.loss(logits, targets, weights)
+        other = self.task.loss(logits, targets[partner], weights[partner])
         return share * own + (1 - share) * other, {}
 
 
@@ -148,9 +150,9 @@ class ImageArchitecture(Architecture):
             if parameter.ndim < 2 or name.endswith("keys")
         ]
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, on blends where the estimator says so."""
-        return BlendObjective(setting.params["mixup"])
+        return BlendObjective(task, setting.params["mixup"])
 
     def complete(self, setting: Setting, module: MuxModule, batches: Any) -> None:
         """Estimate the batch statistics of each operating point anew."""

@@ -16,6 +16,7 @@ from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
 from muxlearn.nn.wideresnet import ACTIVATIONS
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["BIND_MULTIPLEXERS", "MIMOConv"]
@@ -34,14 +35,17 @@ class RegularisedObjective(BlendObjective):
 
     Parameters
     ----------
+    task : Task
     mixup : float
     isometry_weight, binding_weight : float
         Weights of `isometry_regularizer` over the trunk's convolutions and of
         `binding_regularizer`.
     """
 
-    def __init__(self, mixup: float, isometry_weight: float, binding_weight: float) -> None:
-        super().__init__(mixup)
+    def __init__(
+        self, task: Task, mixup: float, isometry_weight: float, binding_weight: float
+    ) -> None:
+        super().__init__(task, mixup)
         self.isometry_weight = isometry_weight
         self.binding_weight = binding_weight
 
@@ -215,7 +219,7 @@ class MIMOConv(ImageArchitecture):
         """Return the rate of a network that starts at random."""
         return _LR
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with the regularisers."""
         mixup = setting.params["mixup"]
-        return RegularisedObjective(mixup, self.isometry_weight, self.binding_weight)
+        return RegularisedObjective(task, mixup, self.isometry_weight, self.binding_weight)

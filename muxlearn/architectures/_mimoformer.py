@@ -30,6 +30,7 @@ from muxlearn.backbones import Backbone, Corpus, Scratch, make_backbone
 from muxlearn.nn import mimoformer as network
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import Point
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["MIMOFormer"]
@@ -57,11 +58,12 @@ class IsometryObjective(Objective):
 
     Parameters
     ----------
+    task : Task
     weight : float
     """
 
-    def __init__(self, weight: float) -> None:
-        super().__init__()
+    def __init__(self, task: Task, weight: float) -> None:
+        super().__init__(task)
         self.weight = weight
 
     def loss(
@@ -309,19 +311,21 @@ class MIMOFormer(Architecture):
         """Let matrices decay."""
         return [*((pattern, {"weight_decay": 0.0}) for pattern in NO_DECAY), ("*", {})]
 
-    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+    def warm_up(
+        self, setting: Setting, module: MuxModule, task: Task, *, asked_for: bool
+    ) -> WarmUp | None:
         """Train the task on half of the grid's rows and columns, or the next smaller part."""
         if setting.n_mux == 1:
             return None
         assert isinstance(module, network.MIMOFormer)
         point = module.round_n_mux(module.warm_up_n_mux)
         return WarmUp(
-            self.objective(setting, module), on_task=True, operating_points=(Point(point),)
+            self.objective(setting, module, task), on_task=True, operating_points=(Point(point),)
         )
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with the regulariser."""
-        return IsometryObjective(self.isometry_weight)
+        return IsometryObjective(task, self.isometry_weight)
 
 
 def _divisors(size: int) -> list[int]:

@@ -32,6 +32,7 @@ from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjecti
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import read_weights
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["PublishedNetwork", "start_from_published"]
@@ -135,17 +136,21 @@ class PublishedNetwork(Architecture):
         ]
         return [*groups, *((pattern, {"weight_decay": 0.0}) for pattern in NO_DECAY), ("*", {})]
 
-    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+    def warm_up(
+        self, setting: Setting, module: MuxModule, task: Task, *, asked_for: bool
+    ) -> WarmUp | None:
         """Recover tokens only on request, since a checkpoint has learned that."""
         if setting.n_mux == 1 or not asked_for:
             return None
-        return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))
+        return WarmUp(RetrievalObjective(task, 0.0, 1.0, self.retrieval_samples))
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with the retrieval task beside it."""
         auto = self.retrieval_weight == "auto"
         weight = RETRIEVAL_WEIGHT if auto else float(self.retrieval_weight)
-        return RetrievalObjective(1.0, weight if setting.n_mux > 1 else 0.0, self.retrieval_samples)
+        return RetrievalObjective(
+            task, 1.0, weight if setting.n_mux > 1 else 0.0, self.retrieval_samples
+        )
 
 
 def start_from_published(

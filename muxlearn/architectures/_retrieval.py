@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from muxlearn.nn.losses import retrieval_loss
 from muxlearn.nn.text import MuxTrainingOutput
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["RETRIEVAL_WEIGHT", "RetrievalObjective"]
@@ -25,6 +26,7 @@ class RetrievalObjective(Objective):
 
     Parameters
     ----------
+    task : Task
     task_weight, retrieval_weight : float
         The two terms' weights. Without a task it is the retrieval warm-up.
     retrieval_samples : int
@@ -37,12 +39,13 @@ class RetrievalObjective(Objective):
 
     def __init__(
         self,
+        task: Task,
         task_weight: float = 1.0,
         retrieval_weight: float = RETRIEVAL_WEIGHT,
         retrieval_samples: int = 32,
         with_words: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(task)
         self.task_weight = task_weight
         self.retrieval_weight = retrieval_weight
         self.retrieval_samples = retrieval_samples
@@ -74,8 +77,9 @@ class RetrievalObjective(Objective):
             reported["retrieval_acc"] = hits.float().mean()
             total = total + self.retrieval_weight * recovery
         if self.task_weight:
-            task = self.task_loss(output.logits, targets, weights)
+            answered = self.task.loss(output.logits, targets, weights)
             if output.words is not None:
-                task = task + _WORDS_WEIGHT * self.task_loss(output.words, targets, weights)
-            total = total + self.task_weight * task
+                of_words = self.task.loss(output.words, targets, weights)
+                answered = answered + _WORDS_WEIGHT * of_words
+            total = total + self.task_weight * answered
         return total, reported

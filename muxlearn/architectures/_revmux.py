@@ -28,6 +28,7 @@ from muxlearn.nn.revmux import (
 )
 from muxlearn.persistence import FormatError
 from muxlearn.points import Point
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["RevMUX"]
@@ -41,6 +42,7 @@ class ContrastObjective(Objective):
 
     Parameters
     ----------
+    task : Task
     n_mux : int
         The number of slots; one alone has nothing to be told apart from.
     weight, temperature : float
@@ -49,8 +51,8 @@ class ContrastObjective(Objective):
 
     losses = ("infonce_loss",)
 
-    def __init__(self, n_mux: int, weight: float, temperature: float) -> None:
-        super().__init__()
+    def __init__(self, task: Task, n_mux: int, weight: float, temperature: float) -> None:
+        super().__init__(task)
         self.n_mux = n_mux
         self.weight = weight
         self.temperature = temperature
@@ -237,7 +239,7 @@ class RevMUX(Architecture):
         backbone, expected = setting.params["backbone"], config["backbone_sha256"]
         advice = "name the folder where it is now by load(…, backbone=…)"
         try:
-            module = self._around(setting, self._load(setting, Corpus([], [])), n_outputs)
+            module = self._around(setting, self._load(setting, Corpus([])), n_outputs)
         except OSError as error:
             raise type(error)(
                 f"{error}. The saved model holds adapters only and needs the encoder that they "
@@ -261,9 +263,9 @@ class RevMUX(Architecture):
         """Let matrices decay."""
         return [("*bias*", {"weight_decay": 0.0}), ("*", {})]
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with InfoNCE beside it."""
-        return ContrastObjective(setting.n_mux, self.infonce_weight, self.temperature)
+        return ContrastObjective(task, setting.n_mux, self.infonce_weight, self.temperature)
 
 
 def _power_of_two(number: int) -> int:

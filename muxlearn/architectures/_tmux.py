@@ -56,6 +56,7 @@ from muxlearn.nn.tagging import MuxTokenClassifier
 from muxlearn.nn.text import MuxSequenceClassifier, MuxTextModule
 from muxlearn.points import Point
 from muxlearn.rows import IntegerReader
+from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
 __all__ = ["OWN_SIZE", "TMUX"]
@@ -478,14 +479,16 @@ class TMUX(Architecture):
             groups.append((pattern, {"weight_decay": 0.0, **fresh}))
         return [*groups, ("*", fresh)]
 
-    def warm_up(self, setting: Setting, module: MuxModule, *, asked_for: bool) -> WarmUp | None:
+    def warm_up(
+        self, setting: Setting, module: MuxModule, task: Task, *, asked_for: bool
+    ) -> WarmUp | None:
         """Recover the tokens of single rows from the mixture (DataMUX, eq. 3)."""
         assert isinstance(module, MuxTextModule)
         if not module.is_shared or (module.warmed_up and not asked_for):
             return None
-        return WarmUp(RetrievalObjective(0.0, 1.0, self.retrieval_samples))
+        return WarmUp(RetrievalObjective(task, 0.0, 1.0, self.retrieval_samples))
 
-    def objective(self, setting: Setting, module: MuxModule) -> Objective:
+    def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with the retrieval task beside it."""
         assert isinstance(module, MuxTextModule)
         weight = self.retrieval_weight
@@ -493,4 +496,4 @@ class TMUX(Architecture):
             # A head that nothing has trained would cost more than it brings.
             weight = 0.0 if module.warmed_up else RETRIEVAL_WEIGHT
         weight = float(weight) if module.is_shared else 0.0
-        return RetrievalObjective(1.0, weight, self.retrieval_samples, setting.with_words)
+        return RetrievalObjective(task, 1.0, weight, self.retrieval_samples, setting.with_words)

@@ -23,20 +23,20 @@ class Corpus:
     ----------
     rows : sequence
         Checked rows of the task.
-    extra : sequence
-        Checked rows without labels; the same object as `rows` where there are none.
+    unlabeled : sequence, default=None
+        Checked rows without labels.
     as_texts : callable, default=iter
         Turns rows into the texts that a tokenizer is trained on.
     """
 
     rows: Any
-    extra: Any
+    unlabeled: Any = None
     as_texts: Callable[[Iterable[Any]], Iterable[Any]] = iter
 
     @property
     def parts(self) -> list[Any]:
         """All rows, in one part or two."""
-        return [self.rows] if self.extra is self.rows else [self.rows, self.extra]
+        return [self.rows] if self.unlabeled is None else [self.rows, self.unlabeled]
 
     @property
     def holds_pairs(self) -> bool:

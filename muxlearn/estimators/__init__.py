@@ -1,13 +1,9 @@
 """The estimators, and the code that they share."""
 
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._continuing import check_checkpoint, seed_of
 from muxlearn.estimators._embedding import MuxTextEmbedder
-from muxlearn.estimators._fitting import (
-    check_checkpoint,
-    make_trainer,
-    seed_of,
-    warn_of_interruption,
-)
+from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
@@ -17,7 +13,7 @@ from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
 from muxlearn.estimators._text import MuxTextClassifier
 from muxlearn.estimators._text_regressor import MuxTextRegressor
-from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind, wrap_single_texts
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 
 __all__ = [
     "TEXT_CONSTRAINTS",
@@ -38,5 +34,4 @@ __all__ = [
     "saved_config",
     "seed_of",
     "warn_of_interruption",
-    "wrap_single_texts",
 ]

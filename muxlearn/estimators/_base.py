@@ -80,6 +80,12 @@ class MuxEstimator(BaseEstimator):
     #: What differs between the estimators.
     _kind: ClassVar[Kind]
 
+    #: How an estimator without such parameters trains.
+    early_stopping: bool | int = False
+    n_workers: int = 0
+    warm_start: bool = False
+    warm_up: int | str | None = None
+
     _constraints: ClassVar[dict[str, Constraint]] = {
         "dtype": Choice("auto", "float32", "bfloat16", "float16"),
         "n_mux": Integer(1),
@@ -201,9 +207,10 @@ class MuxEstimator(BaseEstimator):
 
     def _idle_net(self, module: MuxModule, task: Task) -> Any:
         """Return a net around a module that is trained already."""
-        trainer = make_trainer(self, self._architecture_of(module), module, classes=task.classes)
-        objective = self._kind.objective(self, module, task)
-        return trainer.compose(module, objective, max_epochs=0)
+        architecture, classes = self._architecture_of(module), task.classes
+        n_classes = None if classes is None else len(classes)
+        trainer = make_trainer(self, self._setting(), architecture, module, n_classes=n_classes)
+        return trainer.compose(module, self._kind.objective(self, module, task), max_epochs=0)
 
     # Fitted state
 

@@ -15,7 +15,7 @@ from muxlearn._params import Boolean, Choice, Constraint, Integer, OneOf
 from muxlearn.architectures import Setting, build_embedder
 from muxlearn.estimators import _predicting, _texts
 from muxlearn.estimators._base import MuxEstimator
-from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind, wrap_single_texts
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.points import WORDS, PointLike, as_point
 from muxlearn.rows import Reader, check_single_texts
@@ -26,24 +26,29 @@ __all__ = ["MuxTextEmbedder"]
 
 #: Tokens of a text in a position that "auto" takes at most.
 _AUTO_PATCH_SIZE = 2
-#: Parameters of estimators that train.
-_SETTLED = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
 
 
-def _setting(estimator: Any) -> Setting:
-    """Return what the architecture is told; what "auto" stands for is up to the encoder."""
-    settled = {name: getattr(estimator, name) for name in _SETTLED}
-    params = {**settled, **estimator.get_params(deep=False)}
-    if estimator.patch_size == "auto":
-        params["patch_size"] = 1
-    if as_point(estimator.n_mux) == WORDS:
-        params["n_mux"] = 1
-    return Setting.of(estimator._kind.task_name, params, {})
+class _EmbedderKind(TextKind):
+    """The kind of the embedder; see `Kind`."""
 
+    task_name = "vector"
+    structure_names = (*TextKind.structure_names, "operating_points")
+    settled = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
+    memory_advice = "lower `batch_size` (mixtures in a batch) or `max_length`"
 
-def _parts(estimator: Any) -> tuple[Reader, VectorsTask]:
-    """Return reader and task of a prediction; the task has a parameter that may change."""
-    return estimator._reader, replace(estimator._task, normalize=bool(estimator.normalize))
+    def setting(self, estimator: Any) -> Setting:
+        """Return what the architecture is told; what "auto" stands for is up to the encoder."""
+        settled = {name: getattr(estimator, name) for name in self.settled}
+        params = {**settled, **estimator.get_params(deep=False)}
+        if estimator.patch_size == "auto":
+            params["patch_size"] = 1
+        if as_point(estimator.n_mux) == WORDS:
+            params["n_mux"] = 1
+        return Setting.of(self.task_name, params, {})
+
+    def parts(self, estimator: Any) -> tuple[Reader, VectorsTask]:
+        """Return reader and task of a prediction; the task has a parameter that may change."""
+        return estimator._reader, replace(estimator._task, normalize=bool(estimator.normalize))
 
 
 @fill_docs(row="text", rows="texts")
@@ -130,15 +135,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
     True
     """
 
-    _kind = TextKind(
-        task_name="vector",
-        wrap=wrap_single_texts,
-        setting=_setting,
-        parts=_parts,
-        structure_names=(*TextKind.structure_names, "operating_points"),
-        settled=_SETTLED,
-        memory_advice="lower `batch_size` (mixtures in a batch) or `max_length`",
-    )
+    _kind = _EmbedderKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
         **{
             name: TEXT_CONSTRAINTS[name]
@@ -158,7 +155,6 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
     operating_points = None
     lr = "auto"
     optimizer = None
-    warm_start = False
 
     def __init__(
         self,

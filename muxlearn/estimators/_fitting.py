@@ -1,11 +1,13 @@
-"""Training of an estimator: check, read, build, warm up, train, measure."""
+"""Training of an estimator: check, build, warm up, train, measure."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,26 +15,31 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
-from muxlearn._params import PathName
 from muxlearn._warnings import warn
-from muxlearn.architectures import Architecture, Built, flatten
+from muxlearn.architectures import Architecture, Built, Setting
+from muxlearn.estimators._continuing import (
+    check_checkpoint,
+    check_continues,
+    open_stages,
+    seed_of,
+)
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
-from muxlearn.nn.module import MuxModule, weights_digest
-from muxlearn.rows import Reader, distinct_rows, ranges, split_rows, take_rows
+from muxlearn.nn.module import MuxModule
+from muxlearn.rows import distinct_rows, ranges, split_rows, take_rows
 from muxlearn.tasks import Targets, Task
 from muxlearn.training.devices import seeded
-from muxlearn.training.objectives import Objective
 from muxlearn.training.optimizers import make_optimizer
-from muxlearn.training.processes import agree_on, n_processes
+from muxlearn.training.processes import agree_on
 
 if TYPE_CHECKING:
     from muxlearn.training.checkpoints import KeepState
+    from muxlearn.training.data import MixtureData
+    from muxlearn.training.net import MuxNet
     from muxlearn.training.trainer import Trainer
 
-__all__ = ["check_checkpoint", "fit", "for_task", "make_trainer", "seed_of", "warn_of_interruption"]
+__all__ = ["fit", "make_trainer", "warn_of_interruption"]
 
 #: Epochs of a warm-up, and epochs without improvement before a training ends, where the user
 #: leaves them to us.
@@ -41,19 +48,16 @@ _WARM_UP_EPOCHS, _PATIENCE = 5, 3
 _WARM_UP_SHARE = 0.2
 
 #: The stages of a training that have states.
-_STAGES = ("training", "warm-up")
-
-_CHECKPOINT = PathName("the name of a folder")
-
-#: Parameters that may change before a training is taken up again; the seed stands for its source.
-_FREE = ("callbacks", "compile", "device", "n_workers", "random_state", "verbose")
+_WARM_UP, _TRAINING = "warm-up", "training"
 
 
 def fit(
     estimator: Any,
     targets: Targets,
-    extra: Any,
     task: Task,
+    build: Callable[[Any, int], Built],
+    *,
+    unlabeled: Any = None,
     checkpoint: str | os.PathLike | None = None,
     **table_options: Any,
 ) -> None:
@@ -61,94 +65,39 @@ def fit(
 
     Parameters
     ----------
+    estimator : MuxEstimator
     targets : Targets
         Rows of the task and what the network shall answer to them.
-    extra : list or ndarray
-        Rows that reader and warm-up learn from.
     task : Task
+    build : callable
+        Takes these rows and the number of outputs; returns reader and module.
+    unlabeled : list or ndarray, default=None
+        Rows that the warm-up reads; None stands for those of the task.
     checkpoint : str or path, default=None
         A folder that keeps the state of the training.
     **table_options
         Arguments of the reader's `table` in the training, such as how images are varied.
     """
-    from muxlearn.training.data import MixtureData
-    from muxlearn.training.trainer import copy_callbacks
-
     check_checkpoint(checkpoint)
-    rows, classes = targets.rows, task.classes
-    if estimator.early_stopping and len(distinct_rows(targets.sources)[0]) == 1:
-        raise ValueError(
-            "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
-            "early_stopping=False"
-        )
-    seed = agree_on(seed_of(estimator, checkpoint, _STAGES))
+    seed = agree_on(seed_of(estimator, checkpoint, (_TRAINING, _WARM_UP)))
+    train, valid = _set_aside(estimator, targets, seed)
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
-    setting = estimator._setting()
-    train, valid = np.arange(len(rows)), None
-    if estimator.early_stopping:
-        train, valid = split_rows(
-            targets.strata, targets.sources, estimator.validation_fraction, seed
-        )
     with seeded(seed, estimator._device()):
-        if continued:
-            _check_continues(estimator, task)
-            # A copy, so that a fit which fails leaves the former one as it is.
-            module = copy.deepcopy(estimator.module_).train()
-            built = Built(estimator._reader, module, estimator._architecture_of(module))
-        else:
-            built = estimator._kind.build(estimator, rows, extra, task.n_outputs)
-            built.module.link = task.link
-            if (outputs := task.start()) is not None:
-                built.module.start_from(torch.as_tensor(outputs, dtype=torch.float32))
-        reader, module, architecture = built
-        stage = _stages(estimator, checkpoint, seed, module, targets, extra)
-        starts = np.cumsum(targets.n_of_row) - targets.n_of_row
-
-        def data(part: NDArray[np.int64]) -> MixtureData:
-            table = reader.table(take_rows(rows, part), **table_options)
-            own = ranges(starts[part], targets.n_of_row[part])
-            return MixtureData(table, targets.values[own], targets.weights[own])
-
-        trainer = make_trainer(estimator, architecture, module, classes=classes)
-        warm_up = None if continued else _chosen_warm_up(estimator, architecture, module)
-        warm_up_history, interrupted = None, False
-        training_data = None
-        if continued:
-            warm_up_history = estimator._warm_up_history
-        elif warm_up is not None:
-            if warm_up.on_task:
-                training_data = data(train)
-            net = trainer.train(
-                module,
-                for_task(warm_up.objective, task),
-                training_data or MixtureData(reader.table(extra)),
-                seed=seed,
-                description="warm-up",
-                max_epochs=_warm_up_epochs(estimator),
-                operating_points=warm_up.operating_points,
-                keep=stage("warm-up"),
-            )
-            warm_up_history = net.history
-            interrupted = net.interrupted_
-        training_data = training_data or data(train)
-        net = trainer.train(
-            module,
-            for_task(architecture.objective(setting, module), task),
-            training_data,
-            None if valid is None else data(valid),
-            seed=seed + 1,
-            description="training",
-            max_epochs=0 if interrupted else estimator.max_epochs,
-            keep=None if interrupted else stage("training"),
-            callbacks=copy_callbacks(estimator.callbacks),
+        built = _former(estimator, task) if continued else _new(build, targets.rows, task)
+        stage = open_stages(estimator, checkpoint, seed, built.module, targets, unlabeled)
+        training = _Training(
+            estimator, estimator._setting(), task, built, targets, table_options, train, seed, stage
         )
-        if net.history:
-            architecture.complete(setting, module, _batches_of(estimator, training_data, module))
+        before = None if continued else training.warm_up(unlabeled)
+        interrupted = before is not None and before.interrupted_
+        net = training.run(valid, interrupted=interrupted)
+    warm_up_history = None if before is None else before.history
     history = net.history
     if continued:
+        warm_up_history = estimator._warm_up_history
         history = type(history)([*estimator.history_, *history])
     estimator._set_fitted(
-        reader=reader,
+        reader=built.reader,
         task=task,
         net=net,
         history=history,
@@ -162,74 +111,146 @@ def fit(
         measure_set_aside(estimator, targets, valid)
 
 
-def check_checkpoint(checkpoint: object) -> None:
-    """Raise for what is no name of a folder, and where several processes train.
-
-    Parameters
-    ----------
-    checkpoint : object
-    """
-    if checkpoint is None:
-        return
-    if not _CHECKPOINT.accepts(checkpoint):
-        raise _CHECKPOINT.complain("checkpoint", checkpoint)
-    if n_processes() > 1:
+def _set_aside(
+    estimator: Any, targets: Targets, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+    """Return the numbers of the rows that train, and of those that early stopping judges by."""
+    if not estimator.early_stopping:
+        return np.arange(len(targets.rows)), None
+    if len(distinct_rows(targets.sources)[0]) == 1:
         raise ValueError(
-            "`checkpoint` keeps the state of one process; call `fit` outside of train_with, or "
-            "set checkpoint=None"
+            "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
+            "early_stopping=False"
+        )
+    return split_rows(targets.strata, targets.sources, estimator.validation_fraction, seed)
+
+
+def _new(build: Callable[[Any, int], Built], rows: Any, task: Task) -> Built:
+    """Return a new module for a task, and its reader."""
+    built = build(rows, task.n_outputs)
+    built.module.link = task.link
+    if (outputs := task.start()) is not None:
+        built.module.start_from(torch.as_tensor(outputs, dtype=torch.float32))
+    return built
+
+
+def _former(estimator: Any, task: Task) -> Built:
+    """Return a copy of what was fitted before, so that a fit which fails leaves it as it is."""
+    check_continues(estimator, task)
+    module = copy.deepcopy(estimator.module_).train()
+    return Built(estimator._reader, module, estimator._architecture_of(module))
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A warm-up and a training of one module, on the same rows.
+
+    Attributes
+    ----------
+    estimator : MuxEstimator
+    setting : Setting
+    task : Task
+    built : Built
+    targets : Targets
+    table_options : mapping of str to object
+    train : ndarray of int64
+        Numbers of the rows that train.
+    seed : int
+    stage : callable
+        Takes the name of a stage; returns what keeps its state, or None.
+    """
+
+    estimator: Any
+    setting: Setting
+    task: Task
+    built: Built
+    targets: Targets
+    table_options: Mapping[str, Any]
+    train: NDArray[np.int64]
+    seed: int
+    stage: Callable[[str], KeepState | None]
+
+    def warm_up(self, unlabeled: Any) -> MuxNet | None:
+        """Train before the task, on its rows or on others; None where there is nothing to do."""
+        from muxlearn.training.data import MixtureData
+
+        reader, module, architecture = self.built
+        asked_for = self.estimator.warm_up != "auto"
+        epochs = _warm_up_epochs(self.estimator)
+        warm_up = architecture.warm_up(self.setting, module, self.task, asked_for=asked_for)
+        if not epochs or warm_up is None:
+            return None
+        rows = self.targets.rows if unlabeled is None else unlabeled
+        return self._trainer.train(
+            module,
+            warm_up.objective,
+            self._data if warm_up.on_task else MixtureData(reader.table(rows)),
+            seed=self.seed,
+            description="warm-up",
+            max_epochs=epochs,
+            operating_points=warm_up.operating_points,
+            keep=self.stage(_WARM_UP),
         )
 
+    def run(self, valid: NDArray[np.int64] | None, *, interrupted: bool) -> MuxNet:
+        """Train for the task, judged by the rows that are set aside, and complete the module.
 
-def seed_of(estimator: Any, checkpoint: str | os.PathLike | None, stages: Iterable[str]) -> int:
-    """Draw the seed of a training; one that goes on keeps its own where any will do.
+        After an interrupted warm-up no epoch is left to train.
+        """
+        from muxlearn.training.trainer import copy_callbacks
 
-    Parameters
-    ----------
-    estimator : estimator
-    checkpoint : str, path or None
-        The folder of its states.
-    stages : iterable of str
-        Those that have states.
+        module, architecture = self.built.module, self.built.architecture
+        net = self._trainer.train(
+            module,
+            architecture.objective(self.setting, module, self.task),
+            self._data,
+            None if valid is None else self._data_of(valid),
+            # Another order of the rows than in the warm-up.
+            seed=self.seed + 1,
+            description="training",
+            max_epochs=0 if interrupted else self.estimator.max_epochs,
+            keep=None if interrupted else self.stage(_TRAINING),
+            callbacks=copy_callbacks(self.estimator.callbacks),
+        )
+        if net.history:
+            architecture.complete(self.setting, module, self._batches)
+        return net
 
-    Returns
-    -------
-    int
-    """
-    if checkpoint is not None and estimator.random_state is None:
-        from muxlearn.training.checkpoints import kept_seed
+    @cached_property
+    def _trainer(self) -> Trainer:
+        classes = self.task.classes
+        return make_trainer(
+            self.estimator,
+            self.setting,
+            self.built.architecture,
+            self.built.module,
+            n_classes=None if classes is None else len(classes),
+        )
 
-        if (kept := kept_seed(checkpoint, stages)) is not None:
-            return kept
-    return int(check_random_state(estimator.random_state).randint(2**31 - 1))
+    @cached_property
+    def _data(self) -> MixtureData:
+        return self._data_of(self.train)
 
+    def _data_of(self, part: NDArray[np.int64]) -> MixtureData:
+        from muxlearn.training.data import MixtureData
 
-def _stages(
-    estimator: Any,
-    checkpoint: str | os.PathLike | None,
-    seed: int,
-    module: MuxModule,
-    targets: Targets,
-    extra: Any,
-) -> Callable[[str], KeepState | None]:
-    """Return a function that gives what keeps the state of a stage of the training."""
-    if checkpoint is None:
-        return lambda stage: None
-    from muxlearn.training.checkpoints import fingerprint_of, fingerprint_of_rows, open_stage
+        targets = self.targets
+        table = self.built.reader.table(take_rows(targets.rows, part), **self.table_options)
+        starts = np.cumsum(targets.n_of_row) - targets.n_of_row
+        own = ranges(starts[part], targets.n_of_row[part])
+        return MixtureData(table, targets.values[own], targets.weights[own])
 
-    more = {
-        "estimator": type(estimator).__name__,
-        "seed": seed,
-        "rows": fingerprint_of_rows(targets.rows),
-        "unlabeled": None if isinstance(extra, Reader) else fingerprint_of_rows(extra),
-        "shapes": [f"{n} {tuple(t.shape)}" for n, t in module.state_dict().items()],
-    }
-    if estimator.warm_start and estimator.__sklearn_is_fitted__():
-        more["weights"] = weights_digest(module)
-    params = flatten(estimator.get_params(deep=False))
-    fingerprint = fingerprint_of(
-        {**params, **more}, targets.values, targets.weights, targets.n_of_row, free=_FREE
-    )
-    return lambda stage: open_stage(checkpoint, fingerprint, stage, seed)
+    def _batches(self, n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
+        """Yield inputs of some batches of the training, in mixtures of `n_mux`."""
+        table, device = self._data.table, next(self.built.module.parameters()).device
+        drawn = training_batches(
+            table.lengths, n_mux, int(self.estimator.batch_size), np.random.default_rng(0)
+        )
+        for rows in islice(drawn, n_batches):
+            yield {
+                name: torch.from_numpy(values).flatten(0, 1).to(device)
+                for name, values in table.inputs(rows).items()
+            }
 
 
 def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
@@ -250,14 +271,13 @@ def warn_of_interruption(estimator: Any, interrupted: bool) -> None:
         )
 
 
-def for_task(objective: Objective, task: Task) -> Objective:
-    """Return an objective whose loss of the answers is that of a task."""
-    objective.task_loss, objective.link = task.loss, task.link
-    return objective
-
-
 def make_trainer(
-    estimator: Any, architecture: Architecture, module: MuxModule, **options: Any
+    estimator: Any,
+    setting: Setting,
+    architecture: Architecture,
+    module: MuxModule,
+    *,
+    n_classes: int | None = None,
 ) -> Trainer:
     """Return what trains a module, or goes on training one.
 
@@ -265,10 +285,12 @@ def make_trainer(
     ----------
     estimator : MuxEstimator
         Its parameters say how.
+    setting : Setting
+        The estimator's.
     architecture : Architecture
     module : MuxModule
-    **options
-        Arguments of `Trainer` that are others than the parameters say.
+    n_classes : int, default=None
+        None where the module answers with something other than classes.
 
     Returns
     -------
@@ -276,91 +298,35 @@ def make_trainer(
     """
     from muxlearn.training.trainer import Trainer
 
-    setting = estimator._setting()
     lr = estimator.lr
     if lr == "auto":
         lr = architecture.learning_rate(setting, module)
-    stopping = getattr(estimator, "early_stopping", False)
-    classes = options.pop("classes", getattr(estimator, "classes_", None))
+    stopping = estimator.early_stopping
     return Trainer(
-        **{
-            "device": estimator._device(),
-            "autocast": _autocast_dtype(estimator),
-            "batch_size": int(estimator.batch_size),
-            "operating_points": setting.operating_points,
-            "shares": setting.shares,
-            "n_workers": getattr(estimator, "n_workers", 0),
-            "lr": float(lr),
-            "param_groups": architecture.param_groups(setting, module, float(lr)),
-            "optimizer": make_optimizer(estimator.optimizer),
-            "patience": _PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
-            "verbose": estimator.verbose,
-            "n_classes": None if classes is None else len(classes),
-            "memory_advice": estimator._kind.memory_advice,
-            **options,
-        }
+        device=estimator._device(),
+        autocast=_autocast_dtype(estimator),
+        batch_size=int(estimator.batch_size),
+        operating_points=setting.operating_points,
+        shares=setting.shares,
+        lr=float(lr),
+        param_groups=architecture.param_groups(setting, module, float(lr)),
+        optimizer=make_optimizer(estimator.optimizer),
+        patience=_PATIENCE if isinstance(stopping, bool | np.bool_) else int(stopping),
+        verbose=estimator.verbose,
+        n_classes=n_classes,
+        n_workers=estimator.n_workers,
+        memory_advice=estimator._kind.memory_advice,
     )
 
 
 def _warm_up_epochs(estimator: Any) -> int:
-    given = getattr(estimator, "warm_up", None)
+    given = estimator.warm_up
     if given != "auto":
         return int(given or 0)
     if not estimator.max_epochs or estimator._kind.starts_from_scratch(estimator):
         return _WARM_UP_EPOCHS
     # A trained encoder is large, and reads well as it is: its warm-up is not to be most of `fit`.
     return min(_WARM_UP_EPOCHS, math.ceil(_WARM_UP_SHARE * estimator.max_epochs))
-
-
-def _chosen_warm_up(estimator: Any, architecture: Architecture, module: MuxModule) -> Any:
-    """Return the training before the task, None where there is none."""
-    if _warm_up_epochs(estimator) == 0:
-        return None
-    asked_for = getattr(estimator, "warm_up", None) != "auto"
-    return architecture.warm_up(estimator._setting(), module, asked_for=asked_for)
-
-
-def _batches_of(estimator: Any, data: Any, module: MuxModule) -> Any:
-    """Return a function that gives inputs of some training batches, at some `n_mux`."""
-
-    def batches(n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
-        device, lengths = next(module.parameters()).device, data.table.lengths
-        drawn = training_batches(
-            lengths, n_mux, int(estimator.batch_size), np.random.default_rng(0)
-        )
-        for rows in islice(drawn, n_batches):
-            inputs = data.table.inputs(rows)
-            yield {
-                name: torch.from_numpy(values).flatten(0, 1).to(device)
-                for name, values in inputs.items()
-            }
-
-    return batches
-
-
-def _check_continues(estimator: Any, task: Task) -> None:
-    setting, module = estimator._setting(), estimator.module_
-    missing = sorted(set(setting.patch_sizes) - set(module.patch_sizes))
-    if missing or (setting.with_words and not module.answers_by_words):
-        lacks = f"patches of {missing[0]} tokens" if missing else "answers by the words alone"
-        raise ValueError(
-            f"`warm_start` goes on with a model that was not built for {lacks}, which "
-            "`operating_points` asks for; set warm_start=False to begin anew"
-        )
-    now = estimator._structure_params()
-    for name in {**estimator._structure, **now}:
-        value, before = now.get(name), estimator._structure.get(name)
-        if value != before:
-            raise ValueError(
-                f"`warm_start` goes on with {name}={before!r}, but `{name}` is {value!r} now; "
-                "set it back, or warm_start=False to begin anew"
-            )
-    before, now = estimator._task.described, task.described
-    if before != now:
-        raise ValueError(
-            f"`warm_start` goes on with {before}, but `y` holds {now}; set warm_start=False to "
-            "begin anew"
-        )
 
 
 def _autocast_dtype(estimator: Any) -> torch.dtype | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -243,7 +244,13 @@ class MuxImageClassifier(
         _images.check_reading(self)
         rows, reader, y = _images.read_images(self, X, y, "label")
         _classifying.fit_labels(
-            self, rows, reader, y, sample_weight, checkpoint, transform=_images.variants(self)
+            self,
+            rows,
+            y,
+            sample_weight,
+            partial(self._kind.build, self, reader=reader),
+            checkpoint=checkpoint,
+            transform=_images.variants(self),
         )
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -232,7 +233,13 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
         _images.check_reading(self)
         rows, reader, y = _images.read_images(self, X, y, "number")
         _regressing.fit_numbers(
-            self, rows, reader, y, sample_weight, checkpoint, transform=_images.variants(self)
+            self,
+            rows,
+            y,
+            sample_weight,
+            partial(self._kind.build, self, reader=reader),
+            checkpoint=checkpoint,
+            transform=_images.variants(self),
         )
         return self
 

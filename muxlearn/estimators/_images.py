@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,12 +46,11 @@ IMAGE_CONSTRAINTS: dict[str, Constraint] = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImageKind(Kind):
     """The kind of an estimator that reads images; see `Kind`."""
 
-    task_name: str = "image"
-    structure_names: tuple[str, ...] = ("n_mux", "multiplexer", "operating_points")
+    task_name = "image"
+    structure_names = ("n_mux", "multiplexer", "operating_points")
 
     def mark(self, tags: Tags) -> None:
         """Say in an estimator's tags that it reads images."""
@@ -67,9 +65,9 @@ class ImageKind(Kind):
         """Return True, as no network on images starts from a trained one."""
         return True
 
-    def build(self, estimator: Any, rows: Any, extra: ImageReader, n_outputs: int) -> Built:
+    def build(self, estimator: Any, rows: Any, n_outputs: int, reader: ImageReader) -> Built:
         """Let the reader learn what to normalise by, and build the module."""
-        reader = extra.with_statistics(rows)
+        reader = reader.with_statistics(rows)
         return estimator._make_architecture().build(estimator._setting(), reader, n_outputs)
 
 

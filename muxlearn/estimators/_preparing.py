@@ -65,7 +65,7 @@ def prepare_pretraining(
         built = architecture.build_around(setting, start, teacher.hidden_size)
         built = built._replace(reader=estimator._kind.wrap(estimator, built.reader, built.module))
     else:
-        built = estimator._kind.build(estimator, rows, rows, teacher.hidden_size)
+        built = estimator._kind.build(estimator, rows, teacher.hidden_size)
         check_vocabulary(estimator.teacher, tokenizer, built.reader.tokenizer, backbone.label)
     built = _with_heads(built, task)
     with_tokens = cast(Distillation, task).token_weight > 0
@@ -88,8 +88,8 @@ def _build_for_words(estimator: Any, rows: list[str]) -> Built:
     """Build tokenizer and module; a new tokenizer gets a token for masks, for a later stage too."""
     backbone = backbone_of(estimator)
     if not isinstance(backbone, Scratch):
-        return estimator._kind.build(estimator, rows, rows, OWN_SIZE)
-    corpus, setting = Corpus(rows, rows), estimator._setting()
+        return estimator._kind.build(estimator, rows, OWN_SIZE)
+    corpus, setting = Corpus(rows), estimator._setting()
     tokenizer = with_mask(backbone.learn_reader(corpus, estimator.max_length))
     masking = clone(backbone).set_params(tokenizer=tokenizer)
     setting = replace(setting, params={**setting.params, "backbone": masking})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint
+from muxlearn.architectures import Built
 from muxlearn.estimators._fitting import fit
 from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
@@ -25,19 +25,17 @@ CONSTRAINTS: dict[str, Constraint] = {"loss": Choice(*REGRESSION_LOSSES)}
 def fit_numbers(
     estimator: Any,
     rows: Any,
-    extra: Any,
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
-    checkpoint: str | os.PathLike | None = None,
-    **table_options: Any,
+    build: Callable[[Any, int], Built],
+    **options: Any,
 ) -> None:
-    """Fit to checked rows, and to targets and weights that are not checked yet."""
+    """Fit to checked rows, and to targets and weights that are not checked yet; see `fit`."""
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     task, targets = NumbersTask.learn(
         rows, y, sample_weight, estimator.loss, estimator._task if continued else None
     )
-    extra = targets.rows if extra is rows else extra
-    fit(estimator, targets, extra, task, checkpoint, **table_options)
+    fit(estimator, targets, task, build, **options)
 
 
 @fill_docs()

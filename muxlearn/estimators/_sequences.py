@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from muxlearn._docs import fill_docs
 from muxlearn.backbones import Scratch
-from muxlearn.estimators._texts import backbone_of
+from muxlearn.estimators._texts import TextKind, backbone_of
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.text import MuxSequenceClassifier
@@ -26,7 +26,34 @@ from muxlearn.rows import (
     pair_columns,
 )
 
-__all__ = ["check_given", "complete_loaded", "remember_columns", "score", "wrap"]
+__all__ = ["SequenceKind", "check_given", "remember_columns", "score"]
+
+
+class SequenceKind(TextKind):
+    """The kind of an estimator that answers once for each text; see `Kind`."""
+
+    task_name = "sequence"
+
+    def wrap(self, estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
+        """Return the reader around the tokenizer of a module."""
+        if isinstance(tokenizer, IntegerReader):
+            return tokenizer
+        if isinstance(module, MIMOFormer):
+            paired = module.n_texts == 2
+            return TextReader(tokenizer, pairs=paired, apart=paired)
+        if isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None:
+            return TextReader(tokenizer, pairs=True, marks_second=True)
+        reader = TextReader(tokenizer)
+        # The encoder only reads the beginning, which would be the first of two long texts.
+        is_cut = reader.max_length > estimator.max_length
+        return replace(reader, pairs=False) if is_cut else reader
+
+    def complete_loaded(self, estimator: Any) -> None:
+        """Give a loaded estimator the tokenizer that its parameters name."""
+        backbone, tokenizer = estimator.backbone, estimator._structure.get("backbone__tokenizer")
+        if isinstance(backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
+            # The parameter was an object, which a configuration cannot hold.
+            backbone.tokenizer = copy_tokenizer(estimator.tokenizer_)
 
 
 def check_given(
@@ -36,8 +63,10 @@ def check_given(
 
     Returns
     -------
-    rows, extra : list or ndarray
-        Rows of the task, and those that tokenizer and warm-up learn from.
+    rows : list or ndarray
+        Those of the task.
+    unlabeled : list, ndarray or None
+        Those that tokenizer and warm-up learn from as well.
 
     Raises
     ------
@@ -46,9 +75,10 @@ def check_given(
     """
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     rows = estimator._reader.check(X) if continued else check_rows(X)
-    extra = rows if unlabeled is None else check_rows(unlabeled, name="unlabeled")
+    if unlabeled is not None:
+        unlabeled = check_rows(unlabeled, name="unlabeled")
     numbers = holds_integers(rows)
-    if numbers != holds_integers(extra):
+    if unlabeled is not None and numbers != holds_integers(unlabeled):
         raise TypeError("`X` and `unlabeled` must be of one kind, texts or sequences of integers")
     backbone = backbone_of(estimator)
     if numbers and not backbone.from_scratch:
@@ -60,7 +90,7 @@ def check_given(
         raise ValueError(
             "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
         )
-    return rows, extra
+    return rows, unlabeled
 
 
 def remember_columns(estimator: Any, X: Any) -> None:
@@ -109,25 +139,3 @@ def score(
     return self.predictor_.score(
         X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
     )
-
-
-def wrap(self: Any, tokenizer: Any, module: MuxModule) -> Reader:
-    """Return the reader around the tokenizer of a module."""
-    if isinstance(tokenizer, IntegerReader):
-        return tokenizer
-    if isinstance(module, MIMOFormer):
-        paired = module.n_texts == 2
-        return TextReader(tokenizer, pairs=paired, apart=paired)
-    if isinstance(module, MuxSequenceClassifier) and module.pair_comparison is not None:
-        return TextReader(tokenizer, pairs=True, marks_second=True)
-    reader = TextReader(tokenizer)
-    # The encoder only reads the beginning, which would be the first of two long texts.
-    return replace(reader, pairs=False) if reader.max_length > self.max_length else reader
-
-
-def complete_loaded(self: Any) -> None:
-    """Give a loaded estimator the tokenizer that its parameters name."""
-    tokenizer = self._structure.get("backbone__tokenizer")
-    if isinstance(self.backbone, Scratch) and tokenizer not in (None, *TOKENIZERS):
-        # The parameter was an object, which a configuration cannot hold.
-        self.backbone.tokenizer = copy_tokenizer(self.tokenizer_)

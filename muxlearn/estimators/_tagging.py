@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,27 +28,33 @@ from muxlearn.tasks import TagsTask
 __all__ = ["MuxTokenTagger"]
 
 
-def _parts(estimator: Any) -> tuple[SentenceReader, TagsTask]:
-    """Return reader and task of a prediction; both have parameters that may change after `fit`."""
-    reader = replace(estimator._reader, all_pieces=estimator.label_pieces == "all")
-    return reader, replace(estimator._task, decode=estimator.decode)
+class _TaggerKind(TextKind):
+    """The kind of the tagger; see `Kind`."""
 
+    task_name = "token"
+    window_rows = 2048
 
-def _wrap(estimator: Any, tokenizer: Any, module: MuxModule) -> SentenceReader:
-    return SentenceReader(tokenizer, all_pieces=estimator.label_pieces == "all")
+    def parts(self, estimator: Any) -> tuple[SentenceReader, TagsTask]:
+        """Return reader and task of a prediction; both have parameters that `fit` does not fix."""
+        reader = replace(estimator._reader, all_pieces=estimator.label_pieces == "all")
+        return reader, replace(estimator._task, decode=estimator.decode)
 
+    def wrap(self, estimator: Any, tokenizer: Any, module: MuxModule) -> SentenceReader:
+        """Return the reader of sentences around the tokenizer of a module."""
+        return SentenceReader(tokenizer, all_pieces=estimator.label_pieces == "all")
 
-def _as_texts(rows: Iterable[Any]) -> Iterable[str]:
-    return (" ".join(row) for row in rows)
+    def as_texts(self, rows: Iterable[Any]) -> Iterable[str]:
+        """Return sentences as the texts that a tokenizer is trained on."""
+        return (" ".join(row) for row in rows)
 
-
-def _task_of_published(estimator: Any, classes: Any) -> TagsTask:
-    if estimator.decode == "learned":
-        raise ValueError(
-            "`decode` is 'learned', but a published model comes without the tags that it was "
-            "trained on; take 'legal'"
-        )
-    return TagsTask.without_training(classes)
+    def published_task(self, estimator: Any, classes: Any) -> TagsTask:
+        """Return the task of a published model, which brings no tags of a training."""
+        if estimator.decode == "learned":
+            raise ValueError(
+                "`decode` is 'learned', but a published model comes without the tags that it was "
+                "trained on; take 'legal'"
+            )
+        return TagsTask.without_training(classes)
 
 
 def _check_unlabeled(unlabeled: Iterable[Any]) -> list[list[str]]:
@@ -166,14 +173,7 @@ class MuxTokenTagger(MuxEstimator):
     [['B-PER', 'O', 'O', 'B-LOC'], []]
     """
 
-    _kind = TextKind(
-        task_name="token",
-        wrap=_wrap,
-        as_texts=_as_texts,
-        published_task=_task_of_published,
-        parts=_parts,
-        window_rows=2048,
-    )
+    _kind = _TaggerKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
         **TEXT_CONSTRAINTS,
         "label_pieces": Choice("first", "all"),
@@ -288,8 +288,10 @@ class MuxTokenTagger(MuxEstimator):
         """
         self._check_parameters()
         task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
-        extra = targets.rows if unlabeled is None else _check_unlabeled(unlabeled)
-        fit(self, targets, extra, task, checkpoint)
+        if unlabeled is not None:
+            unlabeled = _check_unlabeled(unlabeled)
+        build = partial(self._kind.build, self, unlabeled=unlabeled)
+        fit(self, targets, task, build, unlabeled=unlabeled, checkpoint=checkpoint)
         return self
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
@@ -23,7 +24,7 @@ from muxlearn.estimators import (
     _texts,
 )
 from muxlearn.estimators._base import MuxEstimator
-from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS
 from muxlearn.points import PointsLike
 
 __all__ = ["MuxTextClassifier"]
@@ -127,11 +128,7 @@ class MuxTextClassifier(
     ['weather', 'sport']
     """
 
-    _kind = TextKind(
-        task_name="sequence",
-        wrap=_sequences.wrap,
-        complete_loaded=_sequences.complete_loaded,
-    )
+    _kind = _sequences.SequenceKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
         **TEXT_CONSTRAINTS,
         **_classifying.CONSTRAINTS,
@@ -237,8 +234,16 @@ class MuxTextClassifier(
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        rows, extra = _sequences.check_given(self, X, unlabeled)
-        _classifying.fit_labels(self, rows, extra, y, sample_weight, checkpoint)
+        rows, unlabeled = _sequences.check_given(self, X, unlabeled)
+        _classifying.fit_labels(
+            self,
+            rows,
+            y,
+            sample_weight,
+            partial(self._kind.build, self, unlabeled=unlabeled),
+            unlabeled=unlabeled,
+            checkpoint=checkpoint,
+        )
         _sequences.remember_columns(self, X)
         return self
 

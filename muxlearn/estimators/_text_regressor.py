@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
@@ -22,15 +23,19 @@ from muxlearn.estimators import (
     _texts,
 )
 from muxlearn.estimators._base import MuxEstimator
-from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
+from muxlearn.estimators._texts import TEXT_CONSTRAINTS
 from muxlearn.points import PointsLike
 from muxlearn.tasks import NumbersTask
 
 __all__ = ["MuxTextRegressor"]
 
 
-def _task_of_published(estimator: Any, classes: Any) -> NumbersTask:
-    return NumbersTask.without_training()
+class _RegressorKind(_sequences.SequenceKind):
+    """The kind of the text regressor; see `Kind`."""
+
+    def published_task(self, estimator: Any, classes: Any) -> NumbersTask:
+        """Return the task of a published model, whose numbers are as they are."""
+        return NumbersTask.without_training()
 
 
 @fill_docs(row="text", rows="texts")
@@ -129,12 +134,7 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
     True
     """
 
-    _kind = TextKind(
-        task_name="sequence",
-        wrap=_sequences.wrap,
-        complete_loaded=_sequences.complete_loaded,
-        published_task=_task_of_published,
-    )
+    _kind = _RegressorKind()
     _constraints: ClassVar[dict[str, Constraint]] = {
         **TEXT_CONSTRAINTS,
         **_regressing.CONSTRAINTS,
@@ -235,8 +235,16 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        rows, extra = _sequences.check_given(self, X, unlabeled)
-        _regressing.fit_numbers(self, rows, extra, y, sample_weight, checkpoint)
+        rows, unlabeled = _sequences.check_given(self, X, unlabeled)
+        _regressing.fit_numbers(
+            self,
+            rows,
+            y,
+            sample_weight,
+            partial(self._kind.build, self, unlabeled=unlabeled),
+            unlabeled=unlabeled,
+            checkpoint=checkpoint,
+        )
         _sequences.remember_columns(self, X)
         return self
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, ClassVar
 
 from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
@@ -28,7 +28,6 @@ __all__ = [
     "backbone_of",
     "tokenizer",
     "warm_up_history",
-    "wrap_single_texts",
 ]
 
 TEXT_CONSTRAINTS: dict[str, Constraint] = {
@@ -47,32 +46,26 @@ TEXT_CONSTRAINTS: dict[str, Constraint] = {
 _STRUCTURE = ("n_mux", "patch_size", "multiplexer", "demultiplexer", "max_length", "dropout")
 
 
-def _classes_of_published(estimator: Any, classes: Any) -> Task:
-    return ClassesTask(classes)
-
-
-@dataclass(frozen=True, kw_only=True)
 class TextKind(Kind):
-    """The kind of an estimator that reads texts; see `Kind`.
+    """The kind of an estimator that reads texts; see `Kind`."""
 
-    Attributes
-    ----------
-    wrap : callable
-        Given the estimator, a tokenizer and a module, returns the reader around the tokenizer.
-    as_texts : callable
-        Returns rows as the texts that a tokenizer is trained on.
-    published_task : callable
-        Given the estimator and classes, returns the task of a published model.
-    """
-
-    wrap: Callable[[Any, Any, MuxModule], Reader]
-    as_texts: Callable[[Iterable[Any]], Iterable[Any]] = iter
-    published_task: Callable[[Any, Any], Task] = _classes_of_published
-    structure_names: tuple[str, ...] = _STRUCTURE
-    memory_advice: str = (
+    structure_names: ClassVar[tuple[str, ...]] = _STRUCTURE
+    memory_advice = (
         "lower `batch_size` (mixtures in a batch), `max_length` or, in training, "
         "`retrieval_samples`"
     )
+
+    def wrap(self, estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
+        """Return the reader around the tokenizer of a module: of single texts, no pairs."""
+        return TextReader(tokenizer, pairs=False)
+
+    def as_texts(self, rows: Iterable[Any]) -> Iterable[Any]:
+        """Return rows as the texts that a tokenizer is trained on."""
+        return iter(rows)
+
+    def published_task(self, estimator: Any, classes: Any) -> Task:
+        """Return the task of a published model with these classes."""
+        return ClassesTask(classes)
 
     def mark(self, tags: Tags) -> None:
         """Say in an estimator's tags that it reads texts."""
@@ -94,9 +87,9 @@ class TextKind(Kind):
         nested = {f"backbone__{name}": value for name, value in backbone.structure().items()}
         return {"backbone": backbone.name, **nested}
 
-    def build(self, estimator: Any, rows: Any, extra: Any, n_outputs: int) -> Built:
-        """Build tokenizer and module."""
-        corpus = Corpus(rows, extra, self.as_texts)
+    def build(self, estimator: Any, rows: Any, n_outputs: int, unlabeled: Any = None) -> Built:
+        """Build tokenizer and module for checked rows, and for more of them without labels."""
+        corpus = Corpus(rows, unlabeled, self.as_texts)
         built = estimator._make_architecture().build(estimator._setting(), corpus, n_outputs)
         return built._replace(reader=self.reader_around(estimator, built.reader, built.module))
 
@@ -111,11 +104,6 @@ class TextKind(Kind):
 def backbone_of(estimator: Any) -> Any:
     """Return the backbone that an estimator's parameter stands for."""
     return estimator._make_architecture().backbone(estimator.backbone)
-
-
-def wrap_single_texts(estimator: Any, tokenizer: Any, module: MuxModule) -> TextReader:
-    """Return a reader of single texts, which refuses pairs."""
-    return TextReader(tokenizer, pairs=False)
 
 
 def tokenizer(self: Any) -> Any:

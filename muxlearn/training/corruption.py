@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from muxlearn._params import Constraint, Number, ParameterObject
 from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.losses import retrieval_loss
+from muxlearn.tasks import VectorsTask
 from muxlearn.training.objectives import Objective
 
 __all__ = ["CorruptionObjective", "MaskedTokens", "ReplacedTokens", "Vocabulary"]
@@ -100,7 +101,7 @@ class CorruptionObjective(Objective):
 
     Parameters
     ----------
-    task : MaskedTokens or ReplacedTokens
+    corruption : MaskedTokens or ReplacedTokens
     vocabulary : Vocabulary or None
         None where nothing is trained.
     retrieval_samples : int
@@ -111,12 +112,12 @@ class CorruptionObjective(Objective):
 
     def __init__(
         self,
-        task: MaskedTokens | ReplacedTokens,
+        corruption: MaskedTokens | ReplacedTokens,
         vocabulary: Vocabulary | None,
         retrieval_samples: int,
     ) -> None:
-        super().__init__(link="identity")
-        self.task = task
+        super().__init__(VectorsTask())
+        self.corruption = corruption
         self.vocabulary = vocabulary
         self.retrieval_samples = retrieval_samples
 
@@ -127,7 +128,7 @@ class CorruptionObjective(Objective):
         ids, mask = inputs["input_ids"], inputs["attention_mask"].bool()
         chosen = self._choose(ids, mask)
         corrupted = self._corrupt(ids, chosen)
-        if isinstance(self.task, MaskedTokens):
+        if isinstance(self.corruption, MaskedTokens):
             # The chosen tokens of each row first, and as many others as the fullest row has.
             n_each = max(1, int(chosen.sum(1).max()))
             positions = chosen.int().argsort(dim=1, descending=True, stable=True)[:, :n_each]
@@ -141,7 +142,7 @@ class CorruptionObjective(Objective):
             n_mux=n_mux,
             in_parts=True,
             positions=places,
-            retrieval_samples=self.retrieval_samples if self.task.retrieval_weight else 0,
+            retrieval_samples=self.retrieval_samples if self.corruption.retrieval_weight else 0,
         )
         # A row that fills several slots is read from each of them.
         n_reads = output.read.shape[1]
@@ -157,12 +158,12 @@ class CorruptionObjective(Objective):
         """Choose tokens of each row, at least one in all of them."""
         drawn = torch.rand(ids.shape, device=ids.device)
         drawn = drawn.masked_fill(~mask | self._are_special(ids), 1.0)
-        return (drawn <= drawn.min().clamp(min=self.task.share)) & (drawn < 1)
+        return (drawn <= drawn.min().clamp(min=self.corruption.share)) & (drawn < 1)
 
     def _corrupt(self, ids: Tensor, chosen: Tensor) -> Tensor:
         assert self.vocabulary is not None
         other = torch.randint_like(ids, self.vocabulary.size)
-        if isinstance(self.task, ReplacedTokens):
+        if isinstance(self.corruption, ReplacedTokens):
             return torch.where(chosen, other, ids)
         assert self.vocabulary.mask is not None
         drawn = torch.rand(ids.shape, device=ids.device)
@@ -183,7 +184,7 @@ class CorruptionObjective(Objective):
         vectors, wanted = read[output.counted], output.targets[output.counted]
         reported: dict[str, Any] = {}
         network = cast(MuxSequenceEmbedder, module)
-        if isinstance(self.task, MaskedTokens):
+        if isinstance(self.corruption, MaskedTokens):
             logits = network.score_words(vectors).float()
             total = F.cross_entropy(logits, wanted, reduction="sum") / max(1, len(wanted))
             reported["mlm_acc"] = (logits.argmax(-1) == wanted).float().mean()
@@ -196,5 +197,5 @@ class CorruptionObjective(Objective):
         if output.output.retrieval is not None:
             scores, tokens = output.output.retrieval
             reported["retrieval_acc"] = (scores.argmax(-1) == tokens).float().mean()
-            total = total + self.task.retrieval_weight * retrieval_loss(scores, tokens)
+            total = total + self.corruption.retrieval_weight * retrieval_loss(scores, tokens)
         return total, reported

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from muxlearn._params import Constraint, Integer, Number, ParameterObject
 from muxlearn.nn.embedding import EmbeddingTrainingOutput
 from muxlearn.nn.losses import contrastive_logits, cosine_loss, retrieval_loss
+from muxlearn.tasks import VectorsTask
 from muxlearn.training.objectives import Objective
 from muxlearn.training.teacher import TeacherAnswers, as_float
 
@@ -105,7 +106,7 @@ class DistillationObjective(Objective):
         retrieval_samples: int,
         with_words: bool = False,
     ) -> None:
-        super().__init__(link="identity")
+        super().__init__(VectorsTask())
         self.weights = weights
         self.teacher = answers
         self.retrieval_samples = retrieval_samples

@@ -228,7 +228,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
             if self.n_classes is not None:
                 hits = self.objective.hits(y_pred, targets)[weights > 0]
                 self.history.record_batch("valid_acc", hits.float().mean().item())
-            return self.objective.task_loss(y_pred, targets, weights)
+            return self.objective.task.loss(y_pred, targets, weights)
         loss, reported = self.objective.loss(self._bare_module, y_pred, targets, weights)
         for name, value in reported.items():
             self.history.record_batch(name, float(value))
@@ -287,7 +287,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         if dataset is X:
             return answers
         plan = self.get_iterator(dataset).plan
-        if self.objective.link != "softmax":
+        if self.objective.task.link != "softmax":
             return dataset.table.unmix(plan, answers)
         with np.errstate(divide="ignore"):
             return np.exp(dataset.table.unmix(plan, np.log(answers.astype(np.float64))))
@@ -299,8 +299,8 @@ class MuxNet(ClassifierMixin, NeuralNet):
         numbers as the module answers them.
         """
         answers = self.predict_proba(X)
-        if self.objective.link == "identity":
+        if self.objective.task.link == "identity":
             return answers
-        if self.objective.link == "sigmoid":
+        if self.objective.task.link == "sigmoid":
             return (answers > 0.5).astype(np.int64)
         return answers.argmax(-1)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from muxlearn.nn.links import decisions, means
-from muxlearn.nn.losses import weighted_cross_entropy
+from muxlearn.tasks import Task
 
-__all__ = ["Objective", "TaskLoss"]
-
-#: Takes answers, targets and weights of the targets; returns a number.
-TaskLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+__all__ = ["Objective"]
 
 
 class Objective:
@@ -21,10 +17,8 @@ class Objective:
 
     Parameters
     ----------
-    task_loss : callable, default=weighted_cross_entropy
-        Takes answers, targets and weights of the targets; returns a number.
-    link : {"softmax", "sigmoid", "identity"}, default="softmax"
-        What answers stand for; see `muxlearn.nn.links`.
+    task : Task
+        Says what the loss of answers is, and what they stand for.
     """
 
     #: Names of what `loss` reports for each batch beside the loss; the higher the better.
@@ -33,9 +27,8 @@ class Objective:
     #: Names of what `loss` reports where lower is better.
     losses: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, task_loss: TaskLoss = weighted_cross_entropy, link: str = "softmax") -> None:
-        self.task_loss = task_loss
-        self.link = link
+    def __init__(self, task: Task) -> None:
+        self.task = task
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
         """Run a module in training or validation.
@@ -78,16 +71,16 @@ class Objective:
         reported : dict of str to float or Tensor
             Values of some of `scores` and `losses`.
         """
-        return self.task_loss(self.answers(output), targets, weights), {}
+        return self.task.loss(self.answers(output), targets, weights), {}
 
     def probabilities(self, answers: Tensor) -> Tensor:
         """Return the probabilities, or numbers, that the skorch net itself predicts."""
-        return means(answers, self.link)
+        return means(answers, self.task.link)
 
     def hits(self, answers: Tensor, targets: Tensor) -> Tensor:
         """Return which answers decide for what is true, each label of it: bool, (n_answers,)."""
-        decided = decisions(answers, self.link)
-        if self.link == "sigmoid":
+        decided = decisions(answers, self.task.link)
+        if self.task.link == "sigmoid":
             return (decided == (targets > 0.5)).all(-1)
         # Of classes that are true in part, the one that is so most.
         return decided == (targets.argmax(-1) if targets.ndim > 1 else targets)

@@ -68,11 +68,11 @@ class Trainer:
     lr: float
     param_groups: list[tuple[str, dict[str, float]]]
     optimizer: Optimizer
-    patience: int = 3
-    verbose: int = 0
-    n_classes: int | None = None
-    n_workers: int = 0
-    memory_advice: str = "lower `batch_size` (mixtures in a batch)"
+    patience: int
+    verbose: int
+    n_classes: int | None
+    n_workers: int
+    memory_advice: str
 
     def compose(
         self,

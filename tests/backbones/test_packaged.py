@@ -57,7 +57,7 @@ TAGGED = [
 
 
 def start(texts, **wanted):
-    return Packaged().start(Corpus(texts, texts), **WANTED | wanted)
+    return Packaged().start(Corpus(texts), **WANTED | wanted)
 
 
 @pytest.mark.parametrize("texts", [GERMAN, CHINESE, RUSSIAN], ids=["German", "Chinese", "Russian"])
@@ -139,9 +139,7 @@ def test_more_rows_than_it_was_warmed_up_for_are_told():
 
 def test_the_first_layers_are_those_of_the_whole():
     whole = start(["it rains"]).encoder
-    first = (
-        Packaged(num_hidden_layers=2).start(Corpus(["it rains"], ["it rains"]), **WANTED).encoder
-    )
+    first = Packaged(num_hidden_layers=2).start(Corpus(["it rains"]), **WANTED).encoder
     assert len(first.layers) == 2 < len(whole.layers)
     for own, given in zip(first.layers, whole.layers, strict=False):
         assert all(map(torch.equal, own.parameters(), given.parameters()))
