@@ -38,15 +38,15 @@ from muxlearn.training.checkpoints import fingerprint_of, open_stage
 from muxlearn.training.data import MixtureData
 from muxlearn.training.devices import seeded
 from muxlearn.training.objectives import Objective
-from muxlearn.training.processes import n_processes
-from muxlearn.training.schedules import TrapezoidSchedule
-from muxlearn.training.tasks import (
+from muxlearn.training.pretraining_tasks import (
     OBJECTIVES,
     PretrainingTask,
     check_task,
     make_objective,
     make_task,
 )
+from muxlearn.training.processes import n_processes
+from muxlearn.training.schedules import TrapezoidSchedule
 from muxlearn.training.teacher import TeacherAnswers
 from muxlearn.training.trainer import copy_callbacks
 

@@ -11,7 +11,6 @@ from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.architectures._mimoconv import MIMOConv
 from muxlearn.architectures._mimoformer import MIMOFormer
 from muxlearn.architectures._mimonets import load_mimoconv as load_mimoconv
-from muxlearn.architectures._mimonets import load_reference as load_reference
 from muxlearn.architectures._nested import as_object as as_object
 from muxlearn.architectures._nested import flatten as flatten
 from muxlearn.architectures._nested import unflatten as unflatten
@@ -23,6 +22,7 @@ from muxlearn.architectures._registry import (
     make_text_architecture,
 )
 from muxlearn.architectures._revmux import RevMUX
+from muxlearn.architectures._text_checkpoints import load_text_checkpoint as load_text_checkpoint
 from muxlearn.architectures._tmux import OWN_SIZE as OWN_SIZE
 from muxlearn.architectures._tmux import TMUX
 from muxlearn.architectures._trunk import Trunk

@@ -45,7 +45,7 @@ from muxlearn.rows import is_missing
 __all__ = [
     "FAMILIES",
     "LOADERS",
-    "Published",
+    "LoadedCheckpoint",
     "build_model",
     "checked_length",
     "copied",
@@ -53,10 +53,10 @@ __all__ = [
     "family_of",
     "fit_tokenizer",
     "labels_of",
-    "load_published",
+    "load_datamux",
     "make_reader",
     "open_checkpoint",
-    "read_config",
+    "read_authors_config",
     "task_of",
 ]
 
@@ -122,7 +122,7 @@ _DEMULTIPLEXERS = {"index": "index", "mlp": "mlp", "index_pos": "rsa"}
 
 
 @dataclass(frozen=True)
-class Published:
+class LoadedCheckpoint:
     """A published model, ready for an estimator.
 
     Parameters
@@ -142,51 +142,47 @@ class Published:
     params: dict[str, Any]
 
 
-def load_published(
-    name: str | os.PathLike,
+def load_datamux(
+    folder: Path,
     task: str,
     *,
-    tokenizer: Any = None,
-    classes: Iterable[Any] | None = None,
-    numbers: bool = False,
-    max_length: int | None = None,
-    revision: str | None = None,
-    cache_dir: str | os.PathLike | None = None,
-    local_files_only: bool = False,
-) -> Published:
-    """Load a checkpoint of the reference.
+    tokenizer: Any,
+    classes: Iterable[Any] | None,
+    numbers: bool,
+    max_length: int | None,
+    **hub: Any,
+) -> LoadedCheckpoint:
+    """Load a checkpoint of DataMUX or MUX-PLMs.
 
     Parameters
     ----------
-    name : str or path
-        A folder, or a name on the hub.
+    folder : Path
+        From `open_checkpoint`.
     task : {"sequence", "token"}
         What is to be classified.
-    tokenizer : str, path, tokenizers.Tokenizer or tokenizer of transformers, default=None
+    tokenizer : str, path, tokenizers.Tokenizer, tokenizer of transformers or None
         None takes the folder's.
-    classes : sequence of labels, default=None
+    classes : sequence of labels or None
         In the order of the checkpoint's outputs; None takes the configuration's.
-    numbers : bool, default=False
+    numbers : bool
         Whether it is to be a regression, with one output.
-    max_length : int, default=None
-        Tokens that a row is cut off or padded to, 128 at most by default.
-    revision, cache_dir, local_files_only
-        Arguments of `huggingface_hub.snapshot_download`.
+    max_length : int or None
+        Tokens that a row is cut off or padded to; None stands for 128 at most.
+    **hub
+        Arguments of `huggingface_hub.snapshot_download`, for a tokenizer that is named.
 
     Returns
     -------
-    Published
+    LoadedCheckpoint
 
     Raises
     ------
     OSError
-        There is no such folder, locally or on the hub.
+        There is no such tokenizer, locally or on the hub.
     ValueError
         The folder holds no such checkpoint, or one whose files contradict each other.
     """
-    hub: dict[str, Any] = {"cache_dir": cache_dir, "local_files_only": local_files_only}
-    folder = open_checkpoint(name, revision=revision, **hub)
-    config = read_config(folder)
+    config = read_authors_config(folder)
     tensors = read_weights(folder)
     start, family = family_of(folder, tensors)
     _check_task(folder, config, tensors, task)
@@ -212,7 +208,7 @@ def load_published(
             f"{str(folder)!r} was trained with task_loss_coeff=0, on the retrieval task alone: "
             "its classes mean nothing before `fit` with warm_start=True",
         )
-    return Published(module, reader, labels, described(module, kinds))
+    return LoadedCheckpoint(module, reader, labels, described(module, kinds))
 
 
 def open_checkpoint(name: str | os.PathLike, **hub: Any) -> Path:
@@ -228,7 +224,7 @@ def open_checkpoint(name: str | os.PathLike, **hub: Any) -> Path:
     )
 
 
-def read_config(folder: Path, needed: str = "num_attention_heads") -> dict[str, Any]:
+def read_authors_config(folder: Path, needed: str = "num_attention_heads") -> dict[str, Any]:
     """Return the configuration of a checkpoint, which has an entry that no tensor shows."""
     file = folder / CONFIG
     if not file.is_file():

@@ -9,6 +9,7 @@ from torch import nn
 
 from muxlearn.architectures._base import Built, Setting
 from muxlearn.architectures._checks import check_fits
+from muxlearn.architectures._start import load_start
 from muxlearn.architectures._tmux import OWN_SIZE, TMUX
 from muxlearn.backbones import Corpus, Packaged, Scratch, Start, make_backbone
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -53,16 +54,8 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
         )
     architecture._build_published(setting, backbone, OWN_SIZE)  # raises where it is one
     setting = architecture.settle(setting)
-    params, n_prefix = setting.params, architecture.n_prefix(setting)
-    start = backbone.start(
-        Corpus(()),
-        n_mux=setting.n_mux,
-        multiplexer=params["multiplexer"],
-        demultiplexer=params["demultiplexer"],
-        n_prefix=n_prefix,
-        max_length=params["max_length"],
-        dropout=params["dropout"],
-    )
+    n_prefix = architecture.n_prefix(setting)
+    start = load_start(setting, Corpus(()), n_prefix)
     own, vectors = setting.patch_size, start.vectors
     if most_tokens is not None:
         own = max(size for size in vectors.patch_sizes if size <= most_tokens)

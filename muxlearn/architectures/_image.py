@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from muxlearn._params import Boolean, Choice, Constraint
 from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
 from muxlearn.nn.module import MuxModule
+from muxlearn.nn.operating_points import OperatingPointModule
 from muxlearn.rows import ImageReader
 from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
@@ -156,12 +157,11 @@ class ImageArchitecture(Architecture):
 
     def complete(self, setting: Setting, module: MuxModule, batches: Any) -> None:
         """Estimate the batch statistics of each operating point anew."""
-        recalibrate = getattr(module, "recalibrate", None)
-        if recalibrate is None:  # no batch statistics
+        if not isinstance(module, OperatingPointModule):  # no batch statistics
             return
         for point in statistics_points(setting):
             inputs = batches(point, _N_STATISTICS_BATCHES)
-            recalibrate((given["images"] for given in inputs), point)
+            module.recalibrate((given["images"] for given in inputs), point)
 
 
 def statistics_points(setting: Setting) -> tuple[int, ...]:

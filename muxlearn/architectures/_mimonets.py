@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -12,13 +11,12 @@ import torch
 
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._checkpoints import (
-    Published,
+    LoadedCheckpoint,
     copied,
     fit_tokenizer,
     labels_of,
-    load_published,
     open_checkpoint,
-    read_config,
+    read_authors_config,
 )
 from muxlearn.architectures._image import statistics_points
 from muxlearn.architectures._mimoconv import MIMOConv
@@ -27,46 +25,15 @@ from muxlearn.backbones import Scratch
 from muxlearn.nn import mimoformer
 from muxlearn.nn.mimoconv import MuxWideResNet, read_options
 from muxlearn.nn.module import MuxModule
-from muxlearn.persistence import bounded_by, read_shapes, read_tokenizer, read_weights
+from muxlearn.persistence import bounded_by, read_tokenizer, read_weights
 from muxlearn.rows import IntegerReader
 
-__all__ = ["load_mimoconv", "load_reference"]
-
-#: A tensor that every MIMOFormer has.
-_MIMOFORMER_HEAD = "seq_classifer.mlpblock.0.weight"
-
-
-def load_reference(
-    name: str | os.PathLike,
-    task: str,
-    *,
-    tokenizer: Any = None,
-    classes: Iterable[Any] | None = None,
-    numbers: bool = False,
-    max_length: int | None = None,
-    **hub: Any,
-) -> Published:
-    """Load a checkpoint of texts: a MIMOFormer, or what `load_published` loads.
-
-    Raises
-    ------
-    OSError, ValueError
-    """
-    folder = open_checkpoint(name, **hub)
-    if _MIMOFORMER_HEAD not in read_shapes(folder):
-        given: dict[str, Any] = {"tokenizer": tokenizer, "classes": classes, "numbers": numbers}
-        return load_published(name, task, max_length=max_length, **given, **hub)
-    if task != "sequence" or numbers:
-        raise ValueError(
-            f"{str(folder)!r} holds a MIMOFormer, which classifies texts; load it with "
-            "MuxTextClassifier.from_reference"
-        )
-    return _load_mimoformer(folder, tokenizer, classes, max_length)
+__all__ = ["load_mimoconv", "load_mimoformer"]
 
 
 def load_mimoconv(
     name: Any, setting: Setting, classes: Iterable[Any] | None, **hub: Any
-) -> Published:
+) -> LoadedCheckpoint:
     """Load a MIMOConv network.
 
     Parameters
@@ -82,7 +49,7 @@ def load_mimoconv(
 
     Returns
     -------
-    Published
+    LoadedCheckpoint
         Without a reader; its parameters say what the network is.
 
     Raises
@@ -93,7 +60,7 @@ def load_mimoconv(
         It holds something else, or tensors that do not fit.
     """
     folder = open_checkpoint(name, **hub)
-    config, tensors = read_config(folder, "architecture"), read_weights(folder)
+    config, tensors = read_authors_config(folder, "architecture"), read_weights(folder)
     try:
         options = read_options(config, tensors)
         own = {"n_mux": options["n_mux"], "operating_points": setting.params["operating_points"]}
@@ -115,12 +82,12 @@ def load_mimoconv(
         "multiplexer": options["binding"],
         "architecture": architecture,
     }
-    return Published(module, None, labels, params)
+    return LoadedCheckpoint(module, None, labels, params)
 
 
-def _load_mimoformer(
+def load_mimoformer(
     folder: Path, tokenizer: Any, classes: Iterable[Any] | None, max_length: int | None
-) -> Published:
+) -> LoadedCheckpoint:
     """Load a MIMOFormer.
 
     Parameters
@@ -136,14 +103,14 @@ def _load_mimoformer(
 
     Returns
     -------
-    Published
+    LoadedCheckpoint
 
     Raises
     ------
     ValueError
         It holds something else, or tensors that do not fit.
     """
-    config, tensors = read_config(folder, "attn_type"), read_weights(folder)
+    config, tensors = read_authors_config(folder, "attn_type"), read_weights(folder)
     try:
         with bounded_by([tensor.shape for tensor in tensors.values()]):
             module = mimoformer.MIMOFormer.from_state_dict(config, tensors, reference_padding=True)
@@ -182,7 +149,7 @@ def _load_mimoformer(
         "max_length": module.pad_to,
         "dropout": options["dropout"],
     }
-    return Published(module, reader, _sort_classes(module, labels), described)
+    return LoadedCheckpoint(module, reader, _sort_classes(module, labels), described)
 
 
 def _sort_classes(module: MuxModule, labels: np.ndarray) -> np.ndarray:

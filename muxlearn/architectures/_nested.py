@@ -16,7 +16,7 @@ from muxlearn.backbones import SCRATCH, Packaged, Published, Scratch
 from muxlearn.training.corruption import MaskedTokens, ReplacedTokens
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer
-from muxlearn.training.tasks import OBJECTIVES, make_task
+from muxlearn.training.pretraining_tasks import OBJECTIVES, make_task
 
 __all__ = ["as_object", "flatten", "unflatten"]
 

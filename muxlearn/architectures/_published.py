@@ -25,7 +25,7 @@ from muxlearn.architectures._checkpoints import (
     family_of,
     fit_tokenizer,
     make_reader,
-    read_config,
+    read_authors_config,
     task_of,
 )
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
@@ -198,7 +198,7 @@ def start_from_published(
         The checkpoint is one of another task or of another number of slots, or its files are
         missing or contradict each other.
     """
-    config, tensors = read_config(folder), read_weights(folder)
+    config, tensors = read_authors_config(folder), read_weights(folder)
     start, family = family_of(folder, tensors)
     _check_start(folder, config, tensors, start, task)
     advice = (

@@ -16,6 +16,7 @@ from muxlearn.architectures._base import (
     Setting,
 )
 from muxlearn.architectures._checks import check_fits, refuse_parameter, refuse_task
+from muxlearn.architectures._start import load_start
 from muxlearn.backbones import Corpus, Named, Start, make_backbone
 from muxlearn.nn.cut import FrozenEncoder
 from muxlearn.nn.encoder import PretrainedEncoder
@@ -187,17 +188,7 @@ class RevMUX(Architecture):
 
     @staticmethod
     def _load(setting: Setting, data: Corpus) -> Start:
-        params = setting.params
-        backbone = make_backbone(params["backbone"])
-        start = backbone.start(
-            data,
-            n_mux=setting.n_mux,
-            multiplexer=params["multiplexer"],
-            demultiplexer=params["demultiplexer"],
-            n_prefix=0,
-            max_length=params["max_length"],
-            dropout=params["dropout"],
-        )
+        start = load_start(setting, data)
         check_fits(setting, start.encoder)
         start.encoder.float()  # the precision in which adapters are trained
         return start

@@ -19,6 +19,7 @@ from muxlearn.architectures._base import (
 from muxlearn.architectures._checks import check_fits, check_width, refuse_without_effect
 from muxlearn.architectures._published import PublishedNetwork
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
+from muxlearn.architectures._start import load_start
 from muxlearn.backbones import (
     Backbone,
     Corpus,
@@ -242,16 +243,7 @@ class TMUX(Architecture):
             backbone.check_heads()
             check_width(setting, backbone.hidden_size)
         setting = self.settle(setting)
-        params = setting.params
-        start = make_backbone(params["backbone"]).start(
-            data,
-            n_mux=setting.n_mux,
-            multiplexer=params["multiplexer"],
-            demultiplexer=params["demultiplexer"],
-            n_prefix=self.n_prefix(setting),
-            max_length=params["max_length"],
-            dropout=params["dropout"],
-        )
+        start = load_start(setting, data, self.n_prefix(setting))
         return self.build_around(setting, start, n_outputs, reads_pairs=data.holds_pairs)
 
     def build_around(

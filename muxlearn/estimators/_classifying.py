@@ -41,8 +41,8 @@ def fit_labels(
     **options: Any,
 ) -> None:
     """Fit to checked rows, and to labels and weights that are not checked yet; see `fit`."""
-    task, targets = learn_labels(rows, y, sample_weight, estimator.class_weight)
-    fit(estimator, targets, task, build, **options)
+    task, training_set = learn_labels(rows, y, sample_weight, estimator.class_weight)
+    fit(estimator, training_set, task, build, **options)
 
 
 @fill_docs()

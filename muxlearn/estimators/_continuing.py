@@ -11,7 +11,7 @@ from sklearn.utils import check_random_state
 from muxlearn._params import PathName
 from muxlearn.architectures import flatten
 from muxlearn.nn.module import MuxModule, weights_digest
-from muxlearn.tasks import Targets, Task
+from muxlearn.tasks import Task, TrainingSet
 from muxlearn.training.processes import n_processes
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def open_stages(
     checkpoint: str | os.PathLike | None,
     seed: int,
     module: MuxModule,
-    targets: Targets,
+    training_set: TrainingSet,
     unlabeled: Any,
 ) -> Callable[[str], KeepState | None]:
     """Return a function that gives what keeps the state of a stage of the training.
@@ -84,7 +84,7 @@ def open_stages(
     seed : int
     module : MuxModule
         Before the training.
-    targets : Targets
+    training_set : TrainingSet
     unlabeled : list, ndarray or None
         Rows that the training reads beside those of the task.
 
@@ -105,7 +105,7 @@ def open_stages(
     more = {
         "estimator": type(estimator).__name__,
         "seed": seed,
-        "rows": fingerprint_of_rows(targets.rows),
+        "rows": fingerprint_of_rows(training_set.rows),
         "unlabeled": None if unlabeled is None else fingerprint_of_rows(unlabeled),
         "shapes": [f"{n} {tuple(t.shape)}" for n, t in module.state_dict().items()],
     }
@@ -113,7 +113,11 @@ def open_stages(
         more["weights"] = weights_digest(module)
     params = flatten(estimator.get_params(deep=False))
     fingerprint = fingerprint_of(
-        {**params, **more}, targets.values, targets.weights, targets.n_of_row, free=_FREE
+        {**params, **more},
+        training_set.values,
+        training_set.weights,
+        training_set.n_of_row,
+        free=_FREE,
     )
     return lambda stage: open_stage(checkpoint, fingerprint, stage, seed)
 

@@ -28,7 +28,7 @@ from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.rows import distinct_rows, ranges, split_rows, take_rows
-from muxlearn.tasks import Targets, Task
+from muxlearn.tasks import Task, TrainingSet
 from muxlearn.training.devices import seeded
 from muxlearn.training.optimizers import make_optimizer
 from muxlearn.training.processes import agree_on
@@ -53,7 +53,7 @@ _WARM_UP, _TRAINING = "warm-up", "training"
 
 def fit(
     estimator: Any,
-    targets: Targets,
+    training_set: TrainingSet,
     task: Task,
     build: Callable[[Any, int], Built],
     *,
@@ -66,7 +66,7 @@ def fit(
     Parameters
     ----------
     estimator : MuxEstimator
-    targets : Targets
+    training_set : TrainingSet
         Rows of the task and what the network shall answer to them.
     task : Task
     build : callable
@@ -80,13 +80,21 @@ def fit(
     """
     check_checkpoint(checkpoint)
     seed = agree_on(seed_of(estimator, checkpoint, (_TRAINING, _WARM_UP)))
-    train, valid = _set_aside(estimator, targets, seed)
+    train, valid = _set_aside(estimator, training_set, seed)
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     with seeded(seed, estimator._device()):
-        built = _former(estimator, task) if continued else _new(build, targets.rows, task)
-        stage = open_stages(estimator, checkpoint, seed, built.module, targets, unlabeled)
+        built = _former(estimator, task) if continued else _new(build, training_set.rows, task)
+        stage = open_stages(estimator, checkpoint, seed, built.module, training_set, unlabeled)
         training = _Training(
-            estimator, estimator._setting(), task, built, targets, table_options, train, seed, stage
+            estimator=estimator,
+            setting=estimator._setting(),
+            task=task,
+            built=built,
+            training_set=training_set,
+            table_options=table_options,
+            train=train,
+            seed=seed,
+            stage=stage,
         )
         before = None if continued else training.warm_up(unlabeled)
         interrupted = before is not None and before.interrupted_
@@ -108,28 +116,30 @@ def fit(
     interrupted = interrupted or net.interrupted_
     warn_of_interruption(estimator, interrupted)
     if valid is not None and not interrupted:
-        measure_set_aside(estimator, targets, valid)
+        measure_set_aside(estimator, training_set, valid)
 
 
 def _set_aside(
-    estimator: Any, targets: Targets, seed: int
+    estimator: Any, training_set: TrainingSet, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
     """Return the numbers of the rows that train, and of those that early stopping judges by."""
     if not estimator.early_stopping:
-        return np.arange(len(targets.rows)), None
-    if len(distinct_rows(targets.sources)[0]) == 1:
+        return np.arange(len(training_set.rows)), None
+    if len(distinct_rows(training_set.sources)[0]) == 1:
         raise ValueError(
             "`early_stopping` sets rows aside, but `X` has only one; give more rows, or set "
             "early_stopping=False"
         )
-    return split_rows(targets.strata, targets.sources, estimator.validation_fraction, seed)
+    return split_rows(
+        training_set.strata, training_set.sources, estimator.validation_fraction, seed
+    )
 
 
 def _new(build: Callable[[Any, int], Built], rows: Any, task: Task) -> Built:
     """Return a new module for a task, and its reader."""
     built = build(rows, task.n_outputs)
     built.module.link = task.link
-    if (outputs := task.start()) is not None:
+    if (outputs := task.first_outputs()) is not None:
         built.module.start_from(torch.as_tensor(outputs, dtype=torch.float32))
     return built
 
@@ -141,7 +151,7 @@ def _former(estimator: Any, task: Task) -> Built:
     return Built(estimator._reader, module, estimator._architecture_of(module))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Training:
     """A warm-up and a training of one module, on the same rows.
 
@@ -151,7 +161,7 @@ class _Training:
     setting : Setting
     task : Task
     built : Built
-    targets : Targets
+    training_set : TrainingSet
     table_options : mapping of str to object
     train : ndarray of int64
         Numbers of the rows that train.
@@ -164,7 +174,7 @@ class _Training:
     setting: Setting
     task: Task
     built: Built
-    targets: Targets
+    training_set: TrainingSet
     table_options: Mapping[str, Any]
     train: NDArray[np.int64]
     seed: int
@@ -180,7 +190,7 @@ class _Training:
         warm_up = architecture.warm_up(self.setting, module, self.task, asked_for=asked_for)
         if not epochs or warm_up is None:
             return None
-        rows = self.targets.rows if unlabeled is None else unlabeled
+        rows = self.training_set.rows if unlabeled is None else unlabeled
         return self._trainer.train(
             module,
             warm_up.objective,
@@ -234,11 +244,11 @@ class _Training:
     def _data_of(self, part: NDArray[np.int64]) -> MixtureData:
         from muxlearn.training.data import MixtureData
 
-        targets = self.targets
-        table = self.built.reader.table(take_rows(targets.rows, part), **self.table_options)
-        starts = np.cumsum(targets.n_of_row) - targets.n_of_row
-        own = ranges(starts[part], targets.n_of_row[part])
-        return MixtureData(table, targets.values[own], targets.weights[own])
+        whole = self.training_set
+        table = self.built.reader.table(take_rows(whole.rows, part), **self.table_options)
+        starts = np.cumsum(whole.n_of_row) - whole.n_of_row
+        own = ranges(starts[part], whole.n_of_row[part])
+        return MixtureData(table, whole.values[own], whole.weights[own])
 
     def _batches(self, n_mux: int, n_batches: int) -> Iterator[dict[str, torch.Tensor]]:
         """Yield inputs of some batches of the training, in mixtures of `n_mux`."""

@@ -16,7 +16,7 @@ from muxlearn._warnings import warn
 from muxlearn.points import PointLike
 from muxlearn.prediction import Measured, choose_points, label_of, measure_points
 from muxlearn.rows import distinct_rows, take_rows
-from muxlearn.tasks import Targets
+from muxlearn.tasks import TrainingSet
 from muxlearn.training.processes import agree_on
 
 __all__ = [
@@ -98,22 +98,22 @@ def _chosen(estimator: Any, given: Any) -> list[PointLike]:
     return [label_of(point, runner) for point in points]
 
 
-def measure_set_aside(estimator: Any, targets: Targets, part: NDArray[np.int64]) -> None:
+def measure_set_aside(estimator: Any, training_set: TrainingSet, part: NDArray[np.int64]) -> None:
     """Measure on the rows that `fit` has set aside.
 
     Parameters
     ----------
-    targets : Targets
+    training_set : TrainingSet
         Rows and labels of the whole training.
     part : ndarray of int64
         Numbers of the rows set aside.
     """
-    first, n_copies = distinct_rows(targets.sources[part])
+    first, n_copies = distinct_rows(training_set.sources[part])
     part = part[first]
     weights: NDArray[Any] = n_copies
-    if targets.row_weights is not None:
-        weights = targets.row_weights[part]
-    rows, true = take_rows(targets.rows, part), take_rows(targets.true, part)
+    if training_set.row_weights is not None:
+        weights = training_set.row_weights[part]
+    rows, true = take_rows(training_set.rows, part), take_rows(training_set.true, part)
     timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
     measured = None
     if len(rows) == 1 and not estimator.predictor_.task.score_is_share:

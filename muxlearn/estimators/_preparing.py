@@ -16,7 +16,7 @@ from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.multiplex import start_from_components
 from muxlearn.training.corruption import ReplacedTokens
 from muxlearn.training.distillation import Distillation
-from muxlearn.training.tasks import make_task, with_mask
+from muxlearn.training.pretraining_tasks import make_task, with_mask
 from muxlearn.training.teacher import TeacherAnswers, ask_teacher, check_vocabulary
 
 if TYPE_CHECKING:

@@ -32,10 +32,10 @@ def fit_numbers(
 ) -> None:
     """Fit to checked rows, and to targets and weights that are not checked yet; see `fit`."""
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
-    task, targets = NumbersTask.learn(
+    task, training_set = NumbersTask.learn(
         rows, y, sample_weight, estimator.loss, estimator._task if continued else None
     )
-    fit(estimator, targets, task, build, **options)
+    fit(estimator, training_set, task, build, **options)
 
 
 @fill_docs()

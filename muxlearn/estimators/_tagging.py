@@ -287,11 +287,11 @@ class MuxTokenTagger(MuxEstimator):
             `backbone` cannot be loaded.
         """
         self._check_parameters()
-        task, targets = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
+        task, training_set = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
         if unlabeled is not None:
             unlabeled = _check_unlabeled(unlabeled)
         build = partial(self._kind.build, self, unlabeled=unlabeled)
-        fit(self, targets, task, build, unlabeled=unlabeled, checkpoint=checkpoint)
+        fit(self, training_set, task, build, unlabeled=unlabeled, checkpoint=checkpoint)
         return self
 
     @property

@@ -10,7 +10,7 @@ from sklearn.base import is_regressor
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import check_parameters
-from muxlearn.architectures import TMUX, load_reference
+from muxlearn.architectures import TMUX, load_text_checkpoint
 from muxlearn.backbones import Scratch
 
 __all__ = ["from_reference"]
@@ -92,7 +92,7 @@ def from_reference(
     estimator = cls(device=device, dtype=dtype, **params)
     check_parameters(estimator.get_params(deep=False), cls._constraints)
     estimator._device()
-    published = load_reference(
+    published = load_text_checkpoint(
         name_or_folder,
         kind.task_name,
         tokenizer=tokenizer,

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from muxlearn.model_selection._stages import Stage, takes, unwrap
+from muxlearn.model_selection._stages import Stage, predictor_of, takes, unwrap
 from muxlearn.model_selection._thresholds import temper
 
 __all__ = ["Cascade", "answer"]
@@ -143,7 +143,7 @@ class Cascade:
         """Return a digest of all that decides what is predicted."""
         digest = hashlib.sha256()
         for stage in self.stages:
-            own = getattr(unwrap(stage.classifier), "predictor_", None)
+            own = predictor_of(stage.classifier)
             digest.update(repr((stage.name, stage.n_mux)).encode())
             digest.update(str(stage.digest if own is None else own.fingerprint()).encode())
         for array in (self.thresholds, self.temperatures):

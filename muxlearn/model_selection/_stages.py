@@ -14,7 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 
 from muxlearn.points import WORDS, Point, as_point, as_points
-from muxlearn.prediction import choose_points, label_of
+from muxlearn.prediction import Predictor, choose_points, label_of
 
 __all__ = [
     "OWN",
@@ -23,6 +23,7 @@ __all__ = [
     "find_stages",
     "is_frozen",
     "named_classifiers",
+    "predictor_of",
     "read_stages",
     "resolve_stages",
     "takes",
@@ -215,10 +216,11 @@ def with_digests(stages: Iterable[Stage]) -> list[Stage]:
     -------
     list of Stage
     """
-    found = ((stage, unwrap(stage.classifier)) for stage in stages)
     return [
-        stage if hasattr(own, "predictor_") else stage._replace(digest=joblib.hash(own))
-        for stage, own in found
+        stage
+        if predictor_of(stage.classifier) is not None
+        else stage._replace(digest=joblib.hash(unwrap(stage.classifier)))
+        for stage in stages
     ]
 
 
@@ -227,6 +229,11 @@ def unwrap(classifier: Any) -> Any:
     while isinstance(classifier, FrozenEstimator):
         classifier = classifier.estimator
     return getattr(classifier, "best_estimator_", classifier)
+
+
+def predictor_of(classifier: Any) -> Predictor | None:
+    """Return the predictor of a fitted multiplexed classifier, None of any other."""
+    return getattr(unwrap(classifier), "predictor_", None)
 
 
 def _searched(classifier: Any) -> Any:
@@ -254,14 +261,14 @@ def find_stages(estimator: Any) -> list[Stage]:
     ValueError
         It has none, or one alone.
     """
-    found = unwrap(estimator)
-    if not hasattr(found, "predictor_"):
+    found, predictor = unwrap(estimator), predictor_of(estimator)
+    if predictor is None:
         raise ValueError(
             "`stages` is None, which stands for the operating points of `estimator`, but a "
             f"{type(found).__name__} has none; list the stages, from the fastest to the slowest: "
             + _ALLOWED
         )
-    runner = found.predictor_.runner
+    runner = predictor.runner
     points = choose_points(None, found.operating_points, runner)[::-1]
     names = [label_of(point, runner) for point in points]
     if len(names) < 2:
@@ -295,7 +302,7 @@ def resolve_stages(stages: Sequence[Stage], fitted: Mapping[str, Any]) -> list[S
     resolved = []
     for stage in stages:
         stage = stage._replace(classifier=fitted.get(stage.name, fitted[OWN]))
-        predictor = getattr(unwrap(stage.classifier), "predictor_", None)
+        predictor = predictor_of(stage.classifier)
         if stage.n_mux is not None and predictor is not None:
             try:
                 point = predictor.resolve_point(stage.n_mux)

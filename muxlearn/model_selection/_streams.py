@@ -17,7 +17,7 @@ from sklearn.utils.validation import _num_samples
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice
 from muxlearn.model_selection._running import Cascade
-from muxlearn.model_selection._stages import unwrap
+from muxlearn.model_selection._stages import predictor_of
 from muxlearn.prediction import Recipe, predict_parts
 from muxlearn.rows import (
     check_pair_columns,
@@ -172,7 +172,7 @@ def _predict_windows(
 
 def _column_kind(estimator: Any) -> str | None:
     """Return what a column of rows holds."""
-    predictor = getattr(unwrap(estimator.estimator_), "predictor_", None)
+    predictor = predictor_of(estimator.estimator_)
     if predictor is not None:
         return predictor.reader.column_kind
     return "texts" if estimator._reads_texts() else None

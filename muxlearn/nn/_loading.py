@@ -118,7 +118,7 @@ def with_sizes(config: Config, tensors: Mapping[str, Tensor], start: str) -> dic
     return {**config, **sizes}
 
 
-def read_config(config_class: type[_Config], config: Config) -> _Config:
+def backbone_config(config_class: type[_Config], config: Config) -> _Config:
     """Return a checkpoint's configuration for a backbone.
 
     Pre-trained checkpoints ask for attention weights, which not every implementation of attention

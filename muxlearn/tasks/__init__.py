@@ -5,7 +5,7 @@ from muxlearn.tasks._kinds import learn_labels
 from muxlearn.tasks._labels import LabelsTask
 from muxlearn.tasks._numbers import NumbersTask
 from muxlearn.tasks._tags import TagsTask
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 from muxlearn.tasks._vectors import VectorsTask
 from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 
@@ -16,8 +16,8 @@ __all__ = [
     "NumbersTask",
     "StepScores",
     "TagsTask",
-    "Targets",
     "Task",
+    "TrainingSet",
     "VectorsTask",
     "learn_labels",
     "transition_scores",

@@ -18,10 +18,9 @@ from muxlearn.rows import (
     check_several,
     check_weights,
     row_weights,
-    take_rows,
     training_order,
 )
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 
 __all__ = ["METHODS", "ClassesTask", "log_probabilities", "mean_probability", "values_of"]
 
@@ -74,7 +73,7 @@ class ClassesTask(Task):
         y: ArrayLike | None,
         sample_weight: ArrayLike | None = None,
         class_weight: dict[Any, float] | str | None = None,
-    ) -> tuple[ClassesTask, Targets]:
+    ) -> tuple[ClassesTask, TrainingSet]:
         """Check labels and weights, and make targets of them.
 
         Parameters
@@ -88,7 +87,7 @@ class ClassesTask(Task):
         Returns
         -------
         task : ClassesTask
-        targets : Targets
+        training_set : TrainingSet
 
         Raises
         ------
@@ -104,15 +103,14 @@ class ClassesTask(Task):
                 f"`y` holds one class alone, {classes.tolist()[0]!r}, which every row will get; a "
                 "classifier needs at least two",
             )
-        return cls(classes), Targets(
-            rows=take_rows(rows, order),
+        return cls(classes), TrainingSet.one_each(
+            rows,
+            order,
             true=classes[codes],
             values=codes,
             weights=row_weights(weights, class_weight, classes, codes),
-            n_of_row=np.ones(len(order), np.int64),
-            strata=codes,
-            sources=order,
             row_weights=weights,
+            strata=codes,
         )
 
     @property

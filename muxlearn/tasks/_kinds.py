@@ -10,7 +10,7 @@ from muxlearn.rows import SoftLabels, check_several
 from muxlearn.tasks._classes import ClassesTask
 from muxlearn.tasks._labels import LabelsTask
 from muxlearn.tasks._soft import learn_soft
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 
 __all__ = ["learn_labels"]
 
@@ -20,7 +20,7 @@ def learn_labels(
     y: Any,
     sample_weight: ArrayLike | None = None,
     class_weight: dict[Any, float] | str | None = None,
-) -> tuple[Task, Targets]:
+) -> tuple[Task, TrainingSet]:
     """Learn one label, several labels or soft labels of rows, whichever `y` holds.
 
     Parameters
@@ -35,7 +35,7 @@ def learn_labels(
     Returns
     -------
     task : Task
-    targets : Targets
+    training_set : TrainingSet
 
     Raises
     ------

@@ -26,11 +26,10 @@ from muxlearn.rows import (
     check_weights,
     mark_labels,
     relative_weights,
-    take_rows,
     training_order,
 )
 from muxlearn.tasks._classes import METHODS, mean_probability
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 
 __all__ = ["LabelsTask"]
 
@@ -85,7 +84,7 @@ class LabelsTask(Task):
         y: SeveralLabels,
         sample_weight: ArrayLike | None = None,
         class_weight: dict[Any, float] | str | None = None,
-    ) -> tuple[LabelsTask, Targets]:
+    ) -> tuple[LabelsTask, TrainingSet]:
         """Check weights, and make targets of labels.
 
         Parameters
@@ -102,7 +101,7 @@ class LabelsTask(Task):
         Returns
         -------
         task : LabelsTask
-        targets : Targets
+        training_set : TrainingSet
 
         Raises
         ------
@@ -130,14 +129,12 @@ class LabelsTask(Task):
             (counts + _SMOOTHING) / (of_rows.sum() + 2 * _SMOOTHING),
             _label_weights(class_weight, classes, counts, of_rows.sum()),
         )
-        return task, Targets(
-            rows=take_rows(rows, order),
+        return task, TrainingSet.one_each(
+            rows,
+            order,
             true=has,
             values=has.astype(np.float32),
             weights=relative,
-            n_of_row=np.ones(len(order), np.int64),
-            strata=np.zeros(len(order), np.int64),
-            sources=order,
             row_weights=left,
         )
 
@@ -145,7 +142,7 @@ class LabelsTask(Task):
     def score_name(self) -> str:
         return "accuracy of whole sets"
 
-    def start(self) -> NDArray[np.float64] | None:
+    def first_outputs(self) -> NDArray[np.float64] | None:
         if self.frequencies is None:
             return None
         return np.log(self.frequencies / (1 - self.frequencies))

@@ -18,10 +18,9 @@ from muxlearn.rows import (
     check_weights,
     location_and_scale,
     relative_weights,
-    take_rows,
     training_order,
 )
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 
 __all__ = ["NumbersTask"]
 
@@ -62,7 +61,7 @@ class NumbersTask(Task):
         sample_weight: ArrayLike | None = None,
         loss: str = "squared_error",
         former: NumbersTask | None = None,
-    ) -> tuple[NumbersTask, Targets]:
+    ) -> tuple[NumbersTask, TrainingSet]:
         """Check targets and weights, and standardise the targets.
 
         Parameters
@@ -78,7 +77,7 @@ class NumbersTask(Task):
         Returns
         -------
         task : NumbersTask
-        targets : Targets
+        training_set : TrainingSet
 
         Raises
         ------
@@ -96,14 +95,12 @@ class NumbersTask(Task):
         else:
             mean, scale = former.mean, former.scale
         task = cls(mean, scale, given.ndim == 1, loss)
-        return task, Targets(
-            rows=take_rows(rows, order),
+        return task, TrainingSet.one_each(
+            rows,
+            order,
             true=true,
             values=((numbers - mean) / scale).astype(np.float32),
             weights=relative,
-            n_of_row=np.ones(len(order), np.int64),
-            strata=np.zeros(len(order), np.int64),
-            sources=order,
             row_weights=left,
         )
 

@@ -12,11 +12,10 @@ from muxlearn.rows import (
     check_weights,
     class_weights,
     relative_weights,
-    take_rows,
     training_order,
 )
 from muxlearn.tasks._classes import ClassesTask
-from muxlearn.tasks._task import Targets
+from muxlearn.tasks._task import TrainingSet
 
 __all__ = ["learn_soft"]
 
@@ -26,7 +25,7 @@ def learn_soft(
     y: SoftLabels,
     sample_weight: ArrayLike | None = None,
     class_weight: dict[Any, float] | str | None = None,
-) -> tuple[ClassesTask, Targets]:
+) -> tuple[ClassesTask, TrainingSet]:
     """Check weights, and make targets of soft labels.
 
     Parameters
@@ -42,7 +41,7 @@ def learn_soft(
     -------
     task : ClassesTask
         The same as of labels: predictions are one class for each row.
-    targets : Targets
+    training_set : TrainingSet
         What is true of a row is its most probable class.
 
     Raises
@@ -58,14 +57,13 @@ def learn_soft(
     weighted = shares * of_classes
     sums = weighted.sum(axis=1)
     codes = shares.argmax(axis=1)
-    return ClassesTask(y.classes), Targets(
-        rows=take_rows(rows, order),
+    return ClassesTask(y.classes), TrainingSet.one_each(
+        rows,
+        order,
         true=y.classes[codes],
         values=np.where(sums[:, None] > 0, weighted, shares).astype(np.float32)
         / np.where(sums > 0, sums, 1.0)[:, None].astype(np.float32),
         weights=relative_weights(of_rows * sums, "`sample_weight` and `class_weight` make"),
-        n_of_row=np.ones(len(order), np.int64),
-        strata=codes,
-        sources=order,
         row_weights=left,
+        strata=codes,
     )

@@ -32,7 +32,7 @@ from muxlearn.rows import (
     transition_mask,
 )
 from muxlearn.tasks._classes import METHODS, log_probabilities, mean_probability, values_of
-from muxlearn.tasks._task import Targets, Task
+from muxlearn.tasks._task import Task, TrainingSet
 from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 
 __all__ = ["TagsTask"]
@@ -76,7 +76,7 @@ class TagsTask(Task):
         y: Any,
         sample_weight: ArrayLike | None = None,
         class_weight: dict[Any, float] | str | None = None,
-    ) -> tuple[TagsTask, Targets]:
+    ) -> tuple[TagsTask, TrainingSet]:
         """Check tags and weights, and make targets of them.
 
         Parameters
@@ -90,7 +90,7 @@ class TagsTask(Task):
         Returns
         -------
         task : TagsTask
-        targets : Targets
+        training_set : TrainingSet
             Without empty sentences, which teach nothing.
 
         Raises
@@ -115,7 +115,7 @@ class TagsTask(Task):
             # In IOB1, an older form with the same tags, an entity begins with I-.
             regular=n_illegal_steps(tags, scheme) <= 0.01 * len(values) if scheme else False,
         )
-        return task, Targets(
+        return task, TrainingSet(
             rows=[rows[i] for i in full],
             true=[tags[i] for i in full],
             values=values,

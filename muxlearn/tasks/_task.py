@@ -13,14 +13,15 @@ from torch import Tensor
 
 from muxlearn._params import Constraint
 from muxlearn.nn.losses import weighted_cross_entropy
+from muxlearn.rows import take_rows
 
-__all__ = ["Targets", "Task"]
+__all__ = ["Task", "TrainingSet"]
 
 Self = TypeVar("Self", bound="Task")
 
 
 @dataclass(frozen=True, eq=False)
-class Targets:
+class TrainingSet:
     """Rows of a training with their targets.
 
     Attributes
@@ -51,6 +52,42 @@ class Targets:
     strata: NDArray[np.int64]
     sources: NDArray[np.int64]
     row_weights: NDArray[np.float64] | None
+
+    @classmethod
+    def one_each(
+        cls,
+        rows: Any,
+        order: NDArray[np.int64],
+        *,
+        true: Any,
+        values: NDArray[Any],
+        weights: NDArray[np.float32],
+        row_weights: NDArray[np.float64] | None,
+        strata: NDArray[np.int64] | None = None,
+    ) -> TrainingSet:
+        """Return rows that have one target each.
+
+        Parameters
+        ----------
+        rows : list or ndarray
+            All rows, checked.
+        order : ndarray of int64, shape (n_rows,)
+            Which of them train, and in which order.
+        true, values, weights, row_weights
+            Attributes, in this order.
+        strata : ndarray of int64, shape (n_rows,), default=None
+            None: early stopping takes any rows.
+        """
+        return cls(
+            rows=take_rows(rows, order),
+            true=true,
+            values=values,
+            weights=weights,
+            n_of_row=np.ones(len(order), np.int64),
+            strata=np.zeros(len(order), np.int64) if strata is None else strata,
+            sources=order,
+            row_weights=row_weights,
+        )
 
 
 class Task(ABC):
@@ -107,7 +144,7 @@ class Task(ABC):
         assert self.classes is not None
         return len(self.classes)
 
-    def start(self) -> NDArray[np.float64] | None:
+    def first_outputs(self) -> NDArray[np.float64] | None:
         """Return outputs, such as log odds of labels, that a new network's last bias starts from.
 
         None where it starts from 0.
@@ -122,7 +159,7 @@ class Task(ABC):
         outputs : Tensor of shape (n_answers, n_outputs)
             A network's outputs.
         targets : Tensor of shape (n_answers,) or (n_answers, n_outputs)
-            Those of `Targets.values`.
+            Those of `TrainingSet.values`.
         weights : Tensor of float32, shape (n_answers,)
 
         Returns

@@ -20,10 +20,10 @@ from muxlearn.mixtures import MixturePlan, training_batches, turns_of
 from muxlearn.points import Point
 from muxlearn.rows import RowTable
 
-__all__ = ["MixtureData", "Targets", "TrainingBatches", "ValidationBatches"]
+__all__ = ["BatchTargets", "MixtureData", "TrainingBatches", "ValidationBatches"]
 
 
-class Targets(Tensor):
+class BatchTargets(Tensor):
     """The targets of a batch, of shape (n_targets,) or (n_targets, n_outputs), with their weights.
 
     A tensor, so that skorch's scoring callbacks take it as what is true.
@@ -39,7 +39,7 @@ class Targets(Tensor):
     kept: Tensor | None
 
     @classmethod
-    def weighted(cls, targets: Tensor, weights: Tensor, kept: Tensor | None = None) -> Targets:
+    def weighted(cls, targets: Tensor, weights: Tensor, kept: Tensor | None = None) -> BatchTargets:
         """Return targets that know their weights."""
         made = targets.as_subclass(cls)
         made.weights, made.kept = weights, kept
@@ -49,10 +49,10 @@ class Targets(Tensor):
         """Return targets and weights as plain tensors on a device."""
         return self.as_subclass(Tensor).to(device), self.weights.to(device)
 
-    def counted(self) -> Targets:
+    def counted(self) -> BatchTargets:
         """Return the targets whose weight is not zero: those of fillers are left out."""
         kept = self.weights > 0
-        return Targets.weighted(self.as_subclass(Tensor)[kept], self.weights[kept], kept)
+        return BatchTargets.weighted(self.as_subclass(Tensor)[kept], self.weights[kept], kept)
 
     def answers(self, answers: Tensor) -> Tensor:
         """Return those of a module's answers that these are the targets of."""
@@ -98,7 +98,7 @@ class MixtureData(Dataset):
         counted: NDArray[np.bool_] | None = None,
         seed: Sequence[int] | None = None,
         patch_size: int | None = None,
-    ) -> tuple[dict[str, Any], Targets]:
+    ) -> tuple[dict[str, Any], BatchTargets]:
         """Collate mixtures into what a skorch step takes.
 
         Parameters
@@ -115,7 +115,7 @@ class MixtureData(Dataset):
         -------
         inputs : dict of Tensor, each (n_mixtures, n_mux, ...)
             With `patch_size` as a number, if it is not None.
-        targets : Targets of shape (n_answers,)
+        targets : BatchTargets of shape (n_answers,)
         """
         table = self.table.for_patches(patch_size or 1)
         if self.targets is None or self.weights is None:
@@ -128,7 +128,7 @@ class MixtureData(Dataset):
         tensors: dict[str, Any] = {n: torch.from_numpy(values) for n, values in inputs.items()}
         if patch_size is not None:
             tensors["patch_size"] = patch_size
-        return tensors, Targets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
+        return tensors, BatchTargets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
 
 
 class TrainingBatches:
@@ -206,7 +206,7 @@ class TrainingBatches:
         else:
             batches = self.loader
         for inputs, targets, weights in batches:
-            yield inputs, Targets.weighted(targets, weights)
+            yield inputs, BatchTargets.weighted(targets, weights)
 
     def orders(self) -> Iterator[_Order]:
         """Yield what each batch of the next epoch is formed of."""

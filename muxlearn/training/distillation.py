@@ -17,9 +17,6 @@ from muxlearn.training.teacher import TeacherAnswers, as_float
 
 __all__ = ["Distillation", "DistillationObjective"]
 
-#: The `retrieval_weight` of ``objective="both"``.
-_RETRIEVAL_WEIGHT = 0.1
-
 
 class Distillation(ParameterObject):
     """The weights of the losses that a warm-up by distillation minimises.
@@ -70,17 +67,6 @@ class Distillation(ParameterObject):
         self.token_weight = token_weight
         self.token_samples = token_samples
         self.retrieval_weight = retrieval_weight
-
-    @classmethod
-    def of(cls, value: Any) -> Distillation:
-        """Return what the parameter `objective` stands for."""
-        if isinstance(value, cls):
-            return value
-        return cls(
-            retrieval_weight={"distillation": 0.0, "retrieval": 1.0, "both": _RETRIEVAL_WEIGHT}[
-                value
-            ]
-        )
 
 
 class DistillationObjective(Objective):

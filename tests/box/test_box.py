@@ -277,8 +277,3 @@ def test_one_command_makes_it_and_goes_on_where_it_was(tmp_path):
     embedder = MuxTextEmbedder(20, backbone=tmp_path / "saved", max_length=16).fit()
     for point in ((1, 1), (1, 10), (2, 5), (20, 1), "words"):
         assert embedder.transform(TEXTS, n_mux=point).shape == (len(TEXTS), 24)
-
-
-def test_the_former_name_says_what_to_use():
-    with pytest.raises(ImportError, match="`load_box` is gone; `read_box` returns"):
-        from muxlearn.box import load_box  # noqa: F401

@@ -13,7 +13,7 @@ from muxlearn import MuxImageClassifier
 from muxlearn.architectures import CNN, MIMOConv, Trunk
 from muxlearn.nn.wideresnet import OperatingPointNorm
 from muxlearn.training import Optimizer
-from muxlearn.training.data import Targets
+from muxlearn.training.data import BatchTargets
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 8, 8)[:96]
@@ -258,7 +258,7 @@ def step(net, n_mixtures=3):
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(n_mixtures, 2, 1, 8, 8, generator=generator)
     labels = torch.randint(10, (2 * n_mixtures,), generator=generator)
-    y = Targets.weighted(labels, torch.ones(2 * n_mixtures))
+    y = BatchTargets.weighted(labels, torch.ones(2 * n_mixtures))
     y_pred = net.infer({"images": images})
     return images, y, y_pred, net.get_loss(y_pred, y, training=True)
 

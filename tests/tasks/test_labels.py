@@ -94,7 +94,7 @@ def test_a_dict_weighs_the_rows_that_have_a_label():
 
 def test_a_network_starts_from_how_frequent_labels_are():
     task, _ = learn(MATRIX)
-    proba = task.results("predict_proba", ROWS[:1], task.start()[None])
+    proba = task.results("predict_proba", ROWS[:1], task.first_outputs()[None])
     np.testing.assert_allclose(proba, [(MATRIX.sum(0) + 1) / 6])
 
 

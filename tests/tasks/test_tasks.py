@@ -8,7 +8,7 @@ from sklearn.metrics import r2_score
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._fitting import fit
-from muxlearn.tasks import TASKS, ClassesTask, TagsTask, Targets, Task, VectorsTask
+from muxlearn.tasks import TASKS, ClassesTask, TagsTask, Task, TrainingSet, VectorsTask
 
 SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
 TAGS = [["B-PER", "O", "O", "B-LOC"], [], ["B-PER", "O"]] * 4
@@ -138,7 +138,7 @@ class AmountRegressor(MuxTextClassifier):
         ones = np.ones(n, np.float32)
         numbers, counts = np.asarray(y, np.float32), np.ones(n, np.int64)
         strata, sources = np.zeros(n, np.int64), np.arange(n)
-        targets = Targets(list(X), numbers, numbers, ones, counts, strata, sources, None)
+        targets = TrainingSet(list(X), numbers, numbers, ones, counts, strata, sources, None)
         fit(self, targets, list(X), Amount())
         return self
 

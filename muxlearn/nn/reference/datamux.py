@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn._loading import Config, read_config, require_axes
+from muxlearn.nn._loading import Config, backbone_config, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer, MLPDemultiplexer
 from muxlearn.nn.heads import ClassificationHead
 from muxlearn.nn.reference._common import (
@@ -67,7 +67,7 @@ class _DataMux(ReferenceModel):
         from transformers import RobertaConfig, RobertaModel
 
         # A file without layer_norm_eps means 1e-12, the default of RobertaConfig.
-        roberta = read_config(RobertaConfig, config)
+        roberta = backbone_config(RobertaConfig, config)
         width, eps, vocab_size = roberta.hidden_size, roberta.layer_norm_eps, roberta.vocab_size
         backbone = RobertaModel(roberta, add_pooling_layer=False)
         head: nn.Module

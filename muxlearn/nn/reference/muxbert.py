@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn._loading import Config, count_layers, read_config, require_axes
+from muxlearn.nn._loading import Config, backbone_config, count_layers, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.multiplex import Multiplexer
 from muxlearn.nn.reference._common import (
@@ -85,7 +85,7 @@ class _MuxBert(ReferenceModel):
                 "the contextual multiplexer's mask knows no prefix: the reference has it in "
                 "classifiers with the demultiplexer 'index_pos' only, not with 'index'"
             )
-        bert = read_config(BertConfig, config)
+        bert = backbone_config(BertConfig, config)
         width = bert.hidden_size
         backbone = BertModel(bert, add_pooling_layer=False)
         decoder = nn.Linear(width, bert.vocab_size)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn._loading import Config, count_layers, read_config, require_axes
+from muxlearn.nn._loading import Config, backbone_config, count_layers, require_axes
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.reference._common import ReferenceModel, index_demultiplexer, linear_multiplexer
 from muxlearn.nn.reference._muxbert_parts import (
@@ -57,7 +57,7 @@ class _MuxElectra(ReferenceModel):
     ) -> None:
         from transformers import ElectraConfig, ElectraModel
 
-        electra = read_config(ElectraConfig, config)
+        electra = backbone_config(ElectraConfig, config)
         width, eps = electra.hidden_size, electra.layer_norm_eps
         readers: tuple[Demultiplexer, Demultiplexer]
         if demultiplexer == "index":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from tokenizers import Tokenizer
 
 from muxlearn.training.corruption import (
@@ -25,7 +28,17 @@ __all__ = [
 
 PretrainingTask = Distillation | MaskedTokens | ReplacedTokens
 
-OBJECTIVES = ("distillation", "retrieval", "both", MaskedTokens.name, ReplacedTokens.name)
+#: The `retrieval_weight` of ``objective="both"``.
+_RETRIEVAL_WEIGHT = 0.1
+
+_BY_NAME: dict[str, Callable[[], PretrainingTask]] = {
+    "distillation": Distillation,
+    "retrieval": partial(Distillation, retrieval_weight=1.0),
+    "both": partial(Distillation, retrieval_weight=_RETRIEVAL_WEIGHT),
+    MaskedTokens.name: MaskedTokens,
+    ReplacedTokens.name: ReplacedTokens,
+}
+OBJECTIVES = tuple(_BY_NAME)
 
 #: Names of the token that stands for one to be predicted.
 _MASKS = ("[MASK]", "<mask>")
@@ -35,8 +48,7 @@ def make_task(value: str | PretrainingTask) -> PretrainingTask:
     """Return the object that a value of `objective` stands for."""
     if isinstance(value, PretrainingTask):
         return value
-    by_name = {kind.name: kind for kind in (MaskedTokens, ReplacedTokens)}
-    return by_name[value]() if value in by_name else Distillation.of(value)
+    return _BY_NAME[value]()
 
 
 def check_task(value: str | PretrainingTask, teacher: object) -> None:
