@@ -29,8 +29,8 @@ pd.DataFrame({"text": X_train[:4], "rating": y_train[:4]})
 
 # %%
 # The regressor standardises the ratings for its training and predicts in their own units. `score`
-# is R². The points are one token in a position, two, five, and the words alone, which do not run the
-# encoder.
+# is R². The points are one token in a position, two, five, and the words alone, which do not run
+# the encoder.
 
 points = ((1, 1), (1, 2), (1, 5), "words")
 reg = MuxTextRegressor(

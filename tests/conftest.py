@@ -1,5 +1,4 @@
 import subprocess
-from dataclasses import replace
 
 import pytest
 import torch
@@ -57,8 +56,7 @@ def set_window_rows(monkeypatch):
     """Set how many rows a window of an estimator's prediction holds at least."""
 
     def set_rows(estimator, n_rows):
-        kind = replace(estimator._kind, window_rows=n_rows)
-        monkeypatch.setattr(estimator, "_kind", kind)
+        monkeypatch.setattr(type(estimator._kind), "window_rows", n_rows)
 
     return set_rows
 

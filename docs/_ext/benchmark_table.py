@@ -22,6 +22,8 @@ from docutils.parsers.rst import Directive, directives
 
 from muxlearn.metrics import unbeaten
 
+_BEATS = "is at least as accurate and as fast, and better in one of them"
+
 #: Of the machine, what places a figure.
 _SHOWN = ("processor", "cores", "threads", "gpu", "python", "torch", "date")
 
@@ -58,7 +60,7 @@ class BenchmarkTable(Directive):
         placed = ", ".join(f"{n} {machine[n]}" for n in _SHOWN if machine.get(n) is not None)
         source = nodes.paragraph(classes=["benchmark-source"])
         if any(beaten):
-            source += nodes.Text("† another row is at least as accurate and as fast, and better in one of them. ")
+            source += nodes.Text(f"† another row {_BEATS}. ")
         source += [nodes.literal(text=command), nodes.Text(f" · {result['title']} · {placed}")]
         table = _table(list(columns.values()), lines, beaten)
         notes = [nodes.list_item("", nodes.paragraph(text=n)) for n in result.get("notes", [])]
@@ -87,7 +89,7 @@ class BenchmarkSummary(Directive):
             tables[title] = {row["model"]: row for row in rows}
         lines = summarise(tables, self.options.get("models", ""))
         note = nodes.paragraph(classes=["benchmark-source"])
-        note += nodes.Text("† another row of the same task is at least as accurate and as fast, and better in one of them. ")
+        note += nodes.Text(f"† another row of the same task {_BEATS}. ")
         note += nodes.Text("The speeds are medians over the tasks.")
         titles = ["model", "times plain", *tables]
         for line in lines:

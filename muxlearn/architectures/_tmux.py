@@ -172,6 +172,12 @@ class TMUX(Architecture):
     def check(self, setting: Setting) -> None:
         """Raise for a parameter that cannot be, or that the task has no use for."""
         super().check(setting)
+        largest, length = max(setting.patch_sizes), setting.params["max_length"]
+        if largest > max(length, AUTO_FACTOR):
+            raise ValueError(
+                f"`patch_size` is {largest}, but a row has `max_length`={length} tokens at most; "
+                "lower it"
+            )
         setting = self.settle(setting)
         refuse_without_effect(self, setting, _WITHOUT_EFFECT[setting.task])
         if self.demux_layers > 1 and setting.params["demultiplexer"] != "rsa":

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import os
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -218,10 +219,18 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         opener = gzip.open if start.read(2) == b"\x1f\x8b" else open
     with opener(file, "rb") as lines:
         # Split at line feeds alone: a text may hold what else Unicode calls the end of a line.
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(_whole(lines, file), 1):
             try:
                 # What some editors put in front of a file is no part of its first field.
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(f"line {number} of '{file}' is not in UTF-8: {error}") from error
             yield number, text.rstrip("\r\n")
+
+
+def _whole(lines: Iterable[bytes], file: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, and name it where it cannot be unzipped to its end."""
+    try:
+        yield from lines
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"'{file}' cannot be unzipped: {error}; get it again") from error

@@ -170,6 +170,8 @@ def _sums(law: NDArray[np.float64], n: int) -> NDArray[np.float64]:
     """Return the laws of the sums of 0 to `n` independent lengths."""
     sums = np.zeros((n + 1, len(law)))
     sums[0, 0] = 1.0
+    if not law.any():  # no tree of this depth is so short
+        return sums
     longest = int(np.flatnonzero(law)[-1])
     for k in range(1, n + 1):
         stop = min(len(law), (k - 1) * longest + 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 from sklearn.utils import check_random_state
 
@@ -36,6 +37,8 @@ def check_checkpoint(checkpoint: object) -> None:
         return
     if not _CHECKPOINT.accepts(checkpoint):
         raise _CHECKPOINT.complain("checkpoint", checkpoint)
+    if Path(cast(str, checkpoint)).is_file():
+        raise ValueError(f"`checkpoint` {str(checkpoint)!r} is a file; give the name of a folder")
     if n_processes() > 1:
         raise ValueError(
             "`checkpoint` keeps the state of one process; call `fit` outside of train_with, or "

@@ -117,7 +117,11 @@ def measure_set_aside(estimator: Any, training_set: TrainingSet, part: NDArray[n
     timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
     measured = None
     if len(rows) == 1 and not estimator.predictor_.task.score_is_share:
-        return  # R^2 takes two rows
+        warn(
+            "the operating points were not measured: `early_stopping` has set one row aside, and "
+            "R^2 takes two; raise `validation_fraction`, or call measure_operating_points"
+        )
+        return
     try:
         predictor = estimator.predictor_
         measured = measure_points(

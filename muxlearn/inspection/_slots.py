@@ -12,7 +12,8 @@ from sklearn.utils.validation import _num_samples
 from muxlearn._params import Integer, check_parameters
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import check_predicts_labels, multiplexed
-from muxlearn.rows import check_labels, check_sentences, check_tags
+from muxlearn.rows import check_sentences, check_tags
+from muxlearn.tasks import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,13 +60,19 @@ class SlotDisplay(PlotMixin):
 
     def __init__(self, correct: ArrayLike, counts: ArrayLike) -> None:
         self.counts: NDArray[np.int64] = np.asarray(counts, np.int64)
+        right = np.asarray(correct)
+        if right.shape != self.counts.shape or (right > self.counts).any() or (right < 0).any():
+            raise ValueError(
+                "`correct` must have a number from 0 to `counts` for each slot, got "
+                f"{right.tolist()} of {self.counts.tolist()}"
+            )
         empty = np.flatnonzero(self.counts == 0)
         if len(empty):
             raise ValueError(
                 f"slot {empty[0]} of {len(self.counts)} never held a row; give more rows or raise "
                 "`n_regroupings`"
             )
-        self.accuracy: NDArray[np.float64] = np.asarray(correct, np.int64) / self.counts
+        self.accuracy: NDArray[np.float64] = right / self.counts
         self.standard_error: NDArray[np.float64] = np.sqrt(
             self.accuracy * (1 - self.accuracy) / self.counts
         )
@@ -98,7 +105,7 @@ class SlotDisplay(PlotMixin):
         estimator = multiplexed(estimator)
         check_predicts_labels(estimator)
         predictor = estimator.predictor_
-        true = _true_labels(X, y, nested=predictor.task.nested)
+        true = _true_labels(X, y, predictor.task)
         n_mux = predictor.resolve_point().n_mux
         predicted, slots = predictor.predict_regrouped(X, None, n_regroupings)
         return cls._count(true, predicted, slots, n_mux).plot(ax)
@@ -180,12 +187,11 @@ class SlotDisplay(PlotMixin):
         return self
 
 
-def _true_labels(X: Any, y: Any, *, nested: bool) -> list[Any]:
+def _true_labels(X: Any, y: Any, task: Task) -> list[Any]:
     """Check the true labels, and return them one prediction after the other."""
-    if nested:
+    if task.nested:
         tags = list(chain.from_iterable(check_tags(y, check_sentences(X))))
         if not tags:
             raise ValueError("`X` has no token: every sentence is empty")
         return tags
-    classes, targets = check_labels(y, _num_samples(X))
-    return classes[targets].tolist()
+    return np.asarray(task.check_true(range(_num_samples(X)), y)).tolist()

@@ -76,6 +76,14 @@ class TradeoffDisplay(PlotMixin):
         self.n_mux = as_labels(n_mux)
         self.scores: NDArray[np.float64] = np.asarray(scores, np.float64)
         self.rows_per_second: NDArray[np.float64] = np.asarray(rows_per_second, np.float64)
+        lengths = len(self.n_mux), len(self.scores), len(self.rows_per_second)
+        if len(set(lengths)) > 1 or not self.n_mux.size:
+            raise ValueError(
+                "`n_mux`, `scores` and `rows_per_second` must have an item for each point, got "
+                f"{', '.join(map(str, lengths))} of them"
+            )
+        if not (self.rows_per_second > 0).all():
+            raise ValueError(f"`rows_per_second` must be above 0, got {self.rows_per_second.min()}")
         self.others = dict(others or {})
         self.score_name = score_name
 

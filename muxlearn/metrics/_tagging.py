@@ -245,7 +245,8 @@ def token_accuracy_score(
 
     Parameters
     ----------
-    {metrics.tags}
+    y_true, y_pred : sequence of sequences
+        The right tags and the predicted ones, for each sentence one for each token; of any type.
     sample_weight : array-like of shape (n_sentences,), default=None
         Weight of the tokens of each sentence.
 
@@ -257,7 +258,7 @@ def token_accuracy_score(
     Raises
     ------
     TypeError
-        Strings stand where lists of them belong, or a tag is no string.
+        Strings stand where lists of them belong.
     ValueError
         Sentences or tags of `y_true` and `y_pred` do not pair up, or no token counts.
 
@@ -267,7 +268,7 @@ def token_accuracy_score(
     >>> token_accuracy_score([["DT", "NN"], ["VB", "RB"]], [["DT", "VB"], ["VB", "RB"]])
     0.75
     """
-    y_true, y_pred, weights = _check_pair(y_true, y_pred, sample_weight)
+    y_true, y_pred, weights = _check_pair(y_true, y_pred, sample_weight, strings=False)
     if not weights.any():
         raise ValueError(
             "no token counts: the sentences of `y_true` are empty, or their `sample_weight` is 0"
@@ -339,10 +340,11 @@ def _count(
 
 
 def _check_pair(
-    y_true: Any, y_pred: Any, sample_weight: ArrayLike | None
-) -> tuple[list[list[str]], list[list[str]], Floats]:
+    y_true: Any, y_pred: Any, sample_weight: ArrayLike | None, *, strings: bool = True
+) -> tuple[list[list[Any]], list[list[Any]], Floats]:
     """Check the data; the weights are those of the tokens, shape (n_tokens,)."""
-    true, predicted = check_sequences(y_true, "y_true"), check_sequences(y_pred, "y_pred")
+    true = check_sequences(y_true, "y_true", strings=strings)
+    predicted = check_sequences(y_pred, "y_pred", strings=strings)
     check_same_lengths(true, predicted, ("y_true", "y_pred"))
     if not true:
         raise ValueError("`y_true` has 0 sentences; at least 1 is needed")

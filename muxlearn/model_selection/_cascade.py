@@ -27,6 +27,7 @@ from muxlearn.model_selection._stages import (
     named_classifiers,
     read_stages,
     resolve_stages,
+    take_features,
     unwrap,
     with_digests,
 )
@@ -283,9 +284,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         self.stage_report_ = learnt.stage_report
         self.cascade_report_ = learnt.cascade_report
         self._pair_columns = columns
-        for name in ("n_features_in_", "feature_names_in_"):
-            if hasattr(self.estimator_, name):
-                setattr(self, name, getattr(self.estimator_, name))
+        take_features(self, self.estimator_)
         return self
 
     def predict(self, X: Any, groups: ArrayLike | None = None) -> NDArray:

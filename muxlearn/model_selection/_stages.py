@@ -26,6 +26,7 @@ __all__ = [
     "predictor_of",
     "read_stages",
     "resolve_stages",
+    "take_features",
     "takes",
     "unwrap",
     "with_digests",
@@ -234,6 +235,15 @@ def unwrap(classifier: Any) -> Any:
 def predictor_of(classifier: Any) -> Predictor | None:
     """Return the predictor of a fitted multiplexed classifier, None of any other."""
     return getattr(unwrap(classifier), "predictor_", None)
+
+
+def take_features(cascade: Any, classifier: Any) -> None:
+    """Give a cascade what its classifier knows of features, and nothing of an earlier one's."""
+    for name in ("n_features_in_", "feature_names_in_"):
+        if hasattr(classifier, name):
+            setattr(cascade, name, getattr(classifier, name))
+        elif hasattr(cascade, name):
+            delattr(cascade, name)
 
 
 def _searched(classifier: Any) -> Any:

@@ -161,8 +161,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         tokens = retrieval = None
         if token_samples:
             assert self.token_head is not None
-            vectors, positions = self._read_samples(hidden, prefix, mask, token_samples, patch_size)
-            tokens = self.token_head(vectors), positions
+            vectors, sampled = self._read_samples(hidden, prefix, mask, token_samples, patch_size)
+            tokens = self.token_head(vectors), sampled
         if retrieval_samples:
             retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
         words = self._embed_words(ids, mask) if with_words else None

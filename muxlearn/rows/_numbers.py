@@ -98,7 +98,12 @@ def location_and_scale(
     """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.average(numbers, axis=0, weights=weights)
-        spread = np.average((numbers - mean) ** 2, axis=0, weights=weights) ** 0.5
+        errors = numbers - mean
+        # Squares of small numbers would underflow.
+        unit = np.abs(errors).max(axis=0)
+        unit[(unit == 0) | ~np.isfinite(unit)] = 1.0
+        unit = np.minimum(unit, 1.0)
+        spread = unit * np.average((errors / unit) ** 2, axis=0, weights=weights) ** 0.5
     if not np.isfinite(spread).all():
         raise ValueError(
             f"`y` holds numbers as large as {np.abs(numbers).max():.3g}, whose variance is too "

@@ -77,7 +77,9 @@ class Spans(NamedTuple):
 # Checks
 
 
-def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
+def check_sequences(
+    rows: Any, name: str, what: str = "tag", *, strings: bool = True
+) -> list[list[Any]]:
     """Turn what holds a sequence of strings for each sentence into lists.
 
     Parameters
@@ -87,10 +89,12 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
         What to call it in an error.
     what : str, default="tag"
         What one string is.
+    strings : bool, default=True
+        Whether to raise for what is no string. Anything but a missing value passes otherwise.
 
     Returns
     -------
-    list of list of str
+    list of list
 
     Raises
     ------
@@ -111,7 +115,15 @@ def check_sequences(rows: Any, name: str, what: str = "tag") -> list[list[str]]:
                 f"sentence {number} of `{name}` must be a list of {what}s, got {row!r:.60} "
                 f"({type(row).__name__})"
             )
-        checked.append(_check_strings(list(row), number, name, what))
+        checked.append(row := list(row))
+        for position, item in enumerate(row):
+            if strings and isinstance(item, str):
+                continue
+            place = f"{what} {position} of sentence {number} of `{name}`"
+            if is_missing(item):
+                raise ValueError(f"{place} is missing ({item!r})")
+            if strings:
+                raise TypeError(f"{place} must be a str, got {item!r:.60} ({type(item).__name__})")
     return checked
 
 
@@ -124,16 +136,6 @@ def _is_sequence(value: object) -> bool:
     if isinstance(value, str | bytes | Mapping | set) or getattr(value, "ndim", 1) == 0:
         return False
     return isinstance(value, Iterable)
-
-
-def _check_strings(row: list[Any], number: int, name: str, what: str) -> list[str]:
-    for position, item in enumerate(row):
-        if not isinstance(item, str):
-            place = f"{what} {position} of sentence {number} of `{name}`"
-            if is_missing(item):
-                raise ValueError(f"{place} is missing ({item!r})")
-            raise TypeError(f"{place} must be a str, got {item!r:.60} ({type(item).__name__})")
-    return row
 
 
 def check_same_lengths(a: Sequence[Sized], b: Sequence[Sized], names: tuple[str, str]) -> None:

@@ -248,6 +248,14 @@ class MuxNet(ClassifierMixin, NeuralNet):
             loss = self.get_loss(answers, targets, X=inputs, training=False)
         return {"loss": loss, "y_pred": answers}
 
+    def on_batch_end(
+        self, net: Any, batch: Any = None, training: bool = False, **kwargs: Any
+    ) -> None:
+        """Let a validation batch count by its targets; skorch counts mixtures, full or not."""
+        super().on_batch_end(net, batch=batch, training=training, **kwargs)
+        if not training:
+            self.history.record_batch("valid_batch_size", len(batch[1]))
+
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Return the answers of a batch, without those of fillers."""
         answers = self.objective.answers(super().evaluation_step(batch, training=training))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from typing import Any
 
 import torch
@@ -14,6 +15,9 @@ __all__ = ["Optimizer", "OptimizerChoice", "make_optimizer"]
 Schedule = Callable[[torch.optim.Optimizer, int], Any]
 
 _SCHEDULES = ("linear", "one-cycle", "constant")
+
+#: Optimizers of torch that take a single group of weights, sparse gradients or matrices alone.
+_WITHOUT_GROUPS = ("LBFGS", "SparseAdam", "Muon")
 
 
 class Optimizer:
@@ -129,6 +133,12 @@ class Optimizer:
                     f"`optimizer` names {self.kind!r}, which torch.optim does not have; give a "
                     "name such as 'AdamW' or 'SGD', or a class"
                 )
+        if kind.__name__ in _WITHOUT_GROUPS:
+            raise ValueError(
+                f"`optimizer` is {kind.__name__}, which cannot train weights of several kinds in "
+                "groups; take another, such as 'AdamW' or 'SGD'"
+            )
+        _check_names(kind, self.params)
         params = dict(self.params)
         if kind is torch.optim.AdamW:
             fused = device_type in ("cpu", "cuda")
@@ -156,6 +166,20 @@ class Optimizer:
         if callable(self.schedule):
             return _Policy(self.schedule, n_steps)
         return _Policy({"one-cycle": _one_cycle, "constant": _constant}[self.schedule], n_steps)
+
+
+def _check_names(kind: Any, given: Iterable[str]) -> None:
+    """Raise ValueError for a parameter that a class of optimizers does not have."""
+    taken = signature(kind).parameters
+    if any(parameter.kind is Parameter.VAR_KEYWORD for parameter in taken.values()):
+        return
+    own = [name for name in taken if name not in ("params", "lr")]
+    unknown = [name for name in given if name not in own]
+    if unknown:
+        raise ValueError(
+            f"`optimizer` has a parameter {unknown[0]!r}, which {kind.__name__} does not take; its "
+            f"parameters are {', '.join(own)}"
+        )
 
 
 @dataclass(frozen=True)

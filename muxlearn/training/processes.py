@@ -149,8 +149,10 @@ def sharded_class(net_class: type[MuxNet]) -> type[MuxNet]:
             return self
 
         def fit_loop(self, X: Any, y: Any = None, epochs: int | None = None, **kwargs: Any) -> Any:
-            # Other rows, other dropout; the mixtures only depend on `seed`.
-            torch.manual_seed(self.seed + self.accelerator.process_index)
+            if not self.first_step:
+                # Other rows, other dropout; the mixtures only depend on `seed`. A training that
+                # goes on has the state of its generator from the checkpoint.
+                torch.manual_seed(self.seed + self.accelerator.process_index)
             self.accelerator.step = 0
             return super().fit_loop(X, y, epochs=epochs, **kwargs)
 

@@ -181,6 +181,11 @@ class Trainer:
         n_epochs = max_epochs - first_step // n_steps + is_open
         if keep is not None and keep.stopped:
             n_epochs = 0
+        elif n_epochs < 0:
+            raise ValueError(
+                f"`checkpoint` is of a training that has ended {max_epochs - n_epochs} epochs, but "
+                f"`max_epochs` is {max_epochs}; raise it, or give another folder"
+            )
         options |= {
             "seed": seed,
             "max_epochs": max_epochs,

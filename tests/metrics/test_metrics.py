@@ -238,7 +238,6 @@ def test_arrays_and_tuples_hold_tags_too():
         ([], [], ValueError, "`y_true` has 0 sentences"),
         ("O", "O", TypeError, "`y_true` must be a list with a list of tags"),
         (["B-PER"], [["B-PER"]], TypeError, "sentence 0 of `y_true` must be a list of tags"),
-        ([["O", "O"]], [["O", 3]], TypeError, "tag 1 of sentence 0 of `y_pred` must be a str"),
         ([["O", None]], [["O", "O"]], ValueError, "tag 1 of sentence 0 of `y_true` is missing"),
     ],
 )
@@ -246,6 +245,12 @@ def test_arrays_and_tuples_hold_tags_too():
 def test_tags_that_do_not_pair_up_are_refused(score, y_true, y_pred, error, message):
     with pytest.raises(error, match=message):
         score(y_true, y_pred)
+
+
+def test_only_entities_need_tags_that_are_strings():
+    with pytest.raises(TypeError, match="tag 1 of sentence 0 of `y_pred` must be a str"):
+        entity_f1_score([["O", "O"]], [["O", 3]])
+    assert token_accuracy_score([[1, 2], [True]], [[1, 3], [True]]) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("score", [entity_f1_score, token_accuracy_score])

@@ -1,4 +1,5 @@
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -138,8 +139,8 @@ class AmountRegressor(MuxTextClassifier):
         ones = np.ones(n, np.float32)
         numbers, counts = np.asarray(y, np.float32), np.ones(n, np.int64)
         strata, sources = np.zeros(n, np.int64), np.arange(n)
-        targets = TrainingSet(list(X), numbers, numbers, ones, counts, strata, sources, None)
-        fit(self, targets, list(X), Amount())
+        given = TrainingSet(list(X), numbers, numbers, ones, counts, strata, sources, None)
+        fit(self, given, Amount(), partial(self._kind.build, self))
         return self
 
 
