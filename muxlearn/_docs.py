@@ -281,14 +281,6 @@ ENTRIES = {
         n_passes : int, default=1
             Number of passes, each in other mixtures. Their vectors are averaged.
         """,
-    "exported.X": """
-        X : sequence of length n_samples
-            Rows as the estimator takes them.
-        """,
-    "exported.n_mux": """
-        n_mux : int, (int, int) or "words", default=None
-            One of `operating_points`; None stands for the first.
-        """,
     "predict.groups": """
         groups : array-like of shape ($n_rows,), default=None
             The group of each $row. Members of different groups (tenants, say) never share a
@@ -298,10 +290,6 @@ ENTRIES = {
         n_passes : int, default=1
             Number of predictions, each in other mixtures. Their probabilities, or numbers, are
             averaged.
-        """,
-    "score.y": """
-        y : sequence of length n_samples
-            The true labels, or the tags of each sentence.
         """,
     "score.sample_weight": """
         sample_weight : array-like of shape ($n_rows,), default=None
@@ -363,7 +351,8 @@ ENTRIES = {
     # Exported models
     "exported.operating_points": """
         operating_points : tuple
-            The operating points that were exported, the model's own first.
+            The operating points that were exported, the model's own first; a prediction takes one
+            of them as `n_mux`, and the first where it is given none.
         """,
     "exported.n_mux_attribute": """
         n_mux : int

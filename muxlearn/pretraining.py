@@ -339,7 +339,9 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             Vectors of length 1, after several passes their mean. Without a teacher they have
             `hidden_size` dimensions.
         """
-        return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
+        )
 
     fit_transform = fit_transform
 

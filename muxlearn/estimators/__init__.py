@@ -7,7 +7,7 @@ from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
-from muxlearn.estimators._predicting import fit_transform
+from muxlearn.estimators._predicting import fit_transform, transform, transform_iter
 from muxlearn.estimators._preparing import ask_about, prepare_pretraining
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
@@ -33,5 +33,7 @@ __all__ = [
     "prepare_pretraining",
     "saved_config",
     "seed_of",
+    "transform",
+    "transform_iter",
     "warn_of_interruption",
 ]

@@ -384,9 +384,3 @@ class MuxEstimator(BaseEstimator):
         return Planner(
             self._plan_seed, in_order=self.module_.in_order, window_rows=self._kind.window_rows
         )
-
-    def _predict(
-        self, method: str, X: Any, n_mux: Any, groups: Any, n_passes: int, patch_size: int | None
-    ) -> Any:
-        """Predict at the operating point that is asked for."""
-        return self.predictor_.predict(X, n_mux, groups, n_passes, method, patch_size=patch_size)

@@ -74,7 +74,7 @@ def predict(
         The labels, in the order of `X`: several as an indicator of shape (n_samples, n_labels),
         dense or sparse, or as a list of sets, lists or tuples.
     """
-    return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
+    return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)
 
 
 @fill_docs()
@@ -106,7 +106,9 @@ def predict_proba(
         Columns in the order of `classes_`. Of several labels, each column is a probability of its
         own.
     """
-    return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
+    return self.predictor_.predict(
+        X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
+    )
 
 
 @fill_docs()
@@ -137,7 +139,9 @@ def predict_log_proba(
     ndarray of shape (n_samples, n_classes)
         Columns in the order of `classes_`. None is infinite, however small a probability.
     """
-    return self._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
+    return self.predictor_.predict(
+        X, n_mux, groups, n_passes, "predict_log_proba", patch_size=patch_size
+    )
 
 
 @fill_docs()
@@ -168,4 +172,6 @@ def decision_function(
     ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
         Of several labels the log odds of each, of shape (n_samples, n_labels).
     """
-    return self._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
+    return self.predictor_.predict(
+        X, n_mux, groups, n_passes, "decision_function", patch_size=patch_size
+    )

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar, cast
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from muxlearn._docs import fill_docs
@@ -17,7 +15,7 @@ from muxlearn.estimators import _predicting, _texts
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.nn.embedding import MuxSequenceEmbedder
-from muxlearn.points import WORDS, PointLike, as_point
+from muxlearn.points import WORDS, as_point
 from muxlearn.rows import Reader, check_single_texts
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.devices import seeded
@@ -219,36 +217,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
             self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
 
-    def transform(
-        self,
-        X: Iterable[str],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Embed texts.
-
-        Parameters
-        ----------
-        X : sequence of str, length n_samples
-            The texts; a single one is enough.
-
-        {transform.n_mux}
-
-        {predict.groups}
-
-        {transform.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of float32, shape (n_samples, n_features)
-            The vectors, in the order of `X`.
-        """
-        return self._predict("transform", X, n_mux, groups, n_passes, patch_size)
-
+    transform = _predicting.transform
     fit_transform = _predicting.fit_transform
     transform_iter = _predicting.transform_iter
     transform_dataset = _predicting.transform_dataset

@@ -56,7 +56,8 @@ def measure_operating_points(
     X : sequence of length n_samples
         Rows as `predict` takes them.
 
-    {score.y}
+    y : sequence of length n_samples
+        The true labels, or the tags of each sentence.
 
     {score.sample_weight}
 

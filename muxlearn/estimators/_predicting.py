@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
@@ -18,6 +18,7 @@ __all__ = [
     "fit_transform",
     "predict_dataset",
     "predict_iter",
+    "transform",
     "transform_dataset",
     "transform_iter",
 ]
@@ -148,6 +149,38 @@ def predict_dataset(
         rows_per_part=rows_per_part,
         patch_size=patch_size,
     )
+
+
+@fill_docs(row="text", rows="texts")
+def transform(
+    self: Any,
+    X: Iterable[str],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> NDArray[np.float32]:
+    """Embed texts.
+
+    Parameters
+    ----------
+    X : sequence of str, length n_samples
+        The texts; a single one is enough.
+
+    {transform.n_mux}
+
+    {predict.groups}
+
+    {transform.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples, n_features)
+        The vectors, in the order of `X`.
+    """
+    return self.predictor_.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
 
 
 @fill_docs(row="text", rows="texts")

@@ -66,4 +66,4 @@ def predict(
     ndarray of float64, shape (n_samples,) or (n_samples, n_targets)
         As `y` was in `fit`, in the order of `X`.
     """
-    return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
+    return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)

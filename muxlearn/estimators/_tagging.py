@@ -327,7 +327,7 @@ class MuxTokenTagger(MuxEstimator):
         list of list, as long as the sentences of `X`
             One tag for each token, in order.
         """
-        return self._predict("predict", X, n_mux, groups, n_passes, patch_size)
+        return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)
 
     def predict_proba(
         self,
@@ -357,7 +357,9 @@ class MuxTokenTagger(MuxEstimator):
             One array for each sentence, columns in the order of `classes_`. `decode` has no
             part in them.
         """
-        return self._predict("predict_proba", X, n_mux, groups, n_passes, patch_size)
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "predict_proba", patch_size=patch_size
+        )
 
     def predict_log_proba(
         self,
@@ -386,7 +388,9 @@ class MuxTokenTagger(MuxEstimator):
         list of ndarray, each (n_tokens, n_tags)
             As `predict_proba`. None is infinite, however small a probability.
         """
-        return self._predict("predict_log_proba", X, n_mux, groups, n_passes, patch_size)
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "predict_log_proba", patch_size=patch_size
+        )
 
     def decision_function(
         self,
@@ -416,7 +420,9 @@ class MuxTokenTagger(MuxEstimator):
             One array for each sentence, columns in the order of `classes_`. `decode` has no
             part in them.
         """
-        return self._predict("decision_function", X, n_mux, groups, n_passes, patch_size)
+        return self.predictor_.predict(
+            X, n_mux, groups, n_passes, "decision_function", patch_size=patch_size
+        )
 
     def score(
         self,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, TypeVar
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils import Tags
 
 from muxlearn._docs import fill_docs
@@ -193,107 +192,3 @@ class OnnxPredictor(OnnxModel):
         if self.predictor_.task.classes is None:
             raise AttributeError(f"{type(self).__name__} predicts numbers and has no classes")
         return self.predictor_.classes
-
-    def predict(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> Any:
-        """Predict as the exported estimator does, with the same plan of mixtures.
-
-        Parameters
-        ----------
-        {exported.X}
-
-        {exported.n_mux}
-
-        {predict.groups}
-
-        {predict.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of shape (n_samples,), of several targets or labels of shape (n_samples, n_outputs),
-        or of a tagger a list of lists of tags
-        """
-        return self.predictor_.predict(X, n_mux, groups, n_passes, patch_size=patch_size)
-
-    def predict_iter(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: Iterable[Any] | None = None,
-        n_passes: int = 1,
-        method: Literal["predict", "predict_proba"] = "predict",
-        patch_size: int | None = None,
-    ) -> Iterator[Any]:
-        """Predict a stream of rows of any length in constant memory.
-
-        Parameters
-        ----------
-        X : iterable
-            Rows as the estimator takes them. They are read as results are requested, up to two
-            windows of some thousand rows ahead, with `groups` four. Mixtures are planned within a
-            window.
-
-        {exported.n_mux}
-
-        {stream.groups}
-
-        {predict.n_passes}
-
-        {predict.patch_size}
-
-        {stream.method}
-
-        Returns
-        -------
-        iterator
-            One result for each row, in order.
-        """
-        return self.predictor_.predict_iter(
-            X, n_mux, groups, n_passes, method, patch_size=patch_size
-        )
-
-    def score(
-        self,
-        X: Iterable[Any],
-        y: Any,
-        sample_weight: ArrayLike | None = None,
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> float:
-        """Score predictions as the exported estimator does.
-
-        Parameters
-        ----------
-        {exported.X}
-
-        {score.y}
-
-        {score.sample_weight}
-
-        {exported.n_mux}
-
-        {predict.groups}
-
-        {predict.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        float
-            The accuracy of a classifier, R^2 of a regressor, and the measure of
-            `MuxTokenTagger.score` for a tagger.
-        """
-        return self.predictor_.score(
-            X, y, sample_weight, n_mux, groups, n_passes, patch_size=patch_size
-        )

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any
-
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
 from muxlearn.estimators import (
@@ -16,10 +12,10 @@ from muxlearn.estimators import (
     MuxTextEmbedder,
     MuxTextRegressor,
     MuxTokenTagger,
+    transform,
+    transform_iter,
 )
-from muxlearn.export import _methods
 from muxlearn.export._model import OnnxModel, OnnxPredictor
-from muxlearn.points import PointLike
 
 __all__ = ["OnnxMuxClassifier", "OnnxMuxEmbedder", "OnnxMuxRegressor", "OnnxMuxTagger"]
 
@@ -51,38 +47,12 @@ class OnnxMuxClassifier(OnnxPredictor):
 
     _estimators = (MuxTextClassifier, MuxImageClassifier)
 
-    predict_proba = _methods.predict_proba
-    predict_log_proba = _methods.predict_log_proba
-
-    def decision_function(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> NDArray:
-        """Return log-probabilities, of two classes the log odds of the second.
-
-        Parameters
-        ----------
-        {exported.X}
-
-        {exported.n_mux}
-
-        {predict.groups}
-
-        {predict.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes), or (n_samples,) with two classes
-        """
-        return self.predictor_.predict(
-            X, n_mux, groups, n_passes, "decision_function", patch_size=patch_size
-        )
+    predict = MuxTextClassifier.predict
+    predict_proba = MuxTextClassifier.predict_proba
+    predict_log_proba = MuxTextClassifier.predict_log_proba
+    decision_function = MuxTextClassifier.decision_function
+    predict_iter = MuxTextClassifier.predict_iter
+    score = MuxTextClassifier.score
 
 
 @fill_docs(labels="tags")
@@ -105,7 +75,10 @@ class OnnxMuxTagger(OnnxPredictor):
 
     _estimators = (MuxTokenTagger,)
 
-    predict_proba = _methods.predict_proba
+    predict: Any = MuxTokenTagger.predict
+    predict_proba: Any = MuxTokenTagger.predict_proba
+    predict_iter: Any = MuxTokenTagger.predict_iter
+    score: Any = MuxTokenTagger.score
 
 
 @fill_docs()
@@ -126,6 +99,10 @@ class OnnxMuxRegressor(OnnxPredictor):
 
     _estimators = (MuxTextRegressor, MuxImageRegressor)
 
+    predict = MuxTextRegressor.predict
+    predict_iter = MuxTextRegressor.predict_iter
+    score = MuxTextRegressor.score
+
 
 @fill_docs(row="text", rows="texts")
 class OnnxMuxEmbedder(OnnxModel):
@@ -144,64 +121,5 @@ class OnnxMuxEmbedder(OnnxModel):
 
     _estimators = (MuxTextEmbedder,)
 
-    def transform(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Embed texts as the exported estimator does.
-
-        Parameters
-        ----------
-        {exported.X}
-
-        {exported.n_mux}
-
-        {predict.groups}
-
-        {transform.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of float32, shape (n_samples, n_features)
-        """
-        return self.predictor_.predict(
-            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
-        )
-
-    def transform_iter(
-        self,
-        X: Iterable[Any],
-        n_mux: PointLike | None = None,
-        groups: Iterable[Any] | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> Iterator[NDArray[np.float32]]:
-        """Embed a stream of texts of any length in constant memory.
-
-        Parameters
-        ----------
-        X : iterable
-            The texts, read as vectors are requested, up to two windows of some thousand ahead.
-
-        {exported.n_mux}
-
-        {stream.groups}
-
-        {transform.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        iterator
-            One vector for each text, in order.
-        """
-        return self.predictor_.predict_iter(
-            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
-        )
+    transform = transform
+    transform_iter = transform_iter
