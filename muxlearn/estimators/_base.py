@@ -40,7 +40,7 @@ from muxlearn.points import WORDS, OperatingPoints, Point, as_point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
-from muxlearn.training.devices import choose_device, choose_dtype
+from muxlearn.training.devices import available, choose_device, choose_dtype
 from muxlearn.training.optimizers import OptimizerChoice, make_optimizer
 
 __all__ = ["MuxEstimator"]
@@ -119,20 +119,19 @@ class MuxEstimator(BaseEstimator):
 
     def _settle_device(self) -> None:
         """Take what there is where the device of a loaded estimator is not."""
-        try:
-            self._device()
-        except ValueError:
+        device, dtype = available(self.device, self.dtype)
+        if device != self.device:
             warn(
                 f"this estimator was saved with device={str(self.device)!r}, on which torch "
                 "cannot compute here; it now uses device='auto'",
             )
-            self.device = "auto"
-        if self.dtype == "float16" and self._device().type == "cpu":
+            self.device = device
+        if dtype != self.dtype:
             warn(
                 "this estimator was saved with dtype='float16', which needs a GPU; it now "
                 "uses dtype='auto'",
             )
-            self.dtype = "auto"
+            self.dtype = dtype
 
     # Parameters
 

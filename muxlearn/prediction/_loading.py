@@ -29,7 +29,7 @@ from muxlearn.points import WORDS, as_point
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import TorchRunner
 from muxlearn.prediction._saved import complete_config, restore_predictor, restore_task
-from muxlearn.training.devices import choose_device, choose_dtype, seeded
+from muxlearn.training.devices import available, choose_device, choose_dtype, seeded
 
 __all__ = ["ARRAY", "check_moved", "load_predictor", "own_names", "restore_module"]
 
@@ -74,10 +74,12 @@ def load_predictor(folder: str | os.PathLike, *, device: Any = None, **moved: An
         params = unflatten({**decode_params(config["params"]), **moved})
         structure = unflatten({**decode_params(config["structure"]), **moved})
         module, arrays = restore_module({**params, **structure}, config, tensors)
-        place = _device(params["device"] if device is None else device, saved=device is None)
-        dtype = params["dtype"]
-        if dtype == "float16" and place.type == "cpu":
-            dtype = "auto"
+        if device is None:
+            device = params["device"]
+        else:
+            choose_device(device)  # raises; one that was saved gives way
+        device, dtype = available(device, params["dtype"])
+        place = choose_device(device)
         runner = TorchRunner(
             module,
             dtype=choose_dtype(dtype, place),
@@ -126,15 +128,6 @@ def check_moved(
             f"`{name}` is {str(moved[name])!r}, but the model in {str(folder)!r} carries its own "
             "encoder; leave it out"
         )
-
-
-def _device(device: Any, *, saved: bool) -> torch.device:
-    try:
-        return choose_device(device)
-    except ValueError:
-        if not saved:
-            raise
-        return choose_device("auto")
 
 
 def restore_module(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
 from muxlearn.training.workers import share_of, worker_number
 
-__all__ = ["choose_device", "choose_dtype", "explain_out_of_memory", "seeded"]
+__all__ = ["available", "choose_device", "choose_dtype", "explain_out_of_memory", "seeded"]
 
 _DTYPES = {
     "float32": torch.float32,
@@ -74,6 +75,27 @@ def choose_dtype(dtype: str, device: torch.device) -> torch.dtype:
     if dtype == "float16" and device.type == "cpu":
         raise ValueError("`dtype` 'float16' needs a GPU; on a CPU use 'bfloat16' or 'float32'")
     return _DTYPES[dtype]
+
+
+def available(device: Any, dtype: str) -> tuple[Any, str]:
+    """Return a device and a precision that were saved, each "auto" where this machine lacks it.
+
+    Parameters
+    ----------
+    device : str or torch.device
+    dtype : str
+
+    Returns
+    -------
+    device : str or torch.device
+    dtype : str
+    """
+    try:
+        place = choose_device(device)
+    except ValueError:
+        device = "auto"
+        place = choose_device(device)
+    return device, "auto" if dtype == "float16" and place.type == "cpu" else dtype
 
 
 def _own_gpu() -> torch.device:
