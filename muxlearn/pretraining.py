@@ -286,7 +286,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
             full.
         """
         self._check_parameters()
-        check_task(self.objective, self.teacher)
+        check_task(self.objective, self.teacher, self.cache)
         if n_processes() > 1:
             raise ValueError(
                 "a MuxTextPretrainer trains on one process; call `fit` outside of train_with"

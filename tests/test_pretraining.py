@@ -439,6 +439,7 @@ def test_its_model_card_says_how_it_is_used(distilled, tmp_path, monkeypatch):
     [
         ({}, "`objective` 'distillation' needs a `teacher`"),
         ({"objective": "both"}, "`objective` 'both' needs a `teacher`"),
+        ({"objective": "retrieval", "cache": "kept"}, "`cache` is 'kept', where the answers of a"),
         ({"objective": "retrieval", "teacher": "x"}, "`teacher` is 'x', but objective='retrieval'"),
         ({"objective": "retreival"}, r"did you mean 'retrieval'\?"),
         ({"teacher": "x", "n_mux": 10, "operating_points": (20,)}, "`operating_points` holds 20"),

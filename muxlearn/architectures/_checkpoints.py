@@ -16,6 +16,7 @@ from torch import Tensor
 
 from muxlearn._params import Constraint, Instance, Integer, ListOf, OneOf, check_parameters
 from muxlearn._warnings import warn
+from muxlearn.backbones import cutting
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference import (
     MuxBertSequenceClassifier,
@@ -436,8 +437,7 @@ def fit_tokenizer(folder: Path, tokenizer: Any, vocab_size: int, max_length: int
             f"the tokenizer has {n_tokens} tokens, but the model in {str(folder)!r} has vectors "
             f"for {vocab_size}; they do not belong together"
         )
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length)
+    cutting(tokenizer, max_length)
 
 
 def checked_length(folder: Path, model: ReferenceModel, max_length: int | None) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from muxlearn.backbones import load_backbone
+from muxlearn.backbones import cutting, load_backbone
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.retrieval import read_lines
 from muxlearn.box import packaged_minilm
@@ -41,8 +41,7 @@ def main(args: Namespace) -> int:
     texts = [lines[i] for i in chosen]
     pretrainer = MuxTextPretrainer.load(args.pretrainer)
     teacher, tokenizer = load_backbone(args.teacher or packaged_minilm(), dropout=0.0)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(pretrainer.max_length)
+    tokenizer = cutting(tokenizer, pretrainer.max_length)
     _, answers = ask_teacher(teacher, tokenizer, texts, with_tokens=False)
     targets = np.asarray(answers.rows, np.float64)
     mixed = MuxTextPretrainer.load(args.pretrainer)

@@ -293,7 +293,8 @@ def _unit_moments(cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     sine = np.sin(angle)
     mean = (sine + (math.pi - angle) * cosine) / (2 * math.pi)
     square = 3 * sine * cosine + (math.pi - angle) * (1 + 2 * cosine**2)
-    return mean, square / (2 * math.pi) - mean**2
+    # Rounding may leave a little less than nothing.
+    return mean, np.maximum(square / (2 * math.pi) - mean**2, 0.0)
 
 
 def _norm_interference(head_dim: int, n_bundled: int) -> Interference:

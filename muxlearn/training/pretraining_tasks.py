@@ -51,8 +51,15 @@ def make_task(value: str | PretrainingTask) -> PretrainingTask:
     return _BY_NAME[value]()
 
 
-def check_task(value: str | PretrainingTask, teacher: object) -> None:
+def check_task(value: str | PretrainingTask, teacher: object, cache: object = None) -> None:
     """Raise where the parameters of a task cannot be, or the teacher is one too many or missing.
+
+    Parameters
+    ----------
+    value : str, Distillation, MaskedTokens or ReplacedTokens
+    teacher : str, path or None
+    cache : str, path or None, default=None
+        Where a teacher's answers are kept.
 
     Raises
     ------
@@ -70,6 +77,11 @@ def check_task(value: str | PretrainingTask, teacher: object) -> None:
         raise ValueError(
             f"`teacher` is {str(teacher)!r}, but objective={value!r} has none; take "
             "objective='both', or teacher=None"
+        )
+    if cache is not None and teacher is None:
+        raise ValueError(
+            f"`cache` is {str(cache)!r}, where the answers of a `teacher` are kept, but there is "
+            "none; leave it out"
         )
 
 
