@@ -189,3 +189,16 @@ def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeyp
         stopped.fit(TEXTS, LABELS, checkpoint=tmp_path)
         resumed = tiny_classifier(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
     np.testing.assert_allclose(resumed.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-6)
+
+
+def test_a_training_that_goes_on_drops_what_an_uninterrupted_one_does(
+    tiny_classifier, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(checkpoints, "_MINUTES", 0)
+    params = {**EXACT, "max_epochs": 3, "batch_size": 2, "dropout": 0.3}
+    with train_with(Accelerator(cpu=True)):
+        whole = tiny_classifier(**params).fit(TEXTS, LABELS)
+        stopped = tiny_classifier(**params, callbacks=[StopAfter(n_steps=6)])
+        stopped.fit(TEXTS, LABELS, checkpoint=tmp_path)
+        resumed = tiny_classifier(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    np.testing.assert_allclose(resumed.predict_proba(TEXTS), whole.predict_proba(TEXTS), atol=1e-6)

@@ -8,6 +8,11 @@ from skorch.callbacks import Callback
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.metrics import retrieval_score
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS
+from muxlearn.nn.embedding import MuxSequenceEmbedder
+from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.losses import retrieval_loss
+from muxlearn.nn.multiplex import MULTIPLEXERS
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training import MaskedTokens, ReplacedTokens
 from muxlearn.training.corruption import CorruptionObjective, Vocabulary
@@ -64,6 +69,45 @@ def test_one_token_is_chosen_at_least_if_there_is_one():
     ids = torch.tensor([[0, 5, 6, 1]])
     assert all(corrupt(MaskedTokens(share=1e-6), ids)[0].sum() == 1 for _ in range(20))
     assert not corrupt(MaskedTokens(), torch.zeros(2, 3, dtype=torch.int64))[0].any()
+
+
+# What a step sees of it
+
+
+def run(task, ids, mask, n_mux, capacity):
+    """A pass of a training, with the objective and its module."""
+    parts = MULTIPLEXERS["hadamard"](capacity, 16), DEMULTIPLEXERS["mlp"](capacity, 16)
+    module = MuxSequenceEmbedder(CompactEncoder(100, 16, 1, 2, 32, 16), *parts, 8)
+    module.replacement_head = torch.nn.Linear(16, 1)
+    objective = CorruptionObjective(task, Vocabulary(100, (0, 1), 2), 8)
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    return objective, module, objective.run(module.train(), inputs, n_mux)
+
+
+@pytest.mark.parametrize("task", [MaskedTokens, ReplacedTokens])
+def test_retrieval_counts_by_its_weight(task):
+    ids = torch.randint(3, 100, (4, 6))
+    objective, module, output = run(task(retrieval_weight=0.3), ids, torch.ones_like(ids), 2, 2)
+    losses = []
+    for weight in (0.3, 0.0):
+        objective.corruption = task(retrieval_weight=weight)
+        losses.append(objective.loss(module, output, None, None)[0])
+    term = retrieval_loss(*output.output.retrieval)
+    torch.testing.assert_close(losses[0] - losses[1], 0.3 * term, rtol=1e-4, atol=1e-5)
+
+
+def test_whether_special_tokens_and_padding_were_replaced_does_not_count():
+    ids = torch.tensor([[0, 5, 6, 1, 7, 7], [0, 8, 9, 4, 3, 1]])
+    mask = torch.tensor([[1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 1, 1]])
+    counted = run(ReplacedTokens(), ids, mask, 2, 2)[2].counted
+    assert counted.int().tolist() == [[[0, 1, 1, 0, 0, 0], [0, 1, 1, 1, 1, 0]]]
+
+
+def test_each_slot_of_a_row_is_asked_for_tokens_of_that_row():
+    # Row r holds the token r + 3 only, and fills the slots r and r + 2.
+    ids = torch.arange(3, 7)[:, None].expand(4, 6)
+    targets = run(MaskedTokens(), ids, torch.ones_like(ids), 2, 4)[2].targets
+    assert targets[..., 0].tolist() == [[3, 4, 3, 4], [5, 6, 5, 6]]
 
 
 # Training

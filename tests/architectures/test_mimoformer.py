@@ -15,6 +15,7 @@ from torch import nn
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import MIMOFormer
+from muxlearn.architectures._mimoformer import IsometryObjective
 from muxlearn.metrics import retrieval_score
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer_layers import SoftmaxAttention
@@ -227,6 +228,17 @@ def test_the_regulariser_brings_weights_nearer_to_isometries(tiny):
         for weight in (0.0, 0.1)
     ]
     assert errors[1] < 0.9 * errors[0]
+
+
+def test_the_regulariser_is_added_by_its_weight(untrained):
+    clf, logits = untrained(), torch.randn(4, 2)
+    rest = logits, torch.tensor([0, 1, 1, 0]), torch.ones(4)
+    without, with_it = (
+        IsometryObjective(clf.net_.objective.task, weight).loss(clf.module_, *rest)[0]
+        for weight in (0.0, 0.5)
+    )
+    term = clf.module_.isometry_regularizer()
+    torch.testing.assert_close((with_it - without).double(), 0.5 * term, rtol=1e-4, atol=0)
 
 
 # Prediction

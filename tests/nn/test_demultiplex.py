@@ -69,6 +69,14 @@ def test_mlp_is_a_layer_of_its_own_for_each_slot():
         torch.testing.assert_close(out, expected, atol=1e-4, rtol=1e-4)
 
 
+def test_mlp_is_normalised_as_its_checkpoint_was():
+    h, _ = random_mixture()
+    demux = MLPDemultiplexer(N_MUX, HIDDEN, layer_norm_eps=1.0)
+    for i, out in enumerate(demux(h).unbind(1)):
+        y = F.gelu(F.linear(h[:, i], demux.weight[i], demux.bias[i]))
+        torch.testing.assert_close(out, F.layer_norm(y, (HIDDEN,), eps=1.0), atol=1e-5, rtol=1e-5)
+
+
 def test_rsa_is_a_network_of_the_mixture_beside_the_key():
     demux = RSADemultiplexer(N_MUX, HIDDEN)
     h, _ = random_mixture()

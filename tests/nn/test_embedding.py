@@ -68,6 +68,22 @@ def test_training_gets_rows_with_and_without_the_lexical_path_and_tokens(model, 
     assert output.retrieval is None
 
 
+def test_tokens_are_read_at_the_positions_asked_for_beside_sampled_ones(model, rows):
+    positions = torch.tensor([[4, 0, 1], [2, 2, 5]]).expand(6, 2, 3)
+    asked = {"n_mux": 2, "in_parts": True, "positions": positions}
+    read = model(*rows, **asked, token_samples=8).read
+    assert read.shape == (6, 2, 3, HIDDEN)
+    torch.testing.assert_close(read, model(*rows, **asked).read)
+    at_once = {**asked, "positions": torch.arange(LENGTH).expand(6, 2, LENGTH)}
+    everywhere = model(*rows, **at_once).read
+    index = positions[..., None].expand_as(read)
+    torch.testing.assert_close(read, everywhere.gather(2, index))
+
+
+def test_sampled_tokens_are_no_tokens_that_were_asked_for(model, rows):
+    assert model(*rows, n_mux=2, in_parts=True, token_samples=8).read is None
+
+
 class TestNested:
     """The model that the packaged encoder's training runs."""
 

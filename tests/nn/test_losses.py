@@ -7,6 +7,7 @@ from muxlearn.nn.losses import (
     cosine_loss,
     retrieval_loss,
     weighted_cross_entropy,
+    weighted_regression_loss,
 )
 
 
@@ -72,3 +73,15 @@ def test_contrastive_logits_are_cosines_by_the_temperature():
     logits = contrastive_logits(vectors, targets, temperature=0.5)
     expected = F.cosine_similarity(vectors[:, None], targets[None], dim=-1) / 0.5
     torch.testing.assert_close(logits, expected)
+
+
+def test_contrastive_logits_are_20_times_the_cosines_unless_told_otherwise():
+    vectors, targets = torch.randn(3, 5), torch.randn(4, 5)
+    expected = 20 * F.cosine_similarity(vectors[:, None], targets[None], dim=-1)
+    torch.testing.assert_close(contrastive_logits(vectors, targets), expected)
+
+
+def test_the_numbers_of_a_row_are_averaged():
+    outputs, targets = torch.randn(6, 3), torch.randn(6, 3)
+    loss = weighted_regression_loss(outputs, targets, torch.ones(6))
+    torch.testing.assert_close(loss, F.mse_loss(outputs, targets))

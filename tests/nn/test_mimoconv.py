@@ -255,6 +255,26 @@ def test_recalibration_weighs_all_batches_alike():
     assert_near(model.stem.norm.running_mean[0], activations.mean((0, 2, 3)))
 
 
+def test_recalibration_forgets_what_was_estimated_before():
+    model, images = make(), images_for(4, n_mixtures=4)
+    other = copy.deepcopy(model)
+    for norm in (m for m in other.modules() if isinstance(m, OperatingPointNorm)):
+        norm.running_mean.fill_(100)
+        norm.num_batches_tracked.fill_(50)
+    for each in (model, other):
+        each.recalibrate(images.split(8))
+    for one, two in zip(statistics(model), statistics(other), strict=True):
+        assert torch.equal(one.running_mean, two.running_mean)
+        assert torch.equal(one.running_var, two.running_var)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_recalibration_leaves_the_mode(training):
+    model = make().train(training)
+    model.recalibrate([images_for(4)])
+    assert {module.training for module in model.modules()} == {training}
+
+
 def test_recalibration_takes_a_batch_whole(monkeypatch):
     model, images = make(), images_for(4, n_mixtures=3)
     monkeypatch.setattr(mimoconv, "_CHUNK_ELEMENTS", 1)

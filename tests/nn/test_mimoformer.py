@@ -96,8 +96,9 @@ def test_places_are_not_alike(variant):
     assert (model(ids.flip(0), mask.flip(0)).flip(0) - model(ids, mask)).abs().max() > 1e-3
 
 
-def test_dropout_is_for_training():
-    model, (ids, mask) = make(dropout=0.5), rows_for(4)
+@every_kind
+def test_dropout_is_for_training(kind):
+    model, (ids, mask) = make(kind, dropout=0.5), rows_for(4)
     assert torch.equal(model(ids, mask), model(ids, mask))
     model.train()
     assert not torch.equal(model(ids, mask), model(ids, mask))

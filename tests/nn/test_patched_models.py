@@ -160,3 +160,7 @@ def test_the_models_own_patch_size_is_folded_first():
     assert sizes_to_fold((5, 1, 2, 10), 2**23) == [5, 2]
     assert sizes_to_fold((1, 2, 5), 2**23) == [2, 5]
     assert sizes_to_fold((5, 1), 2**28) == []
+
+
+def test_the_tables_of_all_patch_sizes_share_the_memory():
+    assert sizes_to_fold((5, 4, 2), 2**23) == [5, 2]

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer
+from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer, RSADemultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.heads import ClassificationHead
 from muxlearn.nn.losses import retrieval_loss
@@ -41,6 +41,12 @@ def make(mux="subspace", demux="rsa", encoder="compact"):
         cls(N_MUX, HIDDEN),
         CLASSES,
     ).eval()
+
+
+def make_lexical(**options):
+    parts = MULTIPLEXERS["subspace"](N_MUX, HIDDEN), DEMULTIPLEXERS["rsa"](N_MUX, HIDDEN)
+    encoder = make_encoder("compact")
+    return MuxSequenceClassifier(encoder, *parts, CLASSES, lexical_path=True, **options).eval()
 
 
 def random_rows(n_rows=2 * N_MUX, shortest=1):
@@ -145,6 +151,15 @@ def test_padding_further_changes_no_logits(mux, demux, encoder):
     torch.testing.assert_close(
         model(padded_ids, padded_mask), model(ids, mask), atol=1e-5, rtol=1e-5
     )
+
+
+def test_padding_says_nothing_in_pairs():
+    model = make_lexical(pairs=True)
+    ids, mask = random_rows()
+    second = mask.bool() & (torch.arange(LENGTH) >= 3)
+    longer = torch.cat([ids, torch.randint(VOCAB, (len(ids), 4))], 1)
+    padded = model(longer, F.pad(mask, (0, 4)), second=F.pad(second, (0, 4)))
+    torch.testing.assert_close(padded, model(ids, mask, second=second), atol=1e-5, rtol=1e-5)
 
 
 @every_pair
@@ -349,9 +364,50 @@ def test_training_learns_to_retrieve():
     assert token_accuracy(model, *rows) > before + 0.3
 
 
+def test_fewer_rows_retrieve_by_the_mean_probability_of_their_slots():
+    model = make("hadamard")
+    with torch.no_grad():  # where slots are unsure, both means choose the same token
+        model.retrieval.dense.weight.mul_(10)
+    ids, mask = random_rows(2 * 8, shortest=LENGTH)
+    repeated = (repeat_over_slots(x, 2).view(8, N_MUX, LENGTH) for x in (ids, mask.bool()))
+    hidden, _ = model.encode(*repeated)
+    read = model.demultiplexer(hidden[:, None].expand(-1, N_MUX, -1, -1))
+    logits = model.retrieval(read, model.encoder.embedding.weight)
+    by_proba, by_logits = (
+        torch.stack([x[:, place::2].mean(1) for place in (0, 1)], 1).argmax(-1).flatten(0, 1)
+        for x in (logits.softmax(-1), logits)
+    )
+    assert not torch.equal(by_proba, by_logits)
+    assert torch.equal(model.retrieve(ids, mask, n_mux=2), by_proba)
+
+
 def test_retrieving_gives_a_token_for_every_position():
     ids, mask = random_rows()
     assert make().retrieve(ids, mask).shape == ids.shape
+
+
+def test_the_words_alone_learn_from_all_tokens_of_a_row():
+    model = make_lexical(words=True, max_length=3)
+    rows = random_rows(shortest=LENGTH)
+    in_training = model(*rows, with_words=True).words
+    torch.testing.assert_close(in_training, model(*rows, patch_size=0))
+
+
+# How it starts
+
+
+def test_a_contextual_multiplexer_knows_the_scale_of_the_tokens():
+    model = make("contextual")
+    expected = model.encoder.embedding.weight.square().mean().sqrt()
+    torch.testing.assert_close(model.multiplexer.scale, expected)
+
+
+@pytest.mark.parametrize(("n_blocks", "rank"), [(None, 4), (N_MUX, 8)])
+def test_blocks_that_are_read_together_start_with_components_of_their_own(n_blocks, rank):
+    mux, demux = MULTIPLEXERS["subspace"](N_MUX, HIDDEN), RSADemultiplexer(N_MUX, HIDDEN, n_blocks)
+    MuxSequenceClassifier(make_encoder("compact"), mux, demux, CLASSES)
+    # Of the four dimensions of a block, one in the second case is seen by no other block.
+    assert torch.linalg.matrix_rank(mux.keys.transpose(0, 1).flatten(1), rtol=1e-4) == rank
 
 
 # The head

@@ -10,6 +10,7 @@ import torch
 from skorch.callbacks import Callback
 
 from muxlearn.training import Optimizer
+from muxlearn.training.schedules import LinearSchedule, TrapezoidSchedule
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -27,6 +28,25 @@ class Rates(Callback):
 
     def on_grad_computed(self, net, **kwargs):
         self.rates_.append(net.optimizer_.param_groups[-1]["lr"])
+
+
+def test_a_linear_schedule_rises_over_a_tenth_and_falls_evenly_over_the_rest():
+    schedule = LinearSchedule(20)
+    falling = [step / 18 for step in range(18, -1, -1)]
+    np.testing.assert_allclose([schedule(step) for step in range(21)], [1 / 3, 2 / 3, *falling])
+
+
+def test_a_trapezoid_stays_before_it_falls():
+    schedule = TrapezoidSchedule(1000)
+    factors = [schedule(step) for step in (0, 99, 200, 700, 850, 1000)]
+    np.testing.assert_allclose(factors, [1 / 201, 100 / 201, 1, 1, 0.5, 0])
+
+
+def test_adamw_averages_over_fewer_steps_than_torch_s():
+    groups = {"betas": (0.9, 0.98), "weight_decay": 0.01}
+    made = Optimizer().net_options("cpu")
+    assert {name: made[f"optimizer__{name}"] for name in groups} == groups
+    assert Optimizer(betas=(0.5, 0.9)).net_options("cpu")["optimizer__betas"] == (0.5, 0.9)
 
 
 def test_one_cycle_is_that_of_the_authors():

@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score
 from skorch.callbacks import Checkpoint, EpochScoring, Freezer, LRScheduler
 
 from muxlearn.training import Optimizer
+from muxlearn.training.data import MixtureData
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
 LABELS = ["x", "y"] * 12
@@ -20,9 +21,8 @@ def stopping(tiny_classifier):
 
     def make(*callbacks, **params):
         params = {"n_mux": 4, "warm_up": None, "max_epochs": 3, "lr": 1e-2, **params}
-        return tiny_classifier(
-            early_stopping=9, validation_fraction=0.3, callbacks=list(callbacks), **params
-        )
+        params = {"early_stopping": 9, "validation_fraction": 0.3, **params}
+        return tiny_classifier(callbacks=list(callbacks), **params)
 
     return make
 
@@ -63,6 +63,32 @@ def test_scores_of_tags_count_each_token_once(tiny_tagger):
     best = int(np.argmin(tagger.history_[:, "valid_loss"]))
     score = tagger.history_[best, "accuracy"]
     assert score == pytest.approx(tagger.measured_points_[4]["score"])
+
+
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [([(1, 2), (4, 1), (4, 2), (2, 2)], (4, 2)), ([(1, 2), (4, 1)], (4, 1))],
+)
+def test_rows_are_validated_where_they_are_most_crowded(tiny_classifier, points, expected):
+    net = tiny_classifier(n_mux=4, patch_size=2, operating_points=points).fit(TEXTS, LABELS).net_
+    table = net.get_dataset(TEXTS).table
+    data = MixtureData(table, np.zeros(24, np.int64), np.ones(24, np.float32))
+    seen = [
+        (inputs["input_ids"].shape[1], inputs["patch_size"])
+        for inputs, _ in net.get_iterator(data, training=False)
+    ]
+    assert set(seen) == {expected}
+
+
+def test_each_row_counts_alike_in_a_validation(stopping):
+    log_loss = EpochScoring("neg_log_loss", name="log_loss", lower_is_better=False)
+    clf = stopping(log_loss, validation_fraction=0.2, batch_size=1).fit(TEXTS, LABELS)
+    for epoch in clf.history_:
+        # Of the five rows, four stand in the first batch and one in the second.
+        assert [batch["valid_batch_size"] for batch in epoch["batches"][-2:]] == [4, 1]
+        hits = 5 * epoch["valid_acc"]
+        assert hits == pytest.approx(round(hits))
+        assert epoch["valid_loss"] == pytest.approx(-epoch["log_loss"], rel=1e-4)
 
 
 def test_a_checkpoint_keeps_the_best_weights(stopping, tmp_path):

@@ -1,0 +1,37 @@
+"""The losses of `MIMOConv`."""
+
+import numpy as np
+import pytest
+import torch
+
+from muxlearn.architectures._mimoconv import RegularisedObjective
+from muxlearn.nn.mimoconv import MuxWideResNet
+from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
+from muxlearn.tasks import ClassesTask
+
+LOGITS, TARGETS = torch.tensor([[0.0, 1], [2, 0]]), torch.tensor([0, 1])
+
+
+@pytest.fixture
+def network():
+    network = MuxWideResNet(2, 2, depth=10, width=1, initial_width=1, binding="hrr")
+    torch.nn.init.normal_(network.binding.keys)
+    return network
+
+
+def loss(network, isometry_weight, binding_weight):
+    task = ClassesTask(np.arange(2))
+    objective = RegularisedObjective(task, 0.0, isometry_weight, binding_weight)
+    return objective.loss(network, LOGITS, TARGETS, torch.ones(2))[0]
+
+
+def test_the_isometry_of_the_convolutions_counts_by_its_weight(network):
+    term = isometry_regularizer(network.trunk.convolutions())
+    added = loss(network, 0.5, 0.0) - loss(network, 0.0, 0.0)
+    torch.testing.assert_close(added, (0.5 * term).to(added), rtol=1e-4, atol=1e-5)
+
+
+def test_the_keys_count_by_their_weight(network):
+    term = binding_regularizer(network.binding)
+    added = loss(network, 0.0, 0.5) - loss(network, 0.0, 0.0)
+    torch.testing.assert_close(added, (0.5 * term).to(added), rtol=1e-4, atol=1e-5)
