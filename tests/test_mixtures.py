@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from muxlearn.mixtures import plan_mixtures, training_batches
+from muxlearn.mixtures import plan_mixtures, training_batches, turns_of
 
 any_n_mux = st.integers(1, 12)
 any_regrouping = st.integers(0, 2)
@@ -219,6 +219,11 @@ def test_operating_points_are_used_equally(n_rows, points, batch_size):
     counts = [used.count(point) for point in points]
     assert sum(counts) == len(used)
     assert max(counts) - min(counts) <= 1
+
+
+def test_a_single_turn_is_drawn_by_the_shares():
+    drawn = [turns_of((0.3, 0.7), 1, np.random.default_rng(seed)).item() for seed in range(500)]
+    assert np.bincount(drawn) / 500 == pytest.approx([0.3, 0.7], abs=0.06)
 
 
 @given(st.integers(1, 100), any_n_mux, st.integers(1, 40))

@@ -263,6 +263,12 @@ def test_a_training_can_be_made_longer(bert, tmp_path):
     assert [epoch["epoch"] for epoch in longer.history_] == [1, 2, 3]
 
 
+def test_a_training_cannot_be_made_shorter(bert, tmp_path):
+    distiller(bert).fit(TEXTS, checkpoint=tmp_path)
+    with pytest.raises(ValueError, match="that has ended 2 epochs, but `max_epochs` is 1; raise"):
+        distiller(bert, max_epochs=1).fit(TEXTS, checkpoint=tmp_path)
+
+
 def test_the_state_of_another_training_is_refused(bert, tmp_path):
     distiller(bert).fit(TEXTS, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"`checkpoint` .* is of a training with other rows"):

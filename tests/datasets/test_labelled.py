@@ -82,6 +82,13 @@ def test_a_line_of_another_form_is_named(write, load, content, message):
         load(write(content))
 
 
+def test_a_file_that_was_cut_off_is_named(write):
+    path = write(TEXTS * 100, "cut.tsv.gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"cut\.tsv\.gz' cannot be unzipped: .*; get it again"):
+        load_labelled(path)
+
+
 def test_a_label_that_is_no_number(write):
     with pytest.raises(ValueError, match=r"line 1 .* 'pos', which is not a number"):
         load_labelled(write(TEXTS), target="number")

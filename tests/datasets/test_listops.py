@@ -218,6 +218,11 @@ def test_lengths_that_no_tree_has_are_an_error(params, message):
         make_listops(1, max_depth=3, max_args=2, random_state=0, **params)
 
 
+def test_trees_of_operators_alone_are_longer_than_asked_for():
+    with pytest.raises(ValueError, match="no tree, or next to none"):
+        make_listops(2, 1, 100, operator_probability=1.0)
+
+
 def test_lengths_next_to_impossible_are_an_error():
     # The longest tree of this depth: all of its 157 operators have 12 arguments.
     with pytest.raises(ValueError, match="next to none"):

@@ -201,6 +201,8 @@ def test_a_warm_start_goes_on_from_its_own_weights(tiny, tmp_path):
 def test_what_is_no_folder_is_refused(tiny, seed):
     with pytest.raises(TypeError, match="`checkpoint` must be the name of a folder, got 3"):
         tiny(random_state=seed).fit(TEXTS, LABELS, checkpoint=3)
+    with pytest.raises(ValueError, match=r"`checkpoint` .* is a file; give the name of a folder"):
+        tiny(random_state=seed).fit(TEXTS, LABELS, checkpoint=__file__)
 
 
 @pytest.mark.parametrize("seed", [0, None])

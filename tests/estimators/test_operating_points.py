@@ -11,10 +11,11 @@ from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from skorch.callbacks import Callback
 
-from muxlearn import MuxImageClassifier, MuxTextClassifier
+from muxlearn import MuxImageClassifier, MuxImageRegressor, MuxTextClassifier
 from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._model_card import model_card
+from muxlearn.estimators._points import measure_set_aside
 from muxlearn.persistence import FormatError
 from muxlearn.points import Point
 from muxlearn.prediction import Predictor, _points
@@ -117,6 +118,28 @@ def test_copies_in_the_place_of_a_weight_are_measured_once(stopping):
     clf = stopping(max_epochs=1, validation_fraction=0.3)
     clf.fit(TEXTS, LABELS, sample_weight=[3] * len(TEXTS))
     assert {figures["n_rows"] for figures in clf.measured_points_.values()} == {9}
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_rows_count_by_their_weight(fitted, scale):
+    clf = pickle.loads(pickle.dumps(fitted))
+    numbers = np.arange(len(TEXTS))
+    predicted = clf.predict(TEXTS, n_mux=1)
+    others = np.where(predicted == "sport", "weather", "sport")
+    weights = scale * (1 + numbers % 4)
+    labels = np.where(numbers % 3 == 0, others, predicted)
+    _, training_set = ClassesTask.learn(TEXTS, labels, weights)
+    measure_set_aside(clf, training_set, np.arange(len(training_set.rows)))
+    expected = np.average(labels == predicted, weights=weights)
+    assert clf.measured_points_[1]["score"] == pytest.approx(expected)
+
+
+def test_one_row_alone_of_a_regressor_is_not_measured():
+    reg = MuxImageRegressor(1, architecture="mlp", max_epochs=1, early_stopping=True)
+    with pytest.warns(UserWarning, match="has set one row aside, and R\\^2 takes two"):
+        reg.fit(IMAGES[:10], NUMBERS[:10])
+    assert not hasattr(reg, "measured_points_")
+    assert reg.predict(IMAGES[:3]).shape == (3,)
 
 
 def test_without_operating_points_those_are_the_capacity_and_its_halves(stopping):

@@ -127,6 +127,17 @@ def test_a_prediction_depends_on_its_companion_unless_n_mux_is_1(fitted):
     assert np.abs(mixed[0] - mixed[1]).max() > 1e-4
 
 
+def test_another_random_state_gives_rows_other_companions(tiny, fitted):
+    other = tiny(random_state=1).fit(TEXTS, LABELS)
+    other.module_.load_state_dict(fitted.module_.state_dict())
+    alone, mixed = (
+        np.abs(other.predict_proba(TEXTS, n_mux) - fitted.predict_proba(TEXTS, n_mux)).max()
+        for n_mux in (1, 2)
+    )
+    assert alone < 1e-6
+    assert mixed > 1e-4
+
+
 def _companions():
     return [(TEXTS[0], TEXTS[1]), (TEXTS[0], "something else entirely")]
 

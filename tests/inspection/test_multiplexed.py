@@ -167,6 +167,20 @@ def test_what_cannot_be_traded_off_is_refused(images, params, error, message):
         TradeoffDisplay.from_estimator(*images, **params)
 
 
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (([1, 2], [0.9], [5.0, 9.0]), "an item for each point, got 2, 1, 2 of them"),
+        (([1, 2], [0.9, 0.8], [5.0]), "an item for each point, got 2, 2, 1 of them"),
+        (([], [], []), "an item for each point, got 0, 0, 0 of them"),
+        (([1, 2], [0.9, 0.8], [5.0, 0.0]), r"`rows_per_second` must be above 0, got 0\.0"),
+    ],
+)
+def test_points_without_a_score_and_a_speed_are_refused(args, message):
+    with pytest.raises(ValueError, match=message):
+        TradeoffDisplay(*args)
+
+
 # Slots
 
 
@@ -244,6 +258,18 @@ def test_a_tagger_counts_tokens_in_the_slot_of_their_sentence(tagger):
 def test_slots_that_do_not_fit_are_refused(args, message):
     with pytest.raises(ValueError, match=message):
         SlotDisplay.from_predictions(*args)
+
+
+@pytest.mark.parametrize(("correct", "counts"), [([3], [2]), ([-1], [2]), ([1, 1], [2])])
+def test_no_slot_is_right_more_often_than_asked(correct, counts):
+    with pytest.raises(ValueError, match="`correct` must have a number from 0 to `counts`"):
+        SlotDisplay(correct, counts)
+
+
+def test_slots_need_labels_of_the_type_that_is_predicted(images):
+    clf, digits, labels = images
+    with pytest.raises(ValueError, match="labels of type str, but the model predicts int"):
+        SlotDisplay.from_estimator(clf, digits, labels.astype(str))
 
 
 def test_slots_need_as_many_labels_as_rows(images, tagger):

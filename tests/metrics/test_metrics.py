@@ -34,7 +34,7 @@ def texts(n_texts, seed=0):
     return [" ".join(words) for words in np.random.default_rng(seed).choice(WORDS, (n_texts, 5))]
 
 
-def warmed_up(**params):
+def warmed_up(rows=None, **params):
     """The warm-up alone, of a word-level vocabulary."""
     defaults = {
         "n_mux": 2,
@@ -49,7 +49,7 @@ def warmed_up(**params):
         "dropout": 0.0,
         "random_state": 0,
     }
-    rows = texts(400)
+    rows = rows or texts(400)
     return MuxTextClassifier(**(defaults | params)).fit(rows, [0] * len(rows))
 
 
@@ -84,6 +84,26 @@ def test_rows_that_fill_no_mixture_are_scored_too(n_rows):
     n_tokens = sum(len(clf.tokenizer_.encode(text).ids) for text in texts(n_rows))
     assert 0 <= score <= 1
     assert score * n_tokens == pytest.approx(round(score * n_tokens))
+
+
+def test_a_row_that_fills_a_second_mixture_counts_once():
+    clf = warmed_up(warm_up=1)
+    unread = "zzz qqq"  # of tokens that the warm-up has not met
+    rows = ["red green", unread, "blue"]
+    n_right = retrieval_score(clf, rows) * sum(len(clf.tokenizer_.encode(row).ids) for row in rows)
+    assert n_right == pytest.approx(round(n_right))
+    assert 0 < retrieval_score(clf, rows) < 1  # a share of more or fewer tokens would differ
+
+
+def test_both_texts_of_a_pair_are_recovered_from_patches_of_their_own():
+    words = zip(texts(200), texts(200, seed=3), strict=True)
+    rows = [
+        (" ".join(first.split()[: 1 + number % 4]), " ".join(second.split()[: 1 + number % 3]))
+        for number, (first, second) in enumerate(words)
+    ]
+    fixed = {"n_mux": 1, "patch_size": 2, "max_length": 16}
+    clf = warmed_up(rows, **fixed)
+    assert retrieval_score(clf, rows) > 0.95
 
 
 def test_scoring_leaves_the_predictions_as_they_were():

@@ -128,6 +128,22 @@ def test_rows_of_weight_0_are_not_set_aside_and_weights_reach_fit():
     assert clf.estimator_.weight_ == 1600
 
 
+def frozen_cascade():
+    frozen = [FrozenEstimator(Column(i).fit(X, Y)) for i in range(3)]
+    given = [("first", frozen[0]), ("second", frozen[1]), "estimator"]
+    return CascadeClassifier(frozen[2], stages=given, max_drop=0.01, rows_per_second=RATES)
+
+
+def test_scores_of_stages_are_weighted():
+    weights = np.where(np.arange(len(NEW)) % 2, 5.0, 1.0)
+    clf = frozen_cascade().fit(NEW, TRUE, sample_weight=weights)
+    for stage in clf.stages_:
+        right = stage.classifier.predict(NEW) == TRUE
+        expected = np.average(right, weights=weights)
+        assert clf.stage_report_[stage.name]["score"] == pytest.approx(expected, abs=1e-12)
+        assert right.mean() != pytest.approx(expected, abs=1e-4)
+
+
 def test_few_rows_make_a_warning_that_says_what_one_is_worth():
     with pytest.warns(UserWarning, match=r"learnt from 40 rows, and each .* by 0.025;"):
         cascade().fit(X[:200], Y[:200])
@@ -137,16 +153,16 @@ def test_few_rows_make_a_warning_that_says_what_one_is_worth():
 
 
 def test_frozen_classifiers_learn_thresholds_from_all_rows():
-    frozen = [FrozenEstimator(Column(i).fit(X, Y)) for i in range(3)]
-    clf = CascadeClassifier(
-        frozen[2],
-        stages=[("first", frozen[0]), ("second", frozen[1]), "estimator"],
-        max_drop=0.01,
-        rows_per_second=RATES,
-    ).fit(NEW, TRUE)
-    assert clf.cascade_report_["n_rows"] == len(NEW)
-    assert clf.estimator_ is frozen[2]
-    assert clf.score(X, Y) >= frozen[2].score(X, Y) - 0.01
+    clf = frozen_cascade()
+    assert clf.fit(NEW, TRUE).cascade_report_["n_rows"] == len(NEW)
+    assert clf.estimator_ is clf.estimator
+    assert clf.score(X, Y) >= clf.estimator_.score(X, Y) - 0.01
+
+
+def test_frozen_classifiers_learn_nothing_from_rows_of_weight_0():
+    weights = np.where(np.arange(len(NEW)) < 1000, 2.0, 0.0)
+    some = frozen_cascade().fit(NEW, TRUE, sample_weight=weights)
+    assert some.cascade_report_["n_rows"] == 1000
 
 
 def test_beside_a_frozen_classifier_others_are_fitted():

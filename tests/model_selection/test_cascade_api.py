@@ -57,6 +57,15 @@ def test_tags_are_those_of_the_classifiers():
     assert not sklearn.utils.get_tags(cascade()).input_tags.sparse
 
 
+def test_features_of_an_earlier_fit_are_forgotten():
+    clf = of_arrays().fit(pd.DataFrame(X, columns=list("abc")), Y)
+    assert clf.feature_names_in_.tolist() == ["a", "b", "c"]
+    assert not hasattr(clf.fit(X, Y), "feature_names_in_")
+    assert clf.n_features_in_ == 3
+    clf.set_params(estimator=Column(2)).fit(X, Y)  # which counts no features
+    assert not hasattr(clf, "n_features_in_")
+
+
 def test_searched_and_scored_like_any_classifier():
     assert cross_val_score(cascade(), X, Y, cv=3, error_score="raise").min() > 0.7
     grid = {"max_drop": [0.0, 0.2], "estimator__column": [1, 2], "first__column": [0]}

@@ -196,12 +196,14 @@ def test_a_stage_mixes_only_the_rows_that_reach_it(fitted, monkeypatch):
 
 def test_groups_never_share_a_mixture_at_any_stage(fitted, monkeypatch):
     clf = pickle.loads(pickle.dumps(fitted))
-    clf.thresholds_ = np.array([2.0, 2.0])  # no row stops early
     groups = np.arange(len(TEXTS)) % 3
+    sure = clf.estimator_.predict_proba(TEXTS, n_mux=4, groups=groups).max(axis=1)
+    # Some rows stop at the first stage, none at the second.
+    clf.temperatures_, clf.thresholds_ = np.ones(3), np.array([np.median(sure), 2.0])
     asked = watch(clf, monkeypatch)
     together = clf.predict_proba(TEXTS, groups=groups)
     of = dict(zip(TEXTS, groups, strict=True))
-    assert len(asked) == 3
+    assert [len(rows) for _, rows, _ in asked] == [40, 20, 20]
     for _, rows, codes in asked:
         assert [of[text] for text in rows] == codes.tolist()
     # Rows of other groups change nothing.

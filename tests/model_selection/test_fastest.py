@@ -62,9 +62,10 @@ def test_one_standard_error_comes_on_top_of_the_drop():
     assert fastest_within(0.002, standard_error=True)(found) == 1
 
 
-def test_of_equally_fast_candidates_the_better_one_is_chosen():
-    found = results([[0.90], [0.91], [0.905]], [10.0, 20.0, 20.0])
-    assert fastest_within(0.1)(found) == 1
+@pytest.mark.parametrize(("scores", "chosen"), [([0.91, 0.905], 1), ([0.905, 0.91], 2)])
+def test_of_equally_fast_candidates_the_better_one_is_chosen(scores, chosen):
+    found = results([[0.90], *[[score] for score in scores]], [10.0, 20.0, 20.0])
+    assert fastest_within(0.1)(found) == chosen
 
 
 def test_candidates_whose_fit_failed_are_passed_over():

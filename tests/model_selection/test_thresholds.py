@@ -202,6 +202,45 @@ def test_many_stages_are_searched_together_in_little_memory(n_stages):
     assert len(learn_thresholds(answers, rates, Aim(0.01, None), 0).thresholds) == n_stages - 1
 
 
+def one_wrong(n_stages=2):
+    """Answers to 100 rows: one of the first stage is wrong, all others are right."""
+    correct = np.ones((n_stages, 100), bool)
+    correct[0, 50] = False
+    confidence = np.tile(np.linspace(0.6, 0.9, 100), (n_stages, 1))
+    return Answers(confidence, correct, np.ones(100))
+
+
+def test_the_drop_is_that_of_thresholds_which_other_rows_have_chosen():
+    answers = one_wrong()
+    learnt = _thresholds._Search(answers, 1 / np.array([10.0, 1.0]), Aim(0.0, None), 0).learn(0.0)
+    assert drop_of(answers, learnt.thresholds) == 0
+    # The rows beside its own fifth know nothing of the wrong one.
+    assert learnt.drop == pytest.approx(0.01)
+
+
+def test_half_a_standard_error_must_fit_under_the_drop_as_well():
+    # One row in a hundred is a drop of 0.01 with a standard error of 0.01.
+    tight, wide = (
+        learn_thresholds(one_wrong(), [10.0, 1.0], Aim(most, None), 0) for most in (0.01, 0.02)
+    )
+    assert tight.thresholds.tolist() == [np.inf]
+    assert wide.thresholds.tolist() == [0]
+
+
+def test_where_no_caution_helps_the_first_stage_is_left_out():
+    learnt = learn_thresholds(one_wrong(3), RATES, Aim(0.0, None), 0)
+    assert learnt.thresholds.tolist() == [np.inf, 0]
+    assert learnt.rows_per_second == pytest.approx(RATES[1])
+
+
+@pytest.mark.parametrize(("rate", "threshold"), [(1.04, np.inf), (1.06, 0.0)])
+def test_a_stage_that_is_hardly_faster_is_not_worth_it(rate, threshold):
+    answers = one_wrong()
+    right = Answers(answers.confidence, np.ones((2, 100), bool), answers.weights)
+    learnt = learn_thresholds(right, [rate, 1.0], Aim(0.0, None), 0)
+    assert learnt.thresholds.tolist() == [threshold]
+
+
 # A wanted speed
 
 

@@ -271,12 +271,17 @@ def change_arguments(clf, frame, parquet):
     return clf, {"n_mux": 1}
 
 
+def change_passes(clf, frame, parquet):
+    return clf, {"n_passes": 2}
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
         (change_input, "dataset"),
         (change_model, "model"),
         (change_arguments, "n_mux"),
+        (change_passes, "n_passes"),
     ],
 )
 def test_a_job_is_not_resumed_with_something_else(fitted, frame, parquet, tmp_path, change, what):

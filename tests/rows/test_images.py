@@ -14,6 +14,7 @@ from torchvision.transforms import v2
 
 from muxlearn.rows import (
     ImageReader,
+    RandomCrops,
     collect_images,
     iterate_images,
     learn_reader,
@@ -375,6 +376,14 @@ def test_a_reader_survives_its_config():
 
 
 # The table
+
+
+def test_every_second_image_is_mirrored_from_left_to_right():
+    images = np.repeat(FIRST, 4, axis=0)  # too small to be shifted
+    variants = RandomCrops(flip=True)(images, np.random.default_rng(0))
+    kept, mirrored = ((variants == wanted).all((1, 2, 3)) for wanted in (images, images[..., ::-1]))
+    assert (kept ^ mirrored).all()
+    assert 0 < mirrored.sum() < len(images)
 
 
 def test_a_table_normalises_what_it_collates():

@@ -68,6 +68,11 @@ def test_copies_of_a_row_are_set_aside_together():
         assert sorted(targets[valid[np.unique(sources[valid], return_index=True)[1]]]) == [0, 1]
 
 
+def test_another_seed_sets_other_rows_aside():
+    one, other = (split_rows(np.zeros(40, int), np.arange(40), 0.25, seed)[1] for seed in (0, 1))
+    assert set(one) != set(other)
+
+
 def test_the_same_image_with_two_labels_has_one_order():
     rows = np.zeros((2, 1, 2, 2), np.uint8)
     _, one, _ = ordered(rows, [1, 0], [1, 1])
@@ -201,6 +206,13 @@ def test_weights_that_are_all_but_zero_teach_nothing():
 def test_targets_whose_variance_is_no_float_are_refused():
     with pytest.raises(ValueError, match=r"`y` holds numbers as large as 1e\+200"):
         location_and_scale(np.array([[1e200], [-1e200]]), np.ones(2))
+
+
+def test_the_scale_of_small_targets_is_no_0():
+    numbers = np.array([[-1.0, 1.0], [1.0, 3.0], [-1.0, 1.0], [1.0, 3.0]])
+    mean, scale = location_and_scale(numbers * [1e-200, 1.0], np.ones(4))
+    np.testing.assert_allclose(mean, [0.0, 2.0])
+    np.testing.assert_allclose(scale, [1e-200, 1.0])
 
 
 def columns_of_other_libraries():

@@ -98,6 +98,12 @@ def test_a_network_starts_from_how_frequent_labels_are():
     np.testing.assert_allclose(proba, [(MATRIX.sum(0) + 1) / 6])
 
 
+def test_the_start_counts_rows_by_their_weight():
+    weights = np.array([0.5, 0.5, 0.5, 2.5])
+    task, _ = learn(MATRIX, sample_weight=weights)
+    np.testing.assert_allclose(task.frequencies, (weights @ MATRIX + 1) / (weights.sum() + 2))
+
+
 def test_a_label_of_rows_without_weight_is_none():
     task, targets = learn(SETS, sample_weight=[1, 1, 0, 1])
     assert task.classes.tolist() == ["b", "c"]

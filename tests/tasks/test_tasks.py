@@ -48,7 +48,7 @@ def test_one_class_alone_is_told():
 
 
 def test_weights_count_for_the_steps_of_tags_as_copies_do():
-    weights = np.arange(len(SENTENCES)) % 3
+    weights = np.arange(len(SENTENCES)) % 5  # 8 of the longer sentence, 6 of the shorter
     copied = TagsTask.learn(SENTENCES, TAGS, weights)[0]
     # Every sentence twice, with parts of its weight that are no whole numbers.
     parts = [*(weights / 4), *(weights * 3 / 4)]
@@ -56,6 +56,28 @@ def test_weights_count_for_the_steps_of_tags_as_copies_do():
     np.testing.assert_allclose(weighted.log_frequencies, copied.log_frequencies)
     for one, other in zip(weighted.steps, copied.steps, strict=True):
         np.testing.assert_allclose(one, other)
+
+
+@pytest.mark.parametrize("scale", [1, 0.5])
+def test_sentences_keep_their_weight_beside_empty_ones(scale):
+    sentences = [["Ada", "ran"], [], ["Bo"], [], ["Cy", "sat"]]
+    tags = [["B-PER", "O"], [], ["B-PER"], [], ["B-PER", "O"]]
+    weights = scale * np.array([1, 2, 3, 4, 5])
+    _, targets = TagsTask.learn(sentences, tags, weights)
+    assert targets.rows == [sentences[source] for source in targets.sources]
+    if scale == 1:
+        assert np.bincount(targets.sources).tolist() == [1, 0, 3, 0, 5]
+        assert targets.row_weights is None
+    else:
+        assert targets.row_weights.tolist() == weights[targets.sources].tolist()
+
+
+@pytest.mark.parametrize(("n_tokens", "regular"), [(20, False), (200, True)])
+def test_tags_that_break_their_rules_seldom_are_regular(n_tokens, regular):
+    tags = [["O"] * (n_tokens - 3) + ["I-PER", "B-PER", "I-PER"]]  # one illegal step
+    task, _ = TagsTask.learn([["x"] * n_tokens], tags)
+    assert task.scheme == "IOB2"
+    assert task.regular is regular
 
 
 def test_targets_of_rows_are_numbers_of_classes():

@@ -93,6 +93,18 @@ def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
         np.testing.assert_array_equal(again.predict(TEXTS), clf.predict(TEXTS))
 
 
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (Optimizer("SGD", momentumx=0.9), "`optimizer` has a parameter 'momentumx', which SGD"),
+        ("LBFGS", "`optimizer` is LBFGS, which cannot train weights of several kinds"),
+    ],
+)
+def test_what_cannot_train_is_refused(tiny_classifier, optimizer, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_classifier(optimizer=optimizer).fit(TEXTS, LABELS)
+
+
 def test_what_is_no_schedule_is_refused(tiny_classifier):
     with pytest.raises(ValueError, match=r"schedule='cosine'; give one of 'linear', 'one-cycle'"):
         tiny_classifier(optimizer=Optimizer(schedule="cosine")).fit(TEXTS, LABELS)
