@@ -99,11 +99,6 @@ def test_another_architecture_answers_with_numbers():
 
 
 @pytest.mark.filterwarnings("error")
-def test_r2_of_a_single_row_is_not_measured():
-    reg = tiny(1, early_stopping=True, validation_fraction=0.01).fit(TEXTS, AMOUNTS)
-    assert not hasattr(reg, "measured_points_")
-
-
 def test_early_stopping_measures_the_points_by_r2():
     reg = tiny(2, max_epochs=2, early_stopping=True).fit(TEXTS, AMOUNTS)
     assert list(reg.measured_points_) == [1, 2]
