@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, cast, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -25,6 +24,7 @@ from muxlearn.estimators import (
     make_trainer,
     prepare_pretraining,
     seed_of,
+    transform,
     warn_of_interruption,
 )
 from muxlearn.metrics import retrieval_score
@@ -152,7 +152,8 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
     {net_}
     module_ : torch.nn.Module
         The fitted module: takes `input_ids` and `attention_mask` of ``k * n_mux`` rows and
-        returns their vectors in the same order.
+        returns their vectors in the same order, of the teacher's size; without a teacher they have
+        `hidden_size` dimensions.
     {tokenizer_}
     {operating_point_}
     history_ : skorch.history.History
@@ -310,39 +311,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         warn_of_interruption(self, net.interrupted_)
         return self
 
-    def transform(
-        self,
-        X: Iterable[str],
-        n_mux: PointLike | None = None,
-        groups: ArrayLike | None = None,
-        n_passes: int = 1,
-        patch_size: int | None = None,
-    ) -> NDArray[np.float32]:
-        """Embed texts.
-
-        Parameters
-        ----------
-        X : sequence of str, length n_samples
-            The texts.
-
-        {transform.n_mux}
-
-        {predict.groups}
-
-        {transform.n_passes}
-
-        {predict.patch_size}
-
-        Returns
-        -------
-        ndarray of float32, shape (n_samples, teacher_size)
-            Vectors of length 1, after several passes their mean. Without a teacher they have
-            `hidden_size` dimensions.
-        """
-        return self.predictor_.predict(
-            X, n_mux, groups, n_passes, "transform", patch_size=patch_size
-        )
-
+    transform = transform
     fit_transform = fit_transform
 
     def score(self, X: Iterable[str], y: Any = None, n_mux: PointLike | None = None) -> float:

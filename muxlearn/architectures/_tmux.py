@@ -172,6 +172,7 @@ class TMUX(Architecture):
     def check(self, setting: Setting) -> None:
         """Raise for a parameter that cannot be, or that the task has no use for."""
         super().check(setting)
+        # "auto" may take more tokens than very short rows have.
         largest, length = max(setting.patch_sizes), setting.params["max_length"]
         if largest > max(length, AUTO_FACTOR):
             raise ValueError(

@@ -133,9 +133,9 @@ class Optimizer:
                     f"`optimizer` names {self.kind!r}, which torch.optim does not have; give a "
                     "name such as 'AdamW' or 'SGD', or a class"
                 )
-        if kind.__name__ in _WITHOUT_GROUPS:
+        if _name(kind) in _WITHOUT_GROUPS:
             raise ValueError(
-                f"`optimizer` is {kind.__name__}, which cannot train weights of several kinds in "
+                f"`optimizer` is {_name(kind)}, which cannot train weights of several kinds in "
                 "groups; take another, such as 'AdamW' or 'SGD'"
             )
         _check_names(kind, self.params)
@@ -168,6 +168,11 @@ class Optimizer:
         return _Policy({"one-cycle": _one_cycle, "constant": _constant}[self.schedule], n_steps)
 
 
+def _name(kind: Any) -> str:
+    """Name a class of optimizers, or whatever else makes one, such as a partial."""
+    return getattr(kind, "__name__", repr(kind))
+
+
 def _check_names(kind: Any, given: Iterable[str]) -> None:
     """Raise ValueError for a parameter that a class of optimizers does not have."""
     taken = signature(kind).parameters
@@ -177,7 +182,7 @@ def _check_names(kind: Any, given: Iterable[str]) -> None:
     unknown = [name for name in given if name not in own]
     if unknown:
         raise ValueError(
-            f"`optimizer` has a parameter {unknown[0]!r}, which {kind.__name__} does not take; its "
+            f"`optimizer` has a parameter {unknown[0]!r}, which {_name(kind)} does not take; its "
             f"parameters are {', '.join(own)}"
         )
 

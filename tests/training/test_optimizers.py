@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,11 @@ def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
     for again in (pickle.loads(pickle.dumps(clf)), type(clf).load(tmp_path)):
         assert again.optimizer == optimizer
         np.testing.assert_array_equal(again.predict(TEXTS), clf.predict(TEXTS))
+
+
+def test_a_partial_makes_optimizers_too(tiny_classifier):
+    clf = tiny_classifier(optimizer=partial(torch.optim.SGD, momentum=0.9)).fit(TEXTS, LABELS)
+    assert {group["momentum"] for group in clf.net_.optimizer_.param_groups} == {0.9}
 
 
 @pytest.mark.parametrize(
