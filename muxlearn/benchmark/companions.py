@@ -20,8 +20,8 @@ from sklearn.model_selection import train_test_split
 from muxlearn import MuxTextClassifier
 from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._models import load_or_fit
+from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import report, synthetic_texts
-from muxlearn.benchmark.accuracy import bbc_news
 from muxlearn.datasets import load_labelled
 from muxlearn.points import Point
 

@@ -22,8 +22,8 @@ from sklearn.model_selection import train_test_split
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
 from muxlearn.benchmark._models import load_or_fit
+from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
-from muxlearn.benchmark.accuracy import bbc_news
 from muxlearn.box import packaged_minilm
 from muxlearn.export import OnnxMuxClassifier, export_onnx
 

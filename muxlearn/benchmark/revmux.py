@@ -19,8 +19,8 @@ from sklearn.model_selection import train_test_split
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX, RevMUX
 from muxlearn.benchmark._models import FitTime, load_or_fit
+from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
-from muxlearn.benchmark.accuracy import bbc_news
 from muxlearn.box import packaged_minilm
 from muxlearn.nn.revmux import RevMuxClassifier
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark import accuracy, pixels, revmux
+from muxlearn.benchmark import pixels, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
 from muxlearn.benchmark.image import read_mnist
-from muxlearn.benchmark.tagging import MostFrequentTag, read_tagged
 from muxlearn.pretraining import MuxTextPretrainer
 
 TINY = [
@@ -40,46 +39,6 @@ def test_speed_times_the_tagger_on_sentences_of_tokens(tmp_path):
     assert main(["speed", *TINY, *options]) == 0
     assert [row["n_mux"] for row in read_rows(out)] == [1, 2]
     assert "from tokens to tags" in json.loads(out.read_text())["title"]
-
-
-def write_tagged(path, n_sentences=60):
-    sentences = [text.split() for text in synthetic_texts(n_sentences, (2, 5))]
-    lines = ["".join(f"{word}\tt{len(word)}-x\n" for word in words) for words in sentences]
-    path.write_text("\n".join(lines))
-    return sentences
-
-
-def test_tagged_text_is_read_with_the_base_of_its_tags(tmp_path):
-    sentences = write_tagged(tmp_path / "tagged.tsv")
-    read, tags = read_tagged(tmp_path / "tagged.tsv")
-    assert read == sentences
-    assert tags == [[f"t{len(word)}" for word in words] for words in sentences]
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*fragments or unknown to the packaged encoder:UserWarning")
-def test_tagging_sets_each_n_mux_beside_its_twin_and_keeps_the_models(tmp_path, capsys):
-    write_tagged(tmp_path / "tagged.tsv")
-    out, models = tmp_path / "tagging.json", tmp_path / "models"
-    sizes = ["--n-train", "40", "--n-test", "10", "--n-mux", "1", "2", "--repeats", "1"]
-    options = ["--data", str(tmp_path / "tagged.tsv"), *sizes, "--json", str(out)]
-    assert main(["tagging", *options, "--models", str(models)]) == 0
-    rows = {row["model"]: row for row in read_rows(out)}
-    neighbours = ["most frequent tag", "words alone", "n_mux=1, layers: 1"]
-    assert list(rows) == [*neighbours, "n_mux=1", "n_mux=2"]
-    assert rows["n_mux=1"]["drop"] == 0
-    expected = rows["n_mux=1"]["accuracy"] - rows["n_mux=2"]["accuracy"]
-    assert rows["n_mux=2"]["drop"] == pytest.approx(expected)
-    # A second run takes the models as they are.
-    assert main(["tagging", *options, "--models", str(models)]) == 0
-    assert {row["model"]: row["fit_s"] for row in read_rows(out)[1:]} == {
-        name: row["fit_s"] for name, row in rows.items() if name != "most frequent tag"
-    }
-
-
-def test_most_frequent_tag_takes_the_most_frequent_of_all_for_unknown_tokens():
-    model = MostFrequentTag().fit([["a", "b", "a"], ["a"]], [["x", "y", "x"], ["z"]])
-    assert model.predict([["a", "b", "c"]]) == [["x", "y", "x"]]
 
 
 @pytest.mark.slow
@@ -297,22 +256,3 @@ def test_distillation_sets_mixtures_beside_their_teacher(bert, tmp_path):
     assert [row["n_mux"] for row in rows] == [1, 2]
     assert all(-1 <= row["cosine"] <= 1 for row in rows)
     assert all(row["cosine"] != row["without_lexical_path"] for row in rows)
-
-
-def test_accuracy_sets_a_warm_up_beside_the_plain_start(bert, tmp_path, monkeypatch):
-    texts = [f"{place} {event}" for place in ("here", "there", "at home") for event in "abcdef"] * 4
-    topics = ["x" if text[-1] in "abc" else "y" for text in texts]
-    monkeypatch.setattr(accuracy, "bbc_news", lambda: (texts, topics))
-    warm = MuxTextPretrainer(n_mux=2, backbone=bert, teacher=bert, max_length=16, max_epochs=1)
-    warm.fit(texts).save(tmp_path / "warm")
-    out = tmp_path / "accuracy.json"
-    sizes = ["--n-mux", "1", "2", "--seeds", "0", "1", "--epochs", "2", "--max-length", "16"]
-    options = [*sizes, "--backbone", bert, "--repeats", "1", "--json", str(out)]
-    assert main(["accuracy", *map(str, options), "--warmed-up", str(tmp_path / "warm")]) == 0
-    rows = {row["model"]: row for row in read_rows(out)}
-    neighbours = ["TF-IDF", "words alone", "n_mux=1, layers: 1"]
-    assert list(rows) == [*neighbours, "n_mux=1", "n_mux=2", "n_mux=2, warmed up"]
-    warmed = rows["n_mux=2, warmed up"]
-    expected = 100 * (rows["n_mux=1"]["accuracy"] - warmed["accuracy"])
-    assert warmed["drop"] == pytest.approx(expected)
-    assert json.loads(out.read_text())["options"]["warmed_up"] == "warm"

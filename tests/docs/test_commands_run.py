@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from muxlearn.benchmark import accuracy, revmux
+from muxlearn.benchmark import revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import synthetic_texts
 from muxlearn.benchmark.reproduce._command import RECIPES
@@ -33,15 +33,10 @@ SMALLER = {
         *("--length", "8", "--width", "8", "--mlp", "8", "--heads", "1", "--head-dim", "4"),
         *("--features", "8", "--rows", "4", "--sides", "2", "--repeats", "1"),
     ],
-    "accuracy": [
-        *("--epochs", "1", "--seeds", "0", "--n-mux", "1", "2", "--max-length", "8"),
-        *("--repeats", "1"),
-    ],
     "revmux": [
         *("--epochs", "1", "--seeds", "0", "--n-mux", "1", "2", "--max-length", "8"),
         *("--mux-layer", "0", "--repeats", "1", "--backbone", "ENCODER"),
     ],
-    "tagging": ["--n-train", "40", "--n-test", "10", "--n-mux", "1", "2", "--repeats", "1"],
     "retrieval": ["--n-mux", "2", "--epochs", "1", "--n-texts", "40"],
     "distillation": ["--teacher", "ENCODER", "--n-mux", "1", "2"],
     "pipeline": [
@@ -95,12 +90,6 @@ def files(tmp_path_factory, bert):
     texts = folder / "texts.txt"
     texts.write_text("\n".join(synthetic_texts(2040, (2, 4))))
     rng = np.random.default_rng(0)
-    known = ["the", "rain", "in", "old", "towns", "made", "a", "good", "match", "for", "teams"]
-    sentences = [rng.choice(known, rng.integers(2, 6)) for _ in range(60)]
-    tagged = folder / "tagged.tsv"
-    tagged.write_text(
-        "\n".join("".join(f"{word}\tt{len(word)}\n" for word in words) for words in sentences)
-    )
     for name, n in (("train", 64), ("t10k", 16)):
         labels = np.arange(n, dtype=np.uint8) % 2
         images = rng.integers(0, 256, (n, 28, 28), np.uint8)
@@ -110,15 +99,14 @@ def files(tmp_path_factory, bert):
             path.write_bytes(gzip.compress(header + values.tobytes()))
     warm = MuxTextPretrainer(n_mux=2, backbone=bert, teacher=bert, max_length=16, max_epochs=1)
     warm.fit(["here a", "there b", "at home c", "here d"]).save(folder / "saved")
-    return Namespace(folder=folder, texts=texts, tagged=tagged, bert=bert)
+    return Namespace(folder=folder, texts=texts, bert=bert)
 
 
 def fill(words, files):
     """Put files in place of what stands for them."""
-    data = files.tagged if words[0] == "tagging" else files.texts
     folder = ROOT / "tests" / "data" if words[0] == "parity" else files.folder
     stand_ins = {
-        **{"FILE": data, "FOLDER": folder, "FOLDER/saved": files.folder / "saved"},
+        **{"FILE": files.texts, "FOLDER": folder, "FOLDER/saved": files.folder / "saved"},
         **dict.fromkeys(("ENCODER", "minilm", "google-bert/bert-base-uncased"), files.bert),
     }
     return [str(stand_ins.get(word, word)) for word in words]
@@ -131,8 +119,7 @@ def fill(words, files):
 def test_a_command_of_the_pages_runs(words, files, tmp_path, monkeypatch, capsys):
     news = [f"{place} {event}" for place in ("here", "there", "at home") for event in "abcdef"] * 4
     topics = ["x" if text[-1] in "abc" else "y" for text in news]
-    for module in (accuracy, revmux):
-        monkeypatch.setattr(module, "bbc_news", lambda: (news, topics))
+    monkeypatch.setattr(revmux, "bbc_news", lambda: (news, topics))
     monkeypatch.chdir(tmp_path)
     smaller = IMAGE["--data" in words] if words[0] == "image" else SMALLER[words[0]]
     assert main(fill([*words, *smaller], files)) == 0

@@ -8,7 +8,7 @@ import pytest
 
 from muxlearn import MuxTextClassifier, MuxTextEmbedder
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark.accuracy import bbc_news
+from muxlearn.benchmark._news import bbc_news
 from tests.docs.test_documented_code import ROOT, code_blocks
 
 SMALL = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=1000)

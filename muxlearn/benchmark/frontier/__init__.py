@@ -23,3 +23,4 @@ from muxlearn.benchmark.frontier._linear import PairFeatures as PairFeatures
 from muxlearn.benchmark.frontier._linear import StaticVectors as StaticVectors
 from muxlearn.benchmark.frontier._linear import choose_penalty as choose_penalty
 from muxlearn.benchmark.frontier._plot import draw_frontier as draw_frontier
+from muxlearn.benchmark.frontier._tags import MostFrequentTag as MostFrequentTag

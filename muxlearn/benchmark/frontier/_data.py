@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.model_selection import train_test_split
 
-from muxlearn.benchmark.accuracy import bbc_news
+from muxlearn.benchmark._news import bbc_news
 from muxlearn.datasets import fetch_film_snippets, load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
 

@@ -1,29 +1,47 @@
-"""Neighbours for tagged sentences that see a token and those next to it."""
+"""Neighbours for tagged sentences that see a token, and those next to it."""
 
 from __future__ import annotations
 
 from argparse import Namespace
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.base import BaseEstimator
 from sklearn.feature_extraction import FeatureHasher
 from sklearn.linear_model import LogisticRegression
 
 from muxlearn.benchmark.frontier._data import Task
 from muxlearn.benchmark.frontier._job import Candidate, Job, Unit
 from muxlearn.benchmark.frontier._linear import choose_penalty
-from muxlearn.benchmark.tagging import MostFrequentTag
 
-__all__ = ["WindowTagger", "tag_units", "window_features"]
+__all__ = ["MostFrequentTag", "WindowTagger", "tag_units", "window_features"]
 
 Sentences = Sequence[Sequence[str]]
 
 #: Neighbours on either side.
 _REACH = 2
 _N_FEATURES = 2**18
+
+
+class MostFrequentTag(BaseEstimator):
+    """Give each token the tag it had most often, and an unknown one the most frequent of all."""
+
+    def fit(self, X: Sentences, y: Sentences) -> MostFrequentTag:
+        """Count tags."""
+        counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for token, tag in zip(chain.from_iterable(X), chain.from_iterable(y), strict=True):
+            counts[token][tag] += 1
+        self.tag_of_ = {token: tags.most_common(1)[0][0] for token, tags in counts.items()}
+        self.default_ = Counter(chain.from_iterable(y)).most_common(1)[0][0]
+        return self
+
+    def predict(self, X: Sentences) -> list[list[str]]:
+        """Look tags up."""
+        return [[self.tag_of_.get(token, self.default_) for token in row] for row in X]
 
 
 class WindowTagger:

@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import TMUX, RevMUX
 from muxlearn.backbones import Scratch
+from muxlearn.benchmark.frontier import MostFrequentTag
 from muxlearn.benchmark.reproduce._data import (
     conll,
     file_task,
@@ -37,7 +38,6 @@ from muxlearn.benchmark.reproduce._starts import (
     roberta_tokenizer,
     train_tokenizer,
 )
-from muxlearn.benchmark.tagging import MostFrequentTag
 from muxlearn.box import packaged_minilm
 from muxlearn.datasets import load_conll
 from muxlearn.metrics import entity_f1_score

@@ -11,7 +11,7 @@ from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._job import Job
 from muxlearn.benchmark.frontier._linear import ChosenPenalty, PairFeatures, StaticVectors
 from muxlearn.benchmark.frontier._plain import plain_units
-from muxlearn.benchmark.frontier._tags import window_features
+from muxlearn.benchmark.frontier._tags import MostFrequentTag, window_features
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.pretraining import MuxTextPretrainer
 
@@ -69,6 +69,11 @@ def test_the_penalty_is_chosen_on_rows_that_are_not_learned_from(make_job):
     model.fit(job.task.train.X, job.task.train.y)
     assert model.model_.C == 10.0
     assert job.task.score(model.pipeline.predict(job.task.test.X)) > 0.9
+
+
+def test_most_frequent_tag_takes_the_most_frequent_of_all_for_unknown_tokens():
+    model = MostFrequentTag().fit([["a", "b", "a"], ["a"]], [["x", "y", "x"], ["z"]])
+    assert model.predict([["a", "b", "c"]]) == [["x", "y", "x"]]
 
 
 def test_a_window_holds_a_token_and_its_neighbours():
