@@ -90,7 +90,7 @@ ENTRIES = {
         """,
     "operating_points.texts": """
             A point is a number of $rows, a pair ``(n_mux, patch_size)`` or "words": the lexical
-            path alone, with no pass of the encoder, the fastest point of all.
+            path alone, with no pass of the encoder, which is fastest and learns at every step.
         """,
     "predict.patch_size": """
         patch_size : int, default=None

@@ -113,31 +113,29 @@ def plan_mixtures(
         )
     if n_mux < 1:
         raise ValueError(f"`n_mux` is {n_mux}; at least 1 row must be in a mixture")
-    if groups is None:
+    if groups is not None and np.shape(groups) != lengths.shape:
+        raise ValueError(
+            f"`groups` has shape {np.shape(groups)}, but there are {len(lengths)} rows"
+        )
+    if groups is None or n_mux == 1:
         members = [np.arange(len(lengths))]
     else:
-        groups = np.asarray(groups)
-        if groups.shape != lengths.shape:
-            raise ValueError(
-                f"`groups` has shape {groups.shape}, but there are {len(lengths)} rows"
-            )
         codes = np.unique(groups, return_inverse=True)[1]
         order = np.argsort(codes, kind="stable")
         members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     # Each group draws from a generator of its own: no group moves another's rows.
-    parts = [_plan_group(rows, lengths, n_mux, [seed, regrouping]) for rows in members]
+    parts = [_plan_group(rows, lengths, n_mux, seed, regrouping) for rows in members]
     rows, counted = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     longest_first = np.argsort(-lengths[rows].max(1), kind="stable")
     return MixturePlan(rows[longest_first], counted[longest_first])
 
 
 def _plan_group(
-    rows: Rows, lengths: NDArray, n_mux: int, seed: list[int]
+    rows: Rows, lengths: NDArray, n_mux: int, seed: int, regrouping: int
 ) -> tuple[Rows, NDArray[np.bool_]]:
     """Mix the rows of one group: their numbers and whether they count, (n_mixtures, n_mux)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, regrouping])
     ranking = -lengths[rows].astype(np.float64)
-    regrouping = seed[1]
     if regrouping:
         # Up to an eighth longer or shorter: new companions, little more padding.
         ranking *= rng.uniform(0.875, 1.125, len(rows))

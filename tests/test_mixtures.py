@@ -58,6 +58,13 @@ def test_groups_never_share_a_mixture_not_even_through_fillers(given_rows, n_mux
     assert (groups[plan.rows] == groups[plan.rows[:, :1]]).all()
 
 
+@given(lengths_and_groups)
+def test_rows_that_share_no_mixture_need_no_groups(given_rows):
+    lengths, groups = given_rows
+    with_groups, without = plan_mixtures(lengths, 1, groups=groups), plan_mixtures(lengths, 1)
+    np.testing.assert_array_equal(with_groups.rows, without.rows)
+
+
 @given(lengths_and_groups, any_n_mux, any_regrouping)
 def test_every_row_has_exactly_one_counted_slot_with_groups(given_rows, n_mux, regrouping):
     lengths, groups = given_rows

@@ -26,7 +26,7 @@ from muxlearn.prediction import (
     load_predictor,
     result_name,
     result_type,
-    window_rows,
+    rows_of,
 )
 from muxlearn.rows import check_column
 
@@ -142,7 +142,7 @@ class FolderPredictor:
     def _predict(self, frame: pd.DataFrame) -> Any:
         values = {name: frame[name].tolist() for name in self.columns}
         results = self.load().predict(
-            window_rows(values, self.columns),
+            rows_of(values, self.columns),
             n_mux=self.n_mux,
             groups=None if self.groups is None else frame[self.groups].tolist(),
             n_passes=self.n_passes,

@@ -443,8 +443,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
                 "learn thresholds for; set one of them"
             )
         stages = read_stages(self.stages, self.estimator, self._get_param_names())
-        if stages is not None:
-            check_rates(self.rows_per_second, stages)
+        check_rates(self.rows_per_second, stages)
         return stages
 
     # Rows

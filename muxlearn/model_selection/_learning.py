@@ -49,8 +49,15 @@ class LearntCascade(NamedTuple):
     cascade_report: dict[str, float]
 
 
-def check_rates(rates: Any, stages: Sequence[Stage]) -> None:
-    """Raise TypeError or ValueError for a parameter `rows_per_second` that does not fit."""
+def check_rates(rates: Any, stages: Sequence[Stage] | None) -> None:
+    """Raise TypeError or ValueError for a parameter `rows_per_second` that does not fit.
+
+    Parameters
+    ----------
+    rates : object
+    stages : sequence of Stage or None
+        None: they are not known yet, nor how many there are.
+    """
     if rates is None:
         return
     wanted = "`rows_per_second` must be None or a list of numbers above 0, one for each stage"
@@ -58,7 +65,7 @@ def check_rates(rates: Any, stages: Sequence[Stage]) -> None:
         raise TypeError(f"{wanted}, got {rates!r} ({type(rates).__name__})")
     if not all(map(Number(0, open_low=True).accepts, rates)):
         raise ValueError(f"{wanted}, got {rates!r}")
-    if len(rates) != len(stages):
+    if stages is not None and len(rates) != len(stages):
         names = [stage.name for stage in stages]
         raise ValueError(f"{wanted}, got {len(rates)} numbers for the {len(names)} stages {names}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +16,15 @@ from sklearn.utils.validation import _num_samples
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice
 from muxlearn.model_selection._running import Cascade
-from muxlearn.model_selection._stages import predictor_of
+from muxlearn.model_selection._stages import predictor_of, takes
 from muxlearn.prediction import Recipe, predict_parts
 from muxlearn.rows import (
     check_pair_columns,
     has_other_columns,
+    in_stream_order,
     iterate_groups,
     iterate_rows,
+    own_windows,
     stream_windows,
 )
 
@@ -60,11 +61,18 @@ def predict_iter(
     """
     _check_method(method)
     cascade = self._cascade
-    labels = None if groups is None else iterate_groups(groups)
-    rows, check = _items(self, X)
-    windows = stream_windows(rows, labels, WINDOW_ROWS, check)
+    rows, check, take = _items(self, X)
+    windows: Iterable[tuple[Any, ...]]
+    if groups is None:
+        windows = stream_windows(rows, None, WINDOW_ROWS, check)
+    else:
+        labels, together = iterate_groups(groups), _rows_together(cascade)
+        windows = own_windows(rows, labels, WINDOW_ROWS, together, check)
     grouped = self._grouped("predict_proba", groups)
-    return chain.from_iterable(_results(cascade, method, *w, grouped) for w in windows)
+    return in_stream_order(
+        (window, _results(cascade, method, take(window[0]), window[1], grouped))
+        for window in windows
+    )
 
 
 @fill_docs()
@@ -143,31 +151,51 @@ def predict_dataset(
     )
 
 
-def _items(self: Any, X: Any) -> tuple[Iterator[Any], Callable[..., Any]]:
-    """Return an iterator for a stream, and what makes rows of some of its items."""
+def _items(self: Any, X: Any) -> tuple[Iterator[Any], Callable[..., Any], Callable[[Any], Any]]:
+    """Return an iterator for a stream, what checks items, and what makes rows of checked ones."""
     if self._reads_texts() and not has_other_columns(X):
         check_pair_columns(X, self._pair_columns)
-        return iterate_rows(X), self._check_rows
+        return iterate_rows(X), self._check_rows, _as_they_are
     if isinstance(X, Iterator) or not hasattr(X, "__len__"):
-        return iter(X), self._check_rows
+        return iter(X), self._check_rows, _as_they_are
     # Items are numbers of rows, as the rows of a frame or of a sparse matrix, one by one, are none
     # any more.
     X = self._check_rows(X)
-    return iter(range(_num_samples(X))), lambda numbers, **_: _safe_indexing(X, numbers)
+    numbers = iter(range(_num_samples(X)))
+    return numbers, lambda numbers, **_: numbers, partial(_safe_indexing, X)
+
+
+def _as_they_are(rows: Any) -> Any:
+    return rows
+
+
+def _rows_together(cascade: Cascade) -> int:
+    """Return the rows of a group that are predicted together: what the stage that mixes most asks.
+
+    A window of those of a stage that is none of ours.
+    """
+    most = 1
+    for stage in cascade.stages:
+        predictor = predictor_of(stage.classifier)
+        if predictor is not None:
+            most = max(most, predictor.rows_together(predictor.resolve_point(stage.n_mux).n_mux))
+        elif takes(stage.classifier, "groups"):
+            most = WINDOW_ROWS
+    return min(most, WINDOW_ROWS)
 
 
 def _predict_windows(
     cascade: Cascade,
     method: str,
     grouped: list[bool] | None,
-    windows: Iterable[tuple[Any, NDArray[np.int64] | None]],
+    windows: Iterable[tuple[Any, ...]],
     *,
     total: int | None,
     n_done: int,
-) -> Iterator[NDArray[Any]]:
-    """Yield the results of one window after the other; there is no bar to show numbers on."""
-    for rows, codes in windows:
-        yield _results(cascade, method, rows, codes, grouped)
+) -> Iterator[tuple[tuple[Any, ...], NDArray[Any]]]:
+    """Yield one window after the other with its results; there is no bar to show numbers on."""
+    for window in windows:
+        yield window, _results(cascade, method, window[0], window[1], grouped)
 
 
 def _column_kind(estimator: Any) -> str | None:

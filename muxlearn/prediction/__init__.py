@@ -8,7 +8,7 @@ from muxlearn.prediction._datasets import (
     predict_parts,
     result_name,
     result_type,
-    window_rows,
+    rows_of,
 )
 from muxlearn.prediction._loading import (
     ARRAY,
@@ -59,5 +59,5 @@ __all__ = [
     "restore_predictor",
     "result_name",
     "result_type",
-    "window_rows",
+    "rows_of",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +26,7 @@ __all__ = [
     "predict_parts",
     "result_name",
     "result_type",
-    "window_rows",
+    "rows_of",
 ]
 
 
@@ -97,8 +96,8 @@ class Recipe(NamedTuple):
     Attributes
     ----------
     predict : callable
-        Takes windows, pairs of checked rows and the numbers of their groups, and as keywords
-        `total` and `n_done`, numbers of rows. Yields the results of a window.
+        Takes windows, as `Predictor.predict_windows` does, and as keywords `total` and `n_done`,
+        numbers of rows. Yields each window with its results.
     check : callable
         Takes rows and, as a keyword, `first_row`, the number of the first one.
     column_kind : str or None
@@ -192,15 +191,12 @@ class _Job:
             n_done = min(n_done, self.source.n_rows)
         # A CSV file must be read from its start to know how many rows it has.
         self._n_read = 0 if self.source.n_rows is None else n_done
-        # Of each window that is being predicted: its part, where it ends, what is kept of it.
-        self._ahead: deque[tuple[int, int, Any]] = deque()
-        results = self.recipe.predict(
+        predicted = self.recipe.predict(
             self._windows(rows_per_part), total=self.source.n_rows, n_done=n_done
         )
         number, tables = 0, []
-        for result in results:
-            number, end, kept = self._ahead.popleft()
-            tables.append(self._table(result, kept))
+        for (_, _, number, end, kept), results in predicted:
+            tables.append(self._table(results, kept))
             if end % rows_per_part == 0:
                 self._write(number, tables)
         if tables:
@@ -209,8 +205,8 @@ class _Job:
             self._write(0, [self._nothing()])
         self.parts.finish(self._n_read)
 
-    def _windows(self, rows_per_part: int) -> Iterator[tuple[Any, Any]]:
-        """Read the windows of the parts that are missing."""
+    def _windows(self, rows_per_part: int) -> Iterator[tuple[Any, Any, int, int, Any]]:
+        """Yield rows, groups, the part's number, where they end, and what is kept of them."""
         columns = [*self.columns, *([self.groups] if self.groups is not None else [])]
         size, is_there = self.recipe.window_rows, False
         for window in self.source.windows(columns, self.keep, size, self._n_read):
@@ -222,12 +218,11 @@ class _Job:
                 is_there = self.parts.path(number).exists()
             if is_there:
                 continue
-            rows = self.recipe.check(window_rows(window.values, self.columns), first_row=first_row)
+            rows = self.recipe.check(rows_of(window.values, self.columns), first_row=first_row)
             codes = None
             if self.groups is not None:
                 codes = check_groups(window.values[self.groups], n_rows)
-            self._ahead.append((number, self._n_read, window.kept))
-            yield rows, codes
+            yield rows, codes, number, self._n_read, window.kept
 
     @property
     def _result(self) -> str:
@@ -286,7 +281,7 @@ def result_name(method: str) -> str:
     return _RESULT_NAMES[method]
 
 
-def window_rows(values: dict[str, list[Any]], columns: Sequence[str]) -> list[Any]:
+def rows_of(values: dict[str, list[Any]], columns: Sequence[str]) -> list[Any]:
     """Return the rows of some columns: the values of one, pairs of two.
 
     Parameters

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
 
@@ -28,6 +26,7 @@ from muxlearn.rows import (
     RowTable,
     check_groups,
     group_windows,
+    in_stream_order,
     iterate_groups,
     own_windows,
     stream_windows,
@@ -38,8 +37,8 @@ from muxlearn.training.progress import progress_bar
 
 __all__ = ["Predictor"]
 
-#: Checked rows, and the numbers of their groups.
-Window = tuple[Any, NDArray[np.int64] | None]
+#: Checked rows, the numbers of their groups or None, and what a caller adds.
+Window = tuple[Any, ...]
 
 #: Mixtures of a group whose rows are predicted together in a stream: of one length, about, as they
 #: are sorted, and yet no group waits for long until it has that many.
@@ -116,6 +115,12 @@ class Predictor:
     def window_size(self, n_mux: int) -> int:
         """Return the number of rows of a window, within which mixtures are planned."""
         return self.planner.window_size(n_mux, self.batch_size)
+
+    def rows_together(self, n_mux: int) -> int:
+        """Return the number of rows of a group that a stream predicts together."""
+        if n_mux == 1:
+            return 1
+        return min(self.window_size(n_mux), _MIXTURES_TOGETHER * n_mux)
 
     def predict(
         self,
@@ -202,12 +207,14 @@ class Predictor:
         point = self.resolve_point(n_mux, patch_size)
         labels = None if groups is None else iterate_groups(groups)
         size, rows = self.window_size(point.n_mux), self.reader.iterate(X)
-        predict = partial(self.predict_windows, point=point, n_passes=n_passes, method=method)
+        windows: Iterable[Window]
         if labels is None or point.n_mux == 1:
             windows = stream_windows(rows, labels, size, self.reader.check)
-            return chain.from_iterable(predict(windows))
-        n_together = min(size, _MIXTURES_TOGETHER * point.n_mux)
-        return _ordered(own_windows(rows, labels, size, n_together, self.reader.check), predict)
+        else:
+            together = self.rows_together(point.n_mux)
+            windows = own_windows(rows, labels, size, together, self.reader.check)
+        predicted = self.predict_windows(windows, point=point, n_passes=n_passes, method=method)
+        return in_stream_order(predicted)
 
     def predict_windows(
         self,
@@ -218,15 +225,16 @@ class Predictor:
         method: str = "predict",
         total: int | None = None,
         n_done: int = 0,
-    ) -> Iterator[Any]:
+    ) -> Iterator[tuple[Window, Any]]:
         """Predict one window of checked rows after the other.
 
         What is held in memory depends on the size of a window, not on their number.
 
         Parameters
         ----------
-        windows : iterable of (rows, ndarray of int64 or None)
-            Checked rows and the numbers of their groups.
+        windows : iterable of tuple
+            Each begins with checked rows and the numbers of their groups or None; what follows is
+            the caller's.
         point : Point
             From `resolve_point`.
         n_passes : int, default=1
@@ -238,13 +246,16 @@ class Predictor:
 
         Yields
         ------
-        ndarray or list
-            The results of a window, in the order of its rows.
+        window : tuple
+            As it came.
+        results : ndarray or list
+            Results for its rows, in their order.
         """
         run = self.runner.start(point)
         prepared = prepare_ahead(windows, lambda window: self.reader.table(window[0]))
         with progress_bar(total, "predict", show=self.verbose, n_done=n_done) as bar:
-            for number, ((rows, codes), table) in enumerate(prepared):
+            for number, (window, table) in enumerate(prepared):
+                rows, codes = window[:2]
                 if not number and (warning := self.reader.warning(table)) is not None:
                     warn(warning)
                 passes = [
@@ -254,7 +265,7 @@ class Predictor:
                 # One is as it is: a tagger's arrays are large.
                 answers = passes[0] if n_passes == 1 else self.task.merge(passes)
                 bar.update(len(rows))
-                yield self.task.results(method, rows, answers)
+                yield window, self.task.results(method, rows, answers)
 
     def predict_regrouped(
         self, X: Iterable[Any], n_mux: PointLike | None, n_regroupings: int
@@ -358,10 +369,10 @@ class Predictor:
         windows = (
             (take_rows(rows, part), None if codes is None else codes[part]) for part in parts
         )
-        results = self.predict_windows(
+        predicted = self.predict_windows(
             windows, point=point, n_passes=n_passes, method=method, total=len(rows)
         )
-        return _in_order(parts, list(results))
+        return _in_order(parts, [results for _, results in predicted])
 
     def _answer(
         self,
@@ -394,27 +405,6 @@ class Predictor:
             targets, kept = table.answers(plan.rows[:, [place]], plan.counted[:, [place]])
             places[targets[kept]] = place
         return places
-
-
-def _ordered(
-    windows: Iterator[tuple[Any, NDArray[np.int64], NDArray[np.int64]]],
-    predict: Callable[[Iterator[Window]], Iterator[Any]],
-) -> Iterator[Any]:
-    """Yield the results of windows of numbered rows in the order of these numbers."""
-    ahead: deque[NDArray[np.int64]] = deque()
-
-    def noted() -> Iterator[Window]:
-        for rows, codes, numbers in windows:
-            ahead.append(numbers)
-            yield rows, codes
-
-    held: dict[int, Any] = {}
-    following = 0
-    for results in predict(noted()):
-        held.update(zip(ahead.popleft().tolist(), results, strict=True))
-        while following in held:
-            yield held.pop(following)
-            following += 1
 
 
 def _in_order(parts: list[NDArray[np.int64]], results: list[Any]) -> Any:

@@ -8,6 +8,7 @@ from muxlearn.rows._columns import check_pair_columns, has_other_columns, pair_c
 from muxlearn.rows._groups import (
     check_groups,
     group_windows,
+    in_stream_order,
     iterate_groups,
     own_windows,
     ranks_in_groups,
@@ -145,6 +146,7 @@ __all__ = [
     "group_windows",
     "has_other_columns",
     "holds_integers",
+    "in_stream_order",
     "is_missing",
     "iterate_groups",
     "iterate_images",

@@ -15,6 +15,7 @@ from muxlearn.rows._texts import is_missing
 __all__ = [
     "check_groups",
     "group_windows",
+    "in_stream_order",
     "iterate_groups",
     "own_windows",
     "ranks_in_groups",
@@ -208,6 +209,31 @@ def own_windows(
     if labels:
         codes, _ = _count_groups(labels, numbers, n_together, n_read)
         yield from _cut(waiting, codes, numbers, np.arange(len(labels)), size)
+
+
+def in_stream_order(predicted: Iterable[tuple[tuple[Any, ...], Any]]) -> Iterator[Any]:
+    """Yield the results of windows row by row, in the order of the stream they were cut from.
+
+    Parameters
+    ----------
+    predicted : iterable of (window, results)
+        Windows of `stream_windows` or of `own_windows`, and a result for each row.
+
+    Yields
+    ------
+    object
+        The result of a row.
+    """
+    held: dict[int, Any] = {}
+    following = 0
+    for (_, _, *numbers), results in predicted:
+        if not numbers:  # as they were read
+            yield from results
+            continue
+        held.update(zip(numbers[0].tolist(), results, strict=True))
+        while following in held:
+            yield held.pop(following)
+            following += 1
 
 
 def _count_groups(

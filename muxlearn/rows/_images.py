@@ -415,10 +415,14 @@ def _resize(images: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
 
 
 def _statistics(rows: NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    parts = [rows[start : start + 1024].astype(np.float64) for start in range(0, len(rows), 1024)]
+    def parts() -> Iterator[NDArray[np.float64]]:
+        for start in range(0, len(rows), 1024):
+            yield rows[start : start + 1024].astype(np.float64)
+
     n_values = rows.size / rows.shape[1]
-    mean = sum(part.sum((0, 2, 3)) for part in parts) / n_values
-    variance = sum(((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) for part in parts) / n_values
+    mean = sum(part.sum((0, 2, 3)) for part in parts()) / n_values
+    squares = (((part - mean[:, None, None]) ** 2).sum((0, 2, 3)) for part in parts())
+    variance = sum(squares) / n_values
     std = np.sqrt(variance)
     varies = std > _ROUNDING * np.abs(mean)
     return tuple(mean.tolist()), tuple(np.where(varies, std, 1.0).tolist())

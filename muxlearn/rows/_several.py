@@ -208,7 +208,9 @@ def _read_matrix(
     classes = np.arange(values.shape[1]) if names is None else names
     if ((values == 0) | (values == 1)).all():
         form = "sparse" if is_sparse else "indicator"
-        return SeveralLabels(classes, values.astype(bool), form, values.dtype.name)
+        # A long double has another name, and another size, on every machine.
+        dtype = values.dtype.name if values.dtype.itemsize <= 8 else "float64"
+        return SeveralLabels(classes, values.astype(bool), form, dtype)
     sums = values.sum(axis=1, dtype=np.float64)
     wrong = (values < 0).any(axis=1) | (np.abs(sums - 1) > _TOLERANCE)
     if wrong.any():

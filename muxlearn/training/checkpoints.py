@@ -210,7 +210,12 @@ def _states_of_callbacks(net: MuxNet) -> dict[str, dict[str, Any]]:
     states: dict[str, dict[str, Any]] = {}
     for name, callback in net.callbacks_:
         if isinstance(callback, LRScheduler):
-            states[name] = callback.lr_scheduler_.state_dict()
+            kept = callback.lr_scheduler_.state_dict()
+            if "lr_lambdas" in kept:
+                # Those of the new training count, which may be longer; and what a callable object
+                # holds may be no data.
+                kept["lr_lambdas"] = [None] * len(kept["lr_lambdas"])
+            states[name] = kept
         elif isinstance(callback, EarlyStopping):
             kept = {key: vars(callback)[key] for key in _STOPPING}
             states[name] = {**kept, "dynamic_threshold_": float(kept["dynamic_threshold_"])}
@@ -218,9 +223,6 @@ def _states_of_callbacks(net: MuxNet) -> dict[str, dict[str, Any]]:
 
 
 def _restore_schedule(scheduler: Any, kept: dict[str, Any]) -> None:
-    if isinstance(scheduler, LambdaLR):
-        # Not its functions, as this training may be longer; and their values now.
-        kept = {**kept, "lr_lambdas": [None] * len(scheduler.lr_lambdas)}
     scheduler.load_state_dict(kept)
     if isinstance(scheduler, LambdaLR):
         groups = scheduler.optimizer.param_groups

@@ -239,11 +239,13 @@ class Trainer:
         self, scheduler: LRScheduler, description: str, given: Sequence[Any]
     ) -> list[Any]:
         """Return the callbacks that every training has, unless the user's take their place."""
-        kinds = [item[1] if isinstance(item, tuple) else item for item in given]
+        values = [item[1] if isinstance(item, tuple) else item for item in given]
+        # skorch makes callbacks of classes.
+        kinds = [value if isinstance(value, type) else type(value) for value in values]
         callbacks: list[Any] = []
-        if not any(isinstance(kind, GradientNormClipping) for kind in kinds):
+        if not any(issubclass(kind, GradientNormClipping) for kind in kinds):
             callbacks.append(("gradient_clipping", GradientNormClipping(1.0)))
-        if not any(isinstance(kind, LRScheduler) for kind in kinds):
+        if not any(issubclass(kind, LRScheduler) for kind in kinds):
             callbacks.append(("schedule", scheduler))
         accelerator = current_accelerator()
         if accelerator is None or accelerator.is_main_process:

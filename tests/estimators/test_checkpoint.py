@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, LRScheduler
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import MIMOConv
 from muxlearn.backbones import Scratch
+from muxlearn.training import Optimizer
 from muxlearn.training.checkpoints import fingerprint_of_rows
 from tests.training.interruptions import StopAfter
 
@@ -128,6 +129,24 @@ def test_an_interrupted_training_goes_on(tiny, tmp_path):
     tiny(callbacks=[StopAfter(6)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     resumed = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
     torch.testing.assert_close(weights(resumed), weights(tiny().fit(TEXTS, LABELS)))
+
+
+class Halving:
+    """A factor of the learning rate that is an object, and holds what no checkpoint may."""
+
+    def __init__(self):
+        self.rates = np.array([1.0, 0.5])
+
+    def __call__(self, step):
+        return float(self.rates[step % 2])
+
+
+def test_a_schedule_of_an_object_goes_on(tiny, tmp_path):
+    optimizer = Optimizer("SGD", schedule=lambda made, n: LambdaLR(made, Halving()))
+    params = {"optimizer": optimizer, "lr": 0.1, "warm_up": None}
+    tiny(**params, callbacks=[StopAfter(5)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    resumed = tiny(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    torch.testing.assert_close(weights(resumed), weights(tiny(**params).fit(TEXTS, LABELS)))
 
 
 class StopInValidation(Callback):

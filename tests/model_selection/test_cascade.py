@@ -95,6 +95,17 @@ def test_speeds_are_measured_where_none_are_given():
     assert clf.cascade_report_["rows_per_second"] > 0
 
 
+def test_speeds_that_are_none_are_refused_before_anything_is_fitted():
+    class Unfit(Column):
+        def fit(self, X, y):
+            raise AssertionError
+
+    for given in ([("first", Unfit(0)), "estimator"], None):
+        clf = CascadeClassifier(Unfit(1), stages=given, rows_per_second="abc")
+        with pytest.raises(TypeError, match="`rows_per_second` must be None or a list"):
+            clf.fit(X, Y)
+
+
 def test_a_wanted_speed_gives_the_best_score_at_it():
     slow, fast = (cascade(min_rows_per_second=rate, max_drop=None).fit(X, Y) for rate in (150, 700))
     assert fast.cascade_report_["rows_per_second"] >= 700 * (1 - 1e-6)

@@ -242,6 +242,22 @@ def test_streams_and_errors_in_them(fitted, monkeypatch):
         fitted.predict_iter(TEXTS, method="decision_function")
 
 
+def test_rows_of_others_in_a_stream_change_nothing(fitted, monkeypatch):
+    monkeypatch.setattr(_streams, "WINDOW_ROWS", 8)
+    cascade = pickle.loads(pickle.dumps(fitted))
+    cascade.thresholds_ = np.array([0.97, 0.97])  # rows stop at each stage
+    cascade.temperatures_ = np.ones(3)  # those of so small a model make all of them sure
+    own = np.resize(TEXTS, 60).tolist()
+    alone = list(cascade.predict_iter(own, groups=["own"] * 60, method="predict_proba"))
+    # No window begins where it did, and eight of one's own are never two windows apart.
+    places = np.arange(80) % 4 != 3
+    others, mine = iter(TEXTS), iter(own)
+    texts = [next(mine if is_own else others) for is_own in places]
+    names = np.where(places, "own", "other").tolist()
+    beside = list(cascade.predict_iter(iter(texts), groups=iter(names), method="predict_proba"))
+    np.testing.assert_allclose(np.array(beside)[places], alone, atol=1e-5)
+
+
 def test_data_sets(fitted, tmp_path, monkeypatch):
     monkeypatch.setattr(_streams, "WINDOW_ROWS", 16)
     file = tmp_path / "texts.parquet"

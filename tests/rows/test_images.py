@@ -1,4 +1,5 @@
 import re
+import tracemalloc
 from collections.abc import Sequence
 
 import numpy as np
@@ -349,6 +350,16 @@ def test_a_dark_image_alone_has_an_answer():
     assert_array_equal(read(reader, np.concatenate([GREY[1:].astype(float), dark]))[-1:], alone)
     resizing = learn(COLOUR.astype(float), image_size=4)[0]
     assert read(resizing, [COLOUR[0].astype(float), COLOUR[1][:3] / 255]).shape == (2, 3, 4, 4)
+
+
+def test_statistics_of_many_images_need_little_memory():
+    images = np.zeros((40_000, 1, 8, 8), np.uint8)
+    reader, rows = learn_reader(images)
+    tracemalloc.start()
+    reader.with_statistics(rows)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < images.nbytes  # one copy of all in double precision has eight times as many
 
 
 def test_statistics_are_those_of_the_training_images():

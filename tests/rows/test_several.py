@@ -38,6 +38,10 @@ def test_tensors_that_have_gradients_or_are_sparse_are_matrices():
         assert given.indicator.tolist() == expected
 
 
+def test_a_long_double_becomes_a_type_that_every_machine_has():
+    assert check_several(MATRIX.astype(np.longdouble), 3).dtype == "float64"
+
+
 def test_columns_of_a_frame_name_the_labels():
     given = check_several(pd.DataFrame(MATRIX, columns=["x", "c", "b"]), 3)
     assert given.classes.tolist() == ["x", "c", "b"]

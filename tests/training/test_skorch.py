@@ -109,6 +109,12 @@ def test_a_scheduler_takes_the_place_of_ours(stopping):
     assert clf.history_[:, "rate"] == [0.25, 0.125, 0.0625]
 
 
+@pytest.mark.filterwarnings("ignore:.*lr_scheduler.step:UserWarning")
+def test_a_scheduler_may_be_a_class(stopping):
+    clf = stopping(LRScheduler).fit(TEXTS, LABELS)
+    assert sum(isinstance(own, LRScheduler) for _, own in clf.net_.callbacks_) == 1
+
+
 def test_what_is_frozen_stays(tiny_classifier):
     start = tiny_classifier(warm_up=None, max_epochs=0).fit(TEXTS, LABELS).module_.state_dict()
     clf = tiny_classifier(warm_up=None, lr=1e-1, callbacks=[Freezer("encoder.*")])
