@@ -172,9 +172,8 @@ class TMUX(Architecture):
     def check(self, setting: Setting) -> None:
         """Raise for a parameter that cannot be, or that the task has no use for."""
         super().check(setting)
-        # "auto" may take more tokens than very short rows have.
         largest, length = max(setting.patch_sizes), setting.params["max_length"]
-        if largest > max(length, AUTO_FACTOR):
+        if largest > length and not setting.point_is_auto:
             raise ValueError(
                 f"`patch_size` is {largest}, but a row has `max_length`={length} tokens at most; "
                 "lower it"

@@ -30,6 +30,8 @@ class OperatingPoint:
         self._n_mux = n_mux
 
     def __getattr__(self, name: str) -> Any:
+        if name in ("_estimator", "_n_mux"):  # a copy that is being made has none yet
+            raise AttributeError(name)
         value = getattr(self._estimator, name)
         if name not in _PREDICTIONS:
             return value

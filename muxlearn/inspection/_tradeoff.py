@@ -149,6 +149,11 @@ class TradeoffDisplay(PlotMixin):
         runner = estimator.predictor_.runner
         chosen = choose_points(n_mux, estimator.operating_points, runner)
         points = [label_of(point, runner) for point in chosen]
+        if taken := [name for name in beside if name in map(str, chosen)]:
+            raise ValueError(
+                f"`others` holds {taken[0]!r}, which is the name of an operating point; take "
+                "another name"
+            )
         models: dict[PointLike, Any] = {point: OperatingPoint(estimator, point) for point in points}
         models.update(beside)
         scores = {

@@ -72,11 +72,13 @@ def average_answers(outputs: Tensor, n_places: int, link: str = "softmax") -> Te
     n_slots = outputs.shape[1]
     if n_places == n_slots:
         return outputs
+    # Half precision is too coarse for logarithms.
+    outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
     if link == "identity":
         return mean_over_slots(outputs, n_places, dim=1)
     if link == "softmax":
-        return _log_mean(outputs.float().log_softmax(-1), n_places)
-    yes, no = (_log_mean(F.logsigmoid(sign * outputs.float()), n_places) for sign in (1, -1))
+        return _log_mean(outputs.log_softmax(-1), n_places)
+    yes, no = (_log_mean(F.logsigmoid(sign * outputs), n_places) for sign in (1, -1))
     return yes - no
 
 

@@ -76,7 +76,8 @@ class OperatingPointModule(MuxModule):
         if any(isinstance(module, FoldedConvNorm) for module in self.modules()):
             raise RuntimeError("a model prepared for inference cannot be recalibrated")
         norms = [module for module in self.modules() if isinstance(module, OperatingPointNorm)]
-        momenta, was_training = [norm.momentum for norm in norms], self.training
+        momenta = [norm.momentum for norm in norms]
+        modes = [(module, module.training) for module in self.modules()]
         remaining = iter(batches)
         first = next(remaining, None)
         if first is None:
@@ -85,11 +86,16 @@ class OperatingPointModule(MuxModule):
             norm.reset(self.operating_points.index(n_places))
             norm.momentum = None
         try:
-            self.train()
+            # As in a prediction, whose dropout is off, but for the statistics; the network itself
+            # takes a batch whole where it trains.
+            self.eval()
+            for module in (self, *norms):
+                module.training = True
             for images in chain([first], remaining):
                 self(images, n_places)
         finally:
-            self.train(was_training)
+            for module, mode in modes:
+                module.training = mode
             for norm, momentum in zip(norms, momenta, strict=True):
                 norm.momentum = momentum
 

@@ -356,7 +356,7 @@ class MuxTextModule(MuxModule):
         """
         model = copy.deepcopy(self).eval().requires_grad_(False)
         model.retrieval = None
-        if model.lexical_mean is not None:
+        if model.lexical_mean is not None and model.lexical_mean.folded is None:
             model.lexical_mean.fold(model.encoder.embedding.weight)
         if isinstance(model.multiplexer, SubspaceMultiplexer) and model.folded is None:
             model.folded = FoldedSubspaces(model.encoder.embedding, model.multiplexer)

@@ -337,6 +337,7 @@ def test_a_card_names_all_kinds_of_points(fitted):
         ({"patch_size": 0}, ValueError, "`patch_size`"),
         ({"patch_size": 2.5}, TypeError, "`patch_size`"),
         ({"patch_size": 1000}, ValueError, "`patch_size` is 1000, but .* `max_length`=16 tok"),
+        ({"patch_size": 5, "max_length": 4}, ValueError, "`patch_size` is 5, but .*=4 tok"),
         (
             {"operating_points": ((1, 2), (3, 2)), "patch_size": 2},
             ValueError,

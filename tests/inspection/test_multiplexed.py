@@ -1,5 +1,6 @@
 """Plots of multiplexed estimators: scores, slots, companions."""
 
+import copy
 import sys
 
 import matplotlib
@@ -12,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from muxlearn import MuxImageClassifier, MuxImageRegressor
 from muxlearn.inspection import InterferenceDisplay, SlotDisplay, TradeoffDisplay
+from muxlearn.inspection._points import OperatingPoint
 from muxlearn.mixtures import plan_mixtures
 
 matplotlib.use("Agg")
@@ -130,6 +132,16 @@ def test_others_stand_beside_in_the_legend(images):
     legend = [text.get_text() for text in display.ax_.get_legend().get_texts()]
     assert legend == ["multiplexed, by n_mux", "always 3", "frontier"]
     assert display.ax_.get_xscale() == "log"
+
+
+def test_another_model_may_not_have_the_name_of_a_point(images):
+    with pytest.raises(ValueError, match="`others` holds '2', which is the name of an operating"):
+        TradeoffDisplay.from_estimator(*images, others={"2": Threes()}, repeats=1)
+
+
+def test_an_operating_point_can_be_copied(images):
+    point = copy.copy(OperatingPoint(images[0], 2))
+    np.testing.assert_array_equal(point.predict(images[1]), images[0].predict(images[1], n_mux=2))
 
 
 def test_the_frontier_joins_what_no_other_beats():

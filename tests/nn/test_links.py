@@ -21,6 +21,12 @@ def test_full_mixtures_stay_as_they_are(link):
     assert average_answers(outputs, 3, link) is outputs
 
 
+@pytest.mark.parametrize("link", LINKS)
+def test_double_precision_stays(link):
+    outputs = torch.randn(2, 4, 3, dtype=torch.float64)
+    assert average_answers(outputs, 2, link).dtype == torch.float64
+
+
 def test_far_logits_of_labels_are_averaged_without_infinity():
     outputs = torch.tensor([[[200.0, -200.0], [200.0, -200.0]]])
     assert average_answers(outputs, 1, "sigmoid").isfinite().all()

@@ -248,7 +248,8 @@ def test_a_pretrained_model_for_inference_predicts_the_same():
     torch.testing.assert_close(model.for_inference()(*rows), model(*rows), atol=1e-5, rtol=1e-5)
 
 
-def test_a_model_for_inference_may_be_prepared_again():
+@pytest.mark.parametrize("make", [make, make_lexical])
+def test_a_model_for_inference_may_be_prepared_again(make):
     model, rows = make(), random_rows()
     twice = model.for_inference().for_inference()
     torch.testing.assert_close(twice(*rows), model(*rows), atol=1e-5, rtol=1e-5)
