@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from muxlearn._params import Integer, check_parameters
+
 __all__ = ["MixturePlan", "plan_mixtures", "training_batches", "turns_of"]
 
 Rows = NDArray[np.int64]
@@ -106,13 +108,11 @@ def plan_mixtures(
         Mixtures in descending order of their longest row, so that batches hold little padding
         and one that does not fit into memory fails at the start.
     """
-    lengths = np.asarray(lengths)
-    if lengths.ndim != 1 or len(lengths) == 0:
-        raise ValueError(
-            f"`lengths` needs one axis and at least one row, got shape {lengths.shape}"
-        )
-    if n_mux < 1:
-        raise ValueError(f"`n_mux` is {n_mux}; at least 1 row must be in a mixture")
+    lengths = _check_lengths(lengths)
+    check_parameters(
+        {"n_mux": n_mux, "seed": seed, "regrouping": regrouping},
+        {"n_mux": Integer(1), "seed": Integer(0), "regrouping": Integer(0)},
+    )
     if groups is not None and np.shape(groups) != lengths.shape:
         raise ValueError(
             f"`groups` has shape {np.shape(groups)}, but there are {len(lengths)} rows"
@@ -128,6 +128,14 @@ def plan_mixtures(
     rows, counted = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     longest_first = np.argsort(-lengths[rows].max(1), kind="stable")
     return MixturePlan(rows[longest_first], counted[longest_first])
+
+
+def _check_lengths(lengths: ArrayLike) -> NDArray[np.int64]:
+    given = np.asarray(lengths)
+    if given.ndim != 1 or len(given) == 0:
+        raise ValueError(f"`lengths` needs one axis and at least one row, got shape {given.shape}")
+    # The negative of an unsigned number is a large one.
+    return given.astype(np.int64)
 
 
 def _plan_group(
@@ -188,8 +196,13 @@ def training_batches(
     list of ndarray of int64, shape (batch_size or fewer, one of `n_mux`)
         The rows of each mixture, batch by batch.
     """
-    lengths = np.asarray(lengths)
+    lengths = _check_lengths(lengths)
+    check_parameters({"batch_size": batch_size}, {"batch_size": Integer(1)})
     points = np.atleast_1d(np.asarray(n_mux))
+    if shares is not None and len(shares) != len(points):
+        raise ValueError(
+            f"`shares` has {len(shares)} numbers, but `n_mux` {len(points)}; give one for each"
+        )
     n_steps = -(-len(lengths) // batch_size)
     batch_size = min(batch_size, len(lengths))
     if shares is None:

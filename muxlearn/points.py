@@ -131,7 +131,9 @@ def point_from_name(name: str) -> Point:
 
 
 def as_points(values: Iterable[Any]) -> tuple[Point, ...]:
-    """Return checked points; a number of rows N stands for ``(N, 1)``.
+    """Return the points that values name, and leave out what names none.
+
+    A number of rows N stands for ``(N, 1)``.
 
     Parameters
     ----------

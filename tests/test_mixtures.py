@@ -58,6 +58,29 @@ def test_groups_never_share_a_mixture_not_even_through_fillers(given_rows, n_mux
     assert (groups[plan.rows] == groups[plan.rows[:, :1]]).all()
 
 
+def test_lengths_of_any_type_are_sorted():
+    lengths = np.array([1, 2, 200, 0], np.uint8)
+    assert lengths[plan_mixtures(lengths, 1).rows[:, 0]].tolist() == [200, 2, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("n_mux", 2.0), ("n_mux", 0), ("seed", None), ("regrouping", -1)]
+)
+def test_a_parameter_of_a_plan_is_named_where_it_is_wrong(name, value):
+    with pytest.raises((TypeError, ValueError), match=f"`{name}` must be a whole"):
+        plan_mixtures([1, 2, 3], **{"n_mux": 2, name: value})
+
+
+def test_a_parameter_of_batches_is_named_where_it_is_wrong():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="`lengths` needs one axis and at least one row"):
+        training_batches([], 2, 4, rng)
+    with pytest.raises(ValueError, match="`batch_size` must be a whole"):
+        training_batches([1], 2, 0, rng)
+    with pytest.raises(ValueError, match="`shares` has 1 numbers, but `n_mux` 2; give"):
+        training_batches([1, 2], (1, 2), 4, rng, (1.0,))
+
+
 @given(lengths_and_groups)
 def test_rows_that_share_no_mixture_need_no_groups(given_rows):
     lengths, groups = given_rows
@@ -180,11 +203,6 @@ def test_unmix_names_both_shapes_when_they_differ():
 def test_planning_needs_one_axis_and_one_row(lengths):
     with pytest.raises(ValueError, match="one axis and at least one row"):
         plan_mixtures(lengths, 2)
-
-
-def test_planning_needs_a_positive_n_mux():
-    with pytest.raises(ValueError, match="`n_mux` is 0"):
-        plan_mixtures([1, 2], 0)
 
 
 def test_planning_needs_a_group_for_every_row():

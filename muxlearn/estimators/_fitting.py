@@ -27,6 +27,7 @@ from muxlearn.estimators._continuing import (
 from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
+from muxlearn.prediction import Planner
 from muxlearn.rows import distinct_rows, ranges, split_rows, take_rows
 from muxlearn.tasks import Task, TrainingSet
 from muxlearn.training.devices import seeded
@@ -100,7 +101,8 @@ def fit(
         interrupted = before is not None and before.interrupted_
         net = training.run(valid, interrupted=interrupted)
     warm_up_history = None if before is None else before.history
-    history = net.history
+    # Not the net's own: `net_.initialize()` empties that one.
+    history = type(net.history)(net.history)
     if continued:
         warm_up_history = estimator._warm_up_history
         history = type(history)([*estimator.history_, *history])
@@ -209,7 +211,9 @@ class _Training:
         """
         from muxlearn.training.trainer import copy_callbacks
 
-        module, architecture = self.built.module, self.built.architecture
+        reader, module, architecture = self.built
+        window_rows = self.estimator._kind.window_rows
+        planner = Planner(self.seed, in_order=module.in_order, window_rows=window_rows)
         net = self._trainer.train(
             module,
             architecture.objective(self.setting, module, self.task),
@@ -221,6 +225,8 @@ class _Training:
             max_epochs=0 if interrupted else self.estimator.max_epochs,
             keep=None if interrupted else self.stage(_TRAINING),
             callbacks=copy_callbacks(self.estimator.callbacks),
+            read=lambda rows: reader.table(reader.check(rows)),
+            plan=planner.plan,
         )
         if net.history:
             architecture.complete(self.setting, module, self._batches)

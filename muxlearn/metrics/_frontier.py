@@ -27,7 +27,7 @@ def unbeaten(scores: ArrayLike, rows_per_second: ArrayLike) -> NDArray[np.bool_]
     Raises
     ------
     ValueError
-        The two are not of one length.
+        The two are not of one length, or hold NaN.
 
     Examples
     --------
@@ -42,6 +42,8 @@ def unbeaten(scores: ArrayLike, rows_per_second: ArrayLike) -> NDArray[np.bool_]
             "one number each for every model"
         )
     places = np.stack([score, speed])
+    if np.isnan(places).any():
+        raise ValueError("`scores` and `rows_per_second` must not hold NaN; leave such models out")
     no_worse = (places[:, :, None] >= places[:, None, :]).all(axis=0)
     better = (places[:, :, None] > places[:, None, :]).any(axis=0)
     beaten: NDArray[np.bool_] = np.any(no_worse & better, axis=0)

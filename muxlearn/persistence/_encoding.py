@@ -24,10 +24,17 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
     -------
     dict
         Without callbacks, functions, modules and random number generators, which are not data, and
-        without tensors and tokenizers, which have files of their own, and other estimators.
+        without tensors and tokenizers, which have files of their own, and other estimators. A class
+        of `torch.optim` is its name; without another class its parameters are left out as well.
     """
     encoded = {}
+    # The parameters of an optimizer of the user's would be read as those of another.
+    lost = tuple(name.removesuffix("kind") for name in params if _is_own_kind(name, params[name]))
     for name, value in params.items():
+        if f"{name}__".startswith(lost):
+            continue
+        if _is_torch_optimizer(value):
+            value = value.__name__
         if name == "callbacks" or callable(value) or hasattr(value, "get_state"):
             continue
         if hasattr(value, "encode_batch") or hasattr(value, "get_params"):
@@ -38,6 +45,14 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
             value = {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
         encoded[name] = value if isinstance(value, dict) else plain(value)
     return encoded
+
+
+def _is_own_kind(name: str, value: Any) -> bool:
+    return name.endswith("__kind") and callable(value) and not _is_torch_optimizer(value)
+
+
+def _is_torch_optimizer(value: Any) -> bool:
+    return isinstance(value, type) and getattr(torch.optim, value.__name__, None) is value
 
 
 def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:

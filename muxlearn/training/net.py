@@ -62,7 +62,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
     Attributes
     ----------
     read : callable or None
-        Turns rows as users hold them into a `RowTable`.
+        Turns rows as users hold them into a `RowTable`; callbacks may predict during training.
     plan : callable or None
         Plans the mixtures of a table, at some `n_mux`, as the estimator's `predict` does.
     interrupted_ : bool
@@ -85,6 +85,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         is_open: bool = False,
         n_workers: int = 0,
         n_classes: int | None = None,
+        criterion: Any = nn.Identity,
         predict_nonlinearity: Any = None,
         **kwargs: Any,
     ) -> None:
@@ -99,7 +100,7 @@ class MuxNet(ClassifierMixin, NeuralNet):
         self.n_classes = n_classes
         super().__init__(
             *args,
-            criterion=nn.Identity,
+            criterion=criterion,
             predict_nonlinearity=predict_nonlinearity or objective.probabilities,
             **kwargs,
         )
@@ -163,8 +164,16 @@ class MuxNet(ClassifierMixin, NeuralNet):
         if isinstance(X, Dataset):
             return X
         if not isinstance(X, RowTable):
+            if y is not None:
+                raise TypeError(
+                    "`net_` trains on mixtures that `fit` of the estimator has prepared, not on "
+                    "rows; call that, which goes on with the weights if warm_start=True"
+                )
             if self.read is None:
-                raise ValueError("this net has no reader; give it a MixtureData or a RowTable")
+                raise ValueError(
+                    "this net has lost what reads rows, as a pickled net does; predict with the "
+                    "estimator"
+                )
             X = self.read(X)
         return MixtureData(X)
 

@@ -196,7 +196,13 @@ class _Policy:
 
     def __call__(self, optimizer: torch.optim.Optimizer, last_epoch: int = -1) -> Any:
         # `last_epoch` says where skorch would go on; we restore the scheduler's own state.
-        return self.make(optimizer, self.n_steps)
+        scheduler = self.make(optimizer, self.n_steps)
+        if not hasattr(scheduler, "step"):
+            raise TypeError(
+                f"`optimizer` has a schedule that returns {scheduler!r}; it must return a "
+                "scheduler of torch.optim.lr_scheduler"
+            )
+        return scheduler
 
 
 def _one_cycle(optimizer: torch.optim.Optimizer, n_steps: int) -> Any:

@@ -11,8 +11,10 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping, GradientNormClipping, LRScheduler
 from skorch.helper import predefined_split
 
+from muxlearn.mixtures import MixturePlan
 from muxlearn.nn.module import MuxModule
 from muxlearn.points import Point
+from muxlearn.rows import RowTable
 from muxlearn.training.announcements import Forecast, RowProgress
 from muxlearn.training.checkpoints import KeepState
 from muxlearn.training.data import MixtureData
@@ -144,6 +146,8 @@ class Trainer:
         keep: KeepState | None = None,
         schedule: Callable[[int], Callable[[int], float]] = LinearSchedule,
         callbacks: Sequence[Any] = (),
+        read: Callable[[Any], RowTable] | None = None,
+        plan: Callable[[RowTable, int], MixturePlan] | None = None,
         **options: Any,
     ) -> MuxNet:
         """Fit a net; an interruption (Ctrl-C) ends it early, and is kept as `interrupted_`.
@@ -165,6 +169,8 @@ class Trainer:
             them, where the optimizer has the default schedule.
         callbacks : sequence of skorch callbacks
             The user's.
+        read, plan : callable, default=None
+            Read and mix the rows that a callback predicts; see `MuxNet`.
         **options
             Options of `compose`.
 
@@ -202,6 +208,7 @@ class Trainer:
         }
         accelerator = current_accelerator() if n_epochs > 0 else None
         net = self.compose(module, objective, accelerator=accelerator, **options)
+        net.read, net.plan = read, plan
         if keep is not None:
             keep.restore(net)
         if n_epochs <= 0:

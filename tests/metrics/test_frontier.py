@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,3 +23,8 @@ def test_equals_do_not_beat_each_other():
 def test_lengths_must_agree():
     with pytest.raises(ValueError, match=r"`scores` of shape \(2,\)"):
         unbeaten([0.5, 0.6], [10])
+
+
+def test_a_score_that_is_no_number_is_refused():
+    with pytest.raises(ValueError, match="must not hold NaN"):
+        unbeaten([0.9, np.nan], [1, 2])

@@ -427,19 +427,6 @@ def test_recalibrated_statistics_are_those_of_the_batches():
     assert [norm.momentum for norm in statistics(model)] == [0.1, 0.2]
 
 
-def test_statistics_are_recalibrated_without_dropout():
-    trunk = TinyNet()
-    trunk.conv2 = nn.Sequential(nn.Dropout(0.9), trunk.conv2)
-    model, images = make(trunk=trunk), images_for(N_MUX)
-    model.trunk.conv2[0].train()  # a mode that the rest has not
-    model.recalibrate([images])
-    assert model.trunk.conv2[0].training
-    kept = statistics(model)[1].running_var
-    model.trunk.conv2[0].p = 0.0
-    model.recalibrate([images])
-    assert_near(statistics(model)[1].running_var, kept)
-
-
 def test_recalibrating_needs_an_operating_point_and_batches():
     with pytest.raises(ValueError, match="n_mux=2 has no statistics of its own"):
         make().recalibrate([images_for(2)], 2)

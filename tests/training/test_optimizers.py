@@ -11,6 +11,7 @@ import torch
 from skorch.callbacks import Callback
 
 from muxlearn.training import Optimizer
+from muxlearn.training.optimizers import make_optimizer
 from muxlearn.training.schedules import LinearSchedule, TrapezoidSchedule
 
 TEXTS = [f"{subject} {verb}" for subject in ("the cat", "my old dog", "it") for verb in "abcdefgh"]
@@ -94,6 +95,26 @@ def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
         np.testing.assert_array_equal(again.predict(TEXTS), clf.predict(TEXTS))
 
 
+@pytest.mark.parametrize(
+    "optimizer", [torch.optim.SGD, Optimizer(torch.optim.SGD, momentum=0.9)], ids=["bare", "with"]
+)
+def test_a_class_of_torch_is_saved_by_its_name(tiny_classifier, optimizer, tmp_path):
+    clf = tiny_classifier(optimizer=optimizer, warm_up=None).fit(TEXTS, LABELS)
+    clf.save(tmp_path)
+    again = make_optimizer(type(clf).load(tmp_path).optimizer)
+    assert again == Optimizer("SGD", **make_optimizer(optimizer).params)
+
+
+class Own(torch.optim.SGD):
+    """An optimizer that torch.optim has not."""
+
+
+def test_without_an_optimizer_of_ones_own_its_parameters_are_not_saved(tiny_classifier, tmp_path):
+    clf = tiny_classifier(optimizer=Optimizer(Own, momentum=0.9), warm_up=None).fit(TEXTS, LABELS)
+    clf.save(tmp_path)
+    assert make_optimizer(type(clf).load(tmp_path).optimizer) == Optimizer()
+
+
 def test_a_partial_makes_optimizers_too(tiny_classifier):
     clf = tiny_classifier(optimizer=partial(torch.optim.SGD, momentum=0.9)).fit(TEXTS, LABELS)
     assert {group["momentum"] for group in clf.net_.optimizer_.param_groups} == {0.9}
@@ -109,6 +130,12 @@ def test_a_partial_makes_optimizers_too(tiny_classifier):
 def test_what_cannot_train_is_refused(tiny_classifier, optimizer, message):
     with pytest.raises(ValueError, match=message):
         tiny_classifier(optimizer=optimizer).fit(TEXTS, LABELS)
+
+
+def test_a_schedule_returns_a_scheduler(tiny_classifier):
+    optimizer = Optimizer(schedule=lambda optimizer, n: None)
+    with pytest.raises(TypeError, match="schedule that returns None; it must return a"):
+        tiny_classifier(optimizer=optimizer, warm_up=None).fit(TEXTS, LABELS)
 
 
 def test_what_is_no_schedule_is_refused(tiny_classifier):

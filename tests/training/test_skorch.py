@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.metrics import accuracy_score
-from skorch.callbacks import Checkpoint, EpochScoring, Freezer, LRScheduler
+from skorch.callbacks import Callback, Checkpoint, EpochScoring, Freezer, LRScheduler
 
 from muxlearn.training import Optimizer
 from muxlearn.training.data import MixtureData
@@ -122,6 +123,32 @@ def test_what_is_frozen_stays(tiny_classifier):
     frozen = {name for name in start if torch.equal(start[name], after[name])}
     assert {name for name in start if name.startswith("encoder.")} <= frozen
     assert "head.out.weight" in start.keys() - frozen
+
+
+def test_a_callback_predicts_rows_of_its_own(tiny_classifier):
+    class Watch(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            net.history.record("watched", net.predict_proba(TEXTS[:3]).tolist())
+
+    clf = tiny_classifier(callbacks=[Watch()], max_epochs=2, lr=1e-2, warm_up=None)
+    clf.fit(TEXTS, LABELS)
+    first, last = clf.history_[:, "watched"]
+    assert first != last
+    np.testing.assert_allclose(last, clf.predict_proba(TEXTS[:3]), atol=1e-5)
+
+
+def test_the_net_of_a_fitted_estimator_learns_nothing_more(tiny_classifier):
+    clf = tiny_classifier(max_epochs=2, warm_up=None).fit(TEXTS, LABELS)
+    for train in (clf.net_.partial_fit, clf.net_.fit):
+        with pytest.raises(TypeError, match="call that, which goes on with the weights"):
+            train(TEXTS, LABELS)
+    clf.net_.initialize()
+    assert len(clf.history_) == clf.n_iter_ == 2
+
+
+def test_the_net_can_be_cloned(tiny_classifier):
+    net = tiny_classifier(warm_up=None).fit(TEXTS, LABELS).net_
+    assert clone(net).objective is not None
 
 
 @pytest.mark.parametrize("n_rows", [1, 7, 24])
