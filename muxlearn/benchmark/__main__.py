@@ -14,7 +14,6 @@ COMMANDS = {
     "memory": "peak memory of a batch against n_mux=1",
     "pipeline": "predict at n_mux=1 against transformers.pipeline",
     "retrieval": "tokens recovered after the warm-up",
-    "distillation": "nearness of a warmed-up encoder to its teacher for several n_mux",
     "embedding": "vectors of texts: rows/s, nearness to the teacher, relatedness, linear probes",
     "frontier": "accuracy and rows/s on a task of yours beside honest neighbours",
     "answers": "numbers and several labels for a text: scores and rows/s beside linear neighbours",

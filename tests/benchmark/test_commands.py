@@ -7,12 +7,10 @@ from argparse import ArgumentParser
 import numpy as np
 import pytest
 
-from muxlearn.backbones import Scratch
 from muxlearn.benchmark import pixels, revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import median_ratio, paired_seconds, synthetic_texts
 from muxlearn.benchmark.image import read_mnist
-from muxlearn.pretraining import MuxTextPretrainer
 
 TINY = [
     *("--layers", "1", "--width", "16", "--heads", "2", "--length", "8", "--vocab-size", "300"),
@@ -234,25 +232,3 @@ def test_serving_measures_each_server_in_turn(tmp_path):
     assert [(row["clients"], row["n_mux"]) for row in rows] == [(2, 1), (2, 2)]
     assert rows[0]["speed_up"] == 1.0
     assert all(0 < row["p50_ms"] <= row["p95_ms"] <= row["p99_ms"] for row in rows)
-
-
-def test_distillation_sets_mixtures_beside_their_teacher(bert, tmp_path):
-    texts = [f"the cat {verb} my old dog" for verb in "abcdefgh"]
-    pretrainer = MuxTextPretrainer(
-        backbone=Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2),
-        n_mux=2,
-        teacher=bert,
-        max_length=16,
-        max_epochs=1,
-        batch_size=2,
-    )
-    pretrainer.fit(texts).save(tmp_path / "saved")
-    (tmp_path / "texts.txt").write_text("\n".join(texts))
-    out = tmp_path / "distillation.json"
-    files = ["--pretrainer", str(tmp_path / "saved"), "--data", str(tmp_path / "texts.txt")]
-    options = ["--teacher", str(bert), "--n-mux", "1", "2", "--json", str(out)]
-    assert main(["distillation", *files, *options]) == 0
-    rows = read_rows(out)
-    assert [row["n_mux"] for row in rows] == [1, 2]
-    assert all(-1 <= row["cosine"] <= 1 for row in rows)
-    assert all(row["cosine"] != row["without_lexical_path"] for row in rows)

@@ -11,7 +11,6 @@ from muxlearn.benchmark import revmux
 from muxlearn.benchmark.__main__ import COMMANDS, main
 from muxlearn.benchmark._report import synthetic_texts
 from muxlearn.benchmark.reproduce._command import RECIPES
-from muxlearn.pretraining import MuxTextPretrainer
 from tests.docs.test_commands import commands
 
 ROOT = Path(__file__).parents[2]
@@ -38,7 +37,6 @@ SMALLER = {
         *("--mux-layer", "0", "--repeats", "1", "--backbone", "ENCODER"),
     ],
     "retrieval": ["--n-mux", "2", "--epochs", "1", "--n-texts", "40"],
-    "distillation": ["--teacher", "ENCODER", "--n-mux", "1", "2"],
     "pipeline": [
         *("--backbone", "ENCODER", "--n-texts", "8", "--batch-size", "2", "--max-length", "8"),
         *("--repeats", "1"),
@@ -97,8 +95,6 @@ def files(tmp_path_factory, bert):
             header = bytes([0, 0, 8, n_axes]) + np.array(values.shape, ">i4").tobytes()
             path = folder / f"{name}-{kind}-ubyte.gz"
             path.write_bytes(gzip.compress(header + values.tobytes()))
-    warm = MuxTextPretrainer(n_mux=2, backbone=bert, teacher=bert, max_length=16, max_epochs=1)
-    warm.fit(["here a", "there b", "at home c", "here d"]).save(folder / "saved")
     return Namespace(folder=folder, texts=texts, bert=bert)
 
 
@@ -106,7 +102,7 @@ def fill(words, files):
     """Put files in place of what stands for them."""
     folder = ROOT / "tests" / "data" if words[0] == "parity" else files.folder
     stand_ins = {
-        **{"FILE": files.texts, "FOLDER": folder, "FOLDER/saved": files.folder / "saved"},
+        **{"FILE": files.texts, "FOLDER": folder},
         **dict.fromkeys(("ENCODER", "minilm", "google-bert/bert-base-uncased"), files.bert),
     }
     return [str(stand_ins.get(word, word)) for word in words]
