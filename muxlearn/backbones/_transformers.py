@@ -143,9 +143,12 @@ def _check_types(options: dict[str, Any], defaults: dict[str, Any]) -> None:
     """Raise TypeError for an option that is of another type than its default, where it has one."""
     for name, value in options.items():
         default = defaults.get(name)
-        kinds = (int, float) if type(default) is float else type(default)
+        # Some families write a rate of 0 as a whole number.
+        is_rate = type(default) is float or "drop" in name
+        kinds = (int, float) if is_rate else type(default)
         is_whole = isinstance(value, float) and value.is_integer() and type(default) is int
-        if None not in (default, value) and not (isinstance(value, kinds) or is_whole):
+        is_missing = value is None and type(default) is not float
+        if default is not None and not (isinstance(value, kinds) or is_whole or is_missing):
             raise TypeError(f"`backbone.{name}` is {value!r}, but the default is {default!r}")
 
 

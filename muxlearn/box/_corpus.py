@@ -96,7 +96,10 @@ def write_corpus(
         flag = _FIRST
         for sentence in document:
             for begin in range(0, len(sentence), max_length):
-                parts.append(np.array(sentence[begin : begin + max_length], "<u2"))
+                part = np.asarray(sentence[begin : begin + max_length], np.int64)
+                if not ((part >= 0) & (part < 1 << 16)).all():
+                    raise OverflowError(f"a token of {part.tolist()} is not from 0 to 65,535")
+                parts.append(part.astype("<u2"))
                 flags.append(flag)
                 flag = 0
     lengths = np.array([len(part) for part in parts], "<u2")

@@ -250,7 +250,7 @@ def relative_weights(
     if not np.isfinite(mean):
         raise ValueError(f"{source} numbers whose sum is not finite; scale them down")
     if not mean > 0:
-        raise ValueError(f"{source} 0 for every row; nothing could be learned")
+        raise ValueError(f"{source} zero for every row; nothing could be learned")
     return (weights / mean).astype(np.float32)
 
 

@@ -127,7 +127,8 @@ def plain_torch() -> Iterator[None]:
 
     That is inference mode, automatic precision, and another default type or device.
     """
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
+    # torch.get_default_device() fails before torch 2.9 once the default was set to None.
+    dtype, device = torch.get_default_dtype(), torch.empty(0).device
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())

@@ -183,12 +183,14 @@ class MuxNet(ClassifierMixin, NeuralNet):
         if not training:
             module = cast(Any, self._bare_module)
             patch_size: int | None = module.patch_sizes[0]
-            if dataset.targets is None and self.plan is not None:
-                plan = self.plan(dataset.table, int(module.n_mux))
-            else:
+            n_mux = int(module.n_mux)
+            if dataset.targets is not None or self.plan is None:
                 point = max(points, key=lambda point: (point.factor, point.n_mux))
-                plan = plan_mixtures(dataset.table.lengths, point.n_mux)
-                patch_size = point.patch_size
+                n_mux, patch_size = point.n_mux, point.patch_size
+            if self.plan is None:
+                plan = plan_mixtures(dataset.table.lengths, n_mux)
+            else:
+                plan = self.plan(dataset.table, n_mux)
             if module.patch_sizes == (1,):
                 patch_size = None
             return ValidationBatches(dataset, plan, size, patch_size)

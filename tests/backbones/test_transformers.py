@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import load_backbone, max_positions
+from muxlearn.backbones._transformers import _check_types
 from muxlearn.persistence import FormatError
 from tests.persistence.folders import edit_config as edit_saved
 
@@ -368,3 +369,9 @@ def test_a_refused_backbone_leaves_nothing_fitted(tiny, tmp_path):
     with pytest.raises(OSError, match="holds no model"):
         clf.fit(TEXTS, LABELS)
     assert set(vars(clf)) == before
+
+
+def test_rates_may_be_whole_by_default_and_sizes_are_never_missing():
+    _check_types({"hidden_dropout_prob": 0.1, "pad_token_id": None}, {"hidden_dropout_prob": 0})
+    with pytest.raises(TypeError, match=r"`backbone\.layer_norm_eps` is None"):
+        _check_types({"layer_norm_eps": None}, {"layer_norm_eps": 1e-12})

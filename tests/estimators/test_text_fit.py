@@ -95,12 +95,12 @@ def test_rows_of_weight_zero_teach_nothing(tiny):
         ({"q": 1}, None, "`class_weight` names the label 'q', which is not in `y`"),
         ({"x": -1}, None, r"`class_weight['x']` must be a number of at least 0, got -1"),
         ({"x": float("nan")}, None, "`class_weight['x']` must be a number"),
-        ({"x": 0, "y": 0}, None, "make 0 for every row; nothing could be learned"),
+        ({"x": 0, "y": 0}, None, "make zero for every row; nothing could be learned"),
         ({"x": 0}, [0, 1] * 6 + [1, 0] * 6, None),
-        ({"y": 0}, [0, 1] * 12, "make 0 for every row"),
+        ({"y": 0}, [0, 1] * 12, "make zero for every row"),
         (None, [1] * 23, "sample_weight"),
         (None, [-1] * 24, "sample_weight"),
-        (None, [0] * 24, "non-zero number|0 for every row"),
+        (None, [0] * 24, "non-zero number|zero for every row"),
     ],
 )
 def test_weights_that_cannot_be_are_refused(tiny, class_weight, sample_weight, message):

@@ -199,7 +199,7 @@ def test_members_of_an_enumeration_are_their_texts(box):
 
 
 def test_weights_that_are_all_but_zero_teach_nothing():
-    with pytest.raises(ValueError, match="0 for every row; nothing could be learned"):
+    with pytest.raises(ValueError, match="zero for every row; nothing could be learned"):
         relative_weights(np.array([5e-324, 0.0, 0.0]))
 
 

@@ -51,7 +51,8 @@ def test_scores_that_ask_for_probabilities(stopping, scoring):
     assert np.isfinite(clf.history_[:, "own"]).all()
 
 
-def test_scores_of_tags_count_each_token_once(tiny_tagger):
+@pytest.mark.parametrize("random_state", [0, 2])
+def test_scores_of_tags_count_each_token_once(tiny_tagger, random_state):
     scoring = EpochScoring("accuracy", lower_is_better=False)
     tagger = tiny_tagger(
         n_mux=4,
@@ -60,6 +61,7 @@ def test_scores_of_tags_count_each_token_once(tiny_tagger):
         callbacks=[scoring],
         max_epochs=4,
         lr=1e-2,
+        random_state=random_state,
     ).fit(SENTENCES, TAGS)
     best = int(np.argmin(tagger.history_[:, "valid_loss"]))
     score = tagger.history_[best, "accuracy"]
