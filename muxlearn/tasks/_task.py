@@ -120,7 +120,8 @@ class Task(ABC):
     #: What an architecture answers: "sequence", "token" or "vector".
     level: ClassVar[str] = "sequence"
 
-    #: What a network's outputs stand for, one of `muxlearn.nn.links.LINKS`.
+    #: What a network's outputs stand for, one of `muxlearn.nn.links.LINKS`. A mixture of fewer rows
+    #: than slots is answered by averages of that.
     link: ClassVar[str] = "softmax"
 
     classes: NDArray | None
@@ -133,16 +134,22 @@ class Task(ABC):
     @property
     def described(self) -> str:
         """The answers that there are, for an error, such as "the classes [0, 1]"."""
-        assert self.classes is not None
-        return f"the {self.name} {self.classes.tolist()}"
+        return f"the {self.name} {self._labels('described').tolist()}"
+
+    def _labels(self, wanted: str) -> NDArray:
+        """Return the classes, of which a member is made that a task without any must define."""
+        if self.classes is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no classes, so it must define `{wanted}`"
+            )
+        return self.classes
 
     # Training
 
     @property
     def n_outputs(self) -> int:
         """The number of outputs of a network: one for each class, if there are classes."""
-        assert self.classes is not None
-        return len(self.classes)
+        return len(self._labels("n_outputs"))
 
     def first_outputs(self) -> NDArray[np.float64] | None:
         """Return outputs, such as log odds of labels, that a new network's last bias starts from.
@@ -229,9 +236,9 @@ class Task(ABC):
         object
             A label, a number or a list of such.
         """
-        assert self.classes is not None
+        classes = self._labels("example")
         # Lists hold labels as Python has them, arrays of one label as numpy does.
-        label = self.classes.tolist()[0] if self.nested else self.classes[0]
+        label = classes.tolist()[0] if self.nested else classes[0]
         value = label if method == "predict" else [0.0]
         return [value] if self.nested else value
 

@@ -65,6 +65,7 @@ class ValueTask(Task):
 
     name = "values"
     methods = ("predict",)
+    link = "identity"
 
     def answers(self, outputs):
         return outputs.double().numpy()

@@ -2,6 +2,8 @@ import json
 from functools import partial
 
 import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 from sklearn.metrics import r2_score
@@ -9,6 +11,7 @@ from sklearn.metrics import r2_score
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._fitting import fit
+from muxlearn.prediction import predict_dataset
 from muxlearn.tasks import TASKS, ClassesTask, TagsTask, Task, TrainingSet, VectorsTask
 
 SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
@@ -131,7 +134,9 @@ class Amount(Task):
 
     name = "amount"
     methods = ("predict",)
+    link = "identity"
     n_outputs = 1
+    described = "one number for each row"
 
     def loss(self, outputs, targets, weights):
         return (weights * (outputs.squeeze(1).float() - targets).square()).mean()
@@ -144,6 +149,9 @@ class Amount(Task):
 
     def results(self, method, rows, answers):
         return answers[:, 0]
+
+    def example(self, method):
+        return 0.0
 
     def score(self, true, predicted, sample_weight=None):
         return r2_score(true, predicted, sample_weight=sample_weight)
@@ -166,22 +174,56 @@ class AmountRegressor(MuxTextClassifier):
         return self
 
 
-def test_a_task_of_its_own_is_trained_by_its_own_loss():
-    texts = ["a", "a b", "a b a", "a b a b", "a b b a b", "b a b a b a"] * 4
-    amounts = [text.count("b") for text in texts]
-    backbone = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=270)
-    clf = AmountRegressor(
+AMOUNT_TEXTS = ["a", "a b", "a b a", "a b a b", "a b b a b", "b a b a b a"] * 4
+AMOUNTS = [text.count("b") for text in AMOUNT_TEXTS]
+
+
+@pytest.fixture(scope="module")
+def amount_regressor():
+    return AmountRegressor(
         n_mux=2,
-        backbone=backbone,
+        backbone=Scratch(
+            hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=270
+        ),
         max_epochs=60,
         lr=1e-2,
         dropout=0,
         warm_up=None,
         random_state=0,
         early_stopping=60,
-    ).fit(texts, amounts)
-    predicted = clf.predictor_.predict(texts)
+    ).fit(AMOUNT_TEXTS, AMOUNTS)
+
+
+def test_a_task_of_its_own_is_trained_by_its_own_loss(amount_regressor):
+    predicted = amount_regressor.predictor_.predict(AMOUNT_TEXTS)
     assert predicted.dtype == np.float64
-    assert "valid_loss" in clf.history_[-1]
-    assert "valid_acc" not in clf.history_[-1]  # numbers have none
-    assert r2_score(amounts, predicted) > 0.8
+    assert "valid_loss" in amount_regressor.history_[-1]
+    assert "valid_acc" not in amount_regressor.history_[-1]  # numbers have none
+    assert r2_score(AMOUNTS, predicted) > 0.8
+
+
+def test_a_task_of_its_own_answers_alone_what_it_answers_in_mixtures(amount_regressor):
+    alone = amount_regressor.predictor_.predict(AMOUNT_TEXTS, n_mux=1)
+    assert r2_score(AMOUNTS, alone) > 0.8
+
+
+def test_a_task_of_its_own_predicts_a_data_set(amount_regressor, tmp_path):
+    pd.DataFrame({"text": AMOUNT_TEXTS}).to_parquet(tmp_path / "texts.parquet")
+    folder = predict_dataset(
+        amount_regressor.predictor_, tmp_path / "texts.parquet", tmp_path / "amounts"
+    )
+    np.testing.assert_array_equal(
+        pq.read_table(folder)["prediction"].to_pylist(),
+        amount_regressor.predictor_.predict(AMOUNT_TEXTS),
+    )
+
+
+@pytest.mark.parametrize("member", ["n_outputs", "described", "example"])
+def test_a_task_without_classes_is_told_what_to_define(member):
+    class Bare(Amount):
+        n_outputs = Task.n_outputs
+        described = Task.described
+        example = Task.example
+
+    with pytest.raises(NotImplementedError, match=f"Bare has no classes, .* define `{member}`"):
+        Bare().example("predict") if member == "example" else getattr(Bare(), member)
