@@ -12,6 +12,7 @@ from muxlearn.architectures._mimoconv import MIMOConv
 from muxlearn.architectures._mimoformer import MIMOFormer
 from muxlearn.architectures._mimonets import load_mimoconv as load_mimoconv
 from muxlearn.architectures._nested import as_object as as_object
+from muxlearn.architectures._nested import check_registered as check_registered
 from muxlearn.architectures._nested import flatten as flatten
 from muxlearn.architectures._nested import unflatten as unflatten
 from muxlearn.architectures._registry import (

@@ -20,6 +20,7 @@ from muxlearn.training.objectives import Objective
 
 __all__ = [
     "AUTO_FACTOR",
+    "ESTIMATORS",
     "NO_DECAY",
     "Architecture",
     "Built",
@@ -38,6 +39,14 @@ NO_DECAY = (
     *("*bias", "*[Nn]orm.weight", "*norm_weight", "*keys", "*embedding.weight"),
     "*position_table",
 )
+
+#: The estimator of a task, for errors.
+ESTIMATORS = {
+    "sequence": "MuxTextClassifier",
+    "token": "MuxTokenTagger",
+    "vector": "MuxTextPretrainer",
+    "image": "MuxImageClassifier",
+}
 
 #: Learning rate and decay by parameter name; the first pattern that fits counts.
 ParamGroups = list[tuple[str, dict[str, float]]]
@@ -148,6 +157,12 @@ class Architecture(ParameterObject):
     #: The parameters that decide what the module looks like.
     structural: ClassVar[tuple[str, ...]] = ()
 
+    #: The tasks that it serves, as `Setting.task` names them.
+    tasks: ClassVar[tuple[str, ...]] = ("sequence", "token", "vector")
+
+    #: The estimator's parameters that have no effect on it: one that is set is an error.
+    unused: ClassVar[tuple[str, ...]] = ()
+
     #: Whether tokens of a row may share a position, and the words alone may answer.
     mixes_tokens: ClassVar[bool] = False
 
@@ -162,13 +177,27 @@ class Architecture(ParameterObject):
     def check(self, setting: Setting) -> None:
         """Raise where the parameters do not fit each other, or those of the estimator.
 
-        A parameter of the estimator that has no effect here is an error.
+        A parameter of the estimator that has no effect here is an error. The base class checks
+        `constraints`, `tasks`, `unused` and `mixes_tokens`.
 
         Raises
         ------
         TypeError, ValueError
         """
         self.check_parameters()
+        if setting.task not in self.tasks:
+            served = " or a ".join(ESTIMATORS[task] for task in self.tasks)
+            raise ValueError(
+                f"architecture={self.name!r} is for a {served}, not for a "
+                f"{ESTIMATORS[setting.task]}; take architecture='tmux'"
+            )
+        for name in self.unused:
+            value, default = setting.params.get(name), setting.defaults.get(name)
+            if value not in (default, None, 0):  # None and 0 ask for nothing
+                raise ValueError(
+                    f"`{name}` is {value!r}, but architecture={self.name!r} has no use for it; "
+                    f"leave it at {default!r}, or take architecture='tmux'"
+                )
         points = setting.operating_points
         if self.mixes_tokens or {setting.patch_size, *(p.patch_size for p in points)} == {1}:
             return

@@ -4,43 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from muxlearn.architectures._base import Architecture, Setting
+from muxlearn.architectures._base import ESTIMATORS, Architecture, Setting
 from muxlearn.backbones import Encoder, make_backbone, max_positions
 from muxlearn.nn.encoder import CompactEncoder
 
 __all__ = [
     "check_fits",
     "check_width",
-    "refuse_parameter",
-    "refuse_task",
     "refuse_without_effect",
 ]
-
-#: The estimator of a task, for errors.
-_ESTIMATORS = {
-    "sequence": "MuxTextClassifier",
-    "token": "MuxTokenTagger",
-    "vector": "MuxTextPretrainer",
-    "image": "MuxImageClassifier",
-}
-
-
-def refuse_parameter(architecture: Architecture, setting: Setting, *names: str) -> None:
-    """Raise where one of some parameters is not left at its default.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    setting : Setting
-    *names : str
-    """
-    for name in names:
-        value, default = setting.params[name], setting.defaults[name]
-        if value != default:
-            raise ValueError(
-                f"`{name}` is {value!r}, but architecture={architecture.name!r} has no such "
-                f"choice; leave it at {default!r}, or take architecture='tmux'"
-            )
 
 
 def refuse_without_effect(
@@ -59,30 +31,13 @@ def refuse_without_effect(
     for name in names:
         if (value := getattr(architecture, name)) != defaults[name]:
             raise ValueError(
-                f"`{name}` is {value!r}, but has no effect in a {_ESTIMATORS[setting.task]}; leave "
+                f"`{name}` is {value!r}, but has no effect in a {ESTIMATORS[setting.task]}; leave "
                 "it out"
             )
 
 
-def refuse_task(architecture: Architecture, setting: Setting, task: str) -> None:
-    """Raise where an architecture is not made for what an estimator predicts.
-
-    Parameters
-    ----------
-    architecture : Architecture
-    setting : Setting
-    task : str
-        The only one that there is.
-    """
-    if setting.task != task:
-        raise ValueError(
-            f"architecture={architecture.name!r} is for a {_ESTIMATORS[task]}, not for a "
-            f"{_ESTIMATORS[setting.task]}; take architecture='tmux'"
-        )
-
-
 def check_width(setting: Setting, width: int) -> None:
-    """Raise where token vectors have less dimensions than a mixture has slots.
+    """Raise where token vectors have fewer dimensions than a mixture has slots.
 
     Parameters
     ----------

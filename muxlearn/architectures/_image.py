@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from muxlearn._params import Boolean, Choice, Constraint
+from muxlearn._params import Choice
 from muxlearn.architectures._base import Architecture, Built, ParamGroups, Setting
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.operating_points import OperatingPointModule
@@ -85,12 +85,10 @@ class BlendObjective(Objective):
 class ImageArchitecture(Architecture):
     """Base class of the architectures for images."""
 
-    #: What the multiplexer may be; the first is meant by "auto".
-    multiplexers: ClassVar[tuple[str, ...]]
-    constraints: ClassVar[dict[str, Constraint]] = {"learn_keys": Boolean()}
-    structural: ClassVar[tuple[str, ...]] = ("learn_keys",)
+    tasks = ("image",)
 
-    learn_keys: bool
+    #: What the multiplexer may be; the first is meant by "auto".
+    multiplexers: ClassVar[tuple[str, ...]] = ("identity",)
 
     def check(self, setting: Setting) -> None:
         """Raise for a parameter that cannot be, and for a multiplexer of another architecture."""

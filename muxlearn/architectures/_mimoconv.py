@@ -109,7 +109,6 @@ class MIMOConv(ImageArchitecture):
     name = "mimoconv"
     multiplexers = BIND_MULTIPLEXERS
     constraints: ClassVar[dict[str, Constraint]] = {
-        **ImageArchitecture.constraints,
         "depth": Integer(1),
         "width": Integer(1),
         "initial_width": Integer(1),
@@ -117,6 +116,7 @@ class MIMOConv(ImageArchitecture):
         "activation": Choice(*ACTIVATIONS),
         "skip_init": Boolean(),
         "dirac_init": Boolean(),
+        "learn_keys": Boolean(),
         "isometry_weight": Number(0),
         "binding_weight": Number(0),
     }

@@ -25,7 +25,6 @@ from muxlearn.architectures._base import (
     Setting,
     WarmUp,
 )
-from muxlearn.architectures._checks import refuse_parameter, refuse_task
 from muxlearn.backbones import Backbone, Corpus, Scratch, make_backbone
 from muxlearn.nn import mimoformer as network
 from muxlearn.nn.module import MuxModule
@@ -131,6 +130,8 @@ class MIMOFormer(Architecture):
     """
 
     name = "mimoformer"
+    tasks = ("sequence",)
+    unused = ("multiplexer", "demultiplexer")
     constraints: ClassVar[dict[str, Constraint]] = {
         "grid": OneOf(None, _Grid()),
         "variant": Choice("att", "att+mlp"),
@@ -171,10 +172,8 @@ class MIMOFormer(Architecture):
         self.isometry_weight = isometry_weight
 
     def check(self, setting: Setting) -> None:
-        """Raise where the grid does not hold the mixture, and for parameters of "tmux"."""
+        """Raise where the grid does not hold the mixture."""
         super().check(setting)
-        refuse_task(self, setting, "sequence")
-        refuse_parameter(self, setting, "multiplexer", "demultiplexer")
         backbone, n_mux = self._sizes(setting), setting.n_mux
         backbone.check_parameters()
         if self.grid is not None and math.prod(self.grid) != n_mux:

@@ -18,7 +18,7 @@ from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer
 from muxlearn.training.pretraining_tasks import OBJECTIVES, make_task
 
-__all__ = ["as_object", "flatten", "unflatten"]
+__all__ = ["as_object", "check_registered", "flatten", "unflatten"]
 
 #: What a parameter may be, by the names that stand for it in a saved folder. A view of the
 #: registries: what is registered later is known here too.
@@ -81,6 +81,26 @@ def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
                 raise ValueError(f"`{name}` is {given!r}, which has none of {', '.join(inner)}")
             params[name] = kinds[given](**inner)
     return params
+
+
+def check_registered(name: str) -> None:
+    """Raise where a saved folder could not be loaded, as no registry has its architecture.
+
+    Parameters
+    ----------
+    name : str
+        `Architecture.name`.
+
+    Raises
+    ------
+    ValueError
+    """
+    if name not in _KINDS["architecture"]:
+        raise ValueError(
+            f"the architecture {name!r} is neither in TEXT_ARCHITECTURES nor in "
+            "IMAGE_ARCHITECTURES of muxlearn.architectures, where a saved folder looks it up; add "
+            "its class, or keep the estimator with joblib"
+        )
 
 
 def as_object(name: str, value: Any, *, image: bool = False) -> Any:

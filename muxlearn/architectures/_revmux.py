@@ -15,7 +15,7 @@ from muxlearn.architectures._base import (
     ParamGroups,
     Setting,
 )
-from muxlearn.architectures._checks import check_fits, refuse_parameter, refuse_task
+from muxlearn.architectures._checks import check_fits
 from muxlearn.architectures._start import load_start
 from muxlearn.backbones import Corpus, Named, Start, make_backbone
 from muxlearn.nn.cut import FrozenEncoder
@@ -117,6 +117,8 @@ class RevMUX(Architecture):
     """
 
     name = "revmux"
+    tasks = ("sequence",)
+    unused = ("multiplexer", "demultiplexer", "warm_up")
     movable = ("backbone",)
     constraints: ClassVar[dict[str, Constraint]] = {
         "mux_layer": OneOf(None, Integer(0)),
@@ -150,15 +152,8 @@ class RevMUX(Architecture):
         return Point(_power_of_two(AUTO_FACTOR))
 
     def check(self, setting: Setting) -> None:
-        """Raise for an encoder that cannot be cut, and for parameters of "tmux"."""
+        """Raise for an encoder that cannot be cut, and for rows that do not pair up."""
         super().check(setting)
-        refuse_task(self, setting, "sequence")
-        refuse_parameter(self, setting, "multiplexer", "demultiplexer")
-        if setting.params["warm_up"] not in ("auto", None, 0):
-            raise ValueError(
-                f"`warm_up` is {setting.params['warm_up']!r}, but architecture='revmux' has none; "
-                "leave it out"
-            )
         given, n_mux = setting.params["backbone"], setting.n_mux
         backbone = make_backbone(given)
         if not isinstance(backbone, Named) or backbone.is_ours:

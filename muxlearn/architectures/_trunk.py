@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from muxlearn._params import Choice, Constraint, Instance, OneOf
+from muxlearn._params import Boolean, Choice, Constraint, Instance, OneOf
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._image import ImageArchitecture, statistics_points
 from muxlearn.architectures._mimoconv import BIND_MULTIPLEXERS
@@ -50,10 +50,10 @@ class Trunk(ImageArchitecture):
     name = "trunk"
     multiplexers = BIND_MULTIPLEXERS
     constraints: ClassVar[dict[str, Constraint]] = {
-        **ImageArchitecture.constraints,
         "weights": OneOf(None, Instance((str, Mapping), "a name or a mapping of tensors")),
         "bind_after": OneOf(None, Instance((str,), "the name of a module")),
         "unbind_before": OneOf(None, Instance((str,), "the name of a module")),
+        "learn_keys": Boolean(),
     }
     structural = ("network", "bind_after", "unbind_before", "learn_keys")
 

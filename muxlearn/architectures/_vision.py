@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from muxlearn._params import Boolean, Constraint
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.nn.image_multiplex import IMAGE_MULTIPLEXERS
@@ -20,6 +21,8 @@ def _led_by(first: str) -> tuple[str, ...]:
 class _Vision(ImageArchitecture):
     """Base class of `MLP` and `CNN`."""
 
+    constraints: ClassVar[dict[str, Constraint]] = {"learn_keys": Boolean()}
+    structural = ("learn_keys",)
     module_class: ClassVar[type[MuxVisionMLP] | type[MuxVisionCNN]]
     lr: ClassVar[float]
 

@@ -28,6 +28,7 @@ from muxlearn.architectures import (
     Architecture,
     Setting,
     as_object,
+    check_registered,
     make_architecture,
     unflatten,
 )
@@ -282,6 +283,7 @@ class MuxEstimator(BaseEstimator):
     def _module_config(self) -> dict[str, Any]:
         """Return what rebuilding the module needs of `config.json`."""
         # By the structure, as the parameter may have been set since.
+        check_registered(self._structure["architecture"])
         built = {n: v for n, v in self._structure.items() if n.partition("__")[0] == "architecture"}
         architecture = self._as_architecture(unflatten(built)["architecture"])
         return architecture.for_module(self.module_).config(self.module_)

@@ -1,5 +1,7 @@
 """A new architecture is one class and a line in a registry."""
 
+import copy
+import math
 from typing import ClassVar
 
 import numpy as np
@@ -8,11 +10,12 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from torch import nn
 
-from muxlearn import MuxTextClassifier, architectures
+from muxlearn import MuxImageClassifier, MuxTextClassifier, MuxTokenTagger, architectures
 from muxlearn._params import Integer
-from muxlearn.architectures import Architecture, Built, MIMOFormer
-from muxlearn.backbones import Scratch
+from muxlearn.architectures import Architecture, Built, ImageArchitecture, MIMOFormer
+from muxlearn.backbones import Scratch, make_backbone
 from muxlearn.nn.module import MuxModule
+from muxlearn.pretraining import MuxTextPretrainer
 
 TEXTS = ["rain and wind", "goal and penalty", "snow in the hills", "a late equaliser"] * 4
 LABELS = ["weather", "sport"] * 8
@@ -32,13 +35,16 @@ class Bag(MuxModule):
         return self.out(vectors.sum(1) / attention_mask.sum(1, keepdim=True))
 
     def for_inference(self, dtype=None):
-        return self.eval()
+        model = copy.deepcopy(self).eval()
+        return model if dtype is None else model.to(dtype)
 
 
 class BagOfWords(Architecture):
     """A bag of words."""
 
     name = "bag"
+    tasks = ("sequence",)
+    unused = ("multiplexer", "demultiplexer", "warm_up")
     constraints: ClassVar = {"width": Integer(1)}
     structural = ("width",)
 
@@ -46,7 +52,13 @@ class BagOfWords(Architecture):
         self.width = width
 
     def backbone(self, given):
-        return Scratch() if given is None else given
+        return make_backbone("scratch" if given is None else given)
+
+    def check(self, setting):
+        super().check(setting)
+        given = setting.params["backbone"]
+        if not self.backbone(given).from_scratch:
+            raise ValueError(f"`backbone` is {given!r}, but architecture='bag' needs 'scratch'")
 
     def build(self, setting, data, n_outputs):
         reader = self.backbone(setting.params["backbone"]).learn_reader(
@@ -99,6 +111,77 @@ def test_its_parameters_are_checked_in_fit(registered):
     clf = toy(architecture=BagOfWords(width=0))
     with pytest.raises(ValueError, match="`width` must be a whole number of at least 1, got 0"):
         clf.fit(TEXTS, LABELS)
+
+
+@pytest.mark.parametrize("backbone", ["scratch", Scratch(vocab_size=300)])
+def test_a_backbone_may_be_named_or_given(registered, backbone):
+    clf = toy(backbone=backbone, max_epochs=1).fit(TEXTS, LABELS)
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params", "message"),
+    [
+        (MuxTokenTagger, {}, "'bag' is for a MuxTextClassifier, not for a MuxTokenTagger; take"),
+        (MuxTextPretrainer, {"objective": "retrieval"}, "not for a MuxTextPretrainer; take"),
+        (MuxTextClassifier, {"multiplexer": "hadamard"}, "'hadamard', but .*'bag' has no use for"),
+        (MuxTextClassifier, {"demultiplexer": "mlp"}, "`demultiplexer` is 'mlp', but .*'bag'"),
+        (MuxTextClassifier, {"warm_up": 5}, "`warm_up` is 5, but .*'bag' .* leave it at 'auto'"),
+        (MuxTextClassifier, {"backbone": "bert"}, "`backbone` is 'bert', but .* needs 'scratch'"),
+    ],
+    ids=str,
+)
+def test_what_has_no_effect_is_an_error(registered, estimator, params, message):
+    rows = [text.split() for text in TEXTS] if estimator is MuxTokenTagger else TEXTS
+    y = rows if estimator is MuxTokenTagger else LABELS
+    with pytest.raises(ValueError, match=message):
+        estimator(n_mux=2, architecture="bag", **params).fit(rows, y)
+
+
+def test_an_architecture_without_a_registry_is_not_saved(tmp_path):
+    clf = toy(architecture=BagOfWords(width=2), max_epochs=1).fit(TEXTS, LABELS)
+    with pytest.raises(ValueError, match=r"'bag' is neither in TEXT_ARCHITECTURES .* joblib"):
+        clf.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+
+
+class Pixels(MuxModule):
+    """A linear layer for each image."""
+
+    def __init__(self, n_pixels, n_outputs, n_mux):
+        super().__init__()
+        self.n_mux = n_mux
+        self.out = nn.Linear(n_pixels, n_outputs)
+
+    def forward(self, images, n_mux=None):
+        return self.out(images.flatten(1))
+
+    def for_inference(self, dtype=None):
+        model = copy.deepcopy(self).eval()
+        return model if dtype is None else model.to(dtype)
+
+
+class Linear(ImageArchitecture):
+    """All that an image architecture defines."""
+
+    name = "linear"
+
+    def make(self, setting, shape, n_outputs):
+        return Pixels(math.prod(shape), n_outputs, setting.n_mux)
+
+    def learning_rate(self, setting, module):
+        return 0.1
+
+
+def test_an_image_architecture_is_a_module_and_a_learning_rate():
+    rng = np.random.default_rng(0)
+    images = rng.random((16, 4, 4), np.float32) + np.arange(16)[:, None, None] % 2
+    clf = MuxImageClassifier(n_mux=2, architecture=Linear(), max_epochs=5, random_state=0)
+    assert clf.fit(images, np.arange(16) % 2).score(images, np.arange(16) % 2) > 0.8
+    with pytest.raises(
+        ValueError, match=r"`multiplexer` must be .*'identity', got 'hrr'.*'linear'"
+    ):
+        clf.set_params(multiplexer="hrr").fit(images, np.arange(16) % 2)
 
 
 def test_objects_are_equal_by_their_parameters():

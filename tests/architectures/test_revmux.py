@@ -374,7 +374,7 @@ def test_without_a_number_eight_texts_share_a_pass(untrained):
         ),
         ({"multiplexer": "hadamard"}, "`multiplexer` is 'hadamard', but architecture='revmux'"),
         ({"demultiplexer": "index"}, "leave it at 'auto', or take architecture='tmux'"),
-        ({"warm_up": 3}, "`warm_up` is 3, but architecture='revmux' has none; leave it out"),
+        ({"warm_up": 3}, "`warm_up` is 3, but architecture='revmux' has no use for it; leave it"),
         ({"max_length": 41}, "`max_length` 41 takes 41 positions, but `backbone`"),
     ],
     ids=str,
