@@ -9,6 +9,7 @@ from torch import nn
 
 from muxlearn.architectures._base import Built, Setting
 from muxlearn.architectures._checks import check_fits
+from muxlearn.architectures._published import find_checkpoint
 from muxlearn.architectures._start import load_start
 from muxlearn.architectures._tmux import OWN_SIZE, TMUX
 from muxlearn.backbones import Corpus, Packaged, Scratch, Start, make_backbone
@@ -52,7 +53,11 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
             f"`num_hidden_layers` is {backbone.num_hidden_layers}, but the vectors of the packaged "
             "encoder are those of its last layer, and an embedder trains no other; leave it out"
         )
-    architecture._build_published(setting, backbone, OWN_SIZE)  # raises where it is one
+    if find_checkpoint(backbone) is not None:
+        raise ValueError(
+            f"{backbone.label} is a published multiplexed model, which has learned no vectors; "
+            "give it to a MuxTextClassifier"
+        )
     setting = architecture.settle(setting)
     n_prefix = architecture.n_prefix(setting)
     start = load_start(setting, Corpus(()), n_prefix)

@@ -29,13 +29,14 @@ from muxlearn.architectures._checkpoints import (
     task_of,
 )
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
+from muxlearn.backbones import Backbone, Named, Published, find_published
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import read_weights
 from muxlearn.tasks import Task
 from muxlearn.training.objectives import Objective
 
-__all__ = ["PublishedNetwork", "start_from_published"]
+__all__ = ["PublishedNetwork", "find_checkpoint"]
 
 #: The learning rate of a published model that is trained further (DataMUX and MUX-PLMs).
 _LR = 5e-5
@@ -80,29 +81,55 @@ class PublishedNetwork(Architecture):
         folder : Path
             As `find_published` returns it.
         setting : Setting
+            Its `n_mux` must be that of the checkpoint, and its dropout takes the place of the
+            checkpoint's own.
         tokenizer : tokenizers.Tokenizer or None
+            None takes the folder's.
         n_outputs : int
 
         Returns
         -------
         Built
+
+        Raises
+        ------
+        ValueError
+            The checkpoint is one of another task or of another number of slots, or its files are
+            missing or contradict each other.
         """
-        params = setting.params
-        reader, module, described = start_from_published(
-            folder,
-            setting.task,
-            n_classes=n_outputs,
-            n_mux=int(setting.n_mux),
-            tokenizer=tokenizer,
-            max_length=int(params["max_length"]),
-            dropout=params["dropout"],
-            learn_keys=bool(self.learn_keys),
+        params, task = setting.params, setting.task
+        config, tensors = read_authors_config(folder), read_weights(folder)
+        start, family = family_of(folder, tensors)
+        _check_start(folder, config, tensors, start, task)
+        advice = (
+            f"save it there with transformers.AutoTokenizer.from_pretrained({family.tokenizer!r})"
+            ".save_pretrained(folder)"
         )
+        if task == "sequence":
+            advice += ", or give it as `tokenizer`, a tokenizers.Tokenizer"
+        reader = make_reader(folder, tokenizer, family, advice, {})
+        config = {
+            **config,
+            "hidden_dropout_prob": params["dropout"],
+            "attention_probs_dropout_prob": 0.0,
+            "learn_muxing": bool(config.get("learn_muxing")) and bool(self.learn_keys),
+        }
+        model, config, kinds = build_model(folder, config, tensors, start, family, task, n_outputs)
+        if setting.n_mux != model.n_mux:
+            raise ValueError(
+                f"`n_mux` is {setting.n_mux}, but the checkpoint in {str(folder)!r} was trained "
+                f"with {model.n_mux} slots; set n_mux={model.n_mux}, and predict with fewer if you "
+                "like"
+            )
+        length = checked_length(folder, model, int(params["max_length"]))
+        fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
+        module = ReferenceTextModule(model, config, kinds, length)
+        own = described(module, kinds)
         for name in ("multiplexer", "demultiplexer"):
-            if params[name] not in (setting.defaults[name], described[name]):
+            if params[name] not in (setting.defaults[name], own[name]):
                 raise ValueError(
                     f"`{name}` is {params[name]!r}, but `backbone` {str(params['backbone'])!r} "
-                    f"comes with its own, {described[name]!r}; leave it out"
+                    f"comes with its own, {own[name]!r}; leave it out"
                 )
         return Built(reader, module, self)
 
@@ -153,77 +180,26 @@ class PublishedNetwork(Architecture):
         )
 
 
-def start_from_published(
-    folder: Path,
-    task: str,
-    *,
-    n_classes: int,
-    n_mux: int,
-    tokenizer: Any,
-    max_length: int,
-    dropout: float,
-    learn_keys: bool,
-) -> tuple[Any, ReferenceTextModule, dict[str, Any]]:
-    """Build a model that starts from a published checkpoint and has a new head.
+def find_checkpoint(backbone: Backbone) -> tuple[Path, Any] | None:
+    """Return the folder of the checkpoint that a backbone is, and the tokenizer given with it.
 
     Parameters
     ----------
-    folder : Path
-        As `find_published` returns it.
-    task : {"sequence", "token"}
-        What is to be classified.
-    n_classes : int
-    n_mux : int
-        Number of slots, which must be that of the checkpoint.
-    tokenizer : tokenizers.Tokenizer or None
-        None takes the folder's.
-    max_length : int
-        Tokens that a row is cut off or padded to.
-    dropout : float
-        Takes the place of the checkpoint's own.
-    learn_keys : bool
-        Whether the multiplexer's keys may be trained; they are if the checkpoint's were.
+    backbone : Backbone
 
     Returns
     -------
-    tokenizer : tokenizers.Tokenizer
-        Cuts off what is too long.
-    module : ReferenceTextModule
-    params : dict
-        The estimator's parameters that describe the model.
-
-    Raises
-    ------
-    ValueError
-        The checkpoint is one of another task or of another number of slots, or its files are
-        missing or contradict each other.
+    (Path, tokenizers.Tokenizer or None) or None
+        None where the backbone is no published checkpoint.
     """
-    config, tensors = read_authors_config(folder), read_weights(folder)
-    start, family = family_of(folder, tensors)
-    _check_start(folder, config, tensors, start, task)
-    advice = (
-        f"save it there with transformers.AutoTokenizer.from_pretrained({family.tokenizer!r})"
-        ".save_pretrained(folder)"
-    )
-    if task == "sequence":
-        advice += ", or give it as `tokenizer`, a tokenizers.Tokenizer"
-    reader = make_reader(folder, tokenizer, family, advice, {})
-    config = {
-        **config,
-        "hidden_dropout_prob": dropout,
-        "attention_probs_dropout_prob": 0.0,
-        "learn_muxing": bool(config.get("learn_muxing")) and learn_keys,
-    }
-    model, config, kinds = build_model(folder, config, tensors, start, family, task, n_classes)
-    if n_mux != model.n_mux:
-        raise ValueError(
-            f"`n_mux` is {n_mux}, but the checkpoint in {str(folder)!r} was trained with "
-            f"{model.n_mux} slots; set n_mux={model.n_mux}, and predict with fewer if you like"
-        )
-    length = checked_length(folder, model, max_length)
-    fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
-    module = ReferenceTextModule(model, config, kinds, length)
-    return reader, module, described(module, kinds)
+    if isinstance(backbone, Published):
+        name, tokenizer = backbone.checkpoint, backbone.tokenizer
+    elif isinstance(backbone, Named) and not backbone.is_ours:
+        name, tokenizer = backbone.name, None
+    else:
+        return None
+    folder = find_published(name)
+    return None if folder is None else (folder, tokenizer)
 
 
 def _check_start(

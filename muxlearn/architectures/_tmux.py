@@ -17,20 +17,18 @@ from muxlearn.architectures._base import (
     WarmUp,
 )
 from muxlearn.architectures._checks import check_fits, check_width, refuse_without_effect
-from muxlearn.architectures._published import PublishedNetwork
+from muxlearn.architectures._published import PublishedNetwork, find_checkpoint
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
 from muxlearn.architectures._start import load_start
 from muxlearn.backbones import (
     Backbone,
     Corpus,
     Encoder,
-    Named,
     Packaged,
     Published,
     Scratch,
     Start,
     encoder_from_config,
-    find_published,
     make_backbone,
 )
 from muxlearn.nn.demultiplex import (
@@ -291,14 +289,7 @@ class TMUX(Architecture):
         self, setting: Setting, backbone: Backbone, n_outputs: int
     ) -> Built | None:
         """Build the network of a published checkpoint, None where `backbone` is none."""
-        if isinstance(backbone, Published):
-            name, tokenizer = backbone.checkpoint, backbone.tokenizer
-        elif isinstance(backbone, Named) and not backbone.is_ours:
-            name, tokenizer = backbone.name, None
-        else:
-            return None
-        folder = find_published(name)
-        if folder is None:
+        if (found := find_checkpoint(backbone)) is None:
             return None
         if setting.task == "vector":
             raise ValueError(
@@ -311,6 +302,7 @@ class TMUX(Architecture):
                 "position of its own; leave `patch_size` out, and pairs and 'words' of "
                 "`operating_points`"
             )
+        folder, tokenizer = found
         return self._published().build_from(folder, setting, tokenizer, n_outputs)
 
     def _published(self) -> PublishedNetwork:

@@ -205,7 +205,7 @@ def test_an_encoder_that_learned_no_mixtures_takes_none(bert):
 
 @pytest.mark.parametrize("backbone", [str, lambda folder: Published(checkpoint=folder)])
 def test_a_published_model_is_for_a_classifier(folder_of, backbone):
-    with pytest.raises(ValueError, match="MuxTextClassifier"):
+    with pytest.raises(ValueError, match="learned no vectors; give it to a MuxTextClassifier"):
         MuxTextEmbedder(backbone=backbone(folder_of("rsa"))).fit()
 
 
