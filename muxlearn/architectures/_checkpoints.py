@@ -58,6 +58,7 @@ __all__ = [
     "make_reader",
     "open_checkpoint",
     "read_authors_config",
+    "sort_classes",
     "task_of",
 ]
 
@@ -201,9 +202,7 @@ def load_datamux(
     fit_tokenizer(folder, reader, model.backbone.config.vocab_size, length)
     module = ReferenceTextModule(model, config, kinds, length)
     if labels is not None:
-        order = np.argsort(labels, kind="stable")
-        labels = labels[order]
-        module.order_classes(torch.from_numpy(order))
+        labels = sort_classes(module, labels)
     if config.get("task_loss_coeff") == 0:
         warn(
             f"{str(folder)!r} was trained with task_loss_coeff=0, on the retrieval task alone: "
@@ -385,6 +384,13 @@ def labels_of(
     if len(set(labels)) < n_classes:
         raise ValueError(f"{source} holds a label twice: {labels}; give `classes`, all different")
     return np.array(labels)
+
+
+def sort_classes(module: MuxModule, labels: NDArray) -> NDArray:
+    """Sort labels, and the outputs with them."""
+    order = np.argsort(labels, kind="stable")
+    module.order_classes(torch.from_numpy(order))
+    return labels[order]
 
 
 def _check_regression(folder: Path, n_outputs: int, classes: Iterable[Any] | None) -> None:

@@ -199,7 +199,7 @@ class MIMOFormer(Architecture):
                 f"`positions` 'sinusoidal' need an even `hidden_size`, got {backbone.hidden_size}"
             )
         grid = self._grid(n_mux)
-        points = sorted({m * n for m in _divisors(grid[0]) for n in _divisors(grid[1])})
+        points = sorted({math.prod(part) for part in network.parts_of(grid)})
         odd = [point for point in setting.row_counts if point not in points]
         if odd:
             raise ValueError(
@@ -227,16 +227,18 @@ class MIMOFormer(Architecture):
         if self.grid is not None:
             m, n = self.grid
             return int(m), int(n)
-        n = max(d for d in _divisors(int(n_mux)) if d * d <= n_mux)
+        n = max(d for d, _ in network.parts_of((int(n_mux), 1)) if d * d <= n_mux)
         return int(n_mux) // n, n
 
     # The module
 
     def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
         """Build tokenizer and network, which is made for pairs where `data` holds them."""
-        reader = self._sizes(setting).learn_reader(data, setting.params["max_length"])
-        n_texts = 2 if data.holds_pairs else 1
-        module = self.network(setting, reader.get_vocab_size(), n_outputs, n_texts)
+        max_length, n_texts = setting.params["max_length"], 2 if data.holds_pairs else 1
+        reader = self._sizes(setting).learn_reader(data, max_length)
+        module = self.network(
+            setting, reader.get_vocab_size(), n_outputs, n_texts, max_length=max_length
+        )
         return Built(reader, module, self)
 
     def network(
@@ -245,7 +247,9 @@ class MIMOFormer(Architecture):
         vocab_size: int,
         n_outputs: int,
         n_texts: int,
-        n_positions: int | None = None,
+        *,
+        max_length: int,
+        reference_padding: bool = False,
     ) -> network.MIMOFormer:
         """Build the network.
 
@@ -257,9 +261,10 @@ class MIMOFormer(Architecture):
         n_outputs : int
         n_texts : int
             2 for pairs.
-        n_positions : int, default=None
-            Positions of a checkpoint in the authors' layout, whose padding is read as they do;
-            None stands for `max_length`.
+        max_length : int
+            Positions of a text.
+        reference_padding : bool, default=False
+            Whether padding is read as the authors' code does.
         """
         sizes = self._sizes(setting)
         same = ("attention", "head_dim", "n_features", "positions", "pooling", "tied_layers")
@@ -273,8 +278,8 @@ class MIMOFormer(Architecture):
             num_hidden_layers=sizes.num_hidden_layers,
             num_attention_heads=sizes.num_attention_heads,
             intermediate_size=sizes.intermediate_size or 4 * sizes.hidden_size,
-            max_length=n_positions or setting.params["max_length"],
-            reference_padding=n_positions is not None,
+            max_length=max_length,
+            reference_padding=reference_padding,
             dropout=setting.params["dropout"],
             n_texts=n_texts,
             **{name: getattr(self, name) for name in same},
@@ -289,14 +294,13 @@ class MIMOFormer(Architecture):
 
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a network as it was saved."""
+        sizes = config["vocab_size"], n_outputs, config["n_texts"]
         if (authors := config.get("authors")) is None:
-            return self.network(setting, config["vocab_size"], n_outputs, config["n_texts"])
+            return self.network(setting, *sizes, max_length=setting.params["max_length"])
         lengths = [authors.get(name) for name in ("pad_to", "max_length")]
         if not all(map(Integer(1).accepts, lengths)) or lengths[0] > lengths[1]:
             raise ValueError(f"`authors` is {authors!r}, which describes no MIMOFormer")
-        module = self.network(
-            setting, config["vocab_size"], n_outputs, config["n_texts"], lengths[1]
-        )
+        module = self.network(setting, *sizes, max_length=lengths[1], reference_padding=True)
         module.authors, module.pad_to, module.in_order = dict(authors), lengths[0], True
         return module
 
@@ -325,7 +329,3 @@ class MIMOFormer(Architecture):
     def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with the regulariser."""
         return IsometryObjective(task, self.isometry_weight)
-
-
-def _divisors(size: int) -> list[int]:
-    return [d for d in range(1, size + 1) if size % d == 0]

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._checkpoints import (
     LoadedCheckpoint,
@@ -17,6 +14,7 @@ from muxlearn.architectures._checkpoints import (
     labels_of,
     open_checkpoint,
     read_authors_config,
+    sort_classes,
 )
 from muxlearn.architectures._image import statistics_points
 from muxlearn.architectures._mimoconv import MIMOConv
@@ -24,7 +22,6 @@ from muxlearn.architectures._mimoformer import MIMOFormer
 from muxlearn.backbones import Scratch
 from muxlearn.nn import mimoformer
 from muxlearn.nn.mimoconv import MuxWideResNet, read_options
-from muxlearn.nn.module import MuxModule
 from muxlearn.persistence import bounded_by, read_tokenizer, read_weights
 from muxlearn.rows import IntegerReader
 
@@ -76,7 +73,7 @@ def load_mimoconv(
         name: options[name] for name in ("binding", "n_stages", "batch_norm", "activated_skip")
     }
     module.in_order = True
-    labels = _sort_classes(module, labels_of(folder, config, options["n_classes"], classes))
+    labels = sort_classes(module, labels_of(folder, config, options["n_classes"], classes))
     params = {
         "n_mux": options["n_mux"],
         "multiplexer": options["binding"],
@@ -149,11 +146,4 @@ def load_mimoformer(
         "max_length": module.pad_to,
         "dropout": options["dropout"],
     }
-    return LoadedCheckpoint(module, reader, _sort_classes(module, labels), described)
-
-
-def _sort_classes(module: MuxModule, labels: np.ndarray) -> np.ndarray:
-    """Sort labels, and the outputs with them."""
-    order = np.argsort(labels, kind="stable")
-    module.order_classes(torch.from_numpy(order))
-    return labels[order]
+    return LoadedCheckpoint(module, reader, sort_classes(module, labels), described)

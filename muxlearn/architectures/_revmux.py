@@ -26,6 +26,7 @@ from muxlearn.nn.revmux import (
     RevMuxClassifier,
     RevMuxTrainingOutput,
     info_nce_loss,
+    power_of_two,
 )
 from muxlearn.persistence import FormatError
 from muxlearn.points import Point
@@ -149,7 +150,7 @@ class RevMUX(Architecture):
 
     def auto_point(self, task: str, params: Mapping[str, Any]) -> Point:
         """Return the point with the most rows, a power of two, up to what "auto" stands for."""
-        return Point(_power_of_two(AUTO_FACTOR))
+        return Point(power_of_two(AUTO_FACTOR))
 
     def check(self, setting: Setting) -> None:
         """Raise for an encoder that cannot be cut, and for rows that do not pair up."""
@@ -162,12 +163,12 @@ class RevMUX(Architecture):
                 "layers of an encoder of the transformers library; give the folder or the name of "
                 "one"
             )
-        if _power_of_two(n_mux) != n_mux:
+        if power_of_two(n_mux) != n_mux:
             raise ValueError(
                 f"`n_mux` is {n_mux}, but architecture='revmux' mixes texts pair by pair; take a "
-                f"power of two, such as {_power_of_two(n_mux)} or {2 * _power_of_two(n_mux)}"
+                f"power of two, such as {power_of_two(n_mux)} or {2 * power_of_two(n_mux)}"
             )
-        odd = [point for point in setting.row_counts if _power_of_two(point) != point]
+        odd = [point for point in setting.row_counts if power_of_two(point) != point]
         if odd:
             raise ValueError(
                 f"`operating_points` holds {odd[0]}, but architecture='revmux' mixes texts pair "
@@ -252,8 +253,3 @@ class RevMUX(Architecture):
     def objective(self, setting: Setting, module: MuxModule, task: Task) -> Objective:
         """Return the task's loss, with InfoNCE beside it."""
         return ContrastObjective(task, setting.n_mux, self.infonce_weight, self.temperature)
-
-
-def _power_of_two(number: int) -> int:
-    """Return the largest power of two up to a number."""
-    return 1 << (int(number).bit_length() - 1)

@@ -30,6 +30,12 @@ _POSITIONS = ("learned", "sinusoidal")
 _POOLINGS = ("mean", "cls")
 
 
+def parts_of(grid: tuple[int, int]) -> list[tuple[int, int]]:
+    """Return the rows and columns of the parts that divide a grid evenly, the grid among them."""
+    divisors = [[d for d in range(1, size + 1) if size % d == 0] for size in grid]
+    return [(m, n) for m in divisors[0] for n in divisors[1]]
+
+
 class MIMOFormer(MuxModule):
     """Classify long sequences in superposition (MIMOFormer; MIMONets: Menet et al., NeurIPS 2023).
 
@@ -210,7 +216,7 @@ class MIMOFormer(MuxModule):
     @property
     def operating_points(self) -> tuple[int, ...]:
         """The `n_mux` that the network can run at."""
-        return tuple(sorted({m * n for m, n in self._parts()}))
+        return tuple(sorted({m * n for m, n in parts_of(self.grid)}))
 
     @property
     def warm_up_n_mux(self) -> int:
@@ -236,7 +242,7 @@ class MIMOFormer(MuxModule):
         ValueError
             If no part of `n_mux` rows divides the grid.
         """
-        parts = [(m, n) for m, n in self._parts() if m * n == n_mux]
+        parts = [(m, n) for m, n in parts_of(self.grid) if m * n == n_mux]
         if not parts:
             raise ValueError(
                 f"n_mux={n_mux} rows do not fill a part that divides the grid {self.grid}; allowed "
@@ -244,10 +250,6 @@ class MIMOFormer(MuxModule):
             )
         ratio = math.log(self.grid[0] / self.grid[1])
         return min(parts, key=lambda part: (abs(math.log(part[0] / part[1]) - ratio), -part[0]))
-
-    def _parts(self) -> list[tuple[int, int]]:
-        divisors = [[d for d in range(1, size + 1) if size % d == 0] for size in self.grid]
-        return [(m, n) for m in divisors[0] for n in divisors[1]]
 
     def forward(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, n_mux: int | None = None

@@ -36,6 +36,11 @@ __all__ = [
 ADAPTERS = ("reversible", "ora", "adapter")
 
 
+def power_of_two(number: int) -> int:
+    """Return the largest power of two up to a number."""
+    return 1 << (int(number).bit_length() - 1)
+
+
 class RevMuxTrainingOutput(NamedTuple):
     """The output of a pass for training.
 
@@ -401,7 +406,7 @@ class RevMuxClassifier(MuxModule):
 
     def round_n_mux(self, n_mux: int) -> int:
         """Return the power of two nearest below a number of rows, which are mixed in pairs."""
-        return 1 << (int(n_mux).bit_length() - 1)
+        return power_of_two(n_mux)
 
     def for_inference(self, dtype: torch.dtype | None = None) -> RevMuxClassifier:
         """Return a copy that predicts only, in `dtype`.

@@ -425,7 +425,7 @@ def test_the_number_of_heads_need_not_divide_the_width(tiny):
 
 def test_a_mark_is_a_token_of_its_own(tiny):
     clf = tiny(architecture__pooling="cls")
-    module = clf.architecture.network(clf._setting(), 10, 2, 1)
+    module = clf.architecture.network(clf._setting(), 10, 2, 1, max_length=clf.max_length)
     assert module.embedding.num_embeddings == 11
 
 
