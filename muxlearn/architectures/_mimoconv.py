@@ -12,7 +12,7 @@ from muxlearn._params import Boolean, Choice, Constraint, Integer, Number
 from muxlearn.architectures._base import Setting
 from muxlearn.architectures._image import BlendObjective, ImageArchitecture, statistics_points
 from muxlearn.nn.binding import BINDINGS
-from muxlearn.nn.mimoconv import MuxWideResNet
+from muxlearn.nn.mimoconv import MuxWideResNet, channels_of_stem
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
 from muxlearn.nn.wideresnet import ACTIVATIONS
@@ -176,27 +176,27 @@ class MIMOConv(ImageArchitecture):
                 f"`patch_size` must divide the height and width of the images, which are "
                 f"{shape[1]} and {shape[2]}, got {size}"
             )
-        try:
-            options: dict[str, Any] = {
-                "n_stages": 3 if max(shape[1:]) <= size * _MAX_SMALL_IMAGE else 4,
-                "binding": self.multiplexer(setting),
-                **(authors or {}),
-            }
-            return MuxWideResNet(
-                n_outputs,
-                setting.n_mux,
-                in_channels=shape[0],
-                learn_keys=bool(self.learn_keys),
-                operating_points=statistics_points(setting),
-                **{name: getattr(self, name) for name in names},
-                **options,
-            )
-        except ValueError as error:
-            if "slots" not in str(error):
-                raise
+        options: dict[str, Any] = {
+            "n_stages": 3 if max(shape[1:]) <= size * _MAX_SMALL_IMAGE else 4,
+            "binding": self.multiplexer(setting),
+            **(authors or {}),
+        }
+        channels = channels_of_stem(options["n_stages"], self.initial_width)
+        if options["binding"] == "subspace" and setting.n_mux > channels:
             raise ValueError(
-                f"{error}; lower `n_mux` or raise `initial_width`, which is {self.initial_width}"
-            ) from error
+                f"`n_mux` is {setting.n_mux}, but {channels} channels hold at most {channels} "
+                "slots; lower `n_mux` or raise `initial_width`, which is "
+                f"{self.initial_width}"
+            )
+        return MuxWideResNet(
+            n_outputs,
+            setting.n_mux,
+            in_channels=shape[0],
+            learn_keys=bool(self.learn_keys),
+            operating_points=statistics_points(setting),
+            **{name: getattr(self, name) for name in names},
+            **options,
+        )
 
     def config(self, module: MuxModule) -> dict[str, Any]:
         """Return what a checkpoint in the authors' layout is."""

@@ -34,6 +34,11 @@ _CHANNELS = {
 _CHUNK_ELEMENTS = 2**21
 
 
+def channels_of_stem(n_stages: int, initial_width: int) -> int:
+    """Return the channels of a network's stem, which the slots share."""
+    return _CHANNELS[n_stages][0] * initial_width
+
+
 class MuxWideResNet(OperatingPointModule):
     """Classify the images of mixtures (MIMOConv; MIMONets: Menet et al., NeurIPS 2023).
 
@@ -125,8 +130,8 @@ class MuxWideResNet(OperatingPointModule):
             if value not in allowed:
                 raise ValueError(f"{name}={value!r} is not one of {sorted(allowed)}")
         n_points = len(self.operating_points)
-        stem_channels, stage_channels = _CHANNELS[n_stages]
-        channels, features = stem_channels * initial_width, stage_channels[-1] * width
+        stage_channels = _CHANNELS[n_stages][1]
+        channels, features = channels_of_stem(n_stages, initial_width), stage_channels[-1] * width
         kernel_size, stride = (7, 2) if n_stages == 4 else (3, 1)
         # At 1 it would copy the images.
         self.patches = nn.PixelUnshuffle(patch_size) if patch_size > 1 else nn.Identity()

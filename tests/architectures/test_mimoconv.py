@@ -1,9 +1,11 @@
-"""The losses of `MIMOConv`."""
+"""The losses and limits of `MIMOConv`."""
 
 import numpy as np
 import pytest
 import torch
 
+from muxlearn import MuxImageClassifier
+from muxlearn.architectures import MIMOConv
 from muxlearn.architectures._mimoconv import RegularisedObjective
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.regularize import binding_regularizer, isometry_regularizer
@@ -35,3 +37,16 @@ def test_the_keys_count_by_their_weight(network):
     term = binding_regularizer(network.binding)
     added = loss(network, 0.0, 0.5) - loss(network, 0.0, 0.0)
     torch.testing.assert_close(added, (0.5 * term).to(added), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("multiplexer", ["auto", "subspace"])
+def test_more_slots_than_channels_are_refused(multiplexer):
+    clf = MuxImageClassifier(
+        n_mux=17, architecture=MIMOConv(initial_width=1), multiplexer=multiplexer
+    )
+    message = (
+        "`n_mux` is 17, but 16 channels hold at most 16 slots; lower `n_mux` or raise "
+        "`initial_width`, which is 1"
+    )
+    with pytest.raises(ValueError, match=message):
+        clf.fit(np.zeros((4, 8, 8), np.float32), [0, 1, 0, 1])
