@@ -17,23 +17,26 @@ from pathlib import Path
 
 from muxlearn.box import packaged_minilm, prepare, save, train
 from muxlearn.box._files import pack
+from muxlearn.box._training import Recipe
 from muxlearn.box.texts.__main__ import main as write_texts
+from muxlearn.points import Point
 
 #: Minutes of a stage, and the share of its steps that train each point: what has a share of 0 comes
 #: in later.
-_STAGES: tuple[tuple[int, dict[str, float]], ...] = (
+_STAGES: tuple[tuple[int, dict[Point, float]], ...] = (
     (
         45,
         {
-            **{"1,1": 0.25, "1,2": 0.5, "1,5": 1.0, "2,5": 0.3},
-            **dict.fromkeys(("1,10", "2,1", "5,1", "10,1", "20,1"), 0.0),
+            **{Point(1, 1): 0.25, Point(1, 2): 0.5, Point(1, 5): 1.0, Point(2, 5): 0.3},
+            **dict.fromkeys((Point(1, 10), *(Point(n) for n in (2, 5, 10, 20))), 0.0),
         },
     ),
     (
         95,
         {
-            **{"1,1": 0.12, "1,2": 0.3, "1,5": 1.0, "2,5": 0.3, "1,10": 0.15},
-            **{"2,1": 0.12, "5,1": 0.1, "10,1": 0.15, "20,1": 0.05},
+            **{Point(1, 1): 0.12, Point(1, 2): 0.3, Point(1, 5): 1.0, Point(2, 5): 0.3},
+            **{Point(1, 10): 0.15, Point(2): 0.12, Point(5): 0.1, Point(10): 0.15},
+            Point(20): 0.05,
         },
     ),
 )
@@ -70,19 +73,22 @@ def main(argv: list[str] | None = None) -> int:
         prepare.main([str(folder)])
     if not (folder / "corpus.xz").exists():
         write_texts([str(folder), "--tokenizer", tokenizer])
-    options = ["--device", args.device, "--dtype", args.dtype]
-    options += ["--batch-tokens", str(args.batch_tokens)]
-    start: list[str] = []
+    start: Path | None = None
     for number, (minutes, shares) in enumerate(_STAGES, 1):
         output = folder / f"stage-{number}"
         if not _is_over(output):
-            points = [f"{point},{share}" for point, share in shares.items()]
-            length = ["--minutes", str(minutes * args.minutes / total), "--points", *points]
-            command = [str(folder), "--output", str(output), *options, *start, *length]
-            if status := train.main(command):
+            recipe = Recipe(
+                minutes=minutes * args.minutes / total,
+                batch_tokens=args.batch_tokens,
+                points=shares,
+            )
+            status = train.run(
+                folder, output, recipe, device=args.device, dtype=args.dtype, start=start
+            )
+            if status:
                 return status
-        start = ["--start", str(output)]
-    save.main([start[1], str(folder / "saved"), "--tokenizer", tokenizer])
+        start = output
+    save.main([str(start), str(folder / "saved"), "--tokenizer", tokenizer])
     if args.pack:
         pack(folder / "saved")
     return 0

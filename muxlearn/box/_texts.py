@@ -1,7 +1,8 @@
-"""The rows that the packaged encoder learnt from, out of packages that anyone can have.
+"""The texts that ``python -m muxlearn.box.warm_up`` learns from.
 
-All of them may be used and passed on; MODEL_CARD.md says under which licences. None is part of the
-wheel: the encoder is, and what it was made of can be fetched again.
+They come out of packages that anyone can have. All of them may be used and passed on; MODEL_CARD.md
+says under which licences. None is part of the wheel: the encoder is, and what it was made of can be
+fetched again.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from muxlearn.box._teacher import compress, encoder_arguments, expand
 from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.nn.losses import contrastive_logits, cosine_loss
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.persistence import replace_files
 from muxlearn.points import WORDS, Point
@@ -57,6 +58,8 @@ POINTS: dict[Point, float] = {
     Point(4, 5): 0.25,
 }
 _ROWS_WEIGHT = 0.5
+#: Rows of a batch that are told from each other.
+_MOST_CONTRASTED = 1024
 #: How long the words' vector is at the start, beside that of the encoder.
 _WORDS_SHARE = 0.3
 
@@ -162,8 +165,8 @@ def compare(
     measures : dict of str to Tensor
         The cosines of rows, and the squared errors of tokens relative to their squares.
     """
-    of_words = _cosine(student(batch.ids, patch_size=WORDS.patch_size).rows, wanted.rows)
-    loss, measures = 2 * (1 - of_words), {"words": of_words}
+    of_words = cosine_loss(student(batch.ids, patch_size=WORDS.patch_size).rows, wanted.rows)
+    loss, measures = 2 * of_words, {"words": 1 - of_words}
     for point in points:
         n_rows = len(batch.ids) - len(batch.ids) % point.n_mux
         if not n_rows:
@@ -172,30 +175,22 @@ def compare(
         output = student(ids, mask, *point, token_samples=token_samples * point.n_mux)
         assert output.tokens is not None
         targets = wanted.rows[:n_rows]
-        of_rows, of_mixed = _cosine(output.rows, targets), _cosine(output.mixed_rows, targets)
+        of_rows, of_mixed = (cosine_loss(r, targets) for r in (output.rows, output.mixed_rows))
+        logits = contrastive_logits(output.rows[:_MOST_CONTRASTED], targets[:_MOST_CONTRASTED])
+        contrast = F.cross_entropy(logits, torch.arange(len(logits), device=logits.device))
         unfolded, positions = output.tokens
         positions = positions - gap * (positions >= batch.cut + gap)
         numbers = torch.arange(n_rows, device=ids.device).view(-1, point.n_mux, 1)
         tokens = wanted.tokens[numbers, positions].float()
         error = (unfolded.float() - tokens).square().sum(-1) / tokens.square().sum(-1)
-        of_point = 2 * (1 - of_rows) + error.mean() + 0.3 * _contrast(output.rows, targets)
+        of_point = 2 * of_rows + error.mean() + 0.3 * contrast
         name = f"{point.n_mux}x{point.patch_size}"
         if point.factor > 1:
-            of_point = of_point + 2 * (1 - of_mixed)
-            measures[f"{name} with words"] = of_rows
-        measures[name], measures[f"{name} tokens"] = of_mixed, error.mean()
+            of_point = of_point + 2 * of_mixed
+            measures[f"{name} with words"] = 1 - of_rows
+        measures[name], measures[f"{name} tokens"] = 1 - of_mixed, error.mean()
         loss = loss + (1.0 if point.n_mux == 1 else _ROWS_WEIGHT) * of_point
     return loss, {name: value.detach() for name, value in measures.items()}
-
-
-def _cosine(answers: Tensor, targets: Tensor) -> Tensor:
-    return F.cosine_similarity(answers.float(), targets.float(), dim=-1).mean()
-
-
-def _contrast(answers: Tensor, targets: Tensor, most: int = 1024) -> Tensor:
-    """Tell each row's answer from those of others (temperature 1/20)."""
-    a, b = (F.normalize(x[:most].float(), dim=-1) for x in (answers, targets))
-    return F.cross_entropy(20 * a @ b.T, torch.arange(len(a), device=a.device))
 
 
 def train(

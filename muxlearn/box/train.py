@@ -1,8 +1,9 @@
 """Train the packaged encoder: ``python -m muxlearn.box.train FOLDER --device cuda --minutes 7``.
 
-FOLDER holds ``teacher.safetensors`` and ``corpus.xz``, which ``python -m muxlearn.box.prepare``
-writes. Nothing else is read and no network is used, so that the folder can be carried to a machine
-with a GPU. The output folder gets a checkpoint every minute and ``log.jsonl``.
+FOLDER holds ``teacher.safetensors`` and ``corpus.xz``, which ``python -m muxlearn.box.prepare`` and
+``python -m muxlearn.box.texts`` write. Nothing else is read and no network is used, so that the
+folder can be carried to a machine with a GPU. The output folder gets a checkpoint every minute and
+``log.jsonl``.
 """
 
 from __future__ import annotations
@@ -67,13 +68,6 @@ def main(argv: list[str] | None = None) -> int:
         "--points", nargs="+", default=None, help="n_mux,patch_size,share of the steps"
     )
     args = parser.parse_args(argv)
-    device = torch.device(args.device)
-    on_gpu = device.type == "cuda"
-    if on_gpu and not torch.cuda.is_available():
-        parser.error("no CUDA device: PyTorch sees none; give --device cpu")
-    for name in ("teacher.safetensors", args.corpus):
-        if not (args.folder / name).is_file():
-            parser.error(f"{args.folder / name} is missing; `prepare` writes it")
     recipe = Recipe(
         minutes=args.minutes,
         batch_tokens=args.batch_tokens,
@@ -84,28 +78,87 @@ def main(argv: list[str] | None = None) -> int:
         token_samples=args.token_samples,
         seed=args.seed,
     )
-    teacher = load_teacher(args.folder / "teacher.safetensors")
-    corpus = read_corpus(args.folder / args.corpus)
-    training, held_out = split_corpus(corpus)
+    return run(
+        args.folder,
+        args.output or args.folder / "out",
+        recipe,
+        device=args.device,
+        dtype=args.dtype,
+        start=args.start,
+        corpus=args.corpus,
+        profiled=args.profile,
+    )
+
+
+def run(
+    folder: Path,
+    output: Path,
+    recipe: Recipe,
+    *,
+    device: str,
+    dtype: str | None = None,
+    start: Path | None = None,
+    corpus: str = "corpus.xz",
+    profiled: bool = False,
+) -> int:
+    """Train on the texts of a folder, and say on stderr why that cannot be.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the teacher and the texts.
+    output : Path
+        Gets the checkpoints and the log.
+    recipe : Recipe
+    device : str
+    dtype : {"bfloat16", "float32"}, default=None
+        None stands for bfloat16 on a GPU, float32 elsewhere.
+    start : Path, default=None
+        Output folder of a training to go on with.
+    corpus : str, default="corpus.xz"
+        Name of the file of texts.
+    profiled : bool, default=False
+        Whether to print the operations that take most of the time.
+
+    Returns
+    -------
+    int
+        The exit status.
+    """
+    place = torch.device(device)
+    on_gpu = place.type == "cuda"
+    if on_gpu and not torch.cuda.is_available():
+        print("no CUDA device: PyTorch sees none; give --device cpu", file=sys.stderr)
+        return 2
+    for name, writer in (("teacher.safetensors", "prepare"), (corpus, "texts")):
+        if not (folder / name).is_file():
+            print(
+                f"{folder / name} is missing; python -m muxlearn.box.{writer} writes it",
+                file=sys.stderr,
+            )
+            return 2
+    teacher = load_teacher(folder / "teacher.safetensors")
+    training, held_out = split_corpus(read_corpus(folder / corpus))
     n_tokens, n_sentences = len(training[0]), len(training[1]) - 1
-    print(f"{n_tokens} tokens, {n_sentences} sentences, on {device}", flush=True)
+    print(f"{n_tokens} tokens, {n_sentences} sentences, on {place}", flush=True)
+    size = recipe.batch_tokens
     try:
-        with _profiling(args.profile, device):
+        with _profiling(profiled, place):
             train(
                 teacher,
-                BatchSampler(*training, device, args.batch_tokens, seed=args.seed),
-                BatchSampler(*held_out, device, min(args.batch_tokens, 8192), seed=1),
-                args.output or args.folder / "out",
+                BatchSampler(*training, place, size, seed=recipe.seed),
+                BatchSampler(*held_out, place, min(size, 8192), seed=1),
+                output,
                 recipe,
-                device=device,
-                dtype=getattr(torch, args.dtype or ("bfloat16" if on_gpu else "float32")),
-                start=None if args.start is None else read_parts(args.start),
+                device=place,
+                dtype=getattr(torch, dtype or ("bfloat16" if on_gpu else "float32")),
+                start=None if start is None else read_parts(start),
                 log=lambda line: print(line, flush=True),
             )
     except torch.OutOfMemoryError:
         print(
-            f"out of memory on {device}: give a smaller --batch-tokens than {args.batch_tokens}; "
-            "the last checkpoint is kept",
+            f"out of memory on {place}: give a smaller --batch-tokens than {size}; the last "
+            "checkpoint is kept",
             file=sys.stderr,
         )
         return 1

@@ -174,9 +174,10 @@ def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, cap
 def test_a_missing_file_is_named(missing, tmp_path, capsys):
     for name in {"teacher.safetensors", "corpus.xz"} - {missing}:
         (tmp_path / name).touch()
-    with pytest.raises(SystemExit):
-        command.main([str(tmp_path), "--device", "cpu"])
-    assert f"{missing} is missing; `prepare` writes it" in capsys.readouterr().err
+    assert command.main([str(tmp_path), "--device", "cpu"]) == 2
+    writer = {"teacher.safetensors": "prepare", "corpus.xz": "texts"}[missing]
+    message = f"{missing} is missing; python -m muxlearn.box.{writer} writes it"
+    assert message in capsys.readouterr().err
 
 
 def test_every_source_is_judged_by(sentences):
