@@ -70,9 +70,9 @@ def build_embedder(setting: Setting, most_tokens: int | None = None) -> Built:
         setting,
         start.encoder,
         OWN_SIZE if vectors.size is None else vectors.size,
-        start.n_blocks,
-        (own, *sorted({*vectors.patch_sizes} - {own})),
-        vectors.words,
+        n_blocks=start.n_blocks,
+        patch_sizes=(own, *sorted({*vectors.patch_sizes} - {own})),
+        words=vectors.words,
     )
     assert isinstance(module, MuxSequenceEmbedder)
     module.retrieval = module.token_head = None

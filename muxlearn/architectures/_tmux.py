@@ -268,10 +268,10 @@ class TMUX(Architecture):
             setting,
             start.encoder,
             n_outputs,
-            start.n_blocks,
-            setting.patch_sizes,
-            setting.with_words,
-            reads_pairs,
+            n_blocks=start.n_blocks,
+            patch_sizes=setting.patch_sizes,
+            words=setting.with_words,
+            pairs=reads_pairs,
         )
         if start.load_into is not None:
             start.load_into(module)
@@ -319,6 +319,7 @@ class TMUX(Architecture):
         setting: Setting,
         encoder: Encoder,
         n_outputs: int,
+        *,
         n_blocks: int | None,
         patch_sizes: tuple[int, ...],
         words: bool,
@@ -427,10 +428,10 @@ class TMUX(Architecture):
             setting,
             encoder,
             n_outputs,
-            config.get("n_blocks"),
-            tuple(config.get("patch_sizes", (1,))),
-            bool(config.get("words")),
-            bool(config.get("pairs")),
+            n_blocks=config.get("n_blocks"),
+            patch_sizes=tuple(config.get("patch_sizes", (1,))),
+            words=bool(config.get("words")),
+            pairs=bool(config.get("pairs")),
         )
         module.warmed_up = bool(config.get("warmed_up"))
         return module
