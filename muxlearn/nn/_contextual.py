@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.nn._multiplexer import Multiplexer
+from muxlearn.nn._slots import place_of_slot
 from muxlearn.nn.encoder import EncoderLayer
 from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 
@@ -95,7 +96,7 @@ class ContextualMultiplexer(Multiplexer):
         positions = sinusoidal_positions(length, even_width, x.device)[:, : self.width].to(x.dtype)
         rows = (x / self.scale).flatten(0, 1)
         rows = self.within_rows(rows, _attended(mask.flatten(0, 1)), positions).view_as(x)
-        places = torch.arange(self.n_mux, device=x.device) % n_places
+        places = place_of_slot(self.n_mux, n_places, x.device)
         slots = (rows[:, places] * self.keys[:, None]).transpose(1, 2).flatten(0, 1)
         present = mask[:, places].transpose(1, 2).flatten(0, 1)  # (n_mixtures * length, n_mux)
         slots = self.across_slots(slots, _attended(present))

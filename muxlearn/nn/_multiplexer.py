@@ -39,6 +39,11 @@ class Multiplexer(nn.Module):
         Returns
         -------
         Tensor of shape (n_mixtures, length, width)
+
+        Raises
+        ------
+        ValueError
+            If there are more rows than slots.
         """
         raise NotImplementedError
 
@@ -48,7 +53,7 @@ class Multiplexer(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_mixtures, n_places, length, width)
-            Anything at padding.
+            Any finite numbers at padding.
         mask : Tensor of bool, shape (n_mixtures, n_places, length)
             False at padding, which adds nothing to the mixture.
 

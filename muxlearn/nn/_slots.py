@@ -7,10 +7,38 @@ from torch import Tensor, nn
 
 __all__ = [
     "mean_over_slots",
+    "place_of_slot",
     "principal_axes",
     "slots_to_places",
     "start_from_components",
 ]
+
+
+def place_of_slot(n_slots: int, n_places: int, device: torch.device | None = None) -> Tensor:
+    """Say which row of a mixture stands in each slot.
+
+    Parameters
+    ----------
+    n_slots : int
+    n_places : int
+        Rows in the mixture. Row `p` stands in the slots ``p, p + n_places, p + 2 * n_places, …``.
+    device : torch.device, default=None
+
+    Returns
+    -------
+    Tensor of int, shape (n_slots,)
+
+    Raises
+    ------
+    ValueError
+        If there are more rows than slots.
+    """
+    if n_places > n_slots:
+        raise ValueError(
+            f"{n_places} rows do not fit into the {n_slots} slots of a mixture: mix at most "
+            f"{n_slots} rows"
+        )
+    return torch.arange(n_slots, device=device) % n_places
 
 
 def slots_to_places(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
@@ -32,14 +60,19 @@ def slots_to_places(values: Tensor, n_places: int, dim: int = 0) -> Tensor:
     -------
     Tensor
         As `values`, with `n_places` entries along `dim`.
+
+    Raises
+    ------
+    ValueError
+        If there are more rows than slots.
     """
     n_slots = values.shape[dim]
     if n_places == n_slots:
         return values
     shape = list(values.shape)
     shape[dim] = n_places
-    place_of_slot = torch.arange(n_slots, device=values.device) % n_places
-    return values.new_zeros(shape).index_add(dim, place_of_slot, values)
+    places = place_of_slot(n_slots, n_places, values.device)
+    return values.new_zeros(shape).index_add(dim, places, values)
 
 
 def mean_over_slots(values: Tensor, n_places: int, dim: int = 0) -> Tensor:

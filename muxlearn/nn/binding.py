@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.multiplex import mean_over_slots, slots_to_places
+from muxlearn.nn.multiplex import mean_over_slots, place_of_slot, slots_to_places
 from muxlearn.nn.subnetworks import separate_slots, slots_of_units
 
 __all__ = [
@@ -150,7 +150,7 @@ class IdentityBinding(Binding):
     """Add the images up without marking them: the ablation, and the only choice for one slot."""
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        if self.n_mux == 1:
+        if self.n_mux == x.shape[1] == 1:
             return x.squeeze(1)
         n_slots = slots_to_places(x.new_ones(self.n_mux), x.shape[1])
         return torch.einsum("bpchw,p->bchw", x, n_slots)
@@ -176,7 +176,8 @@ class SubspaceBinding(Binding):
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         channel = torch.arange(self.channels, device=x.device)
-        return x[:, self.slot_of_channel % x.shape[1], channel]
+        places = place_of_slot(self.n_mux, x.shape[1], x.device)
+        return x[:, places[self.slot_of_channel], channel]
 
     def widen(self, kernel: Tensor, n_places: int) -> Tensor:
         """Make a convolution read all images of a mixture at once and write the mixture.

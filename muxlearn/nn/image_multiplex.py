@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn.multiplex import slots_to_places
+from muxlearn.nn.multiplex import place_of_slot, slots_to_places
 
 __all__ = [
     "IMAGE_MULTIPLEXERS",
@@ -85,7 +85,7 @@ class ImageMultiplexer(nn.Module):
         """Repeat the images of (n_mixtures, n_places, …) over the slots they stand in."""
         if x.shape[1] == self.n_mux:
             return x
-        return x[:, torch.arange(self.n_mux, device=x.device) % x.shape[1]]
+        return x[:, place_of_slot(self.n_mux, x.shape[1], x.device)]
 
     def extra_repr(self) -> str:
         """Show the sizes."""
@@ -99,7 +99,7 @@ class IdentityImageMultiplexer(ImageMultiplexer):
     """
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        if self.n_mux == 1:
+        if self.n_mux == x.shape[1] == 1:
             return x.squeeze(1)
         n_slots = slots_to_places(x.new_ones(self.n_mux), x.shape[1])
         return torch.einsum("bpchw,p->bchw", x, n_slots / math.sqrt(self.n_mux))

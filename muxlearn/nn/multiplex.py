@@ -18,6 +18,7 @@ from muxlearn.nn._contextual import ContextualMultiplexer
 from muxlearn.nn._multiplexer import Multiplexer
 from muxlearn.nn._slots import (
     mean_over_slots,
+    place_of_slot,
     principal_axes,
     slots_to_places,
     start_from_components,
@@ -37,6 +38,7 @@ __all__ = [
     "SubspaceMultiplexer",
     "embed_and_multiplex",
     "mean_over_slots",
+    "place_of_slot",
     "principal_axes",
     "recognisable_maps",
     "slots_to_places",
@@ -48,7 +50,7 @@ class IdentityMultiplexer(Multiplexer):
     """Add the rows up without marking them: the ablation, and the only choice for one slot."""
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        if self.n_mux == 1:
+        if self.n_mux == x.shape[1] == 1:
             return x.squeeze(1)
         n_slots = slots_to_places(x.new_ones(self.n_mux), x.shape[1])
         return torch.einsum("bpld,p->bld", x, n_slots / math.sqrt(self.n_mux))
@@ -184,8 +186,8 @@ class SubspaceMultiplexer(Multiplexer):
         return F.pad(narrow.flatten(0, 1), (0, 0, 0, 1))
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
-        place_of_block = torch.arange(self.n_blocks, device=x.device) % x.shape[1]
-        blocks = torch.einsum("bsld,sdw->blsw", x[:, place_of_block], self.keys)
+        places = place_of_slot(self.n_blocks, x.shape[1], x.device)  # of each block
+        blocks = torch.einsum("bsld,sdw->blsw", x[:, places], self.keys)
         return F.pad(blocks.flatten(2), (0, self.width - self.n_blocks * self.block_width))
 
 
@@ -292,7 +294,7 @@ def _look_up(
     blocks = torch.arange(multiplexer.n_blocks, device=ids.device)
     nothing = len(table) - 1  # the row that padding takes
     offsets = (nothing // multiplexer.n_blocks * blocks)[:, None]
-    places = blocks % n_places
+    places = place_of_slot(multiplexer.n_blocks, n_places, ids.device)
     rows = torch.where(mask[:, places], ids[:, places] + offsets, nothing)
     mixed = F.embedding(rows.transpose(1, 2), table).view(n_mixtures, length, -1)
     return F.pad(mixed, (0, multiplexer.width - mixed.shape[-1]))

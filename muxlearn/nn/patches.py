@@ -104,7 +104,7 @@ class PatchMultiplexer(nn.Module):
         Parameters
         ----------
         x : Tensor of shape (n_mixtures, n_rows, length, width)
-            Token vectors, anything at padding.
+            Token vectors, any finite numbers at padding.
         mask : Tensor of bool, shape (n_mixtures, n_rows, length)
             False at padding, which adds nothing.
         patch_size : int, default=1

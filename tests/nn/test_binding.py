@@ -59,6 +59,13 @@ def test_fewer_images_count_as_repeated_over_the_slots(name, n_places):
 
 
 @every_binding
+@pytest.mark.parametrize("n_mux", [1, N_MUX])
+def test_more_images_than_slots_are_refused(name, n_mux):
+    with pytest.raises(ValueError, match=f"{n_mux + 1} rows do not fit into the {n_mux} slots"):
+        make(name, n_mux)(feature_maps(n_mux + 1))
+
+
+@every_binding
 @every_n_places
 def test_the_layout_in_memory_does_not_matter(name, n_places):
     binding, x = make(name), feature_maps(n_places)

@@ -76,6 +76,13 @@ def test_fewer_images_count_as_repeated_over_the_slots(name, n_places):
 
 
 @every_multiplexer
+@pytest.mark.parametrize("n_mux", [1, N_MUX])
+def test_more_images_than_slots_are_refused(name, n_mux):
+    with pytest.raises(ValueError, match=f"{n_mux + 1} rows do not fit into the {n_mux} slots"):
+        make(name, n_mux)(draw_images(n_mux + 1))
+
+
+@every_multiplexer
 def test_mixtures_do_not_see_each_other(name):
     multiplexer, x = make(name), draw_images()
     assert_near(multiplexer(x)[1:2], multiplexer(x[1:2]))

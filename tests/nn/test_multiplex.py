@@ -85,6 +85,13 @@ def test_fewer_rows_count_as_repeated_over_the_slots(name, n_places):
     torch.testing.assert_close(mux(x), mux(repeat_over_slots(x, N_MUX)), atol=1e-5, rtol=1e-5)
 
 
+@every_multiplexer
+@pytest.mark.parametrize("n_mux", [1, N_MUX])
+def test_more_rows_than_slots_are_refused(name, n_mux):
+    with pytest.raises(ValueError, match=f"{n_mux + 1} rows do not fit into the {n_mux} slots"):
+        make(name, n_mux)(torch.randn(3, n_mux + 1, 7, WIDTH))
+
+
 @pytest.mark.parametrize("name", sorted(MULTIPLEXERS.keys() - {"identity"}))
 def test_a_multiplexer_tells_its_slots_apart(name):
     mux = make(name)
@@ -346,6 +353,12 @@ def test_inference_embeds_no_more_than_a_chunk_at_once(monkeypatch):
     with torch.no_grad():
         embed_and_multiplex(embedding, mux, *random_tokens())
     assert sizes == [chunk, chunk // 3]
+
+
+def test_more_rows_than_slots_are_not_looked_up():
+    folded = FoldedSubspaces(nn.Embedding(30, WIDTH), SubspaceMultiplexer(N_MUX, WIDTH))
+    with pytest.raises(ValueError, match="6 rows do not fit into the 5 slots"):
+        folded(*random_tokens(n_places=N_MUX + 1))
 
 
 @every_n_places
