@@ -17,6 +17,11 @@ __all__ = ["LINKS", "average_answers", "decisions", "means"]
 LINKS = ("softmax", "sigmoid", "identity")
 
 
+def _check(link: str) -> None:
+    if link not in LINKS:
+        raise ValueError(f"link={link!r} is not one of {LINKS}")
+
+
 def means(outputs: Tensor, link: str) -> Tensor:
     """Return what outputs stand for: probabilities, or the numbers themselves.
 
@@ -29,6 +34,7 @@ def means(outputs: Tensor, link: str) -> Tensor:
     -------
     Tensor of float32, shape of `outputs`
     """
+    _check(link)
     outputs = outputs.float()
     if link == "identity":
         return outputs
@@ -49,6 +55,7 @@ def decisions(outputs: Tensor, link: str) -> Tensor:
         The number of the most probable class, of shape (...); whether each label is more probable
         than not, of bool; or the numbers themselves.
     """
+    _check(link)
     if link == "identity":
         return outputs
     return outputs.argmax(-1) if link == "softmax" else outputs > 0
@@ -69,6 +76,7 @@ def average_answers(outputs: Tensor, n_places: int, link: str = "softmax") -> Te
     Tensor of shape (n_mixtures, n_places, n_outputs)
         Outputs again, of which `means` gives the average: of classes their log-probabilities.
     """
+    _check(link)
     n_slots = outputs.shape[1]
     if n_places == n_slots:
         return outputs

@@ -32,6 +32,14 @@ def test_far_logits_of_labels_are_averaged_without_infinity():
     assert average_answers(outputs, 1, "sigmoid").isfinite().all()
 
 
+@pytest.mark.parametrize(
+    "function", [means, decisions, lambda outputs, link: average_answers(outputs, 3, link)]
+)
+def test_unknown_links_are_refused(function):
+    with pytest.raises(ValueError, match="link='logit' is not one of"):
+        function(torch.randn(2, 3, 4), "logit")
+
+
 def test_decisions_follow_the_means():
     outputs = torch.tensor([[2.0, -1.0, 0.5]])
     assert decisions(outputs, "softmax").tolist() == [0]
