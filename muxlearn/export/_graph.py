@@ -143,8 +143,8 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
     axes = {0: "n_mixtures"} if names == ("images",) else {0: "n_mixtures", 2: "length"}
     output = io.BytesIO()
     try:
-        # With gradients on, modules do not cut their input into chunks, of which there would be
-        # as many in the graph as the example has.
+        # With gradients on, `in_chunks` (muxlearn/nn/_chunks.py) takes all at once. The graph would
+        # have as many chunks as the example.
         with _quietly(), torch.enable_grad():
             program = torch.onnx.export(
                 wrapped,

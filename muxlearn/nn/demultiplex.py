@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._chunks import in_chunks
 from muxlearn.nn.multiplex import SubspaceMultiplexer
 
 __all__ = [
@@ -20,6 +20,10 @@ __all__ = [
     "NestedDemultiplexer",
     "RSADemultiplexer",
 ]
+
+
+# Vectors that are read at a time at inference: what is between two layers stays in the cache.
+_CHUNK = 1024
 
 
 class Demultiplexer(nn.Module):
@@ -134,7 +138,7 @@ class Demultiplexer(nn.Module):
             x = of_mixture.index_select(0, positions) + of_slots.index_select(0, slots)
             return self._read_out(self._add_extra(x, extra))
 
-        return _in_chunks(read, slots, positions, extra)
+        return in_chunks(read, _CHUNK, slots, positions, extra)
 
     def _add_extra(self, x: Tensor, extra: Tensor | None) -> Tensor:
         if extra is None:
@@ -153,22 +157,6 @@ class Demultiplexer(nn.Module):
     def _read_out(self, x: Tensor) -> Tensor:
         """Map the hidden layer before its nonlinearity to vectors of `hidden_size`."""
         raise NotImplementedError
-
-
-# Vectors that are read at a time at inference: what is between two layers stays in the cache.
-_CHUNK = 1024
-
-
-def _in_chunks(read: Callable[..., Tensor], *values: Tensor | None) -> Tensor:
-    """Apply `read` to a thousand entries at a time where no gradient is wanted."""
-    n = next(v.shape[0] for v in values if v is not None)
-    if torch.is_grad_enabled() or n <= _CHUNK:
-        return read(*values)
-    parts = [
-        read(*(None if v is None else v[start : start + _CHUNK] for v in values))
-        for start in range(0, n, _CHUNK)
-    ]
-    return torch.cat(parts)
 
 
 class IdentityDemultiplexer(Demultiplexer):

@@ -13,6 +13,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from muxlearn.nn._chunks import in_chunks
+
 __all__ = ["KERNELS", "GridAttention", "draw_signs", "favor_attention", "orthogonal_features"]
 
 # What is added to a feature, so that no position's weights are all 0.
@@ -199,12 +201,10 @@ class GridAttention(nn.Module):
         """
         x = x.unflatten(0, (-1, *grid))  # (n_mixtures, M, N, length, hidden_size)
         mask = mask.view(x.shape[:-1])
-        if torch.is_grad_enabled() or x.device.type != "cpu":
+        if x.device.type != "cpu":
             return self._attend(x, mask)
         n_features = len(self.projection) * sum(grid) * x.shape[3]
-        chunk = max(1, _CHUNK_ELEMENTS // n_features)
-        parts = zip(x.split(chunk), mask.split(chunk), strict=True)
-        return torch.cat([self._attend(*part) for part in parts])
+        return in_chunks(self._attend, _CHUNK_ELEMENTS, x, mask, cost=n_features)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         n_mixtures, m, n, length, _ = x.shape

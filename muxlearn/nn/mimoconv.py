@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muxlearn.nn._chunks import in_chunks
 from muxlearn.nn.binding import BINDINGS, Binding, SubspaceBinding, Unbinding
 from muxlearn.nn.operating_points import OperatingPointModule
 from muxlearn.nn.subnetworks import separate_slots, slots_of_units
@@ -269,11 +270,10 @@ class MuxWideResNet(OperatingPointModule):
             x = self.shrink(self.stem(images, point).relu_())
             return self.binding(x.unflatten(0, (-1, n_places)))
 
-        if self.training or torch.is_grad_enabled():
+        if self.training:  # batch statistics are those of the whole batch
             return mix(images)
         elements = n_places * self.binding.channels * images.shape[2:].numel()
-        chunks = images.split(n_places * max(1, _CHUNK_ELEMENTS // elements))
-        return mix(images) if len(chunks) == 1 else torch.cat([mix(chunk) for chunk in chunks])
+        return in_chunks(mix, n_places * max(1, _CHUNK_ELEMENTS // elements), images)
 
     def for_inference(self, dtype: torch.dtype | None = None) -> MuxWideResNet:
         """Return a copy that predicts only: batch statistics within the kernels, in `dtype`.

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn._chunks import in_chunks
 from muxlearn.nn._contextual import ContextualMultiplexer
 from muxlearn.nn._multiplexer import Multiplexer
 from muxlearn.nn._slots import (
@@ -277,13 +278,9 @@ def embed_and_multiplex(
     def mix(input_ids: Tensor, mask: Tensor) -> Tensor:
         return multiplexer.mix(embedding(input_ids), mask)
 
-    if torch.is_grad_enabled():
-        return mix(input_ids, mask)
     n_places, length = input_ids.shape[1:]
     n_elements = multiplexer.n_vectors(n_places) * length * multiplexer.width
-    chunk = max(1, _CHUNK_ELEMENTS // n_elements)
-    parts = zip(input_ids.split(chunk), mask.split(chunk), strict=True)
-    return torch.cat([mix(*part) for part in parts])
+    return in_chunks(mix, _CHUNK_ELEMENTS, input_ids, mask, cost=n_elements)
 
 
 def _look_up(
