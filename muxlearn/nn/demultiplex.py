@@ -136,14 +136,35 @@ class Demultiplexer(nn.Module):
 
         def read(slots: Tensor, positions: Tensor, extra: Tensor | None) -> Tensor:
             x = of_mixture.index_select(0, positions) + of_slots.index_select(0, slots)
-            return self._read_out(self._add_extra(x, extra))
+            return self._read_out(self.add_extra(x, extra))
 
         return in_chunks(read, _CHUNK, slots, positions, extra)
 
-    def _add_extra(self, x: Tensor, extra: Tensor | None) -> Tensor:
+    def add_extra(self, x: Tensor, extra: Tensor | None) -> Tensor:
+        """Add what `gather` is given beside the mixture to a hidden layer.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n_read, inner_size)
+            The hidden layer, before its nonlinearity.
+        extra : Tensor of shape (n_read, size) or None
+
+        Returns
+        -------
+        Tensor of shape (n_read, inner_size)
+
+        Raises
+        ------
+        ValueError
+            If there is no room for `extra`.
+        """
         if extra is None:
             return x
-        assert self.extra_in is not None
+        if self.extra_in is None:
+            raise ValueError(
+                f"extra of shape {tuple(extra.shape)} is given to a {type(self).__name__} that has "
+                f"no room for it: call add_input({extra.shape[-1]}) first"
+            )
         return torch.addmm(x, extra, self.extra_in.weight.T)
 
     def _of_mixture(self, h: Tensor) -> Tensor:
@@ -297,7 +318,11 @@ class IndexDemultiplexer(Demultiplexer):
         return F.linear(h, self.dense.weight[:, self.hidden_size :])
 
     def _of_slots(self, prefix: Tensor | None, n_places: int) -> Tensor:
-        assert prefix is not None
+        if prefix is None:
+            raise ValueError(
+                "prefix is None: an IndexDemultiplexer needs the backbone's output at the prefix, "
+                f"of shape (n_mixtures, {self.n_mux}, {self.hidden_size})"
+            )
         return F.linear(prefix, self.dense.weight[:, : self.hidden_size], self.dense.bias)
 
     def _read_out(self, x: Tensor) -> Tensor:
@@ -338,7 +363,7 @@ class MLPDemultiplexer(Demultiplexer):
         layers = zip(vectors, self.weight, self.bias, strict=True)
         x = torch.cat([F.linear(*layer) for layer in layers])
         x = torch.empty_like(x).index_copy(0, order, x)
-        x = self._normed(self._add_extra(x, extra))
+        x = self._normed(self.add_extra(x, extra))
         return x * self.norm_weight[slots] + self.norm_bias[slots]
 
     def _normed(self, x: Tensor) -> Tensor:
@@ -388,7 +413,7 @@ class NestedDemultiplexer(Demultiplexer):
         if (n_places or self.n_mux) == 1:
             return read
         x = self.mixture_in(h).flatten(0, 1).index_select(0, positions)
-        x = self._add_extra(x + F.embedding(slots, self.keys), extra)
+        x = self.add_extra(x + F.embedding(slots, self.keys), extra)
         return read + self.out(F.gelu(x))
 
 

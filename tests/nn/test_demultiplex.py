@@ -1,3 +1,5 @@
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -46,8 +48,25 @@ def test_identity_passes_the_mixture_on():
     assert IdentityDemultiplexer(1, HIDDEN)(h) is h
 
 
-def test_only_index_embeddings_need_a_prefix():
-    assert {name for name, cls in DEMULTIPLEXERS.items() if cls.uses_prefix} == {"index"}
+@every_demultiplexer
+def test_a_demultiplexer_reads_a_prefix_if_it_says_so(name):
+    demux, (h, prefix) = DEMULTIPLEXERS[name](N_MUX, HIDDEN), random_mixture()
+    assert torch.equal(demux(h, prefix), demux(h, prefix + 1)) != demux.uses_prefix
+
+
+@every_demultiplexer
+def test_a_demultiplexer_asks_for_the_prefix_that_it_reads(name):
+    demux, (h, _) = DEMULTIPLEXERS[name](N_MUX, HIDDEN), random_mixture()
+    with pytest.raises(ValueError, match="prefix is None") if demux.uses_prefix else nullcontext():
+        demux(h)
+
+
+@every_demultiplexer
+def test_vectors_that_there_is_no_room_for_are_refused(name):
+    demux, slots = DEMULTIPLEXERS[name](N_MUX, HIDDEN), torch.zeros(2, dtype=torch.long)
+    h, prefix = random_mixture()
+    with pytest.raises(ValueError, match=r"no room for it: call add_input\(7\) first"):
+        demux.gather(h[:, 0], prefix, slots, slots, torch.randn(2, 7))
 
 
 def test_index_embeddings_follow_their_formula():
