@@ -6,7 +6,13 @@ from torch.nn import functional as F
 from transformers import BertConfig, BertModel
 
 from muxlearn.nn import demultiplex
-from muxlearn.nn.demultiplex import DEMULTIPLEXERS, IdentityDemultiplexer
+from muxlearn.nn.demultiplex import (
+    DEMULTIPLEXERS,
+    IdentityDemultiplexer,
+    IndexDemultiplexer,
+    MLPDemultiplexer,
+    RSADemultiplexer,
+)
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.losses import retrieval_loss
 from muxlearn.nn.multiplex import MULTIPLEXERS, ContextualMultiplexer, IdentityMultiplexer
@@ -95,16 +101,21 @@ def literal_path(path, ids, mask):
 
 
 def literal_vector(demux, slot, h, prefix, extra):
-    """Demultiplex one vector for one slot, as the formula of each demultiplexer has it."""
+    """Demultiplex one vector for one slot: by the formulas of ours, and any other alone."""
     added = 0 if extra is None else demux.extra_in.weight @ extra
-    name = type(demux).__name__
-    if name == "RSADemultiplexer":
+    if isinstance(demux, RSADemultiplexer):
         x = demux.mixture_in(h) + demux.key_in(demux.keys[slot]) + added
         return demux.norm(demux.out(F.gelu(x)))
-    if name == "IndexDemultiplexer":
+    if isinstance(demux, IndexDemultiplexer):
         return demux.norm(F.gelu(demux.dense(torch.cat([prefix[slot], h])) + added))
-    x = F.gelu(demux.weight[slot] @ h + demux.bias[slot] + added)
-    return F.layer_norm(x, (HIDDEN,), demux.norm_weight[slot], demux.norm_bias[slot])
+    if isinstance(demux, MLPDemultiplexer):
+        x = F.gelu(demux.weight[slot] @ h + demux.bias[slot] + added)
+        return F.layer_norm(x, (HIDDEN,), demux.norm_weight[slot], demux.norm_bias[slot])
+    prefix = None if prefix is None else prefix[None]
+    if extra is None:
+        return demux(h.expand(1, N_MUX, 1, -1), prefix)[0, slot, 0]
+    slots, positions = torch.tensor([slot]), torch.tensor([0])
+    return demux.gather(h[None, None], prefix, slots, positions, extra[None])[0]
 
 
 def literal_logits(model, ids, mask, tagged):
@@ -410,6 +421,18 @@ def test_gathering_adds_the_extra_input(demux, chunk, training, monkeypatch):
     with torch.set_grad_enabled(training):
         read = layer.gather(h, prefix, slots, mixtures * LENGTH + steps, extra)
     close(read, torch.stack(expected))
+
+
+@every_demux
+def test_gathering_reads_each_token_with_its_extra_input(demux):
+    layer = random_demultiplexer(demux)
+    h, prefix, mixtures, slots, steps = random_reads()
+    alone, with_zeros, with_more = (
+        layer.gather(h, prefix, slots, mixtures * LENGTH + steps, extra)
+        for extra in (None, torch.zeros(40, 4), torch.randn(40, 4))
+    )
+    close(with_zeros, alone)
+    assert ((with_more - alone).abs().amax(1) > 1e-3).all()
 
 
 def test_gathering_for_one_slot_passes_the_mixture_on():
