@@ -1,4 +1,4 @@
-"""What keeps the memory of a prediction flat."""
+"""Chunks, which keep the memory of a prediction flat."""
 
 from __future__ import annotations
 
