@@ -228,7 +228,7 @@ class EncoderLayer(nn.Module):
         n_rows, length, hidden_size = x.shape
         if positions is not None:
             x = x + positions
-        qkv = self.qkv(x).view(n_rows, length, 3, self.num_heads, -1)
+        qkv = self.qkv(x).view(n_rows, length, 3, self.num_heads, hidden_size // self.num_heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4)
         attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         attended = attended.transpose(1, 2).reshape(n_rows, length, hidden_size)

@@ -99,11 +99,11 @@ def favor_attention(
     Tensor of shape (n_batch, n_streams, n_queries, head_dim)
     """
     features = KERNELS[kernel]
-    n_batch, n_streams, length = counted.shape
+    n_streams, length = counted.shape[1:]
     keys = features(key @ projection.T)
     # The floor of 0.001 enters by sums, not feature by feature: here, and again for the queries.
     values = keys.transpose(1, 2) @ value + _FLOOR * value.sum(1, keepdim=True)
-    weights = counted[:, :, None] @ keys.view(n_batch, n_streams, length, -1)
+    weights = counted[:, :, None] @ keys.unflatten(1, (n_streams, length))
     weights = weights.squeeze(2) + _FLOOR * counted.sum(2, keepdim=True)
     weights = weights.transpose(1, 2)  # (n_batch, n_features, n_streams)
     queries = features(query @ projection.T)
@@ -207,7 +207,7 @@ class GridAttention(nn.Module):
         return in_chunks(self._attend, _CHUNK_ELEMENTS, x, mask, cost=n_features)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
-        n_mixtures, m, n, length, _ = x.shape
+        m, n, length = x.shape[1:4]
         bundle = self._bundle if self.folded is None else self.folded.bundle
         streams = bundle(x, mask, torch.ones_like(mask) if self.reference_padding else mask)
         counted = self._count_keys(mask)
@@ -218,7 +218,7 @@ class GridAttention(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             query, key, value = (stream.to(dtype) for stream in streams)
             answer = self._run_heads(query, key, value, counted.to(dtype), projection).to(x.dtype)
-        answer = answer.view(n_mixtures, -1, n, length, self.n_heads * self.head_dim)
+        answer = answer.unflatten(2, (n, length)).flatten(4)  # (n_mixtures, M, N, length, inner)
         if self.merge:
             return self.out(answer).flatten(0, 2)
         if self.folded is not None:
@@ -234,7 +234,8 @@ class GridAttention(nn.Module):
             q, k, v = (x.transpose(1, 2).flatten(0, 1) for x in (query, key, value))
             counted = counted.repeat_interleave(self.n_heads, 0)
             answer = favor_attention(q, k, v, counted, projection, self.kernel)
-            return answer.unflatten(0, (n_mixtures, -1)).permute(0, 2, 3, 1, 4).contiguous()
+            by_head = answer.unflatten(0, (n_mixtures, self.n_heads))
+            return by_head.permute(0, 2, 3, 1, 4).contiguous()
         answer = query.new_empty(n_mixtures, counted.shape[1], *query.shape[1:])
         for i in range(self.n_heads):
             q, k, v = (x[:, :, i] for x in (query, key, value))
@@ -331,6 +332,6 @@ def _product(x: Tensor, mask: Tensor, weight: Tensor) -> Tensor:
     rows = x.new_empty(*x.shape[:-1], x.shape[-1] + 1)
     torch.mul(x, mask, out=rows[..., :-1])
     rows[..., -1:] = mask
-    n_streams, n_mixtures, length = x.shape[:3]
-    product = torch.bmm(rows.view(n_streams, n_mixtures * length, -1), weight.flatten(1, 2))
+    n_mixtures, length = x.shape[1:3]
+    product = torch.bmm(rows.flatten(3).flatten(1, 2), weight.flatten(1, 2))
     return product.unflatten(1, (n_mixtures, length)).transpose(0, 1).flatten(1, 2)

@@ -287,8 +287,8 @@ class MIMOFormer(MuxModule):
             missing = (0, max(0, self.pad_to - input_ids.shape[-1]))
             input_ids, attention_mask = (F.pad(x, missing) for x in (input_ids, attention_mask))
         texts = zip(
-            input_ids.view(input_ids.shape[0], self.n_texts, -1).unbind(1),
-            attention_mask.view(input_ids.shape[0], self.n_texts, -1).unbind(1),
+            input_ids.view(-1, self.n_texts, input_ids.shape[-1]).unbind(1),
+            attention_mask.view(-1, self.n_texts, input_ids.shape[-1]).unbind(1),
             strict=True,
         )
         pooled = [self._pool(*self.encode(ids, mask, n_mux)) for ids, mask in texts]

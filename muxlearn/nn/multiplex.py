@@ -287,13 +287,13 @@ def _look_up(
     table: Tensor, multiplexer: SubspaceMultiplexer | FoldedSubspaces, ids: Tensor, mask: Tensor
 ) -> Tensor:
     """Mix by looking up: ids of shape (n_mixtures, n_places, length), a row of `table` each."""
-    n_mixtures, n_places, length = ids.shape
+    n_places = ids.shape[1]
     blocks = torch.arange(multiplexer.n_blocks, device=ids.device)
     nothing = len(table) - 1  # the row that padding takes
     offsets = (nothing // multiplexer.n_blocks * blocks)[:, None]
     places = place_of_slot(multiplexer.n_blocks, n_places, ids.device)
     rows = torch.where(mask[:, places], ids[:, places] + offsets, nothing)
-    mixed = F.embedding(rows.transpose(1, 2), table).view(n_mixtures, length, -1)
+    mixed = F.embedding(rows.transpose(1, 2), table).flatten(2)
     return F.pad(mixed, (0, multiplexer.width - mixed.shape[-1]))
 
 

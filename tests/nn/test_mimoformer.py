@@ -476,3 +476,14 @@ def test_other_checkpoints_are_refused(checkpoint):
     for bad in (({}, weights), ({**config, "attn_type": "longformer"}, weights), (config, {})):
         with pytest.raises(ValueError, match="not a MIMOFormer checkpoint: attn_type="):
             MIMOFormer.from_state_dict(*bad)
+
+
+@every_kind
+@pytest.mark.parametrize("n_texts", [1, 2])
+@pytest.mark.parametrize("training", [False, True])
+def test_no_rows_get_no_logits(kind, n_texts, training):
+    model = make(kind, n_texts=n_texts)
+    ids = torch.zeros((0, LENGTH) if n_texts == 1 else (0, 2, LENGTH), dtype=torch.long)
+    with torch.set_grad_enabled(training):
+        assert model(ids, torch.ones_like(ids)).shape == (0, CLASSES)
+        assert model.for_inference()(ids).shape == (0, CLASSES)

@@ -440,3 +440,12 @@ def test_gathering_for_one_slot_passes_the_mixture_on():
     slots = torch.zeros(3, dtype=torch.long)
     read = IdentityDemultiplexer(1, HIDDEN).gather(h, None, slots, positions)
     assert torch.equal(read, torch.stack([h[1, 1], h[0, 0], h[1, 1]]))
+
+
+@every_pair
+@with_gradients_or_not
+def test_no_rows_get_no_logits(mux, demux, training):
+    model, ids = make(mux, demux), torch.zeros(0, LENGTH, dtype=torch.long)
+    with torch.set_grad_enabled(training):
+        assert model(ids, ids).shape == (0, TAGS)
+        assert model.for_inference()(ids, ids).shape == (0, TAGS)

@@ -416,3 +416,12 @@ def test_blocks_that_are_read_together_start_with_components_of_their_own(n_bloc
 
 def test_the_head_keeps_all_axes_but_the_last():
     assert ClassificationHead(HIDDEN, CLASSES)(torch.randn(2, 5, HIDDEN)).shape == (2, 5, CLASSES)
+
+
+@every_pair
+@pytest.mark.parametrize("training", [False, True])
+def test_no_rows_get_no_logits(mux, demux, training):
+    model, ids = make(mux, demux), torch.zeros(0, LENGTH, dtype=torch.long)
+    with torch.set_grad_enabled(training):
+        assert model(ids, ids).shape == (0, CLASSES)
+        assert model.for_inference()(ids, ids).shape == (0, CLASSES)
