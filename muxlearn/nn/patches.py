@@ -30,7 +30,7 @@ def sizes_to_fold(patch_sizes: tuple[int, ...], table_size: int) -> list[int]:
     Parameters
     ----------
     patch_sizes : tuple of int
-        The model's own size first, which is first in turn, then the smaller ones.
+        The model's own size comes first and is folded first; the others follow, smallest first.
     table_size : int
         Elements of the token table.
 
@@ -178,8 +178,8 @@ class FoldedPatches(nn.Module):
         """
         table = getattr(self, f"table_{patch_size}")
         n_tokens = len(table) // patch_size
-        ids = split_into_patches(ids[..., None], patch_size, 2).squeeze(-1)
-        mask = split_into_patches(mask[..., None], patch_size, 2).squeeze(-1)
+        ids = split_into_patches(ids, patch_size, 2)
+        mask = split_into_patches(mask, patch_size, 2)
         rows = ids + n_tokens * torch.arange(patch_size, device=ids.device)
         x = F.embedding_bag(
             rows.flatten(0, 2),

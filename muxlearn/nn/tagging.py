@@ -204,7 +204,7 @@ class MuxTokenClassifier(MuxTextModule):
         read = self.demultiplexer.gather(
             hidden, prefix, tokens.slots, tokens.positions, tokens.extra, n_places
         )
-        if self.patch_reader is not None and patch_size > 1:
+        if self.patch_reader is not None:
             read = self.patch_reader(read, tokens.extra, tokens.in_patch, patch_size)
         return self.head(read)
 

@@ -247,7 +247,7 @@ class MuxTextModule(MuxModule):
 
     def _unfold(self, read: Tensor, positions: Tensor, patch_size: int) -> Tensor:
         """Read tokens at some positions of rows off the vectors of their patches."""
-        if self.patch_reader is None or patch_size == 1:
+        if self.patch_reader is None:
             return read
         slots = (positions % patch_size).flatten()
         return self.patch_reader(read.flatten(0, -2), None, slots, patch_size).view_as(read)
@@ -262,10 +262,7 @@ class MuxTextModule(MuxModule):
         self, hidden: Tensor, prefix: Tensor | None, mask: Tensor, patch_size: int = 1
     ) -> Tensor:
         """Demultiplex the mean of each row's positions: (n_mixtures, n_reads, hidden_size)."""
-        if patch_size > 1:
-            pooled = pool_rows(hidden, mask, patch_size)
-        else:
-            pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_places, hidden)
+        pooled = pool_rows(hidden, mask, patch_size)  # (n_mixtures, n_places, hidden)
         pooled = pooled[:, self._place_of_read(mask)]
         return self.demultiplexer(pooled[:, :, None], prefix).squeeze(2)
 
