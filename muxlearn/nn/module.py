@@ -35,6 +35,10 @@ Self = TypeVar("Self", bound="MuxModule")
 class MuxModule(nn.Module):
     """A module that predicts for the rows of mixtures.
 
+    The last linear layer within an attribute called `head` is taken for the layer that answers. A
+    network without such an attribute has no `penultimate_size`, and can neither go without its last
+    layer nor order its classes.
+
     Attributes
     ----------
     n_mux : int
@@ -46,7 +50,8 @@ class MuxModule(nn.Module):
     #: How many neighbouring tokens of a row may share a position; the first is the model's own.
     patch_sizes: tuple[int, ...] = (1,)
 
-    #: What outputs stand for, one of `muxlearn.nn.links.LINKS`: so are averaged the slots of a row.
+    #: The link function; the slots of a row are averaged on the scale of its means. One of
+    #: `muxlearn.nn.links.LINKS`.
     link: str = "softmax"
 
     #: Whether the words alone can answer, with no pass of the encoder.
@@ -56,7 +61,7 @@ class MuxModule(nn.Module):
     #: these were, and takes them from where they are kept.
     kept_elsewhere: ClassVar[tuple[str, ...]] = ()
 
-    #: Parts that a model may be without: a saved one says which by what it has weights of.
+    #: Submodules that may be missing. The names of the saved weights tell which are there.
     optional: ClassVar[tuple[str, ...]] = ()
 
     #: Whether rows share mixtures in the order in which they come, not with rows of their length.
@@ -99,6 +104,14 @@ class MuxModule(nn.Module):
         layers = [] if head is None else [m for m in head.modules() if isinstance(m, nn.Linear)]
         return layers[-1] if layers else None
 
+    def _told_last_layer(self) -> nn.Linear | nn.Conv2d:
+        if self._last_layer is None:
+            raise ValueError(
+                f"a {type(self).__name__} has no last layer that can be told: give it an attribute "
+                "`head` whose last linear layer answers"
+            )
+        return self._last_layer
+
     @torch.no_grad()
     def start_from(self, outputs: Tensor) -> None:
         """Let a new network answer about the same to any row, such as with what is most frequent.
@@ -119,10 +132,13 @@ class MuxModule(nn.Module):
         Parameters
         ----------
         order : Tensor of int, shape (n_classes,)
+
+        Raises
+        ------
+        ValueError
+            The last layer cannot be told.
         """
-        layer = self._last_layer
-        assert layer is not None
-        for parameter in layer.parameters():
+        for parameter in self._told_last_layer().parameters():
             parameter.copy_(parameter[order])
 
     @property
@@ -134,9 +150,7 @@ class MuxModule(nn.Module):
         ValueError
             The last layer cannot be told.
         """
-        if self._last_layer is None:
-            raise ValueError(f"a {type(self).__name__} has no last layer that can be told")
-        layer = self._last_layer
+        layer = self._told_last_layer()
         return layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
 
     def without_last_layer(self: Self) -> Self:
@@ -146,9 +160,13 @@ class MuxModule(nn.Module):
         -------
         MuxModule
             Runs as it is written, also where this one was compiled.
+
+        Raises
+        ------
+        ValueError
+            The last layer cannot be told.
         """
-        assert self._last_layer is not None
-        model = _without(self, self._last_layer)
+        model = _without(self, self._told_last_layer())
         model.link = "identity"
         return model
 

@@ -1,6 +1,7 @@
 """What all multiplexed modules share."""
 
 import pytest
+import torch
 
 from muxlearn.nn.module import MuxModule
 
@@ -27,3 +28,16 @@ def test_rows_that_cannot_be_divided_are_refused(module):
     message = "7 images cannot be divided into mixtures of n_mux=3 images"
     with pytest.raises(ValueError, match=message):
         module._places(7, None, "images")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda module: module.penultimate_size,
+        lambda module: module.without_last_layer(),
+        lambda module: module.order_classes(torch.tensor([1, 0])),
+    ],
+)
+def test_a_network_whose_last_layer_cannot_be_told_says_so(module, use):
+    with pytest.raises(ValueError, match="a MuxModule has no last layer that can be told: give it"):
+        use(module)
