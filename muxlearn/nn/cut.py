@@ -25,9 +25,8 @@ _BEHIND = ("final_norm",)
 class FrozenEncoder(nn.Module):
     """A frozen encoder in two parts: its embeddings and first layers, and the layers above.
 
-    The parts share the model's weights, which take no gradient, and never drop anything, in
-    training as little as elsewhere. That the two in succession say what the whole says is tried
-    out once, at construction.
+    The parts share the model's weights, which take no gradient. Dropout is off, in training too.
+    The constructor checks once that both parts in turn reproduce the whole model.
 
     Parameters
     ----------

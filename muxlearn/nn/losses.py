@@ -128,18 +128,18 @@ def cosine_loss(vectors: Tensor, targets: Tensor) -> Tensor:
 
 
 def contrastive_logits(vectors: Tensor, targets: Tensor, temperature: float = 0.05) -> Tensor:
-    """Similarities of every vector to the targets of all rows (InfoNCE, van den Oord et al. 2018).
+    """Similarities of every vector to every target (InfoNCE, van den Oord et al. 2018).
 
     Parameters
     ----------
-    vectors, targets : Tensor of shape (n_rows, size)
+    vectors : Tensor of shape (n_vectors, size)
+    targets : Tensor of shape (n_targets, size)
     temperature : float, default=0.05
         Divides the cosines.
 
     Returns
     -------
-    Tensor of shape (n_rows, n_rows)
-        Row `i` is to choose column `i`.
+    Tensor of shape (n_vectors, n_targets)
     """
     vectors = F.normalize(vectors.float(), dim=-1)
     return vectors @ F.normalize(targets.float(), dim=-1).T / temperature

@@ -55,9 +55,9 @@ class ReferenceTextModule(MuxModule):
     model : ReferenceModel
         One of `CLASSIFIERS`.
     config : Mapping
-        What `model` was built with: the checkpoint's configuration, with the sizes of its tensors,
+        The checkpoint's configuration, with the sizes of its tensors.
     kinds : Mapping
-        and what its class takes besides.
+        The other arguments of the model's class.
     length : int
         Tokens that a row is padded to, a prefix not counted.
     """
