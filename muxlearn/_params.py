@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
@@ -31,20 +32,37 @@ __all__ = [
 ]
 
 
-class Constraint(Protocol):
-    """The values that a parameter may have."""
+class Constraint(ABC):
+    """The values that a parameter may have, which `str` describes."""
 
+    @abstractmethod
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""
-        ...
+
+    def is_of_type(self, value: object) -> bool:
+        """Return whether a value that is not allowed is of an allowed type."""
+        return False
+
+    def show(self, value: object) -> str:
+        """Return how an error shows a value that is not allowed."""
+        text = repr(value)
+        if len(text) > 80:
+            text = text[:77] + "..."
+        return f"{text} ({type(value).__name__})"
 
     def complain(self, name: str, value: object) -> Exception:
         """Return the error for a value that is not allowed."""
-        ...
+        error = ValueError if self.is_of_type(value) else TypeError
+        return error(f"`{name}` must be {self}, got {self.show(value)}")
+
+    def check(self, name: str, value: object) -> None:
+        """Raise TypeError or ValueError for a value that is not allowed."""
+        if not self.accepts(value):
+            raise self.complain(name, value)
 
 
 @dataclass(frozen=True)
-class Number:
+class Number(Constraint):
     """A finite number within bounds that are included unless `open_low` or `open_high`."""
 
     low: float | None = None
@@ -56,11 +74,10 @@ class Number:
     article = "a number"
 
     def accepts(self, value: object) -> bool:
-        return self._is_kind(value) and self._is_within(value)
+        return self.is_of_type(value) and self._is_within(value)
 
-    def complain(self, name: str, value: object) -> Exception:
-        error = ValueError if self._is_kind(value) else TypeError
-        return error(f"`{name}` must be {self}, got {_show(value)}")
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, self.kind) and not isinstance(value, bool)
 
     def __str__(self) -> str:
         bounds = []
@@ -69,9 +86,6 @@ class Number:
         if self.high is not None:
             bounds.append(f"{'below' if self.open_high else 'of at most'} {self.high}")
         return " ".join([self.article, " and ".join(bounds)]).strip()
-
-    def _is_kind(self, value: object) -> bool:
-        return isinstance(value, self.kind) and not isinstance(value, bool)
 
     def _is_within(self, value: Any) -> bool:
         above = self.low is None or (value > self.low if self.open_low else value >= self.low)
@@ -87,7 +101,7 @@ class Integer(Number):
 
 
 @dataclass(frozen=True)
-class IntegerTuple:
+class IntegerTuple(Constraint):
     """A non-empty tuple or list of different whole numbers of at least `low`."""
 
     low: int = 1
@@ -100,16 +114,15 @@ class IntegerTuple:
             and len(set(value)) == len(value)
         )
 
-    def complain(self, name: str, value: object) -> Exception:
-        error = ValueError if isinstance(value, tuple | list) else TypeError
-        return error(f"`{name}` must be {self}, got {_show(value)}")
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, tuple | list)
 
     def __str__(self) -> str:
         return f"a tuple of different whole numbers of at least {self.low}, such as (1, 2, 5)"
 
 
 @dataclass(frozen=True)
-class ListOf:
+class ListOf(Constraint):
     """A list or tuple, each item of which another constraint accepts."""
 
     item: Constraint
@@ -122,9 +135,8 @@ class ListOf:
             and all(map(self.item.accepts, value))
         )
 
-    def complain(self, name: str, value: object) -> Exception:
-        error = ValueError if isinstance(value, list | tuple) else TypeError
-        return error(f"`{name}` must be {self}, got {_show(value)}")
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, list | tuple)
 
     def __str__(self) -> str:
         length = "" if self.length is None else f" of length {self.length}"
@@ -132,21 +144,18 @@ class ListOf:
 
 
 @dataclass(frozen=True)
-class Boolean:
+class Boolean(Constraint):
     """True or False."""
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, bool | np.bool_)
-
-    def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "True or False"
 
 
 @dataclass(frozen=True)
-class PathName:
+class PathName(Constraint):
     """A folder or a name on the hub, or what the description says."""
 
     description: str = "a folder or the name of a model on the hub"
@@ -154,16 +163,15 @@ class PathName:
     def accepts(self, value: object) -> bool:
         return isinstance(value, str | os.PathLike) and str(value) != ""
 
-    def complain(self, name: str, value: object) -> Exception:
-        error = ValueError if isinstance(value, str) and not value else TypeError
-        return error(f"`{name}` must be {self}, got {_show(value)}")
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, str)
 
     def __str__(self) -> str:
         return self.description
 
 
 @dataclass(frozen=True)
-class Instance:
+class Instance(Constraint):
     """An instance of one of some classes."""
 
     classes: tuple[type, ...]
@@ -172,14 +180,11 @@ class Instance:
     def accepts(self, value: object) -> bool:
         return isinstance(value, self.classes)
 
-    def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
-
     def __str__(self) -> str:
         return self.description
 
 
-class RandomState:
+class RandomState(Constraint):
     """The values that `sklearn.utils.check_random_state` takes."""
 
     _seed = Integer(0, 2**32 - 1)
@@ -188,23 +193,19 @@ class RandomState:
         is_generator = value is np.random or isinstance(value, np.random.RandomState)
         return value is None or is_generator or self._seed.accepts(value)
 
-    def complain(self, name: str, value: object) -> Exception:
-        error = type(self._seed.complain(name, value))
-        return error(f"`{name}` must be {self}, got {_show(value)}")
+    def is_of_type(self, value: object) -> bool:
+        return self._seed.is_of_type(value)
 
     def __str__(self) -> str:
         return f"None, {self._seed} or a numpy.random.RandomState"
 
 
 @dataclass(frozen=True)
-class Callbacks:
+class Callbacks(Constraint):
     """A list of skorch callbacks, each alone or with a name."""
 
     def accepts(self, value: object) -> bool:
         return isinstance(value, list | tuple) and all(map(self._is_callback, value))
-
-    def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
 
     def __str__(self) -> str:
         return "a list of skorch callbacks, or of pairs of a name and a callback"
@@ -216,7 +217,7 @@ class Callbacks:
         return hasattr(item, "on_epoch_end")
 
 
-class Choice:
+class Choice(Constraint):
     """One of some strings, or None where that is among them."""
 
     def __init__(self, *options: str | None) -> None:
@@ -225,18 +226,20 @@ class Choice:
     def accepts(self, value: object) -> bool:
         return isinstance(value, str | None) and value in self.options
 
-    def complain(self, name: str, value: object) -> Exception:
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, str)
+
+    def show(self, value: object) -> str:
         if isinstance(value, str):
-            hint = _suggestion(value, self.options)
-            return ValueError(f"`{name}` must be {self}, got {value!r}{hint}")
-        return TypeError(f"`{name}` must be {self}, got {_show(value)}")
+            return f"{value!r}{_suggestion(value, self.options)}"
+        return super().show(value)
 
     def __str__(self) -> str:
         names = ", ".join(map(repr, self.options))
         return names if len(self.options) == 1 else f"one of {names}"
 
 
-class OneOf:
+class OneOf(Constraint):
     """Accepts what one of several constraints accepts."""
 
     def __init__(self, *constraints: Constraint | None) -> None:
@@ -248,13 +251,16 @@ class OneOf:
             for constraint in self.constraints
         )
 
-    def complain(self, name: str, value: object) -> Exception:
-        allowed = " or ".join(str(constraint) for constraint in self.constraints)
-        problems = [c.complain(name, value) for c in self.constraints if c is not None]
-        error = ValueError if any(isinstance(p, ValueError) for p in problems) else TypeError
+    def is_of_type(self, value: object) -> bool:
+        return any(c.is_of_type(value) for c in self.constraints if c is not None)
+
+    def show(self, value: object) -> str:
         options = [o for c in self.constraints if isinstance(c, Choice) for o in c.options]
         hint = _suggestion(value, options) if isinstance(value, str) else ""
-        return error(f"`{name}` must be {allowed}, got {_show(value)}{hint}")
+        return f"{super().show(value)}{hint}"
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.constraints))
 
 
 def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Constraint]) -> None:
@@ -274,8 +280,7 @@ def check_parameters(params: Mapping[str, object], constraints: Mapping[str, Con
         The type is right and the value isn't.
     """
     for name, constraint in constraints.items():
-        if not constraint.accepts(params[name]):
-            raise constraint.complain(name, params[name])
+        constraint.check(name, params[name])
 
 
 class ParameterObject(BaseEstimator):
@@ -302,10 +307,3 @@ def _suggestion(given: str, allowed: Iterable[str | None]) -> str:
     known = {name.lower(): name for name in allowed if name is not None}
     nearest = difflib.get_close_matches(given.lower(), known, n=1)
     return f" (did you mean {known[nearest[0]]!r}?)" if nearest else ""
-
-
-def _show(value: object) -> str:
-    text = repr(value)
-    if len(text) > 80:
-        text = text[:77] + "..."
-    return f"{text} ({type(value).__name__})"

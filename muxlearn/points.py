@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from muxlearn._params import Integer, Number
+from muxlearn._params import Constraint, Integer, Number
 
 __all__ = [
     "WORDS",
@@ -195,7 +195,7 @@ def shares_of(values: Any) -> tuple[float, ...] | None:
 
 
 @dataclass(frozen=True)
-class OperatingPoints:
+class OperatingPoints(Constraint):
     """Different operating points, with or without their shares of the training.
 
     Parameters
@@ -216,9 +216,11 @@ class OperatingPoints:
             return False
         return None not in points and len(set(points)) == len(points)
 
-    def complain(self, name: str, value: object) -> Exception:  # noqa: D102
-        error = ValueError if isinstance(value, tuple | list | dict) else TypeError
-        return error(f"`{name}` must be {self}, got {value!r}")
+    def is_of_type(self, value: object) -> bool:  # noqa: D102
+        return isinstance(value, tuple | list | dict)
+
+    def show(self, value: object) -> str:  # noqa: D102
+        return repr(value)
 
     def __str__(self) -> str:
         if self.rows_only:

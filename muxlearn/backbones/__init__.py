@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from muxlearn._params import PathName
+from muxlearn._params import Constraint, PathName
 from muxlearn.backbones._base import Backbone, Corpus, Start, Vectors
 from muxlearn.backbones._base import Encoder as Encoder
 from muxlearn.backbones._base import cutting as cutting
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-class BackboneChoice:
+class BackboneChoice(Constraint):
     """The allowed values of the parameter `backbone`."""
 
     def accepts(self, value: object) -> bool:
@@ -47,10 +47,9 @@ class BackboneChoice:
         objects = isinstance(value, Packaged | Scratch | Published) or is_pretrainer(value)
         return value is None or objects or PathName().accepts(value)
 
-    def complain(self, name: str, value: object) -> Exception:
-        """Return the error for a value that is not allowed."""
-        error = ValueError if value == "" else TypeError
-        return error(f"`{name}` must be {self}, got {value!r:.80} ({type(value).__name__})")
+    def is_of_type(self, value: object) -> bool:
+        """Return whether a value that is not allowed is of an allowed type."""
+        return PathName().is_of_type(value)
 
     def __str__(self) -> str:
         return (

@@ -164,7 +164,7 @@ def fetch_conll2003(
     >>> from muxlearn.datasets import fetch_conll2003
     >>> X, y = fetch_conll2003(return_X_y=True)  # doctest: +SKIP
     """
-    check_parameters({"return_X_y": return_X_y}, {"return_X_y": Boolean()})
+    Boolean().check("return_X_y", return_X_y)
     revision = _CONVERTED if str(source) == _CONLL else None
     part = "conll2003" if str(source) == _CONLL or (Path(source) / "conll2003").is_dir() else None
     data = load_hub(source, split, cache_dir, part=part, revision=revision)
@@ -218,7 +218,7 @@ def fetch_wikitext(
     >>> from muxlearn.datasets import fetch_wikitext
     >>> texts = fetch_wikitext(split="validation").data  # doctest: +SKIP
     """
-    check_parameters({"name": name}, {"name": PathName("the name of a configuration")})
+    PathName("the name of a configuration").check("name", name)
     data = load_hub(source, split, cache_dir, part=name)
     lines = (line.strip() for line in data[column_of(data, source, "text")])
     return Bunch(data=[line for line in lines if line and not line.startswith("= ")])

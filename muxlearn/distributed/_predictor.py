@@ -195,8 +195,7 @@ def open_folder(
         A parameter or a column is invalid.
     """
     methods = Choice("predict", "predict_proba", "transform")
-    if not methods.accepts(method):
-        raise methods.complain("method", method)
+    methods.check("method", method)
     path = Path(folder).resolve()
     if read_file(path, CONFIG) is None:
         raise FileNotFoundError(f"there is no saved model in {str(path)!r}")

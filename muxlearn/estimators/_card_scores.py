@@ -70,8 +70,8 @@ SPEEDS = ("rows_per_second", "rows_per_s")
 def checked(name: str, value: Any, kind: type, description: str) -> Any:
     """Return an argument that is None or of a kind; raise for any other."""
     constraint = Instance((kind,), description)
-    if value is not None and not constraint.accepts(value):
-        raise constraint.complain(name, value)
+    if value is not None:
+        constraint.check(name, value)
     return value
 
 
@@ -92,8 +92,7 @@ def check_scores(scores: Scores | None, own: Point) -> Figures:
         if not isinstance(row, Mapping) or not all(isinstance(column, str) for column in row):
             raise TypeError(f"`scores` must be {form}, got {row!r} for {n_mux}")
         for column, value in row.items():
-            if not number.accepts(value):
-                raise number.complain(f"scores[{n_mux}][{column!r}]", value)
+            number.check(f"scores[{n_mux}][{column!r}]", value)
         known[point] = {column: float(value) for column, value in row.items()}
     return _sorted(known)
 

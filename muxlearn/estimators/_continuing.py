@@ -35,8 +35,7 @@ def check_checkpoint(checkpoint: object) -> None:
     """
     if checkpoint is None:
         return
-    if not _CHECKPOINT.accepts(checkpoint):
-        raise _CHECKPOINT.complain("checkpoint", checkpoint)
+    _CHECKPOINT.check("checkpoint", checkpoint)
     if Path(cast(str, checkpoint)).is_file():
         raise ValueError(f"`checkpoint` {str(checkpoint)!r} is a file; give the name of a folder")
     if n_processes() > 1:

@@ -11,7 +11,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
-from muxlearn._params import Integer, Number, check_parameters
+from muxlearn._params import Integer, Number
 from muxlearn._warnings import warn
 from muxlearn.points import PointLike
 from muxlearn.prediction import Measured, choose_points, label_of, measure_points
@@ -80,7 +80,7 @@ def measure_operating_points(
         An argument, a row or a label is not valid. Earlier measurements are kept.
     """
     check_is_fitted(self)
-    check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+    Integer(1).check("repeats", repeats)
     X = list(X) if isinstance(X, Iterator) else X  # read once for each point
     self._measured = measure_points(
         _chosen(self, n_mux),
@@ -175,8 +175,7 @@ def fastest_point(self: Any, min_score: float) -> PointLike:
     >>> clf.predict(X, n_mux=clf.fastest_point(min_score=0.95))  # doctest: +SKIP
     """
     check_is_fitted(self)
-    if not Number().accepts(min_score):
-        raise Number().complain("min_score", min_score)
+    Number().check("min_score", min_score)
     if self._measured is None:
         raise ValueError(f"no operating points were measured: {_HOW_TO_MEASURE}")
     return prediction.fastest_point(self._measured, min_score)

@@ -105,8 +105,7 @@ def export_onnx(
         )
     check_is_fitted(estimator)
     dtypes = Choice("float32", "int8")
-    if not dtypes.accepts(dtype):
-        raise dtypes.complain("dtype", dtype)
+    dtypes.check("dtype", dtype)
     if dtype == "int8" and isinstance(estimator, MuxImageClassifier | MuxImageRegressor):
         raise ValueError(
             "`dtype` 'int8' quantizes matrix products, but a network on images is made of "

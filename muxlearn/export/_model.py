@@ -103,8 +103,8 @@ class OnnxModel:
         ModuleNotFoundError
             onnxruntime is missing.
         """
-        if n_threads is not None and not Integer(1).accepts(n_threads):
-            raise Integer(1).complain("n_threads", n_threads)
+        if n_threads is not None:
+            Integer(1).check("n_threads", n_threads)
         folder = existing_folder(folder)
         config, contents = read_whole(folder, lambda: cls._read(folder))
         require("onnxruntime")

@@ -196,7 +196,7 @@ class EntityDisplay:
         -------
         EntityDisplay
         """
-        check_parameters({"probabilities": probabilities}, {"probabilities": Boolean()})
+        Boolean().check("probabilities", probabilities)
         sentences = check_sequences(sentences, "sentences", "token")
         tags = estimator.predict(sentences)
         of_tags: list[Any] | None = None
@@ -221,7 +221,7 @@ class EntityDisplay:
         -------
         str
         """
-        check_parameters({"full_page": full_page}, {"full_page": Boolean()})
+        Boolean().check("full_page", full_page)
         body = self._html(len(self.sentences))
         if not full_page:
             return body

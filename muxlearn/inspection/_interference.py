@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from muxlearn._params import Integer, check_parameters
+from muxlearn._params import Integer
 from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib, scale_points
 from muxlearn.inspection._points import check_predicts_labels, multiplexed
 from muxlearn.points import WORDS, PointLike, as_point, speed_rank
@@ -87,7 +87,7 @@ class InterferenceDisplay(PlotMixin):
         InterferenceDisplay
         """
         check_matplotlib(cls.__name__)
-        check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(2)})
+        Integer(2).check("n_regroupings", n_regroupings)
         estimator = multiplexed(estimator)
         predictor = estimator.predictor_
         check_predicts_labels(estimator)

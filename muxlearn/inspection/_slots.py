@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import _num_samples
 
-from muxlearn._params import Integer, check_parameters
+from muxlearn._params import Integer
 from muxlearn.inspection._plotting import PlotMixin, check_matplotlib
 from muxlearn.inspection._points import check_predicts_labels, multiplexed
 from muxlearn.rows import check_sentences, check_tags
@@ -101,7 +101,7 @@ class SlotDisplay(PlotMixin):
         SlotDisplay
         """
         check_matplotlib(cls.__name__)
-        check_parameters({"n_regroupings": n_regroupings}, {"n_regroupings": Integer(1)})
+        Integer(1).check("n_regroupings", n_regroupings)
         estimator = multiplexed(estimator)
         check_predicts_labels(estimator)
         predictor = estimator.predictor_

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import check_scoring
 from sklearn.utils.validation import _num_samples
 
-from muxlearn._params import Integer, check_parameters
+from muxlearn._params import Integer
 from muxlearn._timing import paired_seconds
 from muxlearn.inspection._plotting import PlotMixin, as_labels, check_matplotlib
 from muxlearn.inspection._points import OperatingPoint, multiplexed
@@ -138,7 +138,7 @@ class TradeoffDisplay(PlotMixin):
             An argument is invalid.
         """
         check_matplotlib(cls.__name__)
-        check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+        Integer(1).check("repeats", repeats)
         if not (scoring is None or isinstance(scoring, str) or callable(scoring)):
             raise TypeError(
                 "`scoring` must be None, the name of a scorer or a callable, got an instance of "

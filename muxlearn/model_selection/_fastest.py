@@ -68,7 +68,7 @@ def throughput_score(estimator: Any, X: Any, y: Any = None, *, repeats: int = 5)
     ...     "rows_per_second": partial(throughput_score, repeats=9),
     ... }
     """
-    check_parameters({"repeats": repeats}, {"repeats": Integer(1)})
+    Integer(1).check("repeats", repeats)
     seconds = paired_seconds({"predict": partial(estimator.predict, X)}, repeats)["predict"]
     return _num_samples(X) / statistics.median(seconds)
 

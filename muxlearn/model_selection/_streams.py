@@ -208,8 +208,7 @@ def _column_kind(estimator: Any) -> str | None:
 
 def _check_method(method: str) -> None:
     """Raise TypeError or ValueError for a method that there is not."""
-    if not _METHODS.accepts(method):
-        raise _METHODS.complain("method", method)
+    _METHODS.check("method", method)
 
 
 def _results(

@@ -62,8 +62,7 @@ def new_folder(folder: str | os.PathLike) -> Path:
     TypeError, ValueError
         `folder` is no name of a folder.
     """
-    if not _FOLDER.accepts(folder):
-        raise _FOLDER.complain("folder", folder)
+    _FOLDER.check("folder", folder)
     return Path(folder)
 
 

@@ -53,8 +53,7 @@ def predict_dataset(
     The parameters are those of `MuxTextClassifier.predict_dataset`.
     """
     methods = Choice(*(name for name in predictor.task.methods if name in _RESULT_NAMES))
-    if not methods.accepts(method):
-        raise methods.complain("method", method)
+    methods.check("method", method)
     predictor.check(method, n_passes)
     point = predictor.resolve_point(n_mux, patch_size)
     recipe = Recipe(
@@ -139,8 +138,7 @@ def predict_parts(
         ("rows_per_part", rows_per_part, Integer(1)),
         ("output", output, _OUTPUT),
     ):
-        if not options.accepts(value):
-            raise options.complain(name, value)
+        options.check(name, value)
     result = result_name(recipe.method)
     if form == "csv" and isinstance(recipe.example, list):
         raise ValueError(

@@ -65,8 +65,7 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
         return runner.own_point
     # An exported model whose own point is the words has graphs for others as well.
     own = next(iter(runner.patch_sizes), 1) if patch_size is None else patch_size
-    if not Integer(1).accepts(own):
-        raise Integer(1).complain("patch_size", patch_size)
+    Integer(1).check("patch_size", own)
     if n_mux is None:
         return runner.round_point(Point(runner.n_mux, own))
     point = as_point(n_mux, own)

@@ -355,10 +355,8 @@ class Predictor:
     def check(self, method: str, n_passes: int) -> None:
         """Raise TypeError or ValueError for a method or a number of passes that is not allowed."""
         methods = Choice(*self.task.methods)
-        if not methods.accepts(method):
-            raise methods.complain("method", method)
-        if not Integer(1).accepts(n_passes):
-            raise Integer(1).complain("n_passes", n_passes)
+        methods.check("method", method)
+        Integer(1).check("n_passes", n_passes)
 
     def _predict(
         self, rows: Any, point: Point, groups: ArrayLike | None, n_passes: int, method: str

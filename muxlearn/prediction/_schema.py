@@ -92,8 +92,8 @@ def check_entries(config: Mapping[str, Any]) -> None:
     for path, constraint in _ENTRIES.items():
         part, _, name = path.rpartition(".")
         entries = config.get(part) if part else config
-        if entries and name in entries and not constraint.accepts(entries[name]):
-            raise constraint.complain(path, entries[name])
+        if entries and name in entries:
+            constraint.check(path, entries[name])
     for part, names in _REQUIRED.items():
         lost = [name for name in names if name not in (config.get(part) or names)]
         if lost or config.get(part) == {}:
@@ -101,9 +101,9 @@ def check_entries(config: Mapping[str, Any]) -> None:
     for part, known, key in (("reader", READERS, "kind"), ("task", TASKS, "name")):
         entries = config.get(part, {})
         # Readers and tasks of one's own are registered later than this is read.
-        if key in entries and not Choice(*known).accepts(entries[key]):
-            raise Choice(*known).complain(f"{part}.{key}", entries[key])
+        if key in entries:
+            Choice(*known).check(f"{part}.{key}", entries[key])
         constraints = known[entries[key]].constraints if key in entries else {}
         for name, constraint in constraints.items():
-            if name in entries and not constraint.accepts(entries[name]):
-                raise constraint.complain(f"{part}.{name}", entries[name])
+            if name in entries:
+                constraint.check(f"{part}.{name}", entries[name])

@@ -270,8 +270,7 @@ def check_class_weight(class_weight: dict[Any, Any], labels: list[Any]) -> None:
             f"{labels}"
         )
     for label, weight in class_weight.items():
-        if not Number(0).accepts(weight):
-            raise Number(0).complain(f"class_weight[{label!r}]", weight)
+        Number(0).check(f"class_weight[{label!r}]", weight)
 
 
 def training_order(

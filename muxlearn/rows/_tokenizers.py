@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from muxlearn._params import Choice, OneOf
+from muxlearn._params import Choice, Constraint, OneOf
 from muxlearn.rows._texts import SPECIAL_TOKENS, Text, split_pairs
 
 if TYPE_CHECKING:
@@ -21,15 +21,12 @@ TOKENIZERS = ("byte", "char", "word")
 _UNKNOWN = "[UNK]"
 
 
-class _TokenizerObject:
+class _TokenizerObject(Constraint):
     """A `tokenizers.Tokenizer`; without importing that library."""
 
     def accepts(self, value: object) -> bool:
         library = sys.modules.get("tokenizers")
         return library is not None and isinstance(value, library.Tokenizer)
-
-    def complain(self, name: str, value: object) -> Exception:
-        return TypeError(f"`{name}` must be {self}, got an instance of {type(value).__name__}")
 
     def __str__(self) -> str:
         return "a tokenizers.Tokenizer"

@@ -371,7 +371,7 @@ def construction_error(
             "n_draws": Integer(1),
         },
     )
-    check_parameters({"random_state": random_state}, {"random_state": RandomState()})
+    RandomState().check("random_state", random_state)
     rng = check_random_state(random_state)
     construct = multiplex_attention if heads == "own" else share_attention
     errors = []

@@ -167,7 +167,7 @@ def retrieval_error(
     0.317 and 0.234.
     """
     _check(n_mux, width, kind, noise)
-    check_parameters({"vocab_size": vocab_size}, {"vocab_size": _CONSTRAINTS["vocab_size"]})
+    _CONSTRAINTS["vocab_size"].check("vocab_size", vocab_size)
     rho, variance = retrieval_cosine(n_mux, width, kind, noise=noise)
     if rho > 1 - 1e-12:
         return 0.0
@@ -226,7 +226,7 @@ def capacity(
     >>> {kind: capacity(256, 1000, kind, noise=0.2) for kind in ("hadamard", "subspace")}
     {'hadamard': 5, 'subspace': 15}
     """
-    check_parameters({"max_error": max_error}, {"max_error": Number(0, 1, True, True)})
+    Number(0, 1, True, True).check("max_error", max_error)
     _check(1, width, kind, noise)
     low, high = 0, width // 4 if kind == "subspace" else width
     while low < high:
@@ -283,7 +283,7 @@ def capacity_estimate(
     (`capacity`).
     """
     _check(1, width, kind, noise)
-    check_parameters({"vocab_size": vocab_size}, {"vocab_size": _CONSTRAINTS["vocab_size"]})
+    _CONSTRAINTS["vocab_size"].check("vocab_size", vocab_size)
     if kind == "subspace":
         if noise == 0:
             return math.inf

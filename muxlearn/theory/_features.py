@@ -214,7 +214,7 @@ def kernel_tail(
     bound is the least sum of the four over a table of :math:`\tau` and :math:`\alpha`.
     """
     check_grid(head_dim, grid, cosine)
-    check_parameters({"n_features": n_features}, {"n_features": Integer(1)})
+    Integer(1).check("n_features", n_features)
     t = np.asarray(threshold, dtype=float)
     if not np.all(t > 0):
         raise ValueError(f"`threshold` must be above 0, got {t.min()}")

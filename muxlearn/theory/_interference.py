@@ -355,7 +355,7 @@ def draw_flat_vectors(
         A parameter is not of the kind above.
     """
     check_grid(head_dim, grid, cosine)
-    check_parameters({"random_state": random_state}, {"random_state": RandomState()})
+    RandomState().check("random_state", random_state)
     rng = check_random_state(random_state)
     queries = draw_signs(rng, grid[0], head_dim) / math.sqrt(head_dim)
     keys = draw_signs(rng, grid[1], head_dim) / math.sqrt(head_dim)

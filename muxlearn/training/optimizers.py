@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from muxlearn._params import Constraint
+
 __all__ = ["Optimizer", "OptimizerChoice", "make_optimizer"]
 
 #: Takes an optimizer and the number of steps; returns a scheduler of torch.
@@ -217,16 +219,16 @@ def _constant(optimizer: torch.optim.Optimizer, n_steps: int) -> Any:
     return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
 
 
-class OptimizerChoice:
+class OptimizerChoice(Constraint):
     """The allowed values of the parameter `optimizer`."""
 
     def accepts(self, value: object) -> bool:
         """Return whether the value is allowed."""
         return value is None or isinstance(value, Optimizer | str) or callable(value)
 
-    def complain(self, name: str, value: object) -> Exception:
-        """Return the error for a value that is not allowed."""
-        return TypeError(f"`{name}` must be {self}, got an instance of {type(value).__name__}")
+    def show(self, value: object) -> str:
+        """Return how an error shows a value that is not allowed."""
+        return f"an instance of {type(value).__name__}"
 
     def __str__(self) -> str:
         return "None, the name of an optimizer of torch, a class of optimizers or Optimizer(…)"
