@@ -117,18 +117,31 @@ class MixtureData(Dataset):
             With `patch_size` as a number, if it is not None.
         targets : BatchTargets of shape (n_answers,)
         """
+        inputs = self.inputs(rows, counted, seed, patch_size)
+        return inputs, self._targets_of(rows, counted)
+
+    def inputs(
+        self,
+        rows: NDArray[np.int64],
+        counted: NDArray[np.bool_] | None = None,
+        seed: Sequence[int] | None = None,
+        patch_size: int | None = None,
+    ) -> dict[str, Any]:
+        """Return the inputs of `batch`, which takes the same arguments."""
         table = self.table.for_patches(patch_size or 1)
+        arrays = table.inputs(rows, counted) if seed is None else table.training_inputs(rows, seed)
+        inputs: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        return inputs if patch_size is None else {**inputs, "patch_size": patch_size}
+
+    def _targets_of(
+        self, rows: NDArray[np.int64], counted: NDArray[np.bool_] | None
+    ) -> BatchTargets:
         if self.targets is None or self.weights is None:
-            counted = np.zeros(rows.shape, bool)
             targets, weights = np.zeros(0, np.int64), np.zeros(0, np.float32)
         else:
-            answered, kept = table.answers(rows, counted)
+            answered, kept = self.table.answers(rows, counted)
             targets, weights = self.targets[answered], self.weights[answered] * kept
-        inputs = table.inputs(rows, counted) if seed is None else table.training_inputs(rows, seed)
-        tensors: dict[str, Any] = {n: torch.from_numpy(values) for n, values in inputs.items()}
-        if patch_size is not None:
-            tensors["patch_size"] = patch_size
-        return tensors, BatchTargets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
+        return BatchTargets.weighted(torch.from_numpy(targets), torch.from_numpy(weights))
 
 
 class TrainingBatches:
@@ -306,10 +319,5 @@ class ValidationBatches:
                 )
                 yield inputs, targets.counted()
                 continue
-            # A prediction, of fillers too.
-            table = self.data.table.for_patches(self.patch_size or 1)
-            arrays = table.inputs(part.rows, part.counted)
-            inputs = {name: torch.from_numpy(values) for name, values in arrays.items()}
-            if self.patch_size is not None:
-                inputs["patch_size"] = self.patch_size
-            yield inputs, None
+            # A prediction also returns the answers of fillers; `unmix` drops them.
+            yield self.data.inputs(part.rows, part.counted, patch_size=self.patch_size), None
