@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.architectures import Built
 from muxlearn.estimators._fitting import fit
 from muxlearn.points import PointLike
+from muxlearn.rows import Transform
 from muxlearn.tasks import learn_labels
 
 __all__ = [
@@ -38,11 +40,22 @@ def fit_labels(
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
     build: Callable[[Any, int], Built],
-    **options: Any,
+    *,
+    unlabeled: Any = None,
+    checkpoint: str | os.PathLike | None = None,
+    transform: Transform | None = None,
 ) -> None:
     """Fit to checked rows, and to labels and weights that are not checked yet; see `fit`."""
     task, training_set = learn_labels(rows, y, sample_weight, estimator.class_weight)
-    fit(estimator, training_set, task, build, **options)
+    fit(
+        estimator,
+        training_set,
+        task,
+        build,
+        unlabeled=unlabeled,
+        checkpoint=checkpoint,
+        transform=transform,
+    )
 
 
 @fill_docs()

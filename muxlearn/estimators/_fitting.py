@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -28,7 +28,7 @@ from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Planner
-from muxlearn.rows import distinct_rows, ranges, split_rows, take_rows
+from muxlearn.rows import ImageTable, Transform, distinct_rows, ranges, split_rows, take_rows
 from muxlearn.tasks import Task, TrainingSet
 from muxlearn.training.devices import seeded
 from muxlearn.training.optimizers import make_optimizer
@@ -60,7 +60,7 @@ def fit(
     *,
     unlabeled: Any = None,
     checkpoint: str | os.PathLike | None = None,
-    **table_options: Any,
+    transform: Transform | None = None,
 ) -> None:
     """Fit to checked rows: build, warm up, train, set the fitted attributes, and measure.
 
@@ -76,8 +76,8 @@ def fit(
         Rows that the warm-up reads; None stands for those of the task.
     checkpoint : str or path, default=None
         A folder that keeps the state of the training.
-    **table_options
-        Arguments of the reader's `table` in the training, such as how images are varied.
+    transform : RandomCrops or callable, default=None
+        Varies the images of the training.
     """
     check_checkpoint(checkpoint)
     seed = agree_on(seed_of(estimator, checkpoint, (_TRAINING, _WARM_UP)))
@@ -92,7 +92,7 @@ def fit(
             task=task,
             built=built,
             training_set=training_set,
-            table_options=table_options,
+            transform=transform,
             train=train,
             seed=seed,
             stage=stage,
@@ -164,7 +164,8 @@ class _Training:
     task : Task
     built : Built
     training_set : TrainingSet
-    table_options : mapping of str to object
+    transform : RandomCrops, callable or None
+        Varies images.
     train : ndarray of int64
         Numbers of the rows that train.
     seed : int
@@ -177,7 +178,7 @@ class _Training:
     task: Task
     built: Built
     training_set: TrainingSet
-    table_options: Mapping[str, Any]
+    transform: Transform | None
     train: NDArray[np.int64]
     seed: int
     stage: Callable[[str], KeepState | None]
@@ -251,7 +252,10 @@ class _Training:
         from muxlearn.training.data import MixtureData
 
         whole = self.training_set
-        table = self.built.reader.table(take_rows(whole.rows, part), **self.table_options)
+        table = self.built.reader.table(take_rows(whole.rows, part))
+        if self.transform is not None:
+            assert isinstance(table, ImageTable)
+            table.transform = self.transform
         starts = np.cumsum(whole.n_of_row) - whole.n_of_row
         own = ranges(starts[part], whole.n_of_row[part])
         return MixtureData(table, whole.values[own], whole.weights[own])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ from muxlearn.architectures import Built
 from muxlearn.estimators._fitting import fit
 from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
+from muxlearn.rows import Transform
 from muxlearn.tasks import NumbersTask
 
 __all__ = ["CONSTRAINTS", "fit_numbers", "predict"]
@@ -28,14 +30,25 @@ def fit_numbers(
     y: ArrayLike | None,
     sample_weight: ArrayLike | None,
     build: Callable[[Any, int], Built],
-    **options: Any,
+    *,
+    unlabeled: Any = None,
+    checkpoint: str | os.PathLike | None = None,
+    transform: Transform | None = None,
 ) -> None:
     """Fit to checked rows, and to targets and weights that are not checked yet; see `fit`."""
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     task, training_set = NumbersTask.learn(
         rows, y, sample_weight, estimator.loss, estimator._task if continued else None
     )
-    fit(estimator, training_set, task, build, **options)
+    fit(
+        estimator,
+        training_set,
+        task,
+        build,
+        unlabeled=unlabeled,
+        checkpoint=checkpoint,
+        transform=transform,
+    )
 
 
 @fill_docs()

@@ -19,7 +19,7 @@ from muxlearn._warnings import warn
 from muxlearn.rows._collect_images import Images, collect_images, iterate_images
 from muxlearn.rows._image_table import ImageTable
 from muxlearn.rows._reader import Reader
-from muxlearn.rows._variants import MOST_OF_FRACTIONS, Transform
+from muxlearn.rows._variants import MOST_OF_FRACTIONS
 
 __all__ = [
     "ImageReader",
@@ -119,25 +119,19 @@ class ImageReader(Reader):
                 columns.feature_names_in_ = np.array(self.feature_names, object)
             validate_data(columns, X, reset=False, skip_check_array=True)
 
-    def table(
-        self,
-        rows: NDArray[Any],
-        transform: Transform | None = None,
-    ) -> ImageTable:
+    def table(self, rows: NDArray[Any]) -> ImageTable:
         """Make checked images ready to be mixed.
 
         Parameters
         ----------
         rows : ndarray of uint8 or float32, shape (n_rows, channels, height, width)
             As `check` returns them.
-        transform : RandomCrops or callable, default=None
-            Makes variants of images in training; see `ImageTable`.
 
         Returns
         -------
         ImageTable
         """
-        return ImageTable(rows, self.normalise, transform)
+        return ImageTable(rows, self.normalise)
 
     def read(self, images: Images, first_row: int = 0) -> NDArray[Any]:
         """Check images and bring them into one form.

@@ -288,7 +288,8 @@ def test_pixels_on_another_scale_are_refused():
 
 def test_a_transform_that_changes_the_scale_is_refused():
     reader, rows = learn(GREY)
-    table = reader.table(rows, lambda image: image / 255)
+    table = reader.table(rows)
+    table.transform = lambda image: image / 255
     with pytest.raises(ValueError, match=r"`augment` brought pixels of up to .* but the training"):
         table.training_inputs(np.array([[0, 1]]), [0])
 
