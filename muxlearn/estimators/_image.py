@@ -241,7 +241,6 @@ class MuxImageClassifier(
             training.
         """
         self._check_parameters()
-        _images.check_reading(self)
         rows, reader, y = _images.read_images(self, X, y, "label")
         _classifying.fit_labels(
             self,

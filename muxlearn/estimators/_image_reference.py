@@ -10,7 +10,6 @@ from typing import Any
 from muxlearn._docs import fill_docs
 from muxlearn._params import check_parameters
 from muxlearn.architectures import load_mimoconv
-from muxlearn.estimators._images import check_reading
 from muxlearn.rows import MOST_OF_FRACTIONS, collect_images, learn_reader
 from muxlearn.tasks import ClassesTask
 
@@ -94,7 +93,6 @@ def from_reference(
     )
     estimator.set_params(**published.params)
     estimator._check_parameters()
-    check_reading(estimator)
     collected, _ = collect_images(images)
     reader, rows = learn_reader(
         collected,

@@ -230,7 +230,6 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
             training.
         """
         self._check_parameters()
-        _images.check_reading(self)
         rows, reader, y = _images.read_images(self, X, y, "number")
         _regressing.fit_numbers(
             self,

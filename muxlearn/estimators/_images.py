@@ -1,9 +1,10 @@
-"""Reader, variants and checks of the estimators that read images."""
+"""Reader, variants and constraints of the estimators that read images."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from numbers import Integral
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -27,7 +28,6 @@ from muxlearn.rows import (
 __all__ = [
     "IMAGE_CONSTRAINTS",
     "ImageKind",
-    "check_reading",
     "feature_names_in",
     "image_shape",
     "mean",
@@ -38,8 +38,42 @@ __all__ = [
     "variants",
 ]
 
+
+class _Sizes(Constraint):
+    """None, or sides of an image; one alone is a number, several are a sequence."""
+
+    def __init__(self, *counts: int) -> None:
+        self.counts = counts
+
+    def accepts(self, value: object) -> bool:
+        if value is None or (1 in self.counts and Integer(1).accepts(value)):
+            return True
+        several = isinstance(value, Sequence) and len(value) > 1 and len(value) in self.counts
+        return several and all(map(Integer(1).accepts, cast(Sequence[Any], value)))
+
+    def is_of_type(self, value: object) -> bool:
+        return isinstance(value, Integral | Sequence)
+
+    def __str__(self) -> str:
+        counts = " or ".join(("one", "two", "three")[count - 1] for count in self.counts)
+        return f"{counts} whole numbers of at least 1, or None"
+
+
+class _ImageTransform(Constraint):
+    """A callable that varies an image."""
+
+    def accepts(self, value: object) -> bool:
+        return callable(value)
+
+    def __str__(self) -> str:
+        return "a transform of torchvision.transforms.v2"
+
+
 IMAGE_CONSTRAINTS: dict[str, Constraint] = {
     **MuxEstimator._constraints,
+    "augment": OneOf(Choice("none", "crop", "crop-flip"), _ImageTransform()),
+    "image_shape": _Sizes(2, 3),
+    "image_size": _Sizes(1, 2),
     "channels": OneOf(None, Choice("first", "last")),
     "n_workers": Integer(0),
     "mixup": Number(0),
@@ -184,34 +218,9 @@ def feature_names_in(self: Any) -> NDArray[np.object_]:
     return np.array(self._reader.feature_names, object)
 
 
-def check_reading(estimator: Any) -> None:
-    """Check the parameters that say how images are read and varied."""
-    for name, low, high in (("image_shape", 2, 3), ("image_size", 2, 2)):
-        value = getattr(estimator, name)
-        if name == "image_size" and Integer(1).accepts(value):
-            continue
-        if value is not None and not _are_sizes(value, low, high):
-            wanted = "one or two" if low == high else "two or three"
-            raise ValueError(
-                f"`{name}` must be {wanted} whole numbers of at least 1, or None, got {value!r}"
-            )
-    augment, presets = estimator.augment, Choice("none", "crop", "crop-flip")
-    if not callable(augment) and not presets.accepts(augment):
-        error = presets.complain("augment", augment)
-        raise type(error)(f"{error}; or give a transform of torchvision.transforms.v2")
-
-
 def variants(estimator: Any) -> Transform | None:
     """Return what varies the images of a training, None where nothing does."""
     augment = estimator.augment
     if callable(augment):
         return augment
     return None if augment == "none" else RandomCrops(flip=augment == "crop-flip")
-
-
-def _are_sizes(value: object, low: int, high: int) -> bool:
-    return (
-        isinstance(value, Sequence)
-        and low <= len(value) <= high
-        and all(Integer(1).accepts(side) for side in value)
-    )
