@@ -37,7 +37,7 @@ from muxlearn.estimators._display import state_as_html
 from muxlearn.estimators._fitting import make_trainer
 from muxlearn.estimators._kinds import Kind
 from muxlearn.nn.module import MuxModule
-from muxlearn.points import WORDS, OperatingPoints, Point, as_point
+from muxlearn.points import WORDS, OperatingPoints, Point, PointsLike, as_point
 from muxlearn.prediction import Copies, Measured, Planner, Predictor, TorchRunner
 from muxlearn.rows import Reader
 from muxlearn.tasks import Task
@@ -71,6 +71,7 @@ class MuxEstimator(BaseEstimator):
     device: str | torch.device
     dtype: str
     n_mux: Any
+    operating_points: Any
     classes_: NDArray
     #: The reader and the task, which `fit` sets.
     _reader: Any
@@ -242,6 +243,7 @@ class MuxEstimator(BaseEstimator):
         self._task = task
         self.net_ = net
         self._measured = None
+        self._trained_points = self.operating_points
         self.history_ = history
         # An interruption leaves an epoch whose loss was never summed up.
         self.n_iter_ = sum("train_loss" in epoch for epoch in history)
@@ -291,6 +293,8 @@ class MuxEstimator(BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "net_" in state:
+            # A pickle of an earlier version does not say what it was trained at.
+            vars(self).setdefault("_trained_points", self.operating_points)
             self._settle_device()
             self._connect_net()
 
@@ -299,6 +303,12 @@ class MuxEstimator(BaseEstimator):
         """The `n_mux` and `patch_size` that a prediction has where it is given none."""
         check_is_fitted(self)
         return TorchRunner(self.module_, by_words=as_point(self.n_mux) == WORDS).own_point
+
+    @property
+    def trained_points_(self) -> PointsLike | None:
+        """The `operating_points` of `fit`, whatever has been set since."""
+        check_is_fitted(self)
+        return self._trained_points
 
     # What is shown
 

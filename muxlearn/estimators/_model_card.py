@@ -286,7 +286,7 @@ def _model(estimator: Any, phrases: _Phrases) -> list[str]:
         network += f" around {_code(_public(structure['backbone']))}"
     if module.kept_elsewhere:
         network += ", which is frozen and not among these files"
-    trained = as_points(estimator.operating_points or [estimator.predictor_.resolve_point()])
+    trained = as_points(estimator.trained_points_ or [estimator.predictor_.resolve_point()])
     n_weights = sum(
         weights.numel()
         for name, weights in module.named_parameters()

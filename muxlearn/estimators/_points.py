@@ -95,7 +95,7 @@ def measure_operating_points(
 
 def _chosen(estimator: Any, given: Any) -> list[PointLike]:
     runner = estimator.predictor_.runner
-    points = choose_points(given, estimator.operating_points, runner)
+    points = choose_points(given, estimator.trained_points_, runner)
     return [label_of(point, runner) for point in points]
 
 

@@ -279,7 +279,9 @@ def find_stages(estimator: Any) -> list[Stage]:
             + _ALLOWED
         )
     runner = predictor.runner
-    points = choose_points(None, found.operating_points, runner)[::-1]
+    # An exported model has no other points than its `operating_points`.
+    trained = getattr(found, "trained_points_", found.operating_points)
+    points = choose_points(None, trained, runner)[::-1]
     names = [label_of(point, runner) for point in points]
     if len(names) < 2:
         raise ValueError(

@@ -271,6 +271,12 @@ def test_operating_points_are_what_it_is_trained_at(untrained):
     assert "trained at 1, 2\n" in text_of(untrained(operating_points=(2, 1)))
 
 
+def test_points_that_are_set_after_fit_are_not_called_trained(fitted):
+    changed = copy.deepcopy(fitted).set_params(operating_points=(1, 2))
+    assert "trained at 2\n" in text_of(changed)
+    assert "trained at 1, 2\n" in text_of(changed.fit(TEXTS, LABELS))
+
+
 def test_labels_are_named(fitted):
     assert "- Labels: 2, `'x'`, `'y'`\n" in text_of(fitted)
 

@@ -436,3 +436,21 @@ def test_what_embeds_has_no_choice():
     assert not hasattr(pretrainer, "fastest_point")
     with pytest.raises(TypeError, match=r"number of rows .* at most 2, got 'auto'"):
         pretrainer.transform(TEXTS, n_mux="auto")
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_points_that_are_set_after_fit_are_not_measured(fitted, pickled):
+    changed = pickle.loads(pickle.dumps(fitted)).set_params(operating_points=(1, 2, 3, 4))
+    if pickled:
+        changed = pickle.loads(pickle.dumps(changed))
+    assert changed.trained_points_ == (1, 4)
+    changed.measure_operating_points(TEXTS, LABELS, repeats=1)
+    assert list(changed.measured_points_) == [1, 4]
+
+
+def test_a_pickle_of_an_earlier_version_was_trained_at_its_parameter(fitted):
+    state = dict(fitted.__getstate__())
+    del state["_trained_points"]
+    earlier = clone(fitted)
+    earlier.__setstate__(state)
+    assert earlier.trained_points_ == (1, 4)

@@ -1,5 +1,6 @@
 """The cascade over the operating points of one multiplexed model."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -20,6 +21,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.model_selection import CascadeClassifier, _streams
+from muxlearn.model_selection._stages import find_stages
 from muxlearn.testing import parametrize_with_text_checks
 
 pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learnt from")
@@ -68,6 +70,11 @@ def test_a_stage_may_read_other_columns(tiny):
     predicted = clf.fit(frame, TOPICS).predict(frame)
     assert list(clf.predict_iter(frame)) == predicted.tolist()
     assert clf.stages_[0].classifier[0].n_features_in_ == 2
+
+
+def test_points_that_are_set_after_fit_are_no_stages(fitted):
+    model = copy.deepcopy(fitted.estimator_).set_params(operating_points=(1, 3))
+    assert [stage.name for stage in find_stages(model)] == [4, 2, 1]
 
 
 def test_labels_of_another_type_are_told(fitted):
