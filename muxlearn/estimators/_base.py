@@ -177,7 +177,7 @@ class MuxEstimator(BaseEstimator):
         if too_many:
             raise ValueError(
                 f"`operating_points` holds {too_many[0]}, which is above n_mux={setting.n_mux}, "
-                "number of slots; raise `n_mux` or leave it out"
+                "the number of slots; raise `n_mux` or leave it out"
             )
         sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
         if not sizes:

@@ -88,7 +88,8 @@ def check_given(
         )
     if numbers and backbone.tokenizer is not None:
         raise ValueError(
-            "`tokenizer` reads texts, but `X` holds sequences of integers; set tokenizer=None"
+            "`backbone__tokenizer` reads texts, but `X` holds sequences of integers; set "
+            "backbone='scratch'"
         )
     return rows, unlabeled
 

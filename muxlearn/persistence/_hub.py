@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from muxlearn._params import PathName
 from muxlearn.persistence._config import FormatError
 
 __all__ = [
@@ -77,12 +78,10 @@ def find_folder(
         `name` can only be meant as a folder and is not one.
     OSError
         There is no such folder, locally or on the hub.
+    TypeError, ValueError
+        `name` is neither a path nor a name.
     """
-    if not isinstance(name, str | os.PathLike):
-        raise TypeError(
-            f"`{parameter}` must be a folder or a name on the hub, got {name!r} "
-            f"({type(name).__name__})"
-        )
+    PathName().check(parameter, name)
     folder = Path(name)
     if folder.is_dir():
         return folder

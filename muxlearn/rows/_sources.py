@@ -309,8 +309,9 @@ def _find(path: Path) -> list[Path]:
     """Return the files that a path stands for, in the order of their names."""
     if path.is_dir():
         hidden = (".", "_")
-        found = sorted(file for file in path.iterdir() if _kind(file))
-        found = [file for file in found if not file.name.startswith(hidden)]
+        entries = [entry for entry in path.iterdir() if not entry.name.startswith(hidden)]
+        # Spark names a folder of parts as others name a file.
+        found = sorted(entry for entry in entries if _kind(entry) and entry.is_file())
         if not found:
             raise FileNotFoundError(f"there is no Parquet or CSV file in {str(path)!r}")
         return found

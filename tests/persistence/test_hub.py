@@ -54,6 +54,11 @@ def test_a_name_is_a_string():
         find(3)
 
 
+def test_an_empty_name_is_not_the_working_directory():
+    with pytest.raises(ValueError, match=r"`name_or_folder` must be a folder .* got ''"):
+        find("")
+
+
 # The hub
 
 

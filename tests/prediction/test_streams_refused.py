@@ -58,6 +58,15 @@ def test_what_is_no_dataset_is_refused(fitted, tmp_path, dataset, error, message
         fitted.predict_dataset(dataset, tmp_path / "out")
 
 
+def test_a_folder_with_the_name_of_a_file_is_none(fitted, frame, tmp_path):
+    (tmp_path / "spark.parquet").mkdir()
+    with pytest.raises(FileNotFoundError, match="no Parquet or CSV file"):
+        fitted.predict_dataset(tmp_path, tmp_path / "out")
+    frame.to_parquet(tmp_path / "spark.parquet" / "part-0.parquet")
+    fitted.predict_dataset(tmp_path / "spark.parquet", tmp_path / "out")
+    assert pq.read_table(tmp_path / "out").num_rows == len(frame)
+
+
 def test_files_of_several_schemas_are_refused(fitted, frame, tmp_path):
     frame.to_parquet(tmp_path / "a.parquet")
     frame.assign(tenant="t").to_parquet(tmp_path / "b.parquet")

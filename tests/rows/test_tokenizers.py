@@ -303,7 +303,8 @@ def test_integers_and_texts_are_not_mixed_up(tiny, first, second, message):
 
 @pytest.mark.parametrize("params", [{"backbone__tokenizer": "word"}, {"backbone": "a/b"}])
 def test_integers_need_no_tokenizer(tiny, params):
-    with pytest.raises(ValueError, match="reads texts, but `X` holds sequences of integers; set"):
+    message = "reads texts, but `X` holds sequences of integers; set backbone='scratch'"
+    with pytest.raises(ValueError, match=message):
         tiny(**params).fit(INTEGERS, LABELS)
 
 
