@@ -26,13 +26,13 @@ from typing import Any, TypeVar
 
 from muxlearn._data_docs import DATA_ENTRIES
 
-__all__ = ["ENTRIES", "WORDS", "fill_docs"]
+__all__ = ["DEFAULT_NOUNS", "ENTRIES", "fill_docs"]
 
 Documented = TypeVar("Documented", bound=Callable[..., Any])
 
 #: What entries call the rows and their labels where `fill_docs` is given no other words. An entry
 #: may also hold `$default`, which is the parameter's default in the signature.
-WORDS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes"}
+DEFAULT_NOUNS = {"row": "row", "rows": "rows", "n_rows": "n_samples", "labels": "classes"}
 
 ENTRIES = {
     **DATA_ENTRIES,
@@ -198,7 +198,7 @@ ENTRIES = {
         measured_points_ : dict of operating points to dict of str to float
             "score", "n_rows" that it was measured on, "rows_per_second" on this machine and, for an
             accuracy, its interval of 95 % as "low" and "high" (Wilson's). Measured with
-            `early_stopping` or by `measure_operating_points`; otherwise not there.
+            `early_stopping` or by `measure_operating_points`; absent otherwise.
         """,
     "n_iter_": """
         n_iter_ : int
@@ -244,8 +244,8 @@ ENTRIES = {
     # Saved and published models
     "load.moved": """
         **moved
-            `backbone` for a `MuxTextClassifier` with architecture="revmux": the folder or name of
-            the encoder, if it is no longer that of `fit`.
+            `backbone` for a model with architecture="revmux": the folder or name of the encoder, if
+            it is no longer that of `fit`.
         """,
     "hub.revision": """
         revision : str, default=None
@@ -417,7 +417,7 @@ def fill_docs(**words: str) -> Callable[[Documented], Documented]:
     Parameters
     ----------
     **words
-        Take the place of `WORDS` in the entries.
+        Take the place of `DEFAULT_NOUNS` in the entries.
 
     Raises
     ------
@@ -432,7 +432,7 @@ def fill_docs(**words: str) -> Callable[[Documented], Documented]:
         for each in (documented, *filter(inspect.isfunction, methods)):
             # There is no docstring under `python -OO`.
             if _PLACEHOLDER.search(each.__doc__ or ""):
-                each.__doc__ = _filled(each, WORDS | words)
+                each.__doc__ = _filled(each, DEFAULT_NOUNS | words)
         return documented
 
     return fill

@@ -294,7 +294,7 @@ class ParameterObject(BaseEstimator):
     constraints: ClassVar[dict[str, Constraint]] = {}
 
     def check_parameters(self) -> None:
-        """Raise for a parameter that cannot be."""
+        """Raise for an invalid parameter."""
         check_parameters(self.get_params(deep=False), self.constraints)
 
     def __eq__(self, other: object) -> bool:

@@ -43,7 +43,7 @@ from muxlearn.training.pretraining_tasks import (
     PretrainingTask,
     check_task,
     make_objective,
-    make_task,
+    make_pretraining_task,
 )
 from muxlearn.training.processes import n_processes
 from muxlearn.training.schedules import TrapezoidSchedule
@@ -398,7 +398,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
 
     def _objective(self, answers: TeacherAnswers | None = None, tokenizer: Any = None) -> Objective:
         samples = self._make_architecture().get_params()["retrieval_samples"]
-        task, words = make_task(self.objective), self._setting().with_words
+        task, words = make_pretraining_task(self.objective), self._setting().with_words
         return make_objective(task, answers, tokenizer, samples, words)
 
     def as_pretrained(self) -> Pretrained:

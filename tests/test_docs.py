@@ -19,7 +19,7 @@ from muxlearn import (
     export,
     metrics,
 )
-from muxlearn._docs import ENTRIES, WORDS, fill_docs
+from muxlearn._docs import DEFAULT_NOUNS, ENTRIES, fill_docs
 from muxlearn.model_selection import CascadeClassifier
 from muxlearn.pretraining import MuxTextPretrainer
 
@@ -174,7 +174,7 @@ def test_an_entry_takes_the_words_of_its_class():
     assert entry.startswith("max_epochs : int, default=7 ")
     assert "the model sees each page" in entry
     assert entry.endswith("among other pages. More follows.")
-    assert f"shape ({WORDS['n_rows']},)" in Reader.fit.__doc__
+    assert f"shape ({DEFAULT_NOUNS['n_rows']},)" in Reader.fit.__doc__
     assert "Weights of the pages" in Reader.fit.__doc__
 
 

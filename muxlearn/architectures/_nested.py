@@ -16,7 +16,7 @@ from muxlearn.backbones import SCRATCH, Packaged, Published, Scratch
 from muxlearn.training.corruption import MaskedTokens, ReplacedTokens
 from muxlearn.training.distillation import Distillation
 from muxlearn.training.optimizers import Optimizer, make_optimizer
-from muxlearn.training.pretraining_tasks import OBJECTIVES, make_task
+from muxlearn.training.pretraining_tasks import OBJECTIVES, make_pretraining_task
 
 __all__ = ["as_object", "check_registered", "flatten", "unflatten"]
 
@@ -133,7 +133,7 @@ def as_object(name: str, value: Any, *, image: bool = False) -> Any:
     if name == "optimizer":
         return make_optimizer(value)
     if name == "objective" and value in OBJECTIVES and value != "retrieval":
-        return make_task(value)
+        return make_pretraining_task(value)
     raise ValueError(
         f"`{name}` is {value!r}, which has no parameters of its own"
         + (

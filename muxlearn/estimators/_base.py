@@ -82,7 +82,7 @@ class MuxEstimator(BaseEstimator):
     #: What differs between the estimators.
     _kind: ClassVar[Kind]
 
-    #: How an estimator without such parameters trains.
+    #: Defaults for estimators that lack these parameters.
     early_stopping: bool | int = False
     n_workers: int = 0
     warm_start: bool = False
@@ -120,7 +120,7 @@ class MuxEstimator(BaseEstimator):
         return choose_dtype(self.dtype, self._device())
 
     def _settle_device(self) -> None:
-        """Take what there is where the device of a loaded estimator is not."""
+        """Fall back to "auto" where the saved device or dtype is not available, and warn."""
         device, dtype = available(self.device, self.dtype)
         if device != self.device:
             warn(
@@ -368,7 +368,7 @@ class MuxEstimator(BaseEstimator):
         self, reader: Reader, task: Task, *, penultimate: bool = False
     ) -> Predictor:
         """Return a predictor of a task, by outputs of the module or what its last layer reads."""
-        # They may have been set since `fit`; those of a training have no part in a prediction.
+        # Parameters may have changed since `fit`; check those that a prediction reads.
         of_prediction = {n: c for n, c in self._constraints.items() if n in _OF_PREDICTION}
         check_parameters(self.get_params(deep=False), of_prediction)
         runner = TorchRunner(

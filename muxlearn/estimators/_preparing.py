@@ -16,7 +16,7 @@ from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.nn.multiplex import start_from_components
 from muxlearn.training.corruption import ReplacedTokens
 from muxlearn.training.distillation import Distillation
-from muxlearn.training.pretraining_tasks import make_task, with_mask
+from muxlearn.training.pretraining_tasks import make_pretraining_task, with_mask
 from muxlearn.training.teacher import TeacherAnswers, ask_teacher, check_vocabulary
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def prepare_pretraining(
     answers : TeacherAnswers or None
         None without a teacher.
     """
-    task = make_task(estimator.objective)
+    task = make_pretraining_task(estimator.objective)
     if estimator.teacher is None:
         built = _with_heads(_build_for_words(estimator, rows), task)
         return built, built.reader.table(rows), None

@@ -165,7 +165,7 @@ class OnnxModel:
 
     @property
     def n_mux(self) -> int:
-        """Rows in a mixture at most."""
+        """Maximum number of rows in a mixture."""
         return self.predictor_.runner.n_mux
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -152,7 +152,7 @@ def restore_module(
     Raises
     ------
     TypeError, ValueError
-        A parameter of the architecture cannot be, a size contradicts the tensors, or tensors are
+        A parameter of the architecture is invalid, a size contradicts the tensors, or tensors are
         missing or too many.
     """
     arrays, weights = {}, {}

@@ -36,7 +36,7 @@ class OnnxRunner:
 
     @property
     def n_mux(self) -> int:
-        """Rows in a mixture at most."""
+        """Maximum number of rows in a mixture."""
         return max(point.n_mux for point in self.graphs)
 
     @property

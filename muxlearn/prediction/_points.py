@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from muxlearn._params import Choice, Integer, OneOf, check_parameters
+from muxlearn._params import Choice, Integer, OneOf
 from muxlearn._timing import paired_seconds
 from muxlearn._warnings import warn
 from muxlearn.points import (
@@ -63,7 +63,7 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
     """
     if n_mux is None and patch_size is None:
         return runner.own_point
-    # An exported model whose own point is the words has graphs for others as well.
+    # Not `own_point.patch_size`, which is 0 for a model that answers by the words alone.
     own = next(iter(runner.patch_sizes), 1) if patch_size is None else patch_size
     Integer(1).check("patch_size", own)
     if n_mux is None:
@@ -111,8 +111,8 @@ def choose_points(
     """
     if isinstance(given, Point):
         given = [given]
-    single = OneOf(None, Integer(1), Choice("words"), OperatingPoints())
-    check_parameters({"n_mux": given}, {"n_mux": single})
+    allowed = OneOf(None, Integer(1), Choice("words"), OperatingPoints())
+    allowed.check("n_mux", given)
     points: Sequence[Any]
     if given is None:
         points = as_points(trained) if trained else _halves(resolve_point(None, runner))

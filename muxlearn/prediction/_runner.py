@@ -26,7 +26,7 @@ class Runner(Protocol):
 
     @property
     def n_mux(self) -> int:
-        """Rows in a mixture at most."""
+        """Maximum number of rows in a mixture."""
         ...
 
     @property
@@ -135,7 +135,7 @@ class TorchRunner:
 
     @property
     def n_mux(self) -> int:
-        """Rows in a mixture at most."""
+        """Maximum number of rows in a mixture."""
         return self.module.n_mux
 
     @property

@@ -116,7 +116,7 @@ def complete_config(config: Mapping[str, Any], files: Mapping[str, str]) -> dict
     Raises
     ------
     KeyError, TypeError, ValueError
-        An entry is missing or cannot be; the message names it.
+        An entry is missing or invalid; the message names it.
     """
     check_entries(config)
     if not {"planner", "task", "reader"} <= config.keys():

@@ -100,7 +100,8 @@ def check_entries(config: Mapping[str, Any]) -> None:
             raise ValueError(f"`{part}` lacks {', '.join(lost or names)}")
     for part, known, key in (("reader", READERS, "kind"), ("task", TASKS, "name")):
         entries = config.get(part, {})
-        # Readers and tasks of one's own are registered later than this is read.
+        # Built here, not in `_ENTRIES`: users may register readers and tasks after this module is
+        # imported.
         if key in entries:
             Choice(*known).check(f"{part}.{key}", entries[key])
         constraints = known[entries[key]].constraints if key in entries else {}

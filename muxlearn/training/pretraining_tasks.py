@@ -22,7 +22,7 @@ __all__ = [
     "PretrainingTask",
     "check_task",
     "make_objective",
-    "make_task",
+    "make_pretraining_task",
     "with_mask",
 ]
 
@@ -44,7 +44,7 @@ OBJECTIVES = tuple(_BY_NAME)
 _MASKS = ("[MASK]", "<mask>")
 
 
-def make_task(value: str | PretrainingTask) -> PretrainingTask:
+def make_pretraining_task(value: str | PretrainingTask) -> PretrainingTask:
     """Return the object that a value of `objective` stands for."""
     if isinstance(value, PretrainingTask):
         return value
@@ -52,7 +52,7 @@ def make_task(value: str | PretrainingTask) -> PretrainingTask:
 
 
 def check_task(value: str | PretrainingTask, teacher: object, cache: object = None) -> None:
-    """Raise where the parameters of a task cannot be, or the teacher is one too many or missing.
+    """Raise where the parameters of a task are invalid, or the teacher is one too many or missing.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def check_task(value: str | PretrainingTask, teacher: object, cache: object = No
     ------
     TypeError, ValueError
     """
-    task = make_task(value)
+    task = make_pretraining_task(value)
     task.check_parameters()
     taught = isinstance(task, Distillation) and value != "retrieval"
     if taught and teacher is None:
@@ -129,7 +129,7 @@ def make_objective(
 
 
 def with_mask(tokenizer: Tokenizer) -> Tokenizer:
-    """Return a tokenizer that has a token for a mask; adds one behind all others if it has none."""
+    """Add a mask token if the tokenizer has none, and return the tokenizer."""
     if _mask_of(tokenizer) is None:
         tokenizer.add_special_tokens([_MASKS[0]])
     return tokenizer

@@ -49,6 +49,13 @@ def read(reader, X, first_row=0):
     return reader.read(collect_images(X, first_row)[0], first_row)
 
 
+def varied_table(reader, rows, transform):
+    """Return a table as a training has it."""
+    table = reader.table(rows)
+    table.transform = transform
+    return table
+
+
 def refuse(message, function, *args, error=ValueError, **kwargs):
     with pytest.raises(error, match=message):
         function(*args, **kwargs)
@@ -288,8 +295,7 @@ def test_pixels_on_another_scale_are_refused():
 
 def test_a_transform_that_changes_the_scale_is_refused():
     reader, rows = learn(GREY)
-    table = reader.table(rows)
-    table.transform = lambda image: image / 255
+    table = varied_table(reader, rows, lambda image: image / 255)
     with pytest.raises(ValueError, match=r"`augment` brought pixels of up to .* but the training"):
         table.training_inputs(np.array([[0, 1]]), [0])
 
@@ -300,7 +306,7 @@ def test_a_transform_that_normalises_is_refused(dtype):
     scale = v2.Compose([lambda image: image / 255, normalise])
     reader, rows = learn(COLOUR.astype(dtype))
     with pytest.raises(ValueError, match="leave out scale=True and Normalize"):
-        reader.table(rows, scale).training_inputs(np.array([[0, 1]]), [0])
+        varied_table(reader, rows, scale).training_inputs(np.array([[0, 1]]), [0])
 
 
 @pytest.mark.parametrize(
@@ -314,14 +320,14 @@ def test_a_transform_that_normalises_is_refused(dtype):
 )
 def test_a_transform_may_return_any_type(transform):
     reader, rows = learn(GREY)
-    inputs = reader.table(rows, transform).training_inputs(np.array([[0, 1]]), [0])
+    inputs = varied_table(reader, rows, transform).training_inputs(np.array([[0, 1]]), [0])
     assert inputs["images"].dtype == np.float32
     np.testing.assert_allclose(inputs["images"][0, 1], reader.normalise(rows[1]), atol=0.01)
 
 
 def test_all_images_of_a_batch_may_turn_black():
     reader, rows = learn(GREY)
-    table = reader.table(rows, lambda image: image * 0)
+    table = varied_table(reader, rows, lambda image: image * 0)
     varied = table.training_inputs(np.array([[0]]), [0])["images"]
     assert_array_equal(varied[0, 0], reader.normalise(rows[:1] * 0)[0])
 
@@ -334,7 +340,7 @@ def test_a_masked_pixel_is_refused():
 
 def test_a_transform_may_turn_one_image_black():
     reader, rows = learn(GREY)
-    table = reader.table(rows, lambda image: image.float() * (image.sum() != rows[0].sum()))
+    table = varied_table(reader, rows, lambda image: image.float() * (image.sum() != rows[0].sum()))
     varied = table.training_inputs(np.array([[0, 1]]), [0])["images"]
     assert_array_equal(varied[0, 1], reader.normalise(rows[1]))
 
@@ -408,7 +414,7 @@ def test_a_table_normalises_what_it_collates():
 def test_a_transform_sees_each_image_by_itself_in_training_only():
     reader, rows = learn(COLOUR)
     seen = []
-    table = reader.table(rows, lambda image: seen.append(image.shape) or image.flip(-1))
+    table = varied_table(reader, rows, lambda image: seen.append(image.shape) or image.flip(-1))
     chosen = np.array([[0, 1]])
     plain = table.inputs(chosen)["images"]
     assert seen == []
@@ -419,7 +425,7 @@ def test_a_transform_sees_each_image_by_itself_in_training_only():
 @pytest.mark.parametrize("transform", [lambda image: image[:, 1:], lambda image: image.numpy()])
 def test_a_transform_that_returns_something_else_is_refused(transform):
     reader, rows = learn(COLOUR)
-    table = reader.table(rows, transform)
+    table = varied_table(reader, rows, transform)
     refuse(
         r"`augment` turned an image of shape \(3, 6, 7\)",
         table.training_inputs,
