@@ -1,4 +1,4 @@
-"""Warm-ups of encoders that have learnt to read already."""
+"""Warm-ups of encoders that have learned to read already."""
 
 import json
 

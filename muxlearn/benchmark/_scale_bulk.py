@@ -27,7 +27,7 @@ def main(args: Namespace) -> int:
     import pandas as pd
 
     frame = pd.DataFrame({"text": synthetic_texts(args.bulk_rows, (8, 24))})
-    # The packaged encoder, with a head that has learnt nothing: the speed is that of any labels.
+    # The packaged encoder, with a head that has learned nothing: the speed is that of any labels.
     known = frame["text"][:300]
     model = MuxTextClassifier(n_mux=10, max_epochs=0)
     with warnings.catch_warnings():

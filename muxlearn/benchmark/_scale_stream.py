@@ -65,7 +65,7 @@ def main(args: Namespace) -> int:
 
 
 def tiny_model(args: Namespace) -> MuxTextClassifier:
-    """Build a model that has not learnt anything: its speed is that of any of its size."""
+    """Build a model that has not learned anything: its speed is that of any of its size."""
     texts = synthetic_texts(2000, tuple(args.words_per_text))
     return MuxTextClassifier(
         backbone=Scratch(

@@ -40,7 +40,7 @@ def retrieval_score(estimator: Any, X: Iterable[Any], n_mux: PointLike | None = 
     ------
     TypeError
         The estimator's model has no retrieval task: images, "mimoformer", published models, and
-        what has learnt by distillation alone.
+        what has learned by distillation alone.
     """
     check_is_fitted(estimator)
     module = estimator.module_

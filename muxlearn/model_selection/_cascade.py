@@ -90,11 +90,11 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     rows_per_second : sequence of float, default=None
         The speed of each stage, in their order. None measures it in `fit`; measurements differ a
         little from run to run, and thresholds with them. Give speeds where thresholds must be
-        reproducible, or are learnt for another machine.
+        reproducible, or are learned for another machine.
 
     validation_fraction : float, default=0.2
         The fraction of the rows to set aside, each class in its share. Where all classifiers are
-        frozen, the thresholds are learnt from all rows, which must then be new to them.
+        frozen, the thresholds are learned from all rows, which must then be new to them.
 
     random_state : int, RandomState instance or None, default=None
         Seeds the choice of the rows to set aside.
@@ -151,7 +151,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
     cascade would be faster by less than a twentieth, the last stage answers all rows. The drop on
     new rows is thus about `max_drop` or less on average, not in every case: of 200 rows set aside,
     one is half a point of the score. "score" of the report is of rows that thresholds were not
-    learnt from, but the choice among cautions makes it a little optimistic where rows are few.
+    learned from, but the choice among cautions makes it a little optimistic where rows are few.
 
     With metadata routing, `sample_weight` is given to the `fit` of the classifiers that request
     it and weights the score of the thresholds, and `groups` is given to `predict_proba` of those
@@ -224,7 +224,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
 
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows, given to each `fit` that takes them and used in the score that
-            thresholds are learnt for. A row of weight 0 is not set aside.
+            thresholds are learned for. A row of weight 0 is not set aside.
 
         **fit_params
             Given to the `fit` of `estimator`, or with metadata routing of those that request it.
@@ -267,7 +267,7 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             for name, classifier in self._classifiers().items()
         }
         stages = find_stages(fitted[OWN]) if stages is None else resolve_stages(stages, fitted)
-        learnt = learn(
+        learned = learn(
             stages,
             _safe_indexing(X, aside),
             labels[codes[aside]],
@@ -277,12 +277,12 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
             seed=seed,
         )
         self.estimator_ = fitted[OWN]
-        self.stages_ = with_digests(learnt.cascade.stages)
-        self.thresholds_ = learnt.cascade.thresholds
-        self.temperatures_ = learnt.cascade.temperatures
-        self.classes_ = learnt.cascade.classes
-        self.stage_report_ = learnt.stage_report
-        self.cascade_report_ = learnt.cascade_report
+        self.stages_ = with_digests(learned.cascade.stages)
+        self.thresholds_ = learned.cascade.thresholds
+        self.temperatures_ = learned.cascade.temperatures
+        self.classes_ = learned.cascade.classes
+        self.stage_report_ = learned.stage_report
+        self.cascade_report_ = learned.cascade_report
         self._pair_columns = columns
         take_features(self, self.estimator_)
         return self

@@ -20,13 +20,13 @@ from muxlearn.model_selection._stages import Stage, check_classes
 from muxlearn.model_selection._thresholds import (
     Aim,
     Answers,
-    Learnt,
+    Learned,
     learn_temperature,
     learn_thresholds,
     temper,
 )
 
-__all__ = ["LearntCascade", "check_rates", "learn"]
+__all__ = ["LearnedCascade", "check_rates", "learn"]
 
 #: What is timed: so many rows at most, so many times.
 _TIMED_ROWS, _REPEATS = 1024, 3
@@ -34,8 +34,8 @@ _TIMED_ROWS, _REPEATS = 1024, 3
 _FEW_ROWS = 100
 
 
-class LearntCascade(NamedTuple):
-    """A cascade, and what it did on the rows it was learnt from.
+class LearnedCascade(NamedTuple):
+    """A cascade, and what it did on the rows it was learned from.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ def learn(
     aim: Aim,
     rates: Sequence[float] | None,
     seed: int,
-) -> LearntCascade:
+) -> LearnedCascade:
     """Learn temperatures and thresholds.
 
     Parameters
@@ -98,7 +98,7 @@ def learn(
 
     Returns
     -------
-    LearntCascade
+    LearnedCascade
 
     Raises
     ------
@@ -118,16 +118,16 @@ def learn(
     speeds = rates
     if speeds is None:
         speeds = _measure([partial(answer, stage, timed) for stage in stages], timed)
-    learnt = learn_thresholds(answers, speeds, aim, seed)
-    cascade = Cascade(stages, learnt.thresholds, temperatures, classes)
-    whole = [learnt.rows_per_second, speeds[-1]]
+    learned = learn_thresholds(answers, speeds, aim, seed)
+    cascade = Cascade(stages, learned.thresholds, temperatures, classes)
+    whole = [learned.rows_per_second, speeds[-1]]
     if rates is None:
         last = partial(answer, stages[-1], timed)
         whole = _measure([partial(cascade.predict_proba, timed), last], timed)
-    return LearntCascade(
+    return LearnedCascade(
         cascade,
         _stage_report(cascade, answers, speeds),
-        _cascade_report(learnt, float(answers.scores()[-1]), whole, len(y)),
+        _cascade_report(learned, float(answers.scores()[-1]), whole, len(y)),
     )
 
 
@@ -150,15 +150,15 @@ def _stage_report(
 
 
 def _cascade_report(
-    learnt: Learnt, last_score: float, speeds: Sequence[float], n_rows: int
+    learned: Learned, last_score: float, speeds: Sequence[float], n_rows: int
 ) -> dict[str, float]:
     return {
-        "score": last_score - learnt.drop,
+        "score": last_score - learned.drop,
         "rows_per_second": float(speeds[0]),
         "last_score": last_score,
         "last_rows_per_second": float(speeds[1]),
-        "drop": learnt.drop,
-        "drop_standard_error": learnt.standard_error,
+        "drop": learned.drop,
+        "drop_standard_error": learned.standard_error,
         "n_rows": n_rows,
     }
 
@@ -166,6 +166,6 @@ def _cascade_report(
 def _warn_of_few(n_rows: int, max_drop: float | None) -> None:
     if n_rows < max(_FEW_ROWS, 1 / max_drop if max_drop else 0):
         warn(
-            f"thresholds are learnt from {n_rows} rows, and each of them changes the score by "
+            f"thresholds are learned from {n_rows} rows, and each of them changes the score by "
             f"{1 / n_rows:.2g}; give more rows, or set more of them aside by `validation_fraction`",
         )

@@ -337,7 +337,7 @@ def check_classes(stages: Sequence[Stage], labels: NDArray) -> NDArray:
     stages : sequence of Stage
         Fitted.
     labels : ndarray
-        The labels of the rows that thresholds are learnt from; they must be among the classes.
+        The labels of the rows that thresholds are learned from; they must be among the classes.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Temperatures and thresholds of a cascade, learnt from rows that were set aside."""
+"""Temperatures and thresholds of a cascade, learned from rows that were set aside."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.special import softmax
 
 from muxlearn.metrics import unbeaten
 
-__all__ = ["Aim", "Answers", "Learnt", "learn_temperature", "learn_thresholds", "temper"]
+__all__ = ["Aim", "Answers", "Learned", "learn_temperature", "learn_thresholds", "temper"]
 
 #: Probabilities below this are as good as 0, whose logarithm there is not.
 _LEAST = 1e-12
@@ -24,7 +24,7 @@ _TEMPERATURES = (0.05, 20.0)
 _MOST_LEVELS, _ROWS_PER_LEVEL = 100, 10
 #: Combinations of thresholds to compare, at most.
 _MOST_COMBINATIONS = 100_000
-#: Thresholds are tried on rows that they were not learnt from, in so many parts.
+#: Thresholds are tried on rows that they were not learned from, in so many parts.
 _N_FOLDS = 5
 #: How many standard errors of the drop are added to it, until it is kept on those rows.
 _MARGINS = (0.0, 0.5, 1.0, 2.0)
@@ -110,7 +110,7 @@ class Answers:
 
 
 class Aim(NamedTuple):
-    """The aim that thresholds are learnt for.
+    """The aim that thresholds are learned for.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ class Aim(NamedTuple):
     min_rows_per_second: float | None
 
 
-class Learnt(NamedTuple):
+class Learned(NamedTuple):
     """Thresholds, and what is to be expected of them.
 
     Attributes
@@ -133,7 +133,7 @@ class Learnt(NamedTuple):
     thresholds : ndarray of shape (n_stages - 1,)
         A row of at least this confidence stops; at infinity, no row is given to the stage.
     drop : float
-        How far the score is below that of the last stage, on rows not learnt from.
+        How far the score is below that of the last stage, on rows not learned from.
     standard_error : float
         Standard error of `drop`.
     rows_per_second : float
@@ -146,8 +146,8 @@ class Learnt(NamedTuple):
     rows_per_second: float
 
 
-def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: int) -> Learnt:
-    """Search all thresholds together, and try them on rows that they were not learnt from.
+def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: int) -> Learned:
+    """Search all thresholds together, and try them on rows that they were not learned from.
 
     A stage that another beats in score and speed is left out. For the others, the search compares
     all combinations of quantiles of the confidences; any of them may also be left out. What is best
@@ -170,7 +170,7 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
 
     Returns
     -------
-    Learnt
+    Learned
 
     Raises
     ------
@@ -180,10 +180,10 @@ def learn_thresholds(answers: Answers, rates: Sequence[float], aim: Aim, seed: i
     speeds = np.asarray(rates, np.float64)
     useful = _unbeaten(answers.scores(), speeds)
     answers = Answers(answers.confidence[useful], answers.correct[useful], answers.weights)
-    learnt = _learn_useful(answers, speeds[useful], aim, seed)
+    learned = _learn_useful(answers, speeds[useful], aim, seed)
     thresholds = np.full(len(speeds) - 1, np.inf)
-    thresholds[useful[:-1]] = learnt.thresholds
-    return learnt._replace(thresholds=thresholds)
+    thresholds[useful[:-1]] = learned.thresholds
+    return learned._replace(thresholds=thresholds)
 
 
 def _unbeaten(scores: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -195,25 +195,25 @@ def _unbeaten(scores: NDArray[np.float64], rates: NDArray[np.float64]) -> NDArra
     return np.array([*stages[np.sort(first)], last])
 
 
-def _learn_useful(answers: Answers, rates: NDArray[np.float64], aim: Aim, seed: int) -> Learnt:
+def _learn_useful(answers: Answers, rates: NDArray[np.float64], aim: Aim, seed: int) -> Learned:
     """Learn the thresholds of stages that may all be of use."""
     if len(rates) == 1:
         _check_reach(aim, float(rates[0]))
-        return Learnt(np.empty(0), 0.0, 0.0, float(rates[0]))
+        return Learned(np.empty(0), 0.0, 0.0, float(rates[0]))
     search = _Search(answers, 1 / rates, aim, seed)
     if aim.min_rows_per_second is None:
         return _fastest(search)
     _check_reach(aim, 1 / search.fewest_seconds)
-    learnt = search.learn(0.0)
-    if aim.max_drop is not None and learnt.drop > aim.max_drop + _ROUNDING:
+    learned = search.learn(0.0)
+    if aim.max_drop is not None and learned.drop > aim.max_drop + _ROUNDING:
         possible = _fastest(_Search(answers, search.seconds, Aim(aim.max_drop, None), seed))
         raise ValueError(
             f"at `min_rows_per_second` {aim.min_rows_per_second:g} the score drops by "
-            f"{learnt.drop:.4g} or more, and `max_drop` is {aim.max_drop:g}; within that drop "
+            f"{learned.drop:.4g} or more, and `max_drop` is {aim.max_drop:g}; within that drop "
             f"{possible.rows_per_second:.6g} rows per second are possible: lower "
             "`min_rows_per_second`, raise `max_drop`, or set max_drop=None to accept any drop"
         )
-    return learnt
+    return learned
 
 
 def _check_reach(aim: Aim, fastest: float) -> None:
@@ -226,18 +226,18 @@ def _check_reach(aim: Aim, fastest: float) -> None:
         )
 
 
-def _fastest(search: _Search) -> Learnt:
+def _fastest(search: _Search) -> Learned:
     """Learn for the highest speed, as carefully as it takes."""
     assert search.aim.max_drop is not None
     alone = search.last_alone()
     kept = []
     for n_skipped in range(search.n_thresholds):
         for margin in _MARGINS:
-            learnt = search.learn(margin, n_skipped)
-            if learnt.drop + _CAUTION * learnt.standard_error <= search.aim.max_drop + _ROUNDING:
-                kept.append(learnt)
+            learned = search.learn(margin, n_skipped)
+            if learned.drop + _CAUTION * learned.standard_error <= search.aim.max_drop + _ROUNDING:
+                kept.append(learned)
                 break
-    fastest = max(kept, key=lambda learnt: learnt.rows_per_second, default=alone)
+    fastest = max(kept, key=lambda learned: learned.rows_per_second, default=alone)
     return fastest if fastest.rows_per_second >= _LEAST_GAIN * alone.rows_per_second else alone
 
 
@@ -298,7 +298,7 @@ class _Search:
         """The least seconds that a row takes."""
         return float(self._tables.seconds.min())
 
-    def learn(self, margin: float, n_skipped: int = 0) -> Learnt:
+    def learn(self, margin: float, n_skipped: int = 0) -> Learned:
         """Learn thresholds from all rows, and try the same search on rows it has not seen.
 
         Parameters
@@ -310,7 +310,7 @@ class _Search:
 
         Returns
         -------
-        Learnt
+        Learned
         """
         choice = self._choose(self._tables, margin, n_skipped)
         worse = np.zeros(self.n_rows)
@@ -318,16 +318,16 @@ class _Search:
             worse[tried] = self._outcome(self._choose(others, margin, n_skipped))[0][tried]
         shares = self._weights / self._weights.sum()
         drop = float(shares @ worse)
-        return Learnt(
+        return Learned(
             thresholds=self._values(choice),
             drop=drop,
             standard_error=float(np.sqrt(shares**2 @ (worse - drop) ** 2)),
             rows_per_second=float(1 / (shares @ self._outcome(choice)[1])),
         )
 
-    def last_alone(self) -> Learnt:
+    def last_alone(self) -> Learned:
         """Return the thresholds at which the last stage answers all rows."""
-        return Learnt(self._values(self._left_out), 0.0, 0.0, float(1 / self.seconds[-1]))
+        return Learned(self._values(self._left_out), 0.0, 0.0, float(1 / self.seconds[-1]))
 
     def _sum_up(self, rows: NDArray[np.bool_]) -> _Tables:
         """Sum up the figures of some rows."""

@@ -46,7 +46,7 @@ def make_tokenizer(kind: str | Tokenizer, rows: Iterable[Text], vocab_size: int)
         each sign is a word of its own. The most frequent characters or words of `rows` are known,
         in Unicode's composed form (NFC). A tokenizer is copied as it is.
     rows : iterable of str or of (str, str)
-        What characters and words are learnt from.
+        What characters and words are learned from.
     vocab_size : int
         At most this many tokens. Bytes and a tokenizer do not use it.
 

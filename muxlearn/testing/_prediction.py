@@ -106,7 +106,7 @@ def _blocks(estimator: Any, X: Any) -> list[tuple[Any, np.ndarray]]:
 
 
 def check_unusual_rows(name: str, estimator_orig: BaseEstimator, X: Any, y: Any) -> None:
-    """Empty, blank, very long and otherwise odd strings can be learnt from and predicted."""
+    """Empty, blank, very long and otherwise odd strings can be learned from and predicted."""
     kind = row_kind(estimator_orig, X)
     odd_rows: list[Any] = list(_UNUSUAL_TEXTS.values())
     odd_y: list[Any] = take(y, [0] * len(odd_rows))

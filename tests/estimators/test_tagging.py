@@ -168,7 +168,7 @@ def test_no_token_is_lost(fitted, token):
     assert np.isfinite(np.concatenate(proba)).all()
 
 
-def test_odd_tokens_can_be_learnt_from(tiny):
+def test_odd_tokens_can_be_learned_from(tiny):
     sentences = [[token, "a"] for token in ODD_TOKENS.values()]
     tagger = tiny().fit(sentences, [["X", "O"]] * len(sentences))
     assert shapes(tagger.predict(sentences)) == shapes(sentences)

@@ -190,7 +190,7 @@ def test_a_copy_predicts_the_same_and_shares_nothing(fitted, duplicate, tmp_path
 
 @every_copy
 def test_a_copy_decodes_the_same(tiny, duplicate, tmp_path):
-    """The net has learnt nothing: all that decides is what followed what in training."""
+    """The net has learned nothing: all that decides is what followed what in training."""
     sentences, tags = [["a"] * 6] * 8, [["O", "B-X", "I-X"] * 2] * 8
     tagger = tiny(max_epochs=0, decode="learned").fit(sentences, tags)
     assert tagger.predict(sentences) == tags

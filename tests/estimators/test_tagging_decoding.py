@@ -91,7 +91,7 @@ def test_viterbi_equals_the_most_probable_tags_where_all_steps_are_legal(tiny):
 
 
 def test_learned_transitions_weigh_what_followed_what(tiny):
-    """The tags alternate whatever the words are, and the net has learnt nothing."""
+    """The tags alternate whatever the words are, and the net has learned nothing."""
     rng = np.random.default_rng(0)
     sentences = [[f"w{i}" for i in rng.integers(9, size=8)] for _ in range(30)]
     tags = [["odd", "even"] * 4] * 30

@@ -115,7 +115,7 @@ def test_empty_sentences_teach_nothing(tiny, early_stopping):
 
 
 @pytest.mark.slow
-def test_long_sentences_are_learnt_to_their_end(tiny):
+def test_long_sentences_are_learned_to_their_end(tiny):
     """Words of the last third occur nowhere else; an epoch takes all windows."""
     rng = np.random.default_rng(0)
     words = [[f"w{i}" for i in np.sort(rng.integers(6, size=24))] for _ in range(12)]
@@ -148,7 +148,7 @@ def test_all_pieces_of_a_word_learn_its_tag(tiny):
         ([["O", 1, "O", "O"], *TAGS[1:]], TypeError, "`y` mixes tags of types int, str"),
     ],
 )
-def test_tags_that_cannot_be_learnt_are_refused(tiny, y, error, message):
+def test_tags_that_cannot_be_learned_are_refused(tiny, y, error, message):
     tagger = tiny()
     before = set(vars(tagger))
     with pytest.raises(error, match=message):
@@ -178,7 +178,7 @@ def test_sentences_without_any_token_are_refused(tiny):
             ValueError,
             "`lexical_size` must be a whole number of at least 0",
         ),
-        ({"decode": "learnt"}, ValueError, "`decode`.*did you mean 'learned'"),
+        ({"decode": "learned"}, ValueError, "`decode`.*did you mean 'learned'"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
         ({"class_weight": [1, 2]}, TypeError, "`class_weight` .* a dict from tag to weight"),
         ({"max_length": 3}, ValueError, "`max_length` .* at least 4"),

@@ -248,7 +248,7 @@ def test_odd_texts_get_a_prediction(fitted, text):
     np.testing.assert_allclose(proba.sum(1), 1)
 
 
-def test_odd_texts_can_be_learnt_from(tiny):
+def test_odd_texts_can_be_learned_from(tiny):
     texts = list(ODD_TEXTS.values())
     clf = tiny(warm_up=1).fit(texts, range(len(texts)))
     assert np.isfinite(clf.predict_proba(texts)).all()

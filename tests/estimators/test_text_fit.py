@@ -159,7 +159,7 @@ def test_a_missing_label_is_refused_by_its_row(tiny, labels):
         ([{"a"}, np.array(3)] * 12, TypeError, r"row 1 of `y` is array\(3\)"),
     ],
 )
-def test_labels_that_cannot_be_learnt_are_refused(tiny, labels, error, message):
+def test_labels_that_cannot_be_learned_are_refused(tiny, labels, error, message):
     with pytest.raises(error, match=message):
         tiny().fit(TEXTS, labels)
 

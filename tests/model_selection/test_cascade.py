@@ -156,7 +156,7 @@ def test_scores_of_stages_are_weighted():
 
 
 def test_few_rows_make_a_warning_that_says_what_one_is_worth():
-    with pytest.warns(UserWarning, match=r"learnt from 40 rows, and each .* by 0.025;"):
+    with pytest.warns(UserWarning, match=r"learned from 40 rows, and each .* by 0.025;"):
         cascade().fit(X[:200], Y[:200])
 
 

@@ -18,7 +18,7 @@ from muxlearn.model_selection import CascadeClassifier
 from tests.model_selection.columns import Column, draw
 
 # The rows of the checks are few, which the cascade says.
-pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learnt from")
+pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learned from")
 
 X, Y = draw(600)
 

@@ -24,7 +24,7 @@ from muxlearn.model_selection import CascadeClassifier, _streams
 from muxlearn.model_selection._stages import find_stages
 from muxlearn.testing import parametrize_with_text_checks
 
-pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learnt from")
+pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learned from")
 
 TEXTS = [f"{noun} {other}" for noun in ("snow", "sun", "goal", "corner") for other in "abcdefghij"]
 TOPICS = np.array(["weather"] * 20 + ["sport"] * 20)

@@ -1,4 +1,4 @@
-"""Temperatures and thresholds, learnt from what stages say."""
+"""Temperatures and thresholds, learned from what stages say."""
 
 import itertools
 
@@ -117,18 +117,18 @@ def test_the_drop_on_new_rows_is_kept_on_average(n_rows):
     new = draw(100_000, seed=99)
     drops, speeds = [], []
     for seed in range(20):
-        learnt = learn_thresholds(draw(n_rows, seed=seed), RATES, Aim(0.01, None), seed)
-        drops.append(drop_of(new, learnt.thresholds))
-        speeds.append(1 / seconds_of(new, learnt.thresholds, RATES))
+        learned = learn_thresholds(draw(n_rows, seed=seed), RATES, Aim(0.01, None), seed)
+        drops.append(drop_of(new, learned.thresholds))
+        speeds.append(1 / seconds_of(new, learned.thresholds, RATES))
     assert np.mean(drops) <= 0.01
     assert np.mean(speeds) > 1.3 * RATES[-1]
 
 
 def test_the_reported_drop_is_that_of_new_rows():
     new = draw(100_000, seed=99)
-    learnt = [learn_thresholds(draw(2000, seed=s), RATES, Aim(0.02, None), s) for s in range(10)]
-    errors = [found.drop - drop_of(new, found.thresholds) for found in learnt]
-    assert abs(np.mean(errors)) < 3 * np.mean([found.standard_error for found in learnt]) / 10**0.5
+    learned = [learn_thresholds(draw(2000, seed=s), RATES, Aim(0.02, None), s) for s in range(10)]
+    errors = [found.drop - drop_of(new, found.thresholds) for found in learned]
+    assert abs(np.mean(errors)) < 3 * np.mean([found.standard_error for found in learned]) / 10**0.5
 
 
 def test_a_stage_that_only_costs_is_left_out():
@@ -138,18 +138,18 @@ def test_a_stage_that_only_costs_is_left_out():
         np.stack([answers.correct[0], np.zeros(1000, bool), answers.correct[1]]),
         answers.weights,
     )
-    learnt = learn_thresholds(useless, RATES, Aim(0.03, None), 0)
-    assert np.isfinite(learnt.thresholds[0])
-    assert learnt.thresholds[1] == np.inf
+    learned = learn_thresholds(useless, RATES, Aim(0.03, None), 0)
+    assert np.isfinite(learned.thresholds[0])
+    assert learned.thresholds[1] == np.inf
 
 
 def test_a_first_stage_that_is_as_good_answers_all_rows():
     answers = draw(500, 2)
     same = Answers(answers.confidence[[0, 0]], answers.correct[[0, 0]], answers.weights)
-    learnt = learn_thresholds(same, [10.0, 1.0], Aim(0.0, None), 0)
-    assert learnt.thresholds.tolist() == [0]
-    assert learnt.drop == 0
-    assert learnt.rows_per_second == pytest.approx(10)
+    learned = learn_thresholds(same, [10.0, 1.0], Aim(0.0, None), 0)
+    assert learned.thresholds.tolist() == [0]
+    assert learned.drop == 0
+    assert learned.rows_per_second == pytest.approx(10)
 
 
 def test_where_no_drop_is_safe_the_last_stage_answers_all_rows():
@@ -159,16 +159,16 @@ def test_where_no_drop_is_safe_the_last_stage_answers_all_rows():
         np.stack([np.arange(100) % 2 == 0, np.ones(100, bool)]),
         np.ones(100),
     )
-    learnt = learn_thresholds(wrong, [10.0, 1.0], Aim(0.0, None), 0)
-    assert learnt.thresholds.tolist() == [np.inf]
-    assert (learnt.drop, learnt.standard_error, learnt.rows_per_second) == (0, 0, 1)
+    learned = learn_thresholds(wrong, [10.0, 1.0], Aim(0.0, None), 0)
+    assert learned.thresholds.tolist() == [np.inf]
+    assert (learned.drop, learned.standard_error, learned.rows_per_second) == (0, 0, 1)
 
 
 @pytest.mark.parametrize("n_rows", [1, 2, 9])
 def test_few_rows_are_enough_to_run(n_rows):
-    learnt = learn_thresholds(draw(n_rows), RATES, Aim(0.005, None), 0)
-    assert learnt.thresholds.shape == (2,)
-    assert np.isfinite(learnt.drop)
+    learned = learn_thresholds(draw(n_rows), RATES, Aim(0.005, None), 0)
+    assert learned.thresholds.shape == (2,)
+    assert np.isfinite(learned.drop)
 
 
 def test_beaten_stages_are_left_out_whatever_their_number():
@@ -177,11 +177,11 @@ def test_beaten_stages_are_left_out_whatever_their_number():
     copies = [0, *[0] * 12, 1, 2]
     many = Answers(answers.confidence[copies], answers.correct[copies], answers.weights)
     rates = [RATES[0], *np.linspace(900, 400, 12), *RATES[1:]]
-    learnt = learn_thresholds(many, rates, Aim(0.03, None), 0)
+    learned = learn_thresholds(many, rates, Aim(0.03, None), 0)
     few = learn_thresholds(answers, RATES, Aim(0.03, None), 0)
-    assert learnt.thresholds[1:13].tolist() == [np.inf] * 12
-    np.testing.assert_array_equal(learnt.thresholds[[0, 13]], few.thresholds)
-    assert learnt.drop == few.drop
+    assert learned.thresholds[1:13].tolist() == [np.inf] * 12
+    np.testing.assert_array_equal(learned.thresholds[[0, 13]], few.thresholds)
+    assert learned.drop == few.drop
 
 
 def test_a_last_stage_that_beats_all_others_answers_alone():
@@ -212,10 +212,10 @@ def one_wrong(n_stages=2):
 
 def test_the_drop_is_that_of_thresholds_which_other_rows_have_chosen():
     answers = one_wrong()
-    learnt = _thresholds._Search(answers, 1 / np.array([10.0, 1.0]), Aim(0.0, None), 0).learn(0.0)
-    assert drop_of(answers, learnt.thresholds) == 0
+    learned = _thresholds._Search(answers, 1 / np.array([10.0, 1.0]), Aim(0.0, None), 0).learn(0.0)
+    assert drop_of(answers, learned.thresholds) == 0
     # The rows beside its own fifth know nothing of the wrong one.
-    assert learnt.drop == pytest.approx(0.01)
+    assert learned.drop == pytest.approx(0.01)
 
 
 def test_half_a_standard_error_must_fit_under_the_drop_as_well():
@@ -228,17 +228,17 @@ def test_half_a_standard_error_must_fit_under_the_drop_as_well():
 
 
 def test_where_no_caution_helps_the_first_stage_is_left_out():
-    learnt = learn_thresholds(one_wrong(3), RATES, Aim(0.0, None), 0)
-    assert learnt.thresholds.tolist() == [np.inf, 0]
-    assert learnt.rows_per_second == pytest.approx(RATES[1])
+    learned = learn_thresholds(one_wrong(3), RATES, Aim(0.0, None), 0)
+    assert learned.thresholds.tolist() == [np.inf, 0]
+    assert learned.rows_per_second == pytest.approx(RATES[1])
 
 
 @pytest.mark.parametrize(("rate", "threshold"), [(1.04, np.inf), (1.06, 0.0)])
 def test_a_stage_that_is_hardly_faster_is_not_worth_it(rate, threshold):
     answers = one_wrong()
     right = Answers(answers.confidence, np.ones((2, 100), bool), answers.weights)
-    learnt = learn_thresholds(right, [rate, 1.0], Aim(0.0, None), 0)
-    assert learnt.thresholds.tolist() == [threshold]
+    learned = learn_thresholds(right, [rate, 1.0], Aim(0.0, None), 0)
+    assert learned.thresholds.tolist() == [threshold]
 
 
 # A wanted speed

@@ -97,7 +97,7 @@ def _cascade(n_layers: int | None, first: str | None, job: Job) -> Iterator[Cand
     cascade: Any = CascadeClassifier(
         FrozenEstimator(model), stages=stages, max_drop=job.args.max_drop, random_state=job.seed
     )
-    # The thresholds are learnt from rows that no stage has seen.
+    # The thresholds are learned from rows that no stage has seen.
     cascade, taken = fit(cascade, job.task.valid.X, job.task.valid.y)
     whole = FitTime(*map(sum, zip(*times, taken, strict=True)))
     yield Candidate(_at_depth(name, n_layers), "cascade", cascade.predict, whole)

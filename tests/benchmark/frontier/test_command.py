@@ -103,7 +103,7 @@ def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:thresholds are learnt from:UserWarning")
+@pytest.mark.filterwarnings("ignore:thresholds are learned from:UserWarning")
 def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(write_task, tmp_path):
     data, work = write_task("texts"), tmp_path / "work"
     options = ["--max-train", "40", "--unlabeled", "30", "--points", "words", "1,1", "1,2"]
