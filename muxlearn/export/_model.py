@@ -24,7 +24,7 @@ from muxlearn.persistence import (
     told_as_format_error,
 )
 from muxlearn.points import OperatingPoints, Point, PointLike, as_points
-from muxlearn.prediction import OnnxRunner, Predictor, restore_predictor
+from muxlearn.prediction import OnnxRunner, Predictor, complete_config, restore_predictor
 
 __all__ = [
     "ARRAYS",
@@ -117,6 +117,7 @@ class OnnxModel:
                 from safetensors.numpy import load
 
                 arrays = load(contents[ARRAYS])
+            config = complete_config(config, files)
             predictor = restore_predictor(runner, config, files, arrays)
             task, n_wanted = predictor.task, config.get("vector_size")
             if task.level != "vector":

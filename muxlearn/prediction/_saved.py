@@ -57,7 +57,7 @@ def restore_predictor(
     ----------
     runner : Runner
     config : mapping of str to object
-        The whole configuration of the folder, also of an earlier version.
+        From `complete_config`.
     files : mapping of str to str
         The reader's files by name.
     arrays : mapping of str to ndarray
@@ -67,7 +67,6 @@ def restore_predictor(
     -------
     Predictor
     """
-    config = complete_config(config, files)
     reader = load_reader(config["reader"], files)
     n_tokens, n_known = getattr(reader, "vocab_size", 0), config.get("vocab_size")
     if n_known is not None and n_tokens > n_known:
