@@ -7,6 +7,7 @@ what is written replaces the former in one step.
 
 from muxlearn.persistence._atomic import open_file as open_file
 from muxlearn.persistence._atomic import replace_files as replace_files
+from muxlearn.persistence._atomic import sync as sync
 from muxlearn.persistence._atomic import write_files as write_files
 from muxlearn.persistence._bounds import bounded_by as bounded_by
 from muxlearn.persistence._bounds import check_sizes as check_sizes

@@ -26,7 +26,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["changes_of", "locked", "open_file", "replace_files", "write_files"]
+__all__ = ["changes_of", "locked", "open_file", "replace_files", "sync", "write_files"]
 
 #: What the files of a step are in before it, with a number behind it, and after it.
 _STAGED, _COMMITTED = ".muxlearn-staged-", ".muxlearn-committed"
@@ -81,7 +81,7 @@ def replace_files(folder: str | os.PathLike) -> Iterator[Path]:
         try:
             yield staged
             for file in [*staged.iterdir(), staged]:
-                _sync(file)
+                sync(file)
             _commit(staged, folder)
         except BaseException as error:
             shutil.rmtree(staged, ignore_errors=True)
@@ -90,7 +90,7 @@ def replace_files(folder: str | os.PathLike) -> Iterator[Path]:
                 raise OSError(error.errno, error.strerror, str(folder)) from error
             raise
         _move_committed(folder)
-        _sync(folder)
+        sync(folder)
 
 
 @contextlib.contextmanager
@@ -174,7 +174,7 @@ def _commit(staged: Path, folder: Path) -> None:
                 raise
             _move_committed(folder)
         else:
-            return _sync(folder)
+            return sync(folder)
 
 
 def _move_committed(folder: Path) -> None:
@@ -188,8 +188,14 @@ def _move_committed(folder: Path) -> None:
         committed.rmdir()
 
 
-def _sync(path: Path) -> None:
-    """Let what was written outlive a power cut, where the system has a way to say so."""
+def sync(path: Path) -> None:
+    """Let what was written outlive a power cut, where the system has a way to say so.
+
+    Parameters
+    ----------
+    path : Path
+        A file or a folder.
+    """
     if os.name == "nt" and path.is_dir():
         return
     descriptor = os.open(path, os.O_RDONLY)

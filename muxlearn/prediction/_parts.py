@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from muxlearn.persistence import sync
+
 __all__ = ["PartFolder"]
 
 #: Readers of Parquet folders leave out names that start with an underscore or a dot.
@@ -171,17 +173,7 @@ class PartFolder:
         finally:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-        self._sync_folder()
-
-    def _sync_folder(self) -> None:
-        """Let the new name outlive a power cut, where the system has a way to say so."""
-        if os.name == "nt":
-            return
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        sync(self._folder)
 
 
 def _is_temporary(file: Path) -> bool:
