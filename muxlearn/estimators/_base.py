@@ -163,33 +163,12 @@ class MuxEstimator(BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self.get_params(deep=False), self._constraints)
-        self._check_points()
+        setting = self._setting()
+        _check_points(setting)
         device = self._device()
         self._inference_dtype()
         make_optimizer(self.optimizer).net_options(device.type)
-        self._make_architecture().check(self._setting())
-
-    def _check_points(self) -> None:
-        """Check the operating points against capacity and patch size."""
-        setting = self._setting()
-        points, patch_size = setting.operating_points, setting.patch_size
-        too_many = [point for point in points if point.n_mux > setting.n_mux]
-        if too_many:
-            raise ValueError(
-                f"`operating_points` holds {too_many[0]}, which is above n_mux={setting.n_mux}, "
-                "the number of slots; raise `n_mux` or leave it out"
-            )
-        sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
-        if not sizes:
-            raise ValueError(
-                "`operating_points` holds the words alone; add a point that runs the encoder, such "
-                f"as ({setting.n_mux}, {patch_size})"
-            )
-        if patch_size not in sizes:
-            raise ValueError(
-                f"`patch_size` is {patch_size}, but no point of `operating_points` has it; set "
-                f"patch_size={sizes[-1]}, with which `predict` then starts, or add a point"
-            )
+        self._make_architecture().check(setting)
 
     def _make_architecture(self) -> Architecture:
         """Return the architecture that the parameter stands for."""
@@ -301,8 +280,7 @@ class MuxEstimator(BaseEstimator):
     @property
     def operating_point_(self) -> Point:
         """The `n_mux` and `patch_size` that a prediction has where it is given none."""
-        check_is_fitted(self)
-        return TorchRunner(self.module_, by_words=as_point(self.n_mux) == WORDS).own_point
+        return self.predictor_.resolve_point()
 
     @property
     def trained_points_(self) -> PointsLike | None:
@@ -394,4 +372,26 @@ class MuxEstimator(BaseEstimator):
         """Return what plans the mixtures of a prediction."""
         return Planner(
             self._plan_seed, in_order=self.module_.in_order, window_rows=self._kind.window_rows
+        )
+
+
+def _check_points(setting: Setting) -> None:
+    """Check the operating points against capacity and patch size."""
+    points, patch_size = setting.operating_points, setting.patch_size
+    too_many = [point for point in points if point.n_mux > setting.n_mux]
+    if too_many:
+        raise ValueError(
+            f"`operating_points` holds {too_many[0]}, which is above n_mux={setting.n_mux}, "
+            "the number of slots; raise `n_mux` or leave it out"
+        )
+    sizes = sorted({point.patch_size for point in points} - {WORDS.patch_size})
+    if not sizes:
+        raise ValueError(
+            "`operating_points` holds the words alone; add a point that runs the encoder, such "
+            f"as ({setting.n_mux}, {patch_size})"
+        )
+    if patch_size not in sizes:
+        raise ValueError(
+            f"`patch_size` is {patch_size}, but no point of `operating_points` has it; set "
+            f"patch_size={sizes[-1]}, with which `predict` then starts, or add a point"
         )
