@@ -190,6 +190,7 @@ class OnnxPredictor(OnnxModel):
     @property
     def classes_(self) -> NDArray:
         """The labels, sorted; a regressor has none."""
-        if self.predictor_.task.classes is None:
+        classes = self.predictor_.task.classes
+        if classes is None:
             raise AttributeError(f"{type(self).__name__} predicts numbers and has no classes")
-        return self.predictor_.classes
+        return classes

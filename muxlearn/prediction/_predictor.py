@@ -85,12 +85,6 @@ class Predictor:
         self.batch_size = batch_size
         self.verbose = verbose
 
-    @property
-    def classes(self) -> NDArray:
-        """The labels, sorted."""
-        assert self.task.classes is not None
-        return self.task.classes
-
     def resolve_point(self, n_mux: PointLike | None = None, patch_size: int | None = None) -> Point:
         """Return the operating point that is asked for, by default the model's own.
 

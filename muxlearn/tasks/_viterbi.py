@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["StepScores", "transition_scores", "viterbi", "viterbi_many"]
+__all__ = ["StepScores", "transition_scores", "viterbi_many"]
 
 Scores = NDArray[np.float64]
 
@@ -30,28 +30,6 @@ class StepScores(NamedTuple):
     transitions: Scores
     start: Scores
     end: Scores
-
-
-def viterbi(
-    log_proba: ArrayLike, transitions: ArrayLike, start: ArrayLike, end: ArrayLike
-) -> NDArray[np.int64]:
-    """Find the best sequence of tags for one sentence.
-
-    Parameters
-    ----------
-    log_proba : array-like of shape (n_tokens, n_tags)
-        Scores of the tags, finite or minus infinity, as all scores here.
-    transitions : array-like of shape (n_tags, n_tags)
-        Entry ``[i, j]``: tag j after tag i.
-    start, end : array-like of shape (n_tags,)
-        A sentence's first and last tag.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_tokens,)
-        The numbers of the tags.
-    """
-    return viterbi_many(log_proba, [len(np.asarray(log_proba))], transitions, start, end)
 
 
 def viterbi_many(
