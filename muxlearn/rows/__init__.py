@@ -29,6 +29,7 @@ from muxlearn.rows._labels import (
     training_order,
 )
 from muxlearn.rows._language import LOOKED_AT, other_language
+from muxlearn.rows._lengths import check_same_lengths
 from muxlearn.rows._numbers import check_numbers, location_and_scale
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import (
@@ -52,7 +53,6 @@ from muxlearn.rows._tags import (
     SCHEME_CHOICE,
     Spans,
     are_entity_tags,
-    check_same_lengths,
     check_sequences,
     check_tags_fit,
     end_mask,

@@ -16,6 +16,7 @@ from sklearn.utils.validation import _check_sample_weight, column_or_1d
 
 from muxlearn._params import Number
 from muxlearn.rows._columns import as_list
+from muxlearn.rows._lengths import check_n_rows
 from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import is_missing, ranges
 
@@ -75,10 +76,7 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         raise kind(f"`y` must hold one label for each row: {error}") from error
     if labels.dtype.kind == "V":
         raise TypeError(f"`y` is of {labels.dtype}; labels must be strings, numbers or bools")
-    if len(labels) != n_rows:
-        raise ValueError(
-            f"`X` has {n_rows} rows and `y` has {len(labels)}: inconsistent numbers of samples"
-        )
+    check_n_rows(n_rows, len(labels))
     _check_label_list(labels.tolist())
     if labels.dtype == object and all(isinstance(label, Real | np.bool_) for label in labels):
         narrow = np.array(labels.tolist())

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
+from muxlearn.rows._lengths import check_n_rows
 from muxlearn.rows._tensors import as_plain
 
 __all__ = ["check_numbers", "location_and_scale"]
@@ -59,10 +60,7 @@ def check_numbers(y: Any, n_rows: int, n_targets: int | None = None) -> NDArray[
             f"`y` is of shape {numbers.shape}; give one number for each row, or one row of numbers "
             "of shape (n_samples, n_targets)"
         )
-    if len(numbers) != n_rows:
-        raise ValueError(
-            f"`X` has {n_rows} rows and `y` has {len(numbers)}: inconsistent numbers of samples"
-        )
+    check_n_rows(n_rows, len(numbers))
     unknown = np.flatnonzero(~np.isfinite(numbers).all(tuple(range(1, numbers.ndim))))
     if len(unknown):
         raise ValueError(

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from muxlearn.mixtures import MixturePlan
 from muxlearn.rows._labels import as_plain_str, ends_in_nul
+from muxlearn.rows._lengths import check_n_rows
 from muxlearn.rows._texts import (
     TokenTable,
     check_text,
@@ -138,11 +139,7 @@ def check_tags(y: Any, sentences: Sequence[Sentence]) -> list[list[Any]]:
     if y is None:
         raise ValueError("`y` is None; a tagger needs one tag for each token of `X`")
     rows = list(iterate_sentences(y, name="y"))
-    if len(rows) != len(sentences):
-        raise ValueError(
-            f"`X` has {len(sentences)} sentences and `y` has {len(rows)}: inconsistent numbers "
-            "of samples"
-        )
+    check_n_rows(len(sentences), len(rows), what="sentences")
     rows = [_as_list(row, f"row {number} of `y`", "tags") for number, row in enumerate(rows)]
     rows = [list(map(as_plain_str, row)) for row in rows]
     for number, (sentence, tags) in enumerate(zip(sentences, rows, strict=True)):

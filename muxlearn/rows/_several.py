@@ -13,6 +13,7 @@ from scipy import sparse
 
 from muxlearn.rows._columns import as_list
 from muxlearn.rows._labels import check_labels, ends_in_nul
+from muxlearn.rows._lengths import check_n_rows
 from muxlearn.rows._tensors import as_plain
 from muxlearn.rows._texts import is_missing
 
@@ -90,23 +91,16 @@ def check_several(y: Any, n_rows: int) -> SeveralLabels | SoftLabels | None:
     given = _matrix(y)
     if given is not None:
         values, names = given
-        _check_length(len(values), n_rows)
+        check_n_rows(n_rows, len(values))
         return _read_matrix(values, names, sparse.issparse(y))
     rows = _label_sets(y)
     if rows is None:
         return None
-    _check_length(len(rows), n_rows)
+    check_n_rows(n_rows, len(rows))
     labels = _sorted_labels(rows)
     form = type(rows[0]).__name__
     form = form if form in ("list", "tuple") else "list" if form == "ndarray" else "set"
     return SeveralLabels(labels, mark_labels(rows, labels), form)
-
-
-def _check_length(n_given: int, n_rows: int) -> None:
-    if n_given != n_rows:
-        raise ValueError(
-            f"`X` has {n_rows} rows and `y` has {n_given}: inconsistent numbers of samples"
-        )
 
 
 # Matrices

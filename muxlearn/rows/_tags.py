@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -16,7 +16,6 @@ __all__ = [
     "SCHEME_CHOICE",
     "Spans",
     "are_entity_tags",
-    "check_same_lengths",
     "check_sequences",
     "check_tags_fit",
     "end_mask",
@@ -136,33 +135,6 @@ def _is_sequence(value: object) -> bool:
     if isinstance(value, str | bytes | Mapping | set) or getattr(value, "ndim", 1) == 0:
         return False
     return isinstance(value, Iterable)
-
-
-def check_same_lengths(a: Sequence[Sized], b: Sequence[Sized], names: tuple[str, str]) -> None:
-    """Raise unless two lists have as many sentences, and these as many items.
-
-    Parameters
-    ----------
-    a, b : sequence of sequences
-    names : (str, str)
-        What to call them in an error.
-
-    Raises
-    ------
-    ValueError
-        The message says which sentence, and both lengths.
-    """
-    if len(a) != len(b):
-        raise ValueError(
-            f"`{names[0]}` has {len(a)} sentences and `{names[1]}` has {len(b)}: inconsistent "
-            "numbers of samples"
-        )
-    for number, (row_a, row_b) in enumerate(zip(a, b, strict=True)):
-        if len(row_a) != len(row_b):
-            raise ValueError(
-                f"sentence {number} has length {len(row_a)} in `{names[0]}` and {len(row_b)} in "
-                f"`{names[1]}`; one item for each token is needed"
-            )
 
 
 def check_tags_fit(rows: Iterable[Collection[str]], scheme: str | None, name: str) -> None:
