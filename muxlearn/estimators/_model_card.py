@@ -63,23 +63,30 @@ class _Phrases:
     """The texts of cards that depend on the estimator."""
 
     pipeline_tag: str
-    task: str
+    answer: str
+    of: str
     rows: str
     example: str
     remark: str
     method: str = "predict"
 
+    @property
+    def task(self) -> str:
+        return f"{self.answer} for each {self.of}"
+
 
 _TEXTS = _Phrases(
     "text-classification",
-    "one label for each text, or pair of texts",
+    "one label",
+    "text, or pair of texts",
     "texts",
     '["a text", "another one"]',
     "Only the first {max_length} tokens of a text are read.",
 )
 _IMAGES = _Phrases(
     "image-classification",
-    "one label for each image",
+    "one label",
+    "image",
     "images",
     "images",
     "Images are given in the same range of pixel values as in training.",
@@ -90,7 +97,8 @@ _PHRASES = {
     "sequence": _TEXTS,
     "token": _Phrases(
         "token-classification",
-        "one tag for each token of a sentence",
+        "one tag",
+        "token of a sentence",
         "sentences",
         '[["One", "sentence"], ["and", "another", "one"]]',
         "Sentences of more than {max_length} tokens are read in overlapping windows.",
@@ -98,13 +106,14 @@ _PHRASES = {
     "vector": replace(
         _TEXTS,
         pipeline_tag="feature-extraction",
-        task="one vector for each text",
+        answer="one vector",
+        of="text",
         method="transform",
     ),
     "image": _IMAGES,
 }
 
-#: What takes the place of "one label" where a task is another one. The hub has no task of numbers:
+#: What is answered in place of one label. The hub has no task of numbers:
 #: regressors are among the classifiers.
 _ANSWERS = {LabelsTask.name: "any number of labels", NumbersTask.name: "numbers"}
 
@@ -114,7 +123,7 @@ def _of_sequences(phrases: _Phrases) -> _Phrases:
     return replace(
         phrases,
         pipeline_tag="other",
-        task=re.sub("text, or pair of texts$", "sequence of integers", phrases.task),
+        of="sequence of integers",
         rows="sequences",
         example="[[3, 1, 4], [1, 5]]",
         remark="Only the first {max_length} integers of a sequence are read.",
@@ -222,8 +231,7 @@ def _phrases_for(estimator: Any) -> _Phrases:
     phrases, predictor = _PHRASES[estimator._kind.task_name], estimator.predictor_
     if phrases.rows == "texts" and TOKENIZER not in predictor.reader.files():
         phrases = _of_sequences(phrases)
-    answers = _ANSWERS.get(predictor.task.name, "one label")
-    return replace(phrases, task=phrases.task.replace("one label", answers))
+    return replace(phrases, answer=_ANSWERS.get(predictor.task.name, phrases.answer))
 
 
 def _base_model(estimator: Any) -> str | None:
