@@ -273,7 +273,7 @@ class MuxEstimator(BaseEstimator):
         super().__setstate__(state)
         if "net_" in state:
             # A pickle of an earlier version does not say what it was trained at.
-            vars(self).setdefault("_trained_points", self.operating_points)
+            self.__dict__.setdefault("_trained_points", self.operating_points)
             self._settle_device()
             self._connect_net()
 

@@ -21,6 +21,7 @@ from torchvision.models import get_model
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.architectures import MIMOConv, Trunk
 from muxlearn.persistence import FormatError
+from tests.persistence.folders import edit_config
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 8, 8)
@@ -321,6 +322,13 @@ def test_a_transform_is_not_saved(tmp_path):
     clf = small(augment=lambda image: image.flip(-1), max_epochs=1).fit(IMAGES[:40], Y[:40])
     clf.save(tmp_path)
     assert MuxImageClassifier.load(tmp_path).augment == "none"
+
+
+def test_loading_checks_how_images_are_varied(tmp_path):
+    small(max_epochs=0).fit(IMAGES[:8], Y[:8]).save(tmp_path)
+    edit_config(tmp_path, lambda config: config["params"].update(augment="flip"))
+    with pytest.raises(FormatError, match="`augment` must be one of 'none', 'crop', 'crop-flip'"):
+        MuxImageClassifier.load(tmp_path)
 
 
 # Other precisions
