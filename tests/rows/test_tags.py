@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muxlearn.rows._lengths import check_same_lengths
 from muxlearn.rows._tags import (
     are_entity_tags,
-    check_same_lengths,
     check_sequences,
     check_tags_fit,
     end_mask,
