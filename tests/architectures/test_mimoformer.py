@@ -377,7 +377,7 @@ def test_a_search_over_architectures_needs_no_other_parameter(tiny):
         ),
         ({"architecture__kernel": "rely"}, "did you mean 'relu'"),
         ({"architecture__pooling": "max"}, "`pooling` must be one of 'mean', 'cls'"),
-        ({"architecture__positions": "learned"}, "did you mean 'learned'"),
+        ({"architecture__positions": "learnt"}, "did you mean 'learned'"),
         (
             {"backbone__hidden_size": 15, "architecture__positions": "sinusoidal"},
             "need an even `hidden_size`, got 15",

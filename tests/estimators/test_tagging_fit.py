@@ -178,7 +178,7 @@ def test_sentences_without_any_token_are_refused(tiny):
             ValueError,
             "`lexical_size` must be a whole number of at least 0",
         ),
-        ({"decode": "learned"}, ValueError, "`decode`.*did you mean 'learned'"),
+        ({"decode": "learnt"}, ValueError, "`decode`.*did you mean 'learned'"),
         ({"class_weight": "balance"}, ValueError, "did you mean 'balanced'"),
         ({"class_weight": [1, 2]}, TypeError, "`class_weight` .* a dict from tag to weight"),
         ({"max_length": 3}, ValueError, "`max_length` .* at least 4"),

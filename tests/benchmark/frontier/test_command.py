@@ -78,6 +78,13 @@ def test_points_of_some_layers_stand_beside_those_of_the_whole(write_task, tmp_p
         run(data, out, "--layers", "1")
 
 
+def test_another_measure_may_be_asked_for(write_task, tmp_path):
+    out = tmp_path / "table.json"
+    rows = run(write_task("sentences"), out, "--models", "tags", "--metric", "token_accuracy")
+    assert "tiny, token_accuracy:" in json.loads(out.read_text())["title"]
+    assert rows["window, linear"]["score"] > 0.5
+
+
 def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     data, out = write_task("texts"), tmp_path / "table.json"
     rows = run(data, out, "--models", "plain", "--points", "words", "1,1", "--alone", "2,2", "2")
