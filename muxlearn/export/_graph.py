@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.torch_version import TorchVersion
 
 from muxlearn.nn.demultiplex import MLPDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -31,6 +32,9 @@ __all__ = ["check_supported", "export_graph", "quantize"]
 
 #: How far the logits of a graph may be from torch's, over 1 or the largest of them.
 TOLERANCE = 1e-4
+
+#: The first version whose exporter takes all our networks.
+_LEAST_TORCH = "2.14"
 
 #: Numbers that a table holds at least to be kept as bytes.
 _LEAST_TABLE = 2**12
@@ -115,6 +119,14 @@ class _Mixtures(nn.Module):
         return logits.unflatten(0, (-1, self.point.n_mux))
 
 
+def _advice() -> str:
+    """Return what to do about an error of an exporter that is too old."""
+    own = torch.__version__
+    if TorchVersion(own) >= _LEAST_TORCH:
+        return ""
+    return f"; the export needs torch {_LEAST_TORCH} or newer, and this is {own}: upgrade it"
+
+
 def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
     """Export a module at one operating point, and compare the graph with torch.
 
@@ -164,7 +176,7 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
         reason = str(getattr(error, "__cause__", None) or error).strip().splitlines()
         raise RuntimeError(
             f"torch cannot export a {type(module).__name__} at n_mux={point}: "
-            f"{reason[0] if reason else type(error).__name__}"
+            f"{reason[0] if reason else type(error).__name__}{_advice()}"
         ) from error
     graph = output.getvalue()
     _check_parity(wrapped, graph, sizes)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import onnx
 import pytest
+import torch
 from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
@@ -328,3 +329,14 @@ def test_a_graph_of_another_point_is_noticed(folder, tmp_path):
     edit_config(tmp_path / "copy", lambda config: config["sha256"].update({"n_mux_1.onnx": digest}))
     with pytest.raises(FormatError, match=r"n_mux_1.onnx takes 3 rows at once, not 1"):
         OnnxMuxClassifier.load(tmp_path / "copy")
+
+
+def test_an_exporter_that_is_too_old_is_named(classifier, tmp_path, monkeypatch):
+    def give_up(*args, **kwargs):
+        raise ValueError("no such argument")
+
+    monkeypatch.setattr(torch.onnx, "export", give_up)
+    monkeypatch.setattr("muxlearn.export._graph._LEAST_TORCH", "99.0")
+    with pytest.raises(RuntimeError, match=r"no such argument; the export needs torch 99\.0 or"):
+        export_onnx(classifier, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
