@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,16 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
-from muxlearn.architectures import Built
-from muxlearn.estimators._fitting import fit
 from muxlearn.points import PointLike
-from muxlearn.rows import Transform
-from muxlearn.tasks import learn_labels
 
 __all__ = [
     "CONSTRAINTS",
     "decision_function",
-    "fit_labels",
     "predict",
     "predict_log_proba",
     "predict_proba",
@@ -32,30 +26,6 @@ CONSTRAINTS: dict[str, Constraint] = {
         None, Choice("balanced"), Instance((dict,), "a dict from label to weight")
     ),
 }
-
-
-def fit_labels(
-    estimator: Any,
-    rows: Any,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    build: Callable[[Any, int], Built],
-    *,
-    unlabeled: Any = None,
-    checkpoint: str | os.PathLike | None = None,
-    transform: Transform | None = None,
-) -> None:
-    """Fit to checked rows, and to labels and weights that are not checked yet; see `fit`."""
-    task, training_set = learn_labels(rows, y, sample_weight, estimator.class_weight)
-    fit(
-        estimator,
-        training_set,
-        task,
-        build,
-        unlabeled=unlabeled,
-        checkpoint=checkpoint,
-        transform=transform,
-    )
 
 
 @fill_docs()

@@ -25,7 +25,9 @@ from muxlearn.estimators import (
     _predicting,
 )
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
+from muxlearn.tasks import learn_labels
 
 __all__ = ["MuxImageClassifier"]
 
@@ -242,11 +244,11 @@ class MuxImageClassifier(
         """
         self._check_parameters()
         rows, reader, y = _images.read_images(self, X, y, "label")
-        _classifying.fit_labels(
+        task, training_set = learn_labels(rows, y, sample_weight, self.class_weight)
+        fit(
             self,
-            rows,
-            y,
-            sample_weight,
+            training_set,
+            task,
             partial(self._kind.build, self, reader=reader),
             checkpoint=checkpoint,
             transform=_images.variants(self),

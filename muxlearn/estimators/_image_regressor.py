@@ -18,6 +18,7 @@ from muxlearn._params import Constraint
 from muxlearn.architectures import ImageArchitecture
 from muxlearn.estimators import _images, _points, _predicting, _regressing
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._images import IMAGE_CONSTRAINTS, ImageKind
 
 __all__ = ["MuxImageRegressor"]
@@ -231,11 +232,11 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
         """
         self._check_parameters()
         rows, reader, y = _images.read_images(self, X, y, "number")
-        _regressing.fit_numbers(
+        task, training_set = _regressing.learn(self, rows, y, sample_weight)
+        fit(
             self,
-            rows,
-            y,
-            sample_weight,
+            training_set,
+            task,
             partial(self._kind.build, self, reader=reader),
             checkpoint=checkpoint,
             transform=_images.variants(self),

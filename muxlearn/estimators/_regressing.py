@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -11,44 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint
-from muxlearn.architectures import Built
-from muxlearn.estimators._fitting import fit
 from muxlearn.nn.losses import REGRESSION_LOSSES
 from muxlearn.points import PointLike
-from muxlearn.rows import Transform
-from muxlearn.tasks import NumbersTask
+from muxlearn.tasks import NumbersTask, TrainingSet
 
-__all__ = ["CONSTRAINTS", "fit_numbers", "predict"]
+__all__ = ["CONSTRAINTS", "learn", "predict"]
 
 #: What their own parameters may be.
 CONSTRAINTS: dict[str, Constraint] = {"loss": Choice(*REGRESSION_LOSSES)}
 
 
-def fit_numbers(
-    estimator: Any,
-    rows: Any,
-    y: ArrayLike | None,
-    sample_weight: ArrayLike | None,
-    build: Callable[[Any, int], Built],
-    *,
-    unlabeled: Any = None,
-    checkpoint: str | os.PathLike | None = None,
-    transform: Transform | None = None,
-) -> None:
-    """Fit to checked rows, and to targets and weights that are not checked yet; see `fit`."""
+def learn(
+    estimator: Any, rows: Any, y: ArrayLike | None, sample_weight: ArrayLike | None
+) -> tuple[NumbersTask, TrainingSet]:
+    """Check targets and weights, and return the task and its rows; `warm_start` keeps the scale."""
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
-    task, training_set = NumbersTask.learn(
-        rows, y, sample_weight, estimator.loss, estimator._task if continued else None
-    )
-    fit(
-        estimator,
-        training_set,
-        task,
-        build,
-        unlabeled=unlabeled,
-        checkpoint=checkpoint,
-        transform=transform,
-    )
+    former = estimator._task if continued else None
+    return NumbersTask.learn(rows, y, sample_weight, estimator.loss, former)
 
 
 @fill_docs()

@@ -24,8 +24,10 @@ from muxlearn.estimators import (
     _texts,
 )
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS
 from muxlearn.points import PointsLike
+from muxlearn.tasks import learn_labels
 
 __all__ = ["MuxTextClassifier"]
 
@@ -236,11 +238,11 @@ class MuxTextClassifier(
         """
         self._check_parameters()
         rows, unlabeled = _sequences.check_given(self, X, unlabeled)
-        _classifying.fit_labels(
+        task, training_set = learn_labels(rows, y, sample_weight, self.class_weight)
+        fit(
             self,
-            rows,
-            y,
-            sample_weight,
+            training_set,
+            task,
             partial(self._kind.build, self, unlabeled=unlabeled),
             unlabeled=unlabeled,
             checkpoint=checkpoint,

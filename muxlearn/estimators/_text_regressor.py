@@ -23,6 +23,7 @@ from muxlearn.estimators import (
     _texts,
 )
 from muxlearn.estimators._base import MuxEstimator
+from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS
 from muxlearn.points import PointsLike
 from muxlearn.tasks import NumbersTask
@@ -236,11 +237,11 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
         """
         self._check_parameters()
         rows, unlabeled = _sequences.check_given(self, X, unlabeled)
-        _regressing.fit_numbers(
+        task, training_set = _regressing.learn(self, rows, y, sample_weight)
+        fit(
             self,
-            rows,
-            y,
-            sample_weight,
+            training_set,
+            task,
             partial(self._kind.build, self, unlabeled=unlabeled),
             unlabeled=unlabeled,
             checkpoint=checkpoint,
