@@ -170,9 +170,9 @@ def _as_they_are(rows: Any) -> Any:
 
 
 def _rows_together(cascade: Cascade) -> int:
-    """Return the rows of a group that are predicted together: what the stage that mixes most asks.
+    """Return how many rows of a group are predicted together: as many as any stage asks for.
 
-    A window of those of a stage that is none of ours.
+    A stage of another library that takes groups gets a whole window of them.
     """
     most = 1
     for stage in cascade.stages:
