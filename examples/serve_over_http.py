@@ -12,7 +12,8 @@ mixture.
 MODEL is a folder that `save` has written or, with --onnx, `muxlearn.export.export_onnx`.
 ``tokens.json`` maps secret tokens to tenants: ``{"SECRET": "acme"}``. The tenant of a request is
 the one its token belongs to, and a body that names a tenant is refused. Without --tokens no token
-is needed, and all requests belong to one tenant.
+is needed, and all requests belong to one tenant. --n-mux chooses the operating point of all
+answers, as the `n_mux` of `predict` does: N rows, "N,P" for N rows of P tokens each, or "words".
 
 Every request gets one answer:
 
@@ -57,9 +58,10 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 # --------------------------
 
 
-def load(model: str, onnx: bool) -> None:
+def load(model: str, onnx: bool, n_mux: int | tuple[int, ...] | str | None) -> None:
     """Load the model into a process that ends with the server, and not before."""
-    global classifier
+    global classifier, point
+    point = n_mux
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, daemon=True).start()
@@ -67,7 +69,7 @@ def load(model: str, onnx: bool) -> None:
     from muxlearn.export import OnnxMuxClassifier
 
     classifier = (OnnxMuxClassifier if onnx else MuxTextClassifier).load(model)
-    answers = classifier.predict(["what is built at the first call is built now"])
+    answers = classifier.predict(["what is built at the first call is built now"], n_mux=point)
     if isinstance(answers, list) or answers.ndim > 1:
         raise ValueError(f"{model!r} predicts several labels for a text; this server gives one")
 
@@ -78,7 +80,7 @@ def end_with_parent() -> None:
 
 
 def predict(texts: list[str], tenants: list[str]) -> list[dict]:
-    proba = classifier.predict_proba(texts, groups=tenants)
+    proba = classifier.predict_proba(texts, n_mux=point, groups=tenants)
     labels = classifier.classes_[proba.argmax(1)].tolist()
     return [
         {"label": label, "probability": float(row.max())}
@@ -109,7 +111,8 @@ class Batcher:
 
     def start(self) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self.pool = ProcessPoolExecutor(1, spawn, load, (self.args.model, self.args.onnx))
+        of_load = (self.args.model, self.args.onnx, self.args.n_mux)
+        self.pool = ProcessPoolExecutor(1, spawn, load, of_load)
 
     def restart(self) -> None:
         self.broken = True
@@ -277,10 +280,18 @@ async def refuse(request: Request, error: HTTPException) -> JSONResponse:
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 
+def as_point(text: str) -> int | tuple[int, ...] | str:
+    if text == "words":
+        return text
+    numbers = tuple(map(int, text.split(",")))
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
 def main() -> None:
     parser = ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("--onnx", action="store_true")
+    parser.add_argument("--n-mux", type=as_point, help="point of all answers, by default its own")
     parser.add_argument("--tokens", help="JSON file of tokens and whose they are")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)

@@ -57,6 +57,13 @@ def test_a_tenant_alone_gets_what_predict_says_of_it_alone(port, classifier):
     assert [answer.content["label"] for answer in answers] == expected
 
 
+def test_a_server_answers_at_the_point_it_is_told(options, tmp_path, classifier):
+    with serving([*options, "--n-mux", "1"], tmp_path / "log") as port:
+        answers = ask(port, [{"text": text} for text in TEXTS], len(TEXTS), tokens=ONE)
+    expected = classifier.predict_proba(TEXTS, n_mux=1).max(1)
+    np.testing.assert_allclose(probabilities(answers), expected, atol=1e-5)
+
+
 def test_those_of_one_tenant_share_mixtures(port, classifier):
     answers = ask(port, [{"text": text} for text in TEXTS], len(TEXTS), tokens=ONE)
     alone = [classifier.predict_proba([text])[0].max() for text in TEXTS]

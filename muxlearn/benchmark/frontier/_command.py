@@ -44,7 +44,7 @@ NEIGHBOURS: dict[str, Callable[[Namespace, Task], Iterator[Unit]]] = {
     "cascade": cascade_units,
 }
 
-_POINTS = "words 1 1,2 1,5 1,10 2,5 10"
+_POINTS = "words 1,1 1,2 1,5"
 
 #: Options that a second run on the same folder may change.
 _FREE = (
@@ -104,8 +104,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--alone", nargs="+", type=parse_point, default=[], metavar="POINT", help=help)
     help = "a folder, 'packaged', 'minilm' or 'scratch'"
     add("--backbone", type=parse_backbone, default="packaged", help=help)
-    help = "layers that multiplexed models keep of the packaged encoder, the first ones, or all"
-    add("--layers", nargs="+", type=_layers, default=[None], metavar="LAYERS", help=help)
+    help = "first layers of the packaged encoder that multiplexed models keep; default: 3 all"
+    add("--layers", nargs="+", type=_layers, metavar="LAYERS", help=help)
     help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
     add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
     add("--scratch", type=parse_size, default=Size(4, 256), help="size of --backbone scratch")
@@ -118,7 +118,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("the training").add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--epochs", type=int, default=3)
-    help = "of the model for all points; default: --epochs for each point that runs the encoder"
+    help = "of the model for all points; default: two thirds of --epochs for each but the words"
     add("--shared-epochs", type=int, help=help)
     add("--warm-up-epochs", type=int, default=0)
     add("--max-length", type=int, default=128)
@@ -148,7 +148,9 @@ def _size_or_folder(text: str) -> Size | Path:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    if args.layers != [None] and args.backbone != "packaged":
+    if args.layers is None:
+        args.layers = [3, None] if args.backbone == "packaged" else [None]
+    elif args.layers != [None] and args.backbone != "packaged":
         raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
     if WORDS in args.alone:
         raise SystemExit("--alone is for points that run the encoder; give words to --points")

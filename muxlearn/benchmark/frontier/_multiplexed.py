@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from collections.abc import Iterator
 from functools import partial
@@ -71,9 +72,9 @@ def _backbone(n_layers: int | None) -> dict[str, Packaged]:
 
 
 def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:
-    # As many steps at each point as a model for that point alone.
+    # Points learn from each other's steps: as many as a model of its own has are too many.
     n_points = sum(point != WORDS for point in job.args.points)
-    epochs = job.args.shared_epochs or job.args.epochs * n_points
+    epochs = job.args.shared_epochs or math.ceil(job.args.epochs * n_points * 2 / 3)
     model = job.build(job.args.points, max_epochs=epochs, **_backbone(n_layers))
     return job.keep(_shared_name(job.args, n_layers), model)
 
