@@ -12,7 +12,7 @@ from muxlearn.nn.reference._fresh import DATAMUX_CONFIG as DATAMUX_CONFIG
 from muxlearn.nn.reference._fresh import draw_keys as draw_keys
 from muxlearn.nn.reference._fresh import fresh_datamux as fresh_datamux
 from muxlearn.nn.reference._fresh import to_state_dict as to_state_dict
-from muxlearn.nn.reference._muxbert_parts import ContextualMultiplexer
+from muxlearn.nn.reference._muxplm_parts import ContextualMultiplexer
 from muxlearn.nn.reference.datamux import ReferenceSequenceClassifier, ReferenceTokenClassifier
 from muxlearn.nn.reference.muxbert import (
     MuxBertMaskedLM,

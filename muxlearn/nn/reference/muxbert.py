@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -10,59 +9,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from muxlearn.nn._loading import Config, backbone_config, count_layers, require_axes
-from muxlearn.nn.demultiplex import Demultiplexer
+from muxlearn.nn._loading import Config, backbone_config
 from muxlearn.nn.multiplex import Multiplexer
-from muxlearn.nn.reference._common import (
-    IGNORED,
-    ReferenceModel,
-    ReferenceOutput,
-    index_demultiplexer,
-    linear_multiplexer,
-)
-from muxlearn.nn.reference._muxbert_parts import (
-    ContextualMultiplexer,
-    RetrievalRSADemultiplexer,
-    RSALayers,
-    TaskRSADemultiplexer,
-)
-
-COMMON_NAMES = {
-    "multiplexer.keys": "instance_embedding",
-    "multiplexer.within_rows.layer.0.": "muxing_attention.",
-    "multiplexer.across_slots.layer.0.": "muxing_attention_2.",
-    "head.out.": "classifier.",
-    "retrieval_head.": "retrieval_head.decoder.",
-}
-INDEX_NAMES = COMMON_NAMES | {
-    "demultiplexer.dense.": "demultiplexer.dense.",
-    "demultiplexer.norm.": "demultiplexer.layer_norm.",
-    "retrieval_demultiplexer.dense.": "retrieval_head.dense.",
-    "retrieval_demultiplexer.norm.": "retrieval_head.layer_norm.",
-}
-RSA_NAMES = COMMON_NAMES | {
-    "demultiplexer.layers.keys": "demux_module.demux_instance_embedding",
-    "demultiplexer.layers.dense.": "demux_module.dense_",
-    "demultiplexer.layers.norm.": "demux_module.layer_norm_",
-    "demultiplexer.dense.": "demultiplexer.pre_decoder.",
-    "demultiplexer.norm.": "demultiplexer.pre_decoder_layer_norm.",
-    "retrieval_demultiplexer.dense.": "retrieval_head.pre_decoder.",
-    "retrieval_demultiplexer.norm.": "retrieval_head.pre_decoder_layer_norm.",
-}
+from muxlearn.nn.reference._common import IGNORED, ReferenceOutput, linear_multiplexer
+from muxlearn.nn.reference._muxplm import MuxPLM
+from muxlearn.nn.reference._muxplm_parts import ContextualMultiplexer, RetrievalRSADemultiplexer
 
 
-class _MuxBert(ReferenceModel):
+class _MuxBert(MuxPLM):
     """Common base of the models; `MuxBertSequenceClassifier` describes the parameters."""
 
-    _filler_id = 680
-    _slot_id = 678
-    _summary_id = 101
+    _family = "MUX-BERT"
     _backbone_name = "bert."
     _head_names = ("classifier.",)
+    _retrieval_rsa = RetrievalRSADemultiplexer
     duplicates: ClassVar[Mapping[str, str]] = {
-        "demultiplexer.demux_module.": "demux_module.",
-        "retrieval_head.demux_module.": "demux_module.",
-        "retrieval_head.bias": "retrieval_head.decoder.bias",
+        **MuxPLM.duplicates,
         "retrieval_head.decoder.weight": "bert.embeddings.word_embeddings.weight",
     }
     # Whether the prefix takes the place of tokens at the end.
@@ -86,53 +48,26 @@ class _MuxBert(ReferenceModel):
                 "classifiers with the demultiplexer 'index_pos' only, not with 'index'"
             )
         bert = backbone_config(BertConfig, config)
-        width = bert.hidden_size
         backbone = BertModel(bert, add_pooling_layer=False)
-        decoder = nn.Linear(width, bert.vocab_size)
+        decoder = nn.Linear(bert.hidden_size, bert.vocab_size)
         decoder.weight = backbone.embeddings.word_embeddings.weight
         mixing: Multiplexer
         if multiplexer == "contextual":
             mixing = ContextualMultiplexer(bert, n_mux, not self.per_token, legacy_mask)
         else:
-            mixing = linear_multiplexer(config, n_mux, width, multiplexer == "matrix")
+            mixing = linear_multiplexer(config, n_mux, bert.hidden_size, multiplexer == "matrix")
         super().__init__(
-            config,
-            n_mux,
-            backbone,
-            bert.max_position_embeddings,
-            mixing,
-            *_demultiplexers(demultiplexer, bert, n_mux, n_demux_layers),
-            nn.Identity() if n_classes is None else _head(bert, n_classes),
-            decoder,
-            loss_coeffs=(1.0, 0.0),
+            config, n_mux, backbone, mixing, demultiplexer, n_demux_layers, n_classes, decoder
         )
 
     @classmethod
     def read_kinds(
         cls, given: Mapping[str, Tensor], n_classes: int | None = None
     ) -> dict[str, Any]:
-        n_layers = count_layers(given, "demux_module.dense_{}.weight", 1)
-        rsa = any(name.startswith("demux_module.") for name in given)
-        (keys,) = require_axes(given, "MUX-BERT model", {"instance_embedding": (2, 3)})
-        multiplexer = "matrix" if keys.ndim == 3 else "vector"
+        kinds = super().read_kinds(given, n_classes)
         if any(name.startswith("muxing_attention") for name in given):
-            multiplexer = "contextual"
-        return {
-            "n_mux": len(keys),
-            "demultiplexer": "index_pos" if rsa else "index",
-            "multiplexer": multiplexer,
-            "n_demux_layers": n_layers,
-            "n_classes": n_classes or cls._count_classes(given),
-        }
-
-    @classmethod
-    def _count_classes(cls, given: Mapping[str, Tensor]) -> int | None:
-        level = "token" if cls.per_token else "sequence"
-        (out,) = require_axes(given, f"MUX-BERT {level} classifier", {"classifier.weight": (2,)})
-        return len(out)
-
-    def _names(self) -> dict[str, str]:
-        return INDEX_NAMES if self.demultiplexer.uses_prefix else RSA_NAMES
+            kinds["multiplexer"] = "contextual"
+        return kinds
 
     def _mix(self, x: Tensor, attention_mask: Tensor) -> Tensor:
         if isinstance(self.multiplexer, ContextualMultiplexer):
@@ -165,11 +100,6 @@ class MuxBertSequenceClassifier(_MuxBert):
         For the contextual multiplexer: whether a mask adds -10000 to a score, as when the
         released checkpoints were trained, and not the least number that there is.
     """
-
-    def _task_loss(self, logits: Tensor, targets: Tensor) -> Tensor:
-        if logits.shape[-1] == 1:
-            return F.mse_loss(logits.squeeze(-1), targets)
-        return super()._task_loss(logits, targets)
 
 
 class MuxBertTokenClassifier(_MuxBert):
@@ -278,22 +208,3 @@ class MuxBertMaskedLM(_MuxBert):
     def _skips(self, targets: Tensor) -> Tensor:
         # Padding and masks are recovered too, and all positions are asked for.
         return torch.zeros_like(targets, dtype=torch.bool)
-
-
-def _demultiplexers(
-    kind: str, config: Any, n_mux: int, n_layers: int
-) -> tuple[Demultiplexer, Demultiplexer]:
-    """Return those of the task and of the retrieval."""
-    width, eps = config.hidden_size, config.layer_norm_eps
-    if kind == "index":
-        return index_demultiplexer(n_mux, width, eps), index_demultiplexer(n_mux, width, eps)
-    layers = RSALayers(n_mux, width, n_layers, eps)
-    return (
-        TaskRSADemultiplexer(layers, eps, config.hidden_dropout_prob),
-        RetrievalRSADemultiplexer(layers, eps),
-    )
-
-
-def _head(config: Any, n_classes: int) -> nn.Module:
-    dropout = nn.Dropout(config.hidden_dropout_prob)
-    return nn.Sequential(OrderedDict(dropout=dropout, out=nn.Linear(config.hidden_size, n_classes)))

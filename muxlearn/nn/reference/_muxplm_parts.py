@@ -1,4 +1,4 @@
-"""MUX-BERT's contextual multiplexer and its RSA demultiplexer (MUX-PLMs, section 3)."""
+"""The contextual multiplexer and the RSA demultiplexer of MUX-PLMs (section 3)."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 from transformers import BertConfig
 
-from muxlearn.nn.reference._muxbert_parts import (
+from muxlearn.nn.reference._muxplm_parts import (
     ContextualMultiplexer,
     RetrievalRSADemultiplexer,
     RSALayers,
