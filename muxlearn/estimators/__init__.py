@@ -7,13 +7,13 @@ from muxlearn.estimators._fitting import make_trainer, warn_of_interruption
 from muxlearn.estimators._image import MuxImageClassifier
 from muxlearn.estimators._image_regressor import MuxImageRegressor
 from muxlearn.estimators._model_card import model_card
-from muxlearn.estimators._predicting import fit_transform, transform, transform_iter
 from muxlearn.estimators._preparing import ask_about, prepare_pretraining
 from muxlearn.estimators._saving import saved_config
 from muxlearn.estimators._tagging import MuxTokenTagger
 from muxlearn.estimators._text import MuxTextClassifier
 from muxlearn.estimators._text_regressor import MuxTextRegressor
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
+from muxlearn.estimators._transforming import fit_transform, transform, transform_iter
 
 __all__ = [
     "TEXT_CONSTRAINTS",

@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
 from muxlearn._params import Choice, Constraint, Instance, OneOf
 from muxlearn.points import PointLike
+from muxlearn.tasks import VectorsTask
 
 __all__ = [
     "CONSTRAINTS",
     "decision_function",
+    "n_features_out",
     "predict",
     "predict_log_proba",
     "predict_proba",
+    "transform",
 ]
 
 #: What their own parameters may be.
@@ -158,3 +162,44 @@ def decision_function(
     return self.predictor_.predict(
         X, n_mux, groups, n_passes, "decision_function", patch_size=patch_size
     )
+
+
+@fill_docs()
+def transform(
+    self: Any,
+    X: Iterable[Any],
+    n_mux: PointLike | None = None,
+    groups: ArrayLike | None = None,
+    n_passes: int = 1,
+    patch_size: int | None = None,
+) -> NDArray[np.float32]:
+    """Return the vectors that the last layer reads, which tell the classes apart.
+
+    They can be given to another model, in a pipeline for example.
+
+    Parameters
+    ----------
+    {predict.X}
+
+    {transform.n_mux}
+
+    {predict.groups}
+
+    {transform.n_passes}
+
+    {predict.patch_size}
+
+    Returns
+    -------
+    ndarray of float32, shape (n_samples, n_features)
+        In the order of `X`. A row that fills several slots has the mean of their vectors.
+    """
+    check_is_fitted(self)
+    reader, _ = self._kind.parts(self)
+    predictor = self._make_predictor(reader, VectorsTask(normalize=False), penultimate=True)
+    return predictor.predict(X, n_mux, groups, n_passes, "transform", patch_size=patch_size)
+
+
+def n_features_out(self: Any) -> int:
+    """Return the size of a vector, for `get_feature_names_out`."""
+    return self.module_.penultimate_size

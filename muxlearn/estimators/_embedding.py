@@ -11,7 +11,7 @@ from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from muxlearn._docs import fill_docs
 from muxlearn._params import Boolean, Choice, Constraint, Integer, OneOf
 from muxlearn.architectures import Setting, build_embedder
-from muxlearn.estimators import _predicting, _texts
+from muxlearn.estimators import _texts, _transforming
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS, TextKind
 from muxlearn.nn.embedding import MuxSequenceEmbedder
@@ -217,10 +217,10 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
             self._set_trained_elsewhere(reader, VectorsTask(bool(self.normalize)), built.module)
         return self
 
-    transform = _predicting.transform
-    fit_transform = _predicting.fit_transform
-    transform_iter = _predicting.transform_iter
-    transform_dataset = _predicting.transform_dataset
+    transform = _transforming.transform
+    fit_transform = _transforming.fit_transform
+    transform_iter = _transforming.transform_iter
+    transform_dataset = _transforming.transform_dataset
 
     @property
     def _n_features_out(self) -> int:

@@ -20,9 +20,9 @@ from muxlearn.estimators import (
     _classifying,
     _image_reference,
     _images,
-    _penultimate,
     _points,
     _predicting,
+    _transforming,
 )
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import fit
@@ -266,10 +266,10 @@ class MuxImageClassifier(
     measure_operating_points = _points.measure_operating_points
     fastest_point = _points.fastest_point
     measured_points_ = property(_points.measured_points)
-    transform = _penultimate.transform
-    fit_transform = _predicting.fit_transform
+    transform = _classifying.transform
+    fit_transform = _transforming.fit_transform
 
-    _n_features_out = property(_penultimate.n_features_out)
+    _n_features_out = property(_classifying.n_features_out)
     image_shape_ = property(_images.image_shape)
     mean_ = property(_images.mean)
     std_ = property(_images.std)

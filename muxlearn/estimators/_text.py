@@ -16,12 +16,12 @@ from muxlearn._params import Constraint
 from muxlearn.architectures import Architecture
 from muxlearn.estimators import (
     _classifying,
-    _penultimate,
     _points,
     _predicting,
     _sequences,
     _text_reference,
     _texts,
+    _transforming,
 )
 from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import fit
@@ -260,10 +260,10 @@ class MuxTextClassifier(
     measure_operating_points = _points.measure_operating_points
     fastest_point = _points.fastest_point
     measured_points_ = property(_points.measured_points)
-    transform = _penultimate.transform
-    fit_transform = _predicting.fit_transform
+    transform = _classifying.transform
+    fit_transform = _transforming.fit_transform
 
     from_reference: Any = classmethod(_text_reference.from_reference)
     tokenizer_ = property(_texts.tokenizer)
     warm_up_history_ = property(_texts.warm_up_history)
-    _n_features_out = property(_penultimate.n_features_out)
+    _n_features_out = property(_classifying.n_features_out)
