@@ -6,7 +6,7 @@ import copy
 import math
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -61,6 +61,7 @@ def fit(
     unlabeled: Any = None,
     checkpoint: str | os.PathLike | None = None,
     transform: Transform | None = None,
+    columns: tuple[str, ...] | None = None,
 ) -> None:
     """Fit to checked rows: build, warm up, train, set the fitted attributes, and measure.
 
@@ -78,6 +79,8 @@ def fit(
         A folder that keeps the state of the training.
     transform : RandomCrops or callable, default=None
         Varies the images of the training.
+    columns : tuple of str, default=None
+        Names of the columns that pairs of texts came in; None keeps what the reader knows of them.
     """
     check_checkpoint(checkpoint)
     seed = agree_on(seed_of(estimator, checkpoint, (_TRAINING, _WARM_UP)))
@@ -85,6 +88,8 @@ def fit(
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     with seeded(seed, estimator._device()):
         built = _former(estimator, task) if continued else _new(build, training_set.rows, task)
+        if columns is not None:
+            built = built._replace(reader=replace(built.reader, columns=columns))
         stage = open_stages(estimator, checkpoint, seed, built.module, training_set, unlabeled)
         training = _Training(
             estimator=estimator,

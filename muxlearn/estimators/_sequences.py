@@ -23,10 +23,9 @@ from muxlearn.rows import (
     check_rows,
     copy_tokenizer,
     holds_integers,
-    pair_columns,
 )
 
-__all__ = ["SequenceKind", "check_given", "remember_columns", "score"]
+__all__ = ["SequenceKind", "check_given", "score"]
 
 
 class SequenceKind(TextKind):
@@ -92,13 +91,6 @@ def check_given(
             "backbone='scratch'"
         )
     return rows, unlabeled
-
-
-def remember_columns(estimator: Any, X: Any) -> None:
-    """Let a fitted estimator remember which column of a frame of pairs was the first."""
-    if (columns := pair_columns(X)) is not None:
-        estimator._reader = replace(estimator._reader, columns=columns)
-        estimator._connect_net()
 
 
 @fill_docs(row="text", rows="texts")

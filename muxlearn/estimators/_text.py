@@ -27,6 +27,7 @@ from muxlearn.estimators._base import MuxEstimator
 from muxlearn.estimators._fitting import fit
 from muxlearn.estimators._texts import TEXT_CONSTRAINTS
 from muxlearn.points import PointsLike
+from muxlearn.rows import pair_columns
 from muxlearn.tasks import learn_labels
 
 __all__ = ["MuxTextClassifier"]
@@ -246,8 +247,8 @@ class MuxTextClassifier(
             partial(self._kind.build, self, unlabeled=unlabeled),
             unlabeled=unlabeled,
             checkpoint=checkpoint,
+            columns=pair_columns(X),
         )
-        _sequences.remember_columns(self, X)
         return self
 
     predict = _classifying.predict

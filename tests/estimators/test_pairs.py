@@ -7,6 +7,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 from sklearn.base import clone
+from skorch.callbacks import Callback
 
 from muxlearn import MuxTextClassifier
 from muxlearn.export import OnnxMuxClassifier, export_onnx
@@ -90,6 +91,30 @@ def test_columns_of_pairs_are_saved_and_forgotten_with_the_next_fit(framed, tmp_
         MuxTextClassifier.load(tmp_path).score(swapped, labels)
     fitted_to_lists = clone(framed).fit(rows, labels)
     assert fitted_to_lists.predict(swapped).tolist() == fitted_to_lists.predict(rows).tolist()
+
+
+@pytest.mark.parametrize("framed_first", [True, False])
+def test_warm_start_keeps_the_columns_of_pairs_and_learns_new_ones(tiny_classifier, framed_first):
+    rows, labels = same_or_not(6)
+    frame = pd.DataFrame(rows, columns=["first", "second"])
+    clf = tiny_classifier(max_epochs=1, warm_start=True)
+    for X in (frame, rows) if framed_first else (rows, frame):
+        clf.fit(X, labels)
+    with pytest.raises(ValueError, match="the columns of `X`"):
+        clf.predict(frame[["second", "first"]])
+
+
+def test_callbacks_are_held_to_the_columns_of_pairs(tiny_classifier):
+    rows, labels = same_or_not(6)
+    frame = pd.DataFrame(rows, columns=["first", "second"])
+
+    class ReadOthers(Callback):
+        def on_train_end(self, net, **kwargs):
+            net.predict(frame[["second", "first"]])
+
+    clf = tiny_classifier(max_epochs=1, callbacks=[ReadOthers()])
+    with pytest.raises(ValueError, match="the columns of `X`"):
+        clf.fit(frame, labels)
 
 
 @pytest.mark.slow
