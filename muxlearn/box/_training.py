@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from muxlearn.box._batches import Batch, BatchSampler
 from muxlearn.box._teacher import compress, encoder_arguments, expand
 from muxlearn.nn.demultiplex import NestedDemultiplexer
-from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
+from muxlearn.nn.embedding import EmbeddingParts, EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.losses import contrastive_logits, cosine_loss
 from muxlearn.nn.multiplex import NestedMultiplexer
@@ -343,8 +343,8 @@ def _casting(
         patch_size: int = 1,
         token_samples: int = 0,
     ) -> EmbeddingTrainingOutput:
-        options = {"in_parts": True, "token_samples": token_samples, "patch_size": patch_size}
-        return functional_call(student, weights, (ids, mask, n_mux), options)
+        parts = EmbeddingParts(token_samples=token_samples)
+        return functional_call(student, weights, (ids, mask, n_mux, patch_size, parts))
 
     return run
 

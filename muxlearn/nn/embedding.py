@@ -15,13 +15,33 @@ from muxlearn.nn.multiplex import Multiplexer, mean_over_slots
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.points import WORDS
 
-__all__ = ["EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
+__all__ = ["EmbeddingParts", "EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
 
 Self = TypeVar("Self", bound="MuxSequenceEmbedder")
 
 #: Tokens of a single row in a position from which its vector can still be read without the help of
 #: its words, which bypass the encoder.
 _CLEAR = 2
+
+
+class EmbeddingParts(NamedTuple):
+    """The parts of an output that a training asks for beside the rows' vectors.
+
+    Attributes
+    ----------
+    token_samples, retrieval_samples : int, default=0
+        How many tokens of each mixture are embedded, and recovered, at least one for each row if
+        not 0.
+    words : bool, default=False
+        Whether to return what the words alone answer as well.
+    positions : Tensor of int, shape (n_mixtures, n_mux, n_each), default=None
+        The tokens of each row whose demultiplexed vectors to return.
+    """
+
+    token_samples: int = 0
+    retrieval_samples: int = 0
+    words: bool = False
+    positions: Tensor | None = None
 
 
 class EmbeddingTrainingOutput(NamedTuple):
@@ -105,12 +125,8 @@ class MuxSequenceEmbedder(MuxTextModule):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         n_mux: int | None = None,
-        in_parts: bool = False,
-        token_samples: int = 0,
-        retrieval_samples: int = 0,
         patch_size: int | None = None,
-        with_words: bool = False,
-        positions: Tensor | None = None,
+        parts: EmbeddingParts | None = None,
     ) -> Tensor | EmbeddingTrainingOutput:
         """Embed.
 
@@ -122,53 +138,44 @@ class MuxSequenceEmbedder(MuxTextModule):
             0 or False at padding.
         n_mux : int, default=None
             Rows in a mixture, at most the capacity, which None stands for.
-        in_parts : bool, default=False
-            Whether to return all that training needs.
-        token_samples, retrieval_samples : int, default=0
-            For training: how many tokens of each mixture are embedded, and recovered, at least
-            one for each row if not 0.
         patch_size : int, default=None
             Tokens of a row in a position; None stands for the first of `patch_sizes`. 0: the row's
             words alone answer, with no pass of the encoder.
-        with_words : bool, default=False
-            For training: whether to return what the words alone answer as well, `in_parts`.
-        positions : Tensor of int, shape (n_mixtures, n_mux, n_each), default=None
-            For training: the tokens of each row whose vectors to return, `in_parts`.
+        parts : EmbeddingParts, default=None
+            For training: what to return beside the rows' vectors. None returns these alone.
 
         Returns
         -------
         Tensor of shape (n_mixtures * n_mux, teacher_size) or EmbeddingTrainingOutput
-            The rows' vectors, or `in_parts` what a loss needs.
+            The rows' vectors, or with `parts` what a loss needs.
         """
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         if patch_size == WORDS.patch_size:
             rows = self._embed_words(ids, mask)
-            if in_parts:
-                return EmbeddingTrainingOutput(rows, rows, None, None)
-            return rows
+            return rows if parts is None else EmbeddingTrainingOutput(rows, rows, None, None)
         patch_size, n_places = self._patch_size(patch_size), ids.shape[1]
         hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixed = self._read_rows(hidden, prefix, mask, patch_size)
         # The encoder alone says more of a single row than with what its words say added.
         clear = self.demultiplexer.passes_alone and n_places == 1 and patch_size <= _CLEAR
         read = mixed
-        if in_parts or not clear:
+        if parts is not None or not clear:
             read = self._add_lexical(mixed, ids, mask, patch_size)
         rows = mean_over_slots(self.head(read), n_places, dim=1).flatten(0, 1)
-        if not in_parts:
+        if parts is None:
             return rows
         mixed = mean_over_slots(self.head(mixed), n_places, dim=1).flatten(0, 1)
         tokens = retrieval = None
-        if token_samples:
+        if n_samples := parts.token_samples:
             assert self.token_head is not None
-            vectors, sampled = self._read_samples(hidden, prefix, mask, token_samples, patch_size)
+            vectors, sampled = self._read_samples(hidden, prefix, mask, n_samples, patch_size)
             tokens = self.token_head(vectors), sampled
-        if retrieval_samples:
-            retrieval = self._retrieve(hidden, prefix, ids, mask, retrieval_samples, patch_size)
-        words = self._embed_words(ids, mask) if with_words else None
+        if n_samples := parts.retrieval_samples:
+            retrieval = self._retrieve(hidden, prefix, ids, mask, n_samples, patch_size)
+        words = self._embed_words(ids, mask) if parts.words else None
         read_at = None
-        if positions is not None:
-            own = positions[:, self._place_of_read(mask)]
+        if parts.positions is not None:
+            own = parts.positions[:, self._place_of_read(mask)]
             read_at = self._read_at(hidden, prefix, own, patch_size)
         return EmbeddingTrainingOutput(rows, mixed, tokens, retrieval, words, read_at)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from muxlearn._params import Constraint, Number, ParameterObject
-from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
+from muxlearn.nn.embedding import EmbeddingParts, EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.losses import retrieval_loss
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.objectives import Objective
@@ -136,19 +136,16 @@ class CorruptionObjective(Objective):
         else:
             positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
             targets, counted = chosen, mask & ~self._are_special(ids)
-        places = positions.unflatten(0, (-1, n_mux))
-        output = module(
-            **{**inputs, "input_ids": corrupted},
-            n_mux=n_mux,
-            in_parts=True,
-            positions=places,
+        parts = EmbeddingParts(
             retrieval_samples=self.retrieval_samples if self.corruption.retrieval_weight else 0,
+            positions=positions.unflatten(0, (-1, n_mux)),
         )
+        output = module(**{**inputs, "input_ids": corrupted}, n_mux=n_mux, parts=parts)
         # A row that fills several slots is read from each of them.
         n_reads = output.read.shape[1]
         of_read = torch.arange(n_reads, device=ids.device) % n_mux
-        parts = (part.unflatten(0, (-1, n_mux))[:, of_read] for part in (targets, counted))
-        return _Read(output, *parts)
+        of_reads = (part.unflatten(0, (-1, n_mux))[:, of_read] for part in (targets, counted))
+        return _Read(output, *of_reads)
 
     def _are_special(self, ids: Tensor) -> Tensor:
         assert self.vocabulary is not None

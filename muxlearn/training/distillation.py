@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn._params import Constraint, Integer, Number, ParameterObject
-from muxlearn.nn.embedding import EmbeddingTrainingOutput
+from muxlearn.nn.embedding import EmbeddingParts, EmbeddingTrainingOutput
 from muxlearn.nn.losses import contrastive_logits, cosine_loss, retrieval_loss
 from muxlearn.tasks import VectorsTask
 from muxlearn.training.objectives import Objective
@@ -100,15 +100,13 @@ class DistillationObjective(Objective):
 
     def run(self, module: nn.Module, inputs: dict[str, Tensor], n_mux: int) -> Any:
         """Run a module in parts."""
-        asked = self.teacher is not None and self.weights.token_weight
-        return module(
-            **inputs,
-            n_mux=n_mux,
-            in_parts=True,
-            token_samples=self.weights.token_samples if asked else 0,
+        taught = self.teacher is not None
+        parts = EmbeddingParts(
+            token_samples=self.weights.token_samples if taught and self.weights.token_weight else 0,
             retrieval_samples=self.retrieval_samples if self.weights.retrieval_weight else 0,
-            with_words=self.with_words and self.teacher is not None,
+            words=self.with_words and taught,
         )
+        return module(**inputs, n_mux=n_mux, parts=parts)
 
     def answers(self, output: Any) -> Tensor:
         """Return the vectors of the rows."""

@@ -10,6 +10,7 @@ from muxlearn.box._batches import Batch, BatchSampler
 from muxlearn.box._corpus import Corpus, write_corpus
 from muxlearn.box._teacher import encoder_arguments, expand
 from muxlearn.box._training import Recipe, Wanted, compare, lay_out, make_student, read_parts, train
+from muxlearn.nn.embedding import EmbeddingParts
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.points import Point
 
@@ -92,7 +93,7 @@ def test_a_patch_never_spans_two_texts(cut, size):
 def test_a_student_starts_as_its_teacher(teacher):
     student = make_student(teacher, [Point(1, 1), Point(2, 3)]).eval()
     ids = torch.randint(103, 400, (4, 7))
-    output = student(ids, n_mux=1, patch_size=1, in_parts=True, token_samples=5)
+    output = student(ids, n_mux=1, patch_size=1, parts=EmbeddingParts(token_samples=5))
     hidden = teacher(teacher.embedding(ids), None)
     torch.testing.assert_close(output.rows, hidden.mean(1))
     vectors, positions = output.tokens
@@ -107,8 +108,7 @@ def test_tokens_are_compared_with_their_own(teacher):
     seen = []
 
     def run(ids, mask=None, n_mux=1, patch_size=1, token_samples=0):
-        options = {"in_parts": True, "token_samples": token_samples}
-        output = student(ids, mask, n_mux, patch_size=patch_size, **options)
+        output = student(ids, mask, n_mux, patch_size, EmbeddingParts(token_samples))
         if output.tokens is None:
             return output
         # The ids themselves, in the place of vectors.

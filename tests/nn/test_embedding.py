@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from muxlearn.nn.demultiplex import DEMULTIPLEXERS, NestedDemultiplexer, RSADemultiplexer
-from muxlearn.nn.embedding import EmbeddingTrainingOutput, MuxSequenceEmbedder
+from muxlearn.nn.embedding import EmbeddingParts, EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.multiplex import MULTIPLEXERS, NestedMultiplexer, SubspaceMultiplexer
 from muxlearn.points import Point
@@ -51,13 +51,13 @@ def test_slots_of_a_row_are_averaged_where_each_is_read_alone(rows, demux):
     model = MuxSequenceEmbedder(make_encoder(), *parts, TEACHER).eval()
     ids, mask = (t[:2] for t in rows)
     ids_in_slots, mask_in_slots = (t[torch.tensor([0, 1, 0, 1])] for t in (ids, mask))
-    of_slots = model(ids_in_slots, mask_in_slots, in_parts=True).rows
+    of_slots = model(ids_in_slots, mask_in_slots, parts=EmbeddingParts()).rows
     expected = of_slots.view(2, 2, TEACHER).mean(0)
     torch.testing.assert_close(model(ids, mask, n_mux=2), expected)
 
 
 def test_training_gets_rows_with_and_without_the_lexical_path_and_tokens(model, rows):
-    output = model(*rows, n_mux=2, in_parts=True, token_samples=8)
+    output = model(*rows, n_mux=2, parts=EmbeddingParts(token_samples=8))
     assert isinstance(output, EmbeddingTrainingOutput)
     assert output.rows.shape == output.mixed_rows.shape == (12, TEACHER)
     assert (output.rows - output.mixed_rows).abs().max() > 0.01
@@ -70,18 +70,18 @@ def test_training_gets_rows_with_and_without_the_lexical_path_and_tokens(model, 
 
 def test_tokens_are_read_at_the_positions_asked_for_beside_sampled_ones(model, rows):
     positions = torch.tensor([[4, 0, 1], [2, 2, 5]]).expand(6, 2, 3)
-    asked = {"n_mux": 2, "in_parts": True, "positions": positions}
-    read = model(*rows, **asked, token_samples=8).read
+    asked = EmbeddingParts(positions=positions)
+    read = model(*rows, n_mux=2, parts=asked._replace(token_samples=8)).read
     assert read.shape == (6, 2, 3, HIDDEN)
-    torch.testing.assert_close(read, model(*rows, **asked).read)
-    at_once = {**asked, "positions": torch.arange(LENGTH).expand(6, 2, LENGTH)}
-    everywhere = model(*rows, **at_once).read
+    torch.testing.assert_close(read, model(*rows, n_mux=2, parts=asked).read)
+    all_of_them = EmbeddingParts(positions=torch.arange(LENGTH).expand(6, 2, LENGTH))
+    everywhere = model(*rows, n_mux=2, parts=all_of_them).read
     index = positions[..., None].expand_as(read)
     torch.testing.assert_close(read, everywhere.gather(2, index))
 
 
 def test_sampled_tokens_are_no_tokens_that_were_asked_for(model, rows):
-    assert model(*rows, n_mux=2, in_parts=True, token_samples=8).read is None
+    assert model(*rows, n_mux=2, parts=EmbeddingParts(token_samples=8)).read is None
 
 
 class TestNested:
@@ -99,7 +99,7 @@ class TestNested:
     def test_at_one_and_one_it_is_the_encoder_alone(self, model):
         ids = torch.randint(1, 50, (6, 8))
         hidden = model.encoder(model.encoder.embedding(ids), None)
-        rows = model(ids, n_mux=1, patch_size=1, in_parts=True).rows
+        rows = model(ids, n_mux=1, patch_size=1, parts=EmbeddingParts()).rows
         torch.testing.assert_close(rows, model.head(hidden.mean(1)))
 
     @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ class TestNested:
     def test_words_help_where_much_shares_a_position(self, model, point, name):
         ids = torch.randint(1, 50, (6, 8))
         n_mux, patch_size = point
-        parts = model(ids, n_mux=n_mux, patch_size=patch_size, in_parts=True)
+        parts = model(ids, n_mux=n_mux, patch_size=patch_size, parts=EmbeddingParts())
         vectors = model(ids, n_mux=n_mux, patch_size=patch_size)
         torch.testing.assert_close(vectors, getattr(parts, name))
         assert (parts.rows - parts.mixed_rows).abs().max() > 0 or point == Point(1, 1)
