@@ -160,8 +160,7 @@ ENTRIES = {
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=$default
-            Seeds all that is random: initial weights, the composition of mixtures, dropout and
-            augmentation.
+            Seeds all that is random: initial weights, mixtures, dropout and augmentation.
         """,
     "verbose": """
         verbose : int, default=$default
@@ -193,6 +192,10 @@ ENTRIES = {
     "operating_point_": """
         operating_point_ : (int, int)
             The `n_mux` and `patch_size` that a prediction has where it is given none.
+        """,
+    "trained_points_": """
+        trained_points_ : tuple, dict or None
+            The `operating_points` of `fit`, whatever has been set since.
         """,
     "measured_points_": """
         measured_points_ : dict of operating points to dict of str to float

@@ -156,6 +156,7 @@ class MuxTextPretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEs
         `hidden_size` dimensions.
     {tokenizer_}
     {operating_point_}
+    {trained_points_}
     history_ : skorch.history.History
         For each epoch: `train_loss`; the cosine to the teacher's vectors of texts (`cosine`, and
         without the lexical path `mixed_cosine`) and of tokens (`token_cosine`); how often a text's

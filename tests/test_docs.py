@@ -130,6 +130,15 @@ def test_every_parameter_has_an_entry_with_its_default(owner):
 
 
 @pytest.mark.parametrize("owner", ESTIMATORS, ids=lambda owner: owner.__name__)
+def test_every_fitted_attribute_has_an_entry(owner):
+    """`predictor_` has a section of the API reference."""
+    attributes = inspect.cleandoc(owner.__doc__).split("\nAttributes\n")[1]
+    described = ", ".join(re.findall(r"^(.+) : ", attributes, re.MULTILINE)).split(", ")
+    properties = {n for n, _ in inspect.getmembers(owner, lambda part: isinstance(part, property))}
+    assert {n for n in properties if re.match("[a-z].*_$", n)} - {*described} == {"predictor_"}
+
+
+@pytest.mark.parametrize("owner", ESTIMATORS, ids=lambda owner: owner.__name__)
 def test_help_comes_to_the_methods_soon(owner):
     """Three screens of 60 lines with the signature: what is longer belongs into the guide."""
     assert len(inspect.cleandoc(owner.__doc__).splitlines()) <= 170

@@ -109,6 +109,9 @@ class MuxImageClassifier(
         and returns their logits in the same order.
     {images.image_shape_}
     {images.mean_}
+    {operating_point_}
+        Images have no patches: `patch_size` is 1.
+    {trained_points_}
     {history_}
     {measured_points_}
     {n_iter_}

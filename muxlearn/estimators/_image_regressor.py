@@ -95,6 +95,9 @@ class MuxImageRegressor(RegressorMixin, MuxEstimator):
         and returns their standardised targets in the same order.
     {images.image_shape_}
     {images.mean_}
+    {operating_point_}
+        Images have no patches: `patch_size` is 1.
+    {trained_points_}
     {history_}
     {measured_points_}
     {n_iter_}

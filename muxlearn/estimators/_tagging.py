@@ -71,8 +71,7 @@ class MuxTokenTagger(MuxEstimator):
     Tags are named entities, parts of speech or any other labels, one for each token. The tagger
     folds `n_mux` sentences into one sequence of vectors, runs the encoder once and unfolds the tags
     of each sentence (DataMUX [1]_). This costs accuracy and a longer training. A prediction depends
-    on the sentences that share its mixture. To limit this, predict with a smaller `n_mux`, with
-    more `n_passes` or with `groups`.
+    on the sentences that share its mixture; a smaller `n_mux`, `n_passes` and `groups` limit this.
 
     Parameters
     ----------
@@ -136,6 +135,7 @@ class MuxTokenTagger(MuxEstimator):
         and returns the logits of the tagged pieces in the same order.
     {tokenizer_}
     {operating_point_}
+    {trained_points_}
     {history_}
     {warm_up_history_}
     {measured_points_}

@@ -97,6 +97,7 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
     {tokenizer_}
         For sequences of integers, the reader that takes its place.
     {operating_point_}
+    {trained_points_}
     {history_}
     {warm_up_history_}
     {measured_points_}
