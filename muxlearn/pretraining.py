@@ -68,7 +68,7 @@ _STAGE = "checkpoint"
 class _PretrainerKind(TextKind):
     """The kind of the pretrainer."""
 
-    task_name = "vector"
+    level = "vector"
 
     def objective(self, estimator: Any, module: MuxModule, task: Task) -> Objective:
         """Return an objective without answers: a module that was trained before only predicts."""

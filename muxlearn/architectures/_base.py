@@ -59,8 +59,8 @@ class Setting:
     Attributes
     ----------
     task : str
-        "sequence": an answer for each row; "token": one for each of its tokens; "vector": a vector
-        for each row; "image": an answer for each image.
+        The `level` of the task, "sequence": an answer for each row; "token": one for each of its
+        tokens; "vector": a vector for each row; or "image": an answer for each image.
     n_mux, patch_size : int
         Rows in a mixture, and tokens of a row in a position.
     operating_points : tuple of Point

@@ -158,7 +158,7 @@ class MuxEstimator(BaseEstimator):
         for name in {key.partition("__")[0] for key in params if "__" in key}:
             if name in self._get_param_names():
                 given = params.get(name, getattr(self, name))
-                params[name] = as_object(name, given, image=self._kind.task_name == "image")
+                params[name] = as_object(name, given, image=self._kind.level == "image")
         return super().set_params(**params)
 
     def _check_parameters(self) -> None:
@@ -175,7 +175,7 @@ class MuxEstimator(BaseEstimator):
         return self._as_architecture(self.architecture)
 
     def _as_architecture(self, value: Any) -> Architecture:
-        return make_architecture(value, image=self._kind.task_name == "image")
+        return make_architecture(value, image=self._kind.level == "image")
 
     def _architecture_of(self, module: MuxModule) -> Architecture:
         """Return the architecture that a module is of."""

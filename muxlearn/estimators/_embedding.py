@@ -29,7 +29,7 @@ _AUTO_PATCH_SIZE = 2
 class _EmbedderKind(TextKind):
     """The kind of the embedder; see `Kind`."""
 
-    task_name = "vector"
+    level = "vector"
     structure_names = (*TextKind.structure_names, "operating_points")
     settled = ("architecture", "multiplexer", "demultiplexer", "dropout", "operating_points")
     memory_advice = "lower `batch_size` (mixtures in a batch) or `max_length`"
@@ -42,7 +42,7 @@ class _EmbedderKind(TextKind):
             params["patch_size"] = 1
         if as_point(estimator.n_mux) == WORDS:
             params["n_mux"] = 1
-        return Setting.of(self.task_name, params, {})
+        return Setting.of(self.level, params, {})
 
     def parts(self, estimator: Any) -> tuple[Reader, VectorsTask]:
         """Return reader and task of a prediction; the task has a parameter that may change."""

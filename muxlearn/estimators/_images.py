@@ -83,7 +83,7 @@ IMAGE_CONSTRAINTS: dict[str, Constraint] = {
 class ImageKind(Kind):
     """The kind of an estimator that reads images; see `Kind`."""
 
-    task_name = "image"
+    level = "image"
     structure_names = ("n_mux", "multiplexer", "operating_points")
 
     def mark(self, tags: Tags) -> None:

@@ -24,8 +24,8 @@ class Kind(ABC):
     estimators, and hand it the estimator. A kind has no state.
     """
 
-    #: What the module answers: "sequence", "token", "vector" or "image".
-    task_name: ClassVar[str]
+    #: The `level` of its tasks, or "image", as `Setting.task` names it.
+    level: ClassVar[str]
 
     #: The parameters that decide what the module looks like, beside those of the architecture.
     structure_names: ClassVar[tuple[str, ...]]
@@ -60,8 +60,8 @@ class Kind(ABC):
             # A training that goes on keeps what "auto" was, whatever the backbone says today.
             auto = {name for name in self.structure_names if params[name] == "auto"}
             params |= {n: estimator._structure[n] for n in auto & set(estimator._structure)}
-        auto_point = estimator._make_architecture().auto_point(self.task_name, params)
-        return Setting.of(self.task_name, params, defaults, auto_point)
+        auto_point = estimator._make_architecture().auto_point(self.level, params)
+        return Setting.of(self.level, params, defaults, auto_point)
 
     def objective(self, estimator: Any, module: MuxModule, task: Task) -> Objective:
         """Return what a training of a fitted module would minimise."""

@@ -228,7 +228,7 @@ def is_generated(file: Path) -> bool:
 
 
 def _phrases_for(estimator: Any) -> _Phrases:
-    phrases, predictor = _PHRASES[estimator._kind.task_name], estimator.predictor_
+    phrases, predictor = _PHRASES[estimator._kind.level], estimator.predictor_
     if phrases.rows == "texts" and TOKENIZER not in predictor.reader.files():
         phrases = _of_sequences(phrases)
     return replace(phrases, answer=_ANSWERS.get(predictor.task.name, phrases.answer))

@@ -31,7 +31,7 @@ __all__ = ["SequenceKind", "check_given", "score"]
 class SequenceKind(TextKind):
     """The kind of an estimator that answers once for each text; see `Kind`."""
 
-    task_name = "sequence"
+    level = "sequence"
 
     def wrap(self, estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
         """Return the reader around the tokenizer of a module."""

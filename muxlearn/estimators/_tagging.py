@@ -31,7 +31,7 @@ __all__ = ["MuxTokenTagger"]
 class _TaggerKind(TextKind):
     """The kind of the tagger; see `Kind`."""
 
-    task_name = "token"
+    level = "token"
     window_rows = 2048
 
     def parts(self, estimator: Any) -> tuple[SentenceReader, TagsTask]:

@@ -94,7 +94,7 @@ def from_reference(
     estimator._device()
     published = load_text_checkpoint(
         name_or_folder,
-        kind.task_name,
+        kind.level,
         tokenizer=tokenizer,
         classes=classes,
         numbers=is_regressor(estimator),
@@ -111,7 +111,7 @@ def from_reference(
                 f"{value!r}; leave it out"
             )
     if isinstance(described["architecture"], dict):
-        network = TMUX(**described["architecture"], lexical_path=kind.task_name != "token")
+        network = TMUX(**described["architecture"], lexical_path=kind.level != "token")
         described |= {"architecture": network, "backbone": Scratch(**described["backbone"])}
     estimator.set_params(**described)
     estimator._check_parameters()

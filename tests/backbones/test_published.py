@@ -363,7 +363,7 @@ def test_a_choice_may_agree_or_be_left_out(folder_of, multiplexer):
 )
 def test_a_classifier_of_another_task_is_refused(folder_of, variant, estimator):
     right = ({*DATA} - {estimator}).pop()
-    message = f"from which no {estimator._kind.task_name} classifier can start.*{right.__name__}.f"
+    message = f"from which no {estimator._kind.level} classifier can start.*{right.__name__}.f"
     with pytest.raises(ValueError, match=message):
         start(estimator, folder_of(variant))
 

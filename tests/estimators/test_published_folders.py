@@ -97,7 +97,7 @@ def test_a_tokenizer_with_more_tokens_than_vectors_is_refused(folder_of):
 )
 def test_a_model_of_another_task_is_refused(folder_of, variant, right):
     (wrong,) = {MuxTextClassifier, MuxTokenTagger} - {right}
-    message = f"{right._kind.task_name} classifier, not a .*{right.__name__}.from_reference"
+    message = f"{right._kind.level} classifier, not a .*{right.__name__}.from_reference"
     with pytest.raises(ValueError, match=message):
         wrong.from_reference(folder_of(variant))
 
