@@ -41,7 +41,7 @@ def main(args: Namespace) -> int:
         write_texts(Path(folder, "texts.parquet"), args.rows, tuple(args.words_per_text))
         tiny_model(args).save(Path(folder, "model"))
         with spawn.Pool(1) as pool:
-            samples, seconds = pool.apply(predict_and_watch, (folder, args.rows))
+            samples, seconds = pool.apply(predict_and_watch, (folder,))
         n_out = count_rows(Path(folder, "labels"))
     points = [0, *(args.rows * point // _N_POINTS for point in range(1, _N_POINTS + 1))]
     rows = []
@@ -108,7 +108,7 @@ def _generate(n_rows: int, n_words: tuple[int, int]) -> Iterator[list[str]]:
         yield [" ".join(words[start:end]) for start, end in pairwise([0, *ends])]
 
 
-def predict_and_watch(folder: str, n_rows: int) -> tuple[list[tuple[int, float]], float]:
+def predict_and_watch(folder: str) -> tuple[list[tuple[int, float]], float]:
     """Predict the texts; returns rows done and MiB held, again and again, and the seconds."""
     model = MuxTextClassifier.load(Path(folder, "model"))
     samples: list[tuple[int, float]] = []

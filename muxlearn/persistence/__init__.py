@@ -14,7 +14,6 @@ from muxlearn.persistence._bounds import check_sizes as check_sizes
 from muxlearn.persistence._bounds import told_with_sizes as told_with_sizes
 from muxlearn.persistence._config import CONFIG as CONFIG
 from muxlearn.persistence._config import FORMAT_VERSION, FormatError, read_config
-from muxlearn.persistence._config import FORMATS as FORMATS
 from muxlearn.persistence._config import check_config as check_config
 from muxlearn.persistence._config import existing_folder as existing_folder
 from muxlearn.persistence._config import parse_config as parse_config

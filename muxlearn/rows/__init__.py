@@ -33,11 +33,9 @@ from muxlearn.rows._lengths import check_same_lengths
 from muxlearn.rows._numbers import check_numbers, location_and_scale
 from muxlearn.rows._reader import Reader
 from muxlearn.rows._sentences import (
-    PieceTable,
     check_sentences,
     check_tags,
     cut_windows,
-    iterate_sentences,
     number_tags,
 )
 from muxlearn.rows._several import (
@@ -51,7 +49,6 @@ from muxlearn.rows._sources import Source, Window, check_column, open_source
 from muxlearn.rows._tables import RowTable, take_rows
 from muxlearn.rows._tags import (
     SCHEME_CHOICE,
-    Spans,
     are_entity_tags,
     check_sequences,
     check_tags_fit,
@@ -65,12 +62,9 @@ from muxlearn.rows._tags import (
 )
 from muxlearn.rows._text_reader import SentenceReader, TextReader, TokenizerReader
 from muxlearn.rows._texts import (
-    SPECIAL_TOKENS,
-    PairTable,
     Text,
     TokenTable,
     check_single_texts,
-    check_text,
     check_texts,
     is_missing,
     iterate_rows,
@@ -94,13 +88,10 @@ __all__ = [
     "MOST_OF_FRACTIONS",
     "READERS",
     "SCHEME_CHOICE",
-    "SPECIAL_TOKENS",
     "TOKENIZERS",
     "ImageReader",
     "ImageTable",
     "IntegerReader",
-    "PairTable",
-    "PieceTable",
     "RandomCrops",
     "Reader",
     "RowTable",
@@ -108,7 +99,6 @@ __all__ = [
     "SeveralLabels",
     "SoftLabels",
     "Source",
-    "Spans",
     "Text",
     "TextReader",
     "TokenTable",
@@ -131,7 +121,6 @@ __all__ = [
     "check_single_texts",
     "check_tags",
     "check_tags_fit",
-    "check_text",
     "check_texts",
     "check_weights",
     "class_weights",
@@ -151,7 +140,6 @@ __all__ = [
     "iterate_groups",
     "iterate_images",
     "iterate_rows",
-    "iterate_sentences",
     "learn_reader",
     "load_reader",
     "location_and_scale",

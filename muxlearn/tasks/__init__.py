@@ -7,21 +7,17 @@ from muxlearn.tasks._numbers import NumbersTask
 from muxlearn.tasks._tags import TagsTask
 from muxlearn.tasks._task import Task, TrainingSet
 from muxlearn.tasks._vectors import VectorsTask
-from muxlearn.tasks._viterbi import StepScores, transition_scores, viterbi_many
 
 __all__ = [
     "TASKS",
     "ClassesTask",
     "LabelsTask",
     "NumbersTask",
-    "StepScores",
     "TagsTask",
     "Task",
     "TrainingSet",
     "VectorsTask",
     "learn_labels",
-    "transition_scores",
-    "viterbi_many",
 ]
 
 #: By the name that a folder keeps.

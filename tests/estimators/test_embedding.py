@@ -31,7 +31,6 @@ from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.rows._texts import train_tokenizer
 
 TEXTS = ["the cat", "my old dog is asleep", "it rains", "", "a late equaliser in the last minute"]
-LABELS = ["animal", "animal", "weather", "none", "sport"]
 POINTS = [Point(1, 1), Point(1, 2), Point(1, 5), Point(2, 1), Point(3, 5), "words"]
 
 

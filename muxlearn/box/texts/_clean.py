@@ -73,9 +73,7 @@ class Cleaner:
     """
 
     def __init__(self, excluded: Iterable[str] = ()):
-        self.seen: set[bytes] = set()
-        self.n_excluded = 0
-        self.excluded = {_key(part) for text in excluded for part in (text, *split_sentences(text))}
+        self.seen = {_key(part) for text in excluded for part in (text, *split_sentences(text))}
 
     def clean(self, paragraphs: Iterable[str], *, strict: bool = False) -> list[str]:
         """Return the sentences of a document that are worth reading.
@@ -99,9 +97,7 @@ class Cleaner:
             for sentence in split_sentences(text):
                 if _is_english(sentence, strict):
                     key = _key(sentence)
-                    if key in self.excluded:
-                        self.n_excluded += 1
-                    elif key not in self.seen:
+                    if key not in self.seen:
                         self.seen.add(key)
                         kept.append(sentence)
         return kept
