@@ -372,6 +372,14 @@ def test_windows_of_groups_have_every_row_once_and_are_no_larger_than_asked():
     assert max(map(len, windows)) <= 32
 
 
+@pytest.mark.parametrize(
+    ("n_of_groups", "expected"), [([32, 32], [32, 32]), ([16, 16, 5], [32, 5]), ([70], [32, 32, 6])]
+)
+def test_groups_fill_a_window_to_its_last_row(n_of_groups, expected):
+    codes = np.repeat(np.arange(len(n_of_groups)), n_of_groups)
+    assert list(map(len, group_windows(codes, len(codes), 32))) == expected
+
+
 def test_windows_without_groups_follow_the_order_of_the_rows():
     windows = group_windows(None, 70, 32)
     assert [window.tolist() for window in windows] == [

@@ -89,6 +89,19 @@ def test_rows_are_predicted_with_the_next_of_their_own(labels):
     assert sorted(together, key=min) == expected
 
 
+@pytest.mark.parametrize(("second", "are_together"), [(3 * SIZE - 1, True), (3 * SIZE, False)])
+def test_a_row_waits_until_two_windows_have_come_behind_its_own(second, are_together):
+    labels = ["b"] * (4 * SIZE)
+    labels[0] = labels[second] = "a"
+    own = [
+        numbers[codes == codes[i]].tolist()
+        for rows, codes, numbers in windows_of(labels)
+        for i, (_, label) in enumerate(rows)
+        if label == "a"
+    ]
+    assert own == ([[0, second]] * 2 if are_together else [[0], [second]])
+
+
 def test_an_endless_stream_of_others_keeps_no_row_waiting(fitted):
     texts = chain(["first"], (f"other {number}" for number in count()))
     n_read = count(1)
