@@ -184,6 +184,7 @@ def test_training_that_was_stopped_early_is_not_repeated(tiny, tmp_path):
     assert first.n_iter_ < 30
     again = tiny(**params, callbacks=[StopAfter(1)]).fit(TEXTS, LABELS, checkpoint=tmp_path)
     assert torch.equal(weights(first), weights(again))
+    assert len(again.history_) == len(first.history_)  # no step was taken
 
 
 def test_a_training_without_a_seed_keeps_the_one_it_drew(tiny, tmp_path):
