@@ -10,13 +10,16 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 from sklearn.exceptions import NotFittedError
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.architectures import MIMOConv, MIMOFormer
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
+from muxlearn.export._graph import _with_small_tables
 from muxlearn.persistence import FormatError
+from muxlearn.prediction._onnx import make_session
 from muxlearn.rows._texts import train_tokenizer
 from tests.persistence.folders import edit_config
 
@@ -213,6 +216,25 @@ def test_int8_is_smaller_and_near(classifier, folder, tmp_path):
 
 
 # What cannot be exported
+
+
+def test_int8_leaves_a_table_that_something_else_reads_too():
+    values = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
+    nodes = [
+        helper.make_node("Gather", ["table", "ids"], ["read"]),
+        helper.make_node("MatMul", ["read", "table"], ["out"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tied",
+        [helper.make_tensor_value_info("ids", TensorProto.INT64, [3])],
+        [helper.make_tensor_value_info("out", TensorProto.FLOAT, [3, 64])],
+        [numpy_helper.from_array(values, "table")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    session = make_session(_with_small_tables(model.SerializeToString()), n_threads=1)
+    (out,) = session.run(None, {"ids": np.array([5, 0, 63])})
+    np.testing.assert_allclose(out, values[[5, 0, 63]] @ values, rtol=1e-5, atol=1e-5)
 
 
 def test_an_estimator_must_be_fitted(tiny_classifier, tmp_path):
