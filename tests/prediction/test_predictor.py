@@ -19,7 +19,7 @@ from muxlearn.prediction import (
     restore_predictor,
 )
 from muxlearn.rows import READERS, Reader, RowTable
-from muxlearn.tasks import TASKS, Task
+from muxlearn.tasks import TASKS, NumbersTask, Task
 
 # Everything that a new reader and a new task take: a class each, and a line in a registry.
 
@@ -197,6 +197,15 @@ def test_its_digest_says_what_it_predicts(make):
         moved.runner.module.factor.fill_(2)
     digests = {p.fingerprint() for p in (predictor, other, changed, moved)}
     assert len(digests) == 4
+
+
+def test_its_digest_says_what_its_task_has_learned(make):
+    digests = set()
+    for scale in (1.0, 2.0):
+        predictor = make()
+        predictor.task = NumbersTask(np.zeros(1), np.array([scale]))
+        digests.add(predictor.fingerprint())
+    assert len(digests) == 2
 
 
 def test_a_reader_and_a_task_of_ones_own_travel_in_a_configuration(make, monkeypatch):
