@@ -159,11 +159,12 @@ class StopInValidation(Callback):
 
 
 @pytest.mark.filterwarnings("ignore:`fit` was interrupted before the first epoch")
-@pytest.mark.parametrize("epoch", [1, 3])
-def test_a_training_that_was_interrupted_in_its_validation_goes_on(tiny, tmp_path, epoch):
-    params = {"early_stopping": 2, "max_epochs": 5, "lr": 0.03, "validation_fraction": 0.3}
+@pytest.mark.parametrize(("epoch", "patience"), [(1, 2), (3, 2), (3, 5)])
+def test_a_training_that_was_interrupted_in_its_validation_goes_on(tiny, tmp_path, epoch, patience):
+    params = {"early_stopping": patience, "max_epochs": 5, "lr": 0.03, "validation_fraction": 0.3}
     labels = LABELS[::-1][:7] + LABELS[7:]
     whole = tiny(**params).fit(TEXTS, labels)
+    assert (whole.n_iter_ < 5) == (patience < 5)
     stop = [StopInValidation(epoch)]
     tiny(**params, callbacks=stop).fit(TEXTS, labels, checkpoint=tmp_path)
     resumed = tiny(**params).fit(TEXTS, labels, checkpoint=tmp_path)
