@@ -163,9 +163,10 @@ def test_a_regrouping_is_padded_little_more():
     assert n_positions(regrouped.rows, lengths) <= 1.25 * n_positions(plain.rows, lengths)
 
 
-def test_the_longest_mixture_comes_first():
+@pytest.mark.parametrize("regrouping", [0, 1])
+def test_the_longest_mixture_comes_first(regrouping):
     lengths = random_lengths(50)
-    longest = lengths[plan_mixtures(lengths, 4).rows].max(1)
+    longest = lengths[plan_mixtures(lengths, 4, regrouping=regrouping).rows].max(1)
     assert (np.diff(longest) <= 0).all()
 
 
