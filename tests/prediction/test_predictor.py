@@ -6,6 +6,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from torch import nn
 
 from muxlearn.nn.module import MuxModule
@@ -18,6 +19,7 @@ from muxlearn.prediction import (
     predictor_config,
     restore_predictor,
 )
+from muxlearn.prediction._predictor import _in_order
 from muxlearn.rows import READERS, Reader, RowTable
 from muxlearn.tasks import TASKS, NumbersTask, Task
 
@@ -183,6 +185,15 @@ def test_the_rows_of_a_stream_are_numbered_through(make):
     rows = [*NUMBERS[:40], 2000.0]
     with pytest.raises(ValueError, match="row 40 is above"):
         list(make(batch_size=1).predict_iter(iter(rows)))
+
+
+@pytest.mark.parametrize("form", [np.array, list, csr_matrix])
+def test_results_of_windows_come_in_the_order_of_the_rows(form):
+    parts = [np.array([2, 0, 4]), np.array([3, 1])]
+    results = [form([[number, number] for number in part.tolist()]) for part in parts]
+    joined = _in_order(parts, results)
+    values = joined.toarray() if form is csr_matrix else np.array(joined)
+    np.testing.assert_array_equal(values, np.repeat(np.arange(5)[:, None], 2, axis=1))
 
 
 def test_its_digest_says_what_it_predicts(make):
