@@ -217,6 +217,12 @@ def test_an_entity_is_right_as_a_whole_only():
     np.testing.assert_array_equal(support, [1, 1, 1])
 
 
+def test_the_support_is_what_true_entities_weigh():
+    tags, weights = [["B-PER"], ["B-PER"], ["B-LOC"]], [0.5, 1.25, 2]
+    measures = entity_precision_recall_fscore_support(tags, tags, sample_weight=weights)
+    np.testing.assert_array_equal(measures[3], [2, 1.75])
+
+
 def test_no_entity_goes_on_in_the_next_sentence():
     assert entity_recall_score([["B-X"], ["I-X"]], [["B-X"], ["O"]]) == 0.5
 
