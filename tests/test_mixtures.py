@@ -288,6 +288,12 @@ def test_copies_of_a_row_land_in_different_mixtures(n_rows, n_mux, batch_size):
             assert all(len(set(mixture)) == n_mux for mixture in batch.tolist())
 
 
+def test_copies_of_few_rows_do_not_fill_a_batch():
+    lengths = 2 ** np.arange(40)  # no batch is put together of rows of another length
+    for batch in training_batches(lengths, 10, 4, np.random.default_rng(0)):
+        assert len(np.unique(batch)) >= batch.size // 2
+
+
 def test_few_rows_fill_a_mixture_larger_than_they_are():
     (batch,) = draw(3, 8, 32)
     assert batch.shape == (3, 8)
