@@ -410,10 +410,18 @@ def test_an_estimator_without_points_needs_stages():
         CascadeClassifier(SVC()).fit(X, Y)
 
 
-def test_stages_of_different_classes():
-    other = FrozenEstimator(Column().fit(X, np.where(Y == "yes", "ja", "nein")))
+@pytest.mark.parametrize(
+    ("labels", "classes"),
+    [
+        (np.where(Y == "yes", "ja", "nein"), "['ja', 'nein']"),
+        (np.where(np.arange(len(Y)) == 0, "zero", Y), "['no', 'yes', 'zero']"),
+    ],
+)
+def test_stages_of_different_classes(labels, classes):
+    other = FrozenEstimator(Column().fit(X, labels))
     clf = CascadeClassifier(Column(2), stages=[("other", other), "estimator"])
-    with pytest.raises(ValueError, match=r"the stage 'other' has the classes \['ja', 'nein'\] and"):
+    message = re.escape(f"the stage 'other' has the classes {classes} and")
+    with pytest.raises(ValueError, match=message):
         clf.fit(X, Y)
 
 

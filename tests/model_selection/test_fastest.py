@@ -73,6 +73,11 @@ def test_candidates_whose_fit_failed_are_passed_over():
     assert fastest_within(0.02)(found) == 2
 
 
+def test_the_reference_has_a_speed_as_well():
+    found = results([[0.99], [0.90], [0.89]], [np.nan, 10.0, 20.0])
+    assert fastest_within(0.02)(found) == 2
+
+
 def test_metrics_go_by_the_names_that_the_search_gave_them():
     found = {"params": [{}, {}], "mean_test_f1": [0.9, 0.9], "mean_test_fast": [1.0, 2.0]}
     assert fastest_within(metric="f1", speed="fast")(found) == 1
