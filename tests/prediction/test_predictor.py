@@ -206,8 +206,10 @@ def test_its_digest_says_what_it_predicts(make):
     moved = make()
     with torch.no_grad():
         moved.runner.module.factor.fill_(2)
-    digests = {p.fingerprint() for p in (predictor, other, changed, moved)}
-    assert len(digests) == 4
+    inner = make()
+    inner.runner = TorchRunner(inner.runner.module, penultimate=True)
+    digests = {p.fingerprint() for p in (predictor, other, changed, moved, inner)}
+    assert len(digests) == 5
 
 
 def test_its_digest_says_what_its_task_has_learned(make):

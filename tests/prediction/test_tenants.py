@@ -118,6 +118,11 @@ def test_an_endless_stream_of_others_keeps_no_row_waiting(fitted):
     assert n_last <= 4 * SIZE
 
 
+def test_a_window_of_rows_that_are_mixed_in_order_holds_whole_mixtures():
+    assert Planner(window_rows=100).window_size(3, 1) == 100
+    assert Planner(window_rows=100, in_order=True).window_size(3, 1) == 102
+
+
 def test_rows_of_others_do_not_move_rows_that_are_mixed_in_order():
     table = RowTable()
     table.lengths = np.ones(4000, np.int64)
