@@ -102,6 +102,7 @@ def test_other_tags_have_none(tags):
         ["O", "I-PER", "I-LOC", "B-LOC"],  # IOB1
         ["O", "I-PER", "E-PER"],  # IOE2
         ["O", "B-PER", "I-PER", "E-PER", "S-PER", "B-LOC"],
+        ["O", "B-PER", "E-PER", "S-LOC", "E-LOC"],
     ],
 )
 def test_a_type_that_could_not_begin_or_end_rules_a_scheme_out(tags):
