@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from muxlearn.rows._variants import vary
-from muxlearn.training.devices import seeded
+from muxlearn.training.devices import plain_torch, seeded
 
 CPU = torch.device("cpu")
 
@@ -29,6 +29,16 @@ def test_generators_are_put_back():
     with seeded(3, CPU):
         torch.rand(4)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_default_type_is_set_aside_and_put_back():
+    torch.set_default_dtype(torch.float64)
+    try:
+        with plain_torch():
+            assert torch.get_default_dtype() == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_a_module_lives_no_longer_than_its_estimator(tiny_classifier):

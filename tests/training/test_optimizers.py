@@ -86,6 +86,17 @@ def test_a_schedule_sets_the_rate_of_each_step(tiny_classifier, schedule, expect
     np.testing.assert_allclose(seen, expected or [0.5 * (1 - step / 6) for step in range(6)])
 
 
+def test_the_only_step_of_a_cycle_has_a_rate_to_learn_with():
+    made = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    Optimizer("SGD", schedule="one-cycle").scheduler(1)(made)
+    assert made.param_groups[0]["lr"] > 0.05
+
+
+def test_parameters_that_are_not_set_stay():
+    optimizer = Optimizer("SGD", momentum=0.9).set_params(nesterov=True)
+    assert optimizer == Optimizer("SGD", momentum=0.9, nesterov=True)
+
+
 def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
     optimizer = Optimizer("SGD", schedule="one-cycle", momentum=0.9)
     clf = tiny_classifier(optimizer=optimizer, warm_up=1).fit(TEXTS, LABELS)
