@@ -12,7 +12,15 @@ from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.estimators._fitting import fit
 from muxlearn.prediction import predict_dataset
-from muxlearn.tasks import TASKS, ClassesTask, TagsTask, Task, TrainingSet, VectorsTask
+from muxlearn.tasks import (
+    TASKS,
+    ClassesTask,
+    NumbersTask,
+    TagsTask,
+    Task,
+    TrainingSet,
+    VectorsTask,
+)
 
 SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
 TAGS = [["B-PER", "O", "O", "B-LOC"], [], ["B-PER", "O"]] * 4
@@ -43,6 +51,13 @@ def test_a_folder_gives_a_task_back(task):
     assert loaded.arrays().keys() == task.arrays().keys()
     for name, array in task.arrays().items():
         np.testing.assert_array_equal(loaded.arrays()[name], array)
+
+
+@pytest.mark.parametrize(("mean", "scale"), [((2,), (2,)), ((1,), (2,)), ((1, 1), (1, 1))])
+def test_statistics_that_do_not_fit_one_number_for_each_row_are_refused(mean, scale):
+    config, arrays = {"loss": "huber", "flat": True}, {"mean": np.ones(mean), "scale": np.ones(scale)}
+    with pytest.raises(ValueError, match="`mean` and `scale` are of shapes"):
+        NumbersTask.from_saved(config, None, arrays)
 
 
 def test_one_class_alone_is_told():
