@@ -353,6 +353,16 @@ def test_the_manifest_says_what_was_counted(fitted, parquet, tmp_path):
     assert (manifest["n_rows"], manifest["n_parts"]) == (N_ROWS, 5)
 
 
+def test_a_job_that_was_killed_before_it_was_marked_as_complete(fitted, parquet, tmp_path):
+    manifest = tmp_path / "out" / "_manifest.json"
+    fitted.predict_dataset(parquet, manifest.parent, rows_per_part=64)
+    marked = manifest.read_text()
+    job = {k: v for k, v in json.loads(marked).items() if k not in ("n_rows", "n_parts", "n_bytes")}
+    manifest.write_text(json.dumps(job))
+    fitted.predict_dataset(parquet, manifest.parent, rows_per_part=64)
+    assert manifest.read_text() == marked
+
+
 # Groups and windows
 
 
