@@ -294,6 +294,13 @@ def test_copies_of_few_rows_do_not_fill_a_batch():
         assert len(np.unique(batch)) >= batch.size // 2
 
 
+def test_copies_do_not_fill_a_batch_of_a_point_that_takes_most_of_the_steps():
+    lengths, shares = 2 ** np.arange(60), (0.02, 0.02, 0.01, 0.95)
+    rng = np.random.default_rng(0)
+    for batch in training_batches(lengths, (1, 2, 4, 20), 1, rng, shares):
+        assert len(np.unique(batch)) >= batch.size // 3
+
+
 def test_few_rows_fill_a_mixture_larger_than_they_are():
     (batch,) = draw(3, 8, 32)
     assert batch.shape == (3, 8)
