@@ -55,9 +55,9 @@ def test_a_folder_gives_a_task_back(task):
 
 @pytest.mark.parametrize(("mean", "scale"), [((2,), (2,)), ((1,), (2,)), ((1, 1), (1, 1))])
 def test_statistics_that_do_not_fit_one_number_for_each_row_are_refused(mean, scale):
-    config, arrays = {"loss": "huber", "flat": True}, {"mean": np.ones(mean), "scale": np.ones(scale)}
+    arrays = {"mean": np.ones(mean), "scale": np.ones(scale)}
     with pytest.raises(ValueError, match="`mean` and `scale` are of shapes"):
-        NumbersTask.from_saved(config, None, arrays)
+        NumbersTask.from_saved({"loss": "huber", "flat": True}, None, arrays)
 
 
 def test_one_class_alone_is_told():
