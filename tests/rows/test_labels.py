@@ -68,6 +68,13 @@ def test_copies_of_a_row_are_set_aside_together():
         assert sorted(targets[valid[np.unique(sources[valid], return_index=True)[1]]]) == [0, 1]
 
 
+@pytest.mark.parametrize("fraction", [0.1, 0.9])
+def test_fewer_rows_than_classes_on_either_side_are_not_divided_by_class(fraction):
+    train, valid = split_rows(np.repeat(np.arange(3), 4), np.arange(12), fraction, 0)
+    assert sorted([*train, *valid]) == list(range(12))
+    assert min(len(train), len(valid)) == 1
+
+
 def test_another_seed_sets_other_rows_aside():
     one, other = (split_rows(np.zeros(40, int), np.arange(40), 0.25, seed)[1] for seed in (0, 1))
     assert set(one) != set(other)
