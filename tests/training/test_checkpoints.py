@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from muxlearn.training.checkpoints import _write_state
+from muxlearn.training.checkpoints import _write_state, fingerprint_of
 
 
 def test_a_full_disk_is_told_as_an_error_of_the_system(small_disk):
@@ -12,6 +12,13 @@ def test_a_full_disk_is_told_as_an_error_of_the_system(small_disk):
 def test_a_state_that_cannot_be_written_is_no_matter_of_the_disk(tmp_path):
     with pytest.raises(AttributeError, match="local object"):
         _write_state(tmp_path / "state.pt", {"function": lambda: None})
+
+
+def test_a_parameter_at_another_place_in_memory_is_the_same_training():
+    kept = [lambda step: 1.0 for _ in range(2)]
+    assert str(kept[0]) != str(kept[1])
+    one, other = (fingerprint_of({"schedule": schedule}) for schedule in kept)
+    assert one == other != fingerprint_of({"schedule": None})
 
 
 def test_a_state_is_read_as_it_was(tmp_path):
