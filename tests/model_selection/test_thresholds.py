@@ -184,6 +184,11 @@ def test_beaten_stages_are_left_out_whatever_their_number():
     assert learned.drop == few.drop
 
 
+def test_unbeaten_stages_keep_the_order_in_which_they_run():
+    scores, rates = np.array([0.8, 0.7, 0.8, 0.9]), np.array([10.0, 20.0, 10.0, 1.0])
+    assert _thresholds._unbeaten(scores, rates).tolist() == [0, 1, 3]
+
+
 def test_a_last_stage_that_beats_all_others_answers_alone():
     answers = draw(200, 2)
     aim = Aim(0.0, None)
