@@ -22,6 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from muxlearn.model_selection import CascadeClassifier, _streams
+from muxlearn.model_selection._running import Cascade
 from tests.model_selection.columns import Column, draw
 
 X, Y = draw(1500)
@@ -458,3 +459,11 @@ def test_a_speed_out_of_reach_leaves_nothing_half_fitted():
 def test_groups_without_a_stage_that_mixes_rows(fitted):
     with pytest.raises(ValueError, match="`groups` was given, but no stage of this cascade"):
         fitted.predict(NEW, groups=np.zeros(len(NEW)))
+
+
+def test_a_digest_tells_temperatures_apart():
+    digests = {
+        Cascade([], np.array([0.9]), np.array([first, 1.0]), np.array([0, 1])).fingerprint()
+        for first in (1.0, 2.0)
+    }
+    assert len(digests) == 2
