@@ -307,6 +307,14 @@ def test_few_rows_fill_a_mixture_larger_than_they_are():
     assert np.bincount(batch.ravel()).tolist() == [8, 8, 8]
 
 
+def test_training_batches_do_not_come_by_their_length():
+    lengths = 2 ** np.arange(60)
+    batches = training_batches(lengths, 2, 3, np.random.default_rng(0))
+    longest = np.array([lengths[batch].max() for batch in batches])
+    assert len(longest) == 20
+    assert (np.diff(longest) < 0).sum() > 4
+
+
 def test_rows_of_similar_length_share_a_training_batch():
     lengths = random_lengths(1000)
     rng = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from muxlearn.rows import (
     relative_weights,
     row_weights,
 )
-from muxlearn.rows._labels import split_rows, training_order
+from muxlearn.rows._labels import class_weights, split_rows, training_order
 from muxlearn.rows._numbers import location_and_scale
 
 
@@ -169,6 +169,11 @@ def test_balanced_classes_weigh_the_same_whatever_the_weights_of_rows(scale):
     targets, weights = np.array([0, 0, 0, 1]), np.array([9.0, 9.0, 9.0, 1.0])
     found = row_weights(weights * scale, "balanced", np.array(["a", "b"]), targets)
     assert found[targets == 0].sum() == pytest.approx(found[targets == 1].sum())
+
+
+def test_a_weight_of_a_label_that_is_absent_is_no_error_while_no_other_lacks_one():
+    weights = class_weights({"a": 2.0, "b": 1.0, "rare": 9.0}, np.array(["a", "b"]), np.ones(2))
+    assert weights.tolist() == [2, 1]
 
 
 def test_labels_of_digits_have_weights():
