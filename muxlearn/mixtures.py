@@ -118,15 +118,18 @@ def plan_mixtures(
             f"`groups` has shape {np.shape(groups)}, but there are {len(lengths)} rows"
         )
     if groups is None or n_mux == 1:
-        members = [np.arange(len(lengths))]
+        codes = np.zeros(len(lengths), dtype=np.int64)
     else:
         codes = np.unique(groups, return_inverse=True)[1]
-        order = np.argsort(codes, kind="stable")
-        members = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
-    # Each group draws from a generator of its own: no group moves another's rows.
-    parts = [_plan_group(rows, lengths, n_mux, seed, regrouping) for rows in members]
+    sizes = np.bincount(codes)[codes]
+    by_size = np.lexsort((codes, sizes))
+    # What is drawn depends on a group's size alone: no group moves another's rows.
+    parts = [
+        _plan_groups(rows.reshape(-1, sizes[rows[0]]), lengths, n_mux, seed, regrouping)
+        for rows in np.split(by_size, np.flatnonzero(np.diff(sizes[by_size])) + 1)
+    ]
     rows, counted = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    longest_first = np.argsort(-lengths[rows].max(1), kind="stable")
+    longest_first = np.lexsort((codes[rows[:, 0]], -lengths[rows].max(1)))
     return MixturePlan(rows[longest_first], counted[longest_first])
 
 
@@ -138,31 +141,35 @@ def _check_lengths(lengths: ArrayLike) -> NDArray[np.int64]:
     return given.astype(np.int64)
 
 
-def _plan_group(
+def _plan_groups(
     rows: Rows, lengths: NDArray, n_mux: int, seed: int, regrouping: int
 ) -> tuple[Rows, NDArray[np.bool_]]:
-    """Mix the rows of one group: their numbers and whether they count, (n_mixtures, n_mux)."""
+    """Mix groups of one size, (n_groups, size): rows and whether they count, as in a plan."""
+    n_groups, size = rows.shape
     rng = np.random.default_rng([seed, regrouping])
     ranking = -lengths[rows].astype(np.float64)
     if regrouping:
         # Up to an eighth longer or shorter: new companions, little more padding.
-        ranking *= rng.uniform(0.875, 1.125, len(rows))
-    tie_breaker = rng.permutation(len(rows))
-    mixed, counted = _fill(rows[np.lexsort((tie_breaker, ranking))], n_mux)
+        ranking *= rng.uniform(0.875, 1.125, size)
+    tie_breaker = np.broadcast_to(rng.permutation(size), rows.shape)
+    order = np.lexsort((tie_breaker, ranking))
+    mixed, counted = _fill(np.take_along_axis(rows, order, 1), n_mux)
     if not regrouping:
         return mixed, counted
-    places = rng.permuted(np.broadcast_to(np.arange(n_mux), mixed.shape), axis=1)
+    in_order = np.broadcast_to(np.arange(n_mux), (len(mixed) // n_groups, n_mux))
+    places = np.tile(rng.permuted(in_order, axis=1), (n_groups, 1))
     return np.take_along_axis(mixed, places, 1), np.take_along_axis(counted, places, 1)
 
 
 def _fill(rows: Rows, n_mux: int) -> tuple[Rows, NDArray[np.bool_]]:
-    """Cut `rows` into mixtures; the last one borrows the rows that stand before it."""
-    n_spare = -len(rows) % n_mux
-    first_of_last = len(rows) - (n_mux - n_spare)
-    borrowed = rows[(first_of_last - 1 - np.arange(n_spare)) % len(rows)]
-    counted = np.ones(len(rows) + n_spare, dtype=bool)
-    counted[len(rows) :] = False
-    return np.concatenate([rows, borrowed]).reshape(-1, n_mux), counted.reshape(-1, n_mux)
+    """Cut groups into mixtures; the last one of each borrows the rows that stand before it."""
+    n_groups, size = rows.shape
+    n_spare = -size % n_mux
+    first_of_last = size - (n_mux - n_spare)
+    borrowed = rows[:, (first_of_last - 1 - np.arange(n_spare)) % size]
+    counted = np.ones((n_groups, size + n_spare), dtype=bool)
+    counted[:, size:] = False
+    return np.concatenate([rows, borrowed], 1).reshape(-1, n_mux), counted.reshape(-1, n_mux)
 
 
 def training_batches(

@@ -95,11 +95,16 @@ def test_every_row_has_exactly_one_counted_slot_with_groups(given_rows, n_mux, r
     assert sorted(plan.rows[plan.counted]) == list(range(len(lengths)))
 
 
-def test_no_group_moves_the_rows_of_another():
-    own = plan_mixtures([3] * 7, 3, groups=["a"] * 7)
-    shared = plan_mixtures([3] * 7 + [9] * 5, 3, groups=["a"] * 7 + ["b"] * 5)
-    of_a = shared.rows[(shared.rows < 7).all(1)]
-    np.testing.assert_array_equal(of_a, own.rows)
+@given(lengths_and_groups, st.integers(2, 12), any_regrouping)
+def test_a_group_is_mixed_as_if_it_were_alone(given_rows, n_mux, regrouping):
+    lengths, groups = given_rows
+    plan = plan_mixtures(lengths, n_mux, groups=groups, regrouping=regrouping)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        alone = plan_mixtures(lengths[members], n_mux, regrouping=regrouping)
+        of_group = groups[plan.rows[:, 0]] == group
+        np.testing.assert_array_equal(plan.rows[of_group], members[alone.rows])
+        np.testing.assert_array_equal(plan.counted[of_group], alone.counted)
 
 
 def test_groups_may_be_strings():
