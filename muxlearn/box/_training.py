@@ -2,42 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
 
 from muxlearn.box._batches import Batch, BatchSampler
-from muxlearn.box._teacher import compress, encoder_arguments, expand
-from muxlearn.nn.demultiplex import NestedDemultiplexer
+from muxlearn.box._student import make_student, write_parts
 from muxlearn.nn.embedding import EmbeddingParts, EmbeddingTrainingOutput, MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.losses import contrastive_logits, cosine_loss
-from muxlearn.nn.multiplex import NestedMultiplexer
-from muxlearn.persistence import replace_files
 from muxlearn.points import WORDS, Point
 
-__all__ = [
-    "POINTS",
-    "Recipe",
-    "compare",
-    "lay_out",
-    "make_student",
-    "read_parts",
-    "read_points",
-    "train",
-    "write_parts",
-]
+__all__ = ["POINTS", "Recipe", "compare", "lay_out", "train"]
 
 #: The operating points, and the share of the steps that train each. Tokens come first; the cheap
 #: points can be trained at every step.
@@ -60,8 +45,6 @@ POINTS: dict[Point, float] = {
 _ROWS_WEIGHT = 0.5
 #: Rows of a batch that are told from each other.
 _MOST_CONTRASTED = 1024
-#: How long the words' vector is at the start, beside that of the encoder.
-_WORDS_SHARE = 0.3
 
 
 @dataclass
@@ -265,46 +248,11 @@ def train(
             line = {"step": step, "seconds": round(now, 1), "rows": n_rows, "tokens": n_tokens}
             _append(folder, {**line, **means}, log)
         if time.monotonic() - saved > recipe.checkpoint_seconds:
-            write_parts(student, folder, recipe, step)
+            write_parts(student, folder, recipe.points, step)
             saved = time.monotonic()
-    write_parts(student, folder, recipe, step)
+    write_parts(student, folder, recipe.points, step)
     scores = evaluate(student, teacher, held_out, recipe, dtype)
     _append(folder, {"step": step, "rows": n_rows, "tokens": n_tokens, "held_out": scores}, log)
-    return student
-
-
-def make_student(teacher: CompactEncoder, points: Iterable[Point]) -> MuxSequenceEmbedder:
-    """Start a student from its teacher's own layers.
-
-    Parameters
-    ----------
-    teacher : CompactEncoder
-    points : iterable of Point
-        What it is trained for.
-
-    Returns
-    -------
-    MuxSequenceEmbedder
-        At ``(1, 1)`` it says what the teacher says.
-    """
-    points, width = list(points), teacher.hidden_size
-    n_mux = max(point.n_mux for point in points)
-    student = MuxSequenceEmbedder(
-        copy.deepcopy(teacher),
-        NestedMultiplexer(n_mux, width),
-        NestedDemultiplexer(n_mux, width),
-        width,
-        patch_sizes=sorted({1, *(point.patch_size for point in points)}),
-    )
-    student.retrieval = None
-    lexical = student.lexical_mean
-    assert lexical is not None
-    with torch.no_grad():
-        lexical.norm.load_state_dict(teacher.embedding_norm.state_dict())
-        nn.init.eye_(lexical.out.weight).mul_(_WORDS_SHARE)
-        for head in (cast(nn.Linear, student.head), cast(nn.Linear, student.token_head)):
-            nn.init.eye_(head.weight)
-            nn.init.zeros_(head.bias)
     return student
 
 
@@ -368,84 +316,6 @@ def evaluate(
         for name, value in measures.items():
             sums.setdefault(name, []).append(value.item())
     return {name: round(math.fsum(values) / len(values), 4) for name, values in sums.items()}
-
-
-def write_parts(
-    student: MuxSequenceEmbedder,
-    folder: Path,
-    recipe: Recipe,
-    step: int,
-    most_bytes: int = 15_000_000,
-) -> None:
-    """Write a checkpoint in files of a limited size; joined in order, they are one.
-
-    Parameters
-    ----------
-    student : MuxSequenceEmbedder
-    folder : Path
-    recipe : Recipe
-    step : int
-    most_bytes : int, default=15,000,000
-        Size of a part.
-    """
-    encoder = student.encoder
-    assert isinstance(encoder, CompactEncoder)
-    metadata = {
-        "step": str(step),
-        "points": json.dumps(list(recipe.points)),
-        "sizes": json.dumps(encoder_arguments(encoder)),
-    }
-    content = save(compress(student.state_dict()), metadata=metadata)
-    with replace_files(folder) as staged:
-        for number, start in enumerate(range(0, len(content), most_bytes)):
-            part = staged / f"encoder.safetensors.{number:02d}"
-            part.write_bytes(content[start : start + most_bytes])
-
-
-def read_parts(folder: Path) -> MuxSequenceEmbedder:
-    """Read what `write_parts` has left.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    MuxSequenceEmbedder
-    """
-    content = b"".join(part.read_bytes() for part in _parts(folder))
-    metadata = _metadata(content)
-    student = make_student(CompactEncoder(**json.loads(metadata["sizes"])), _points(metadata))
-    student.load_state_dict(expand(load(content)))
-    return student
-
-
-def read_points(folder: Path) -> tuple[Point, ...]:
-    """Read what a student in parts was trained for.
-
-    Parameters
-    ----------
-    folder : Path
-
-    Returns
-    -------
-    tuple of Point
-    """
-    return _points(_metadata(_parts(folder)[0].read_bytes()))
-
-
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("encoder.safetensors.[0-9]*"))
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """Read the header of a safetensors file, which is short and stands in the first part."""
-    size = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + size])["__metadata__"]
-
-
-def _points(metadata: dict[str, str]) -> tuple[Point, ...]:
-    return tuple(Point(*point) for point in json.loads(metadata["points"]))
 
 
 def _append(folder: Path, line: dict[str, Any], log: Callable[[str], None]) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from muxlearn._version import __version__
 from muxlearn.box._files import packaged_minilm
-from muxlearn.box._training import read_parts, read_points
+from muxlearn.box._student import read_parts, read_points
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.multiplex import NESTED

@@ -21,8 +21,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from muxlearn.box._batches import BatchSampler
 from muxlearn.box._corpus import Corpus, read_corpus
+from muxlearn.box._student import read_parts
 from muxlearn.box._teacher import load_teacher
-from muxlearn.box._training import POINTS, Recipe, read_parts, train
+from muxlearn.box._training import POINTS, Recipe, train
 from muxlearn.points import Point
 
 #: Sentences that stay together when texts are held out, and one of how many such blocks is.

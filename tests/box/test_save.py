@@ -3,7 +3,7 @@ import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.box import save as command
-from muxlearn.box._training import Recipe, make_student, write_parts
+from muxlearn.box._student import make_student, write_parts
 from muxlearn.points import Point
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.rows._texts import train_tokenizer
@@ -23,7 +23,7 @@ def student(teacher):  # noqa: F811
 
 @pytest.fixture
 def folder(student, tmp_path):
-    write_parts(student, tmp_path / "parts", Recipe(points={Point(3, 2): 1.0, Point(1, 1): 1.0}), 7)
+    write_parts(student, tmp_path / "parts", [Point(3, 2), Point(1, 1)], 7)
     (tmp_path / "tokenizer.json").write_text(train_tokenizer(TEXTS, 300).to_str())
     options = ["--tokenizer", str(tmp_path / "tokenizer.json")]
     assert command.main([str(tmp_path / "parts"), str(tmp_path / "backbone"), *options]) == 0

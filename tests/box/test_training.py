@@ -8,8 +8,9 @@ from safetensors.torch import load
 from muxlearn.box import train as command
 from muxlearn.box._batches import Batch, BatchSampler
 from muxlearn.box._corpus import Corpus, write_corpus
+from muxlearn.box._student import make_student, read_parts
 from muxlearn.box._teacher import encoder_arguments, expand
-from muxlearn.box._training import Recipe, Wanted, compare, lay_out, make_student, read_parts, train
+from muxlearn.box._training import Recipe, Wanted, compare, lay_out, train
 from muxlearn.nn.embedding import EmbeddingParts
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.points import Point

@@ -21,7 +21,7 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from muxlearn import MuxTextClassifier, MuxTextEmbedder
 from muxlearn.backbones import Published, Scratch
-from muxlearn.box._training import make_student
+from muxlearn.box._student import make_student
 from muxlearn.box.save import save_student
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.persistence import FormatError
