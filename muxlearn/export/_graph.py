@@ -34,7 +34,7 @@ __all__ = ["check_supported", "export_graph", "quantize"]
 TOLERANCE = 1e-4
 
 #: The first version whose exporter takes all our networks.
-_LEAST_TORCH = "2.14"
+_LEAST_TORCH = "2.12"
 
 #: Numbers that a table holds at least to be kept as bytes.
 _LEAST_TABLE = 2**12
@@ -107,12 +107,13 @@ class _Mixtures(nn.Module):
         super().__init__()
         self.module = module
         self.point = point
+        self.names = _input_names(module)
         self.options = {"n_mux": point.n_mux}
         if module.patch_sizes != (1,) or point == WORDS:
             self.options["patch_size"] = point.patch_size
 
-    def forward(self, **inputs: Tensor) -> Tensor:
-        rows = {name: values.flatten(0, 1) for name, values in inputs.items()}
+    def forward(self, *inputs: Tensor) -> Tensor:  # torch 2.12 and 2.13 export no `**inputs`
+        rows = {n: values.flatten(0, 1) for n, values in zip(self.names, inputs, strict=True)}
         logits = self.module(**rows, **self.options)
         if isinstance(self.module, MuxTokenClassifier):
             return logits
@@ -148,7 +149,7 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
         Torch's exporter gives up, or the graph answers otherwise than torch.
     """
     wrapped = _Mixtures(module, point).eval()
-    names = _input_names(module)
+    names = wrapped.names
     # The exporter takes a row of a single patch to be of one patch for ever.
     length = min(3 * max(point.patch_size, 2) + 1, sizes.max_length)
     example = _example(names, 3, point.n_mux, length, sizes)
@@ -160,10 +161,9 @@ def export_graph(module: MuxModule, point: Point, sizes: Sizes) -> bytes:
         with _quietly(), torch.enable_grad():
             program = torch.onnx.export(
                 wrapped,
-                (),
-                kwargs=example,
+                tuple(example.values()),
                 dynamo=True,
-                dynamic_shapes={"inputs": dict.fromkeys(names, axes)},
+                dynamic_shapes={"inputs": (axes,) * len(names)},
                 input_names=list(names),
                 output_names=["logits"],
                 verbose=False,
@@ -212,11 +212,11 @@ def _example(
 
 
 def _check_parity(wrapped: _Mixtures, graph: bytes, sizes: Sizes) -> None:
-    names, session = _input_names(wrapped.module), make_session(graph, n_threads=1)
+    names, session = wrapped.names, make_session(graph, n_threads=1)
     for n_mixtures, length in ((1, 1), (5, sizes.max_length)):
         inputs = _example(names, n_mixtures, wrapped.point.n_mux, length, sizes, seed=n_mixtures)
         with torch.inference_mode():
-            expected = wrapped(**inputs).numpy()
+            expected = wrapped(*inputs.values()).numpy()
         (given,) = session.run(None, {name: values.numpy() for name, values in inputs.items()})
         error = _relative_error(given, expected)
         if not error <= TOLERANCE:
