@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
@@ -17,7 +17,7 @@ from muxlearn.nn.demultiplex import NestedDemultiplexer
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.nn.multiplex import NestedMultiplexer
-from muxlearn.persistence import replace_files
+from muxlearn.persistence import open_file, replace_files
 from muxlearn.points import Point
 
 __all__ = ["make_student", "read_parts", "read_points", "write_parts"]
@@ -90,9 +90,7 @@ def write_parts(
     content = save(compress(student.state_dict()), metadata=metadata)
     with replace_files(folder) as staged:
         for number, start in enumerate(range(0, len(content), most_bytes)):
-            (staged / f"encoder.safetensors.{number:02d}").write_bytes(
-                content[start : start + most_bytes]
-            )
+            (staged / _name(number)).write_bytes(content[start : start + most_bytes])
 
 
 def read_parts(folder: Path) -> MuxSequenceEmbedder:
@@ -105,9 +103,14 @@ def read_parts(folder: Path) -> MuxSequenceEmbedder:
     Returns
     -------
     MuxSequenceEmbedder
+
+    Raises
+    ------
+    FileNotFoundError
+        A part is missing.
     """
-    content = b"".join(part.read_bytes() for part in _parts(folder))
-    metadata = _metadata(content)
+    content = _read(folder)
+    metadata = _header(content)["__metadata__"]
     student = make_student(CompactEncoder(**json.loads(metadata["sizes"])), _points(metadata))
     student.load_state_dict(expand(load(content)))
     return student
@@ -124,17 +127,39 @@ def read_points(folder: Path) -> tuple[Point, ...]:
     -------
     tuple of Point
     """
-    return _points(_metadata(_parts(folder)[0].read_bytes()))
+    return _points(_header(_read(folder))["__metadata__"])
 
 
-def _parts(folder: Path) -> list[Path]:
-    return sorted(folder.glob("encoder.safetensors.[0-9]*"))
+def _name(number: int) -> str:
+    return f"encoder.safetensors.{number:02d}"
 
 
-def _metadata(content: bytes) -> dict[str, str]:
+def _read(folder: Path) -> bytes:
+    """Join the parts of the last checkpoint; others may be left of a former, larger one."""
+    content, number = b"", 0
+    while number == 0 or len(content) < _size(content):
+        file = open_file(folder, _name(number))
+        if file is None:
+            raise FileNotFoundError(
+                f"{folder} holds no {_name(number)}; python -m muxlearn.box.train writes it"
+            )
+        with file:
+            content += file.read()
+        number += 1
+    return content
+
+
+def _size(content: bytes) -> int:
+    """Return the size of a whole safetensors file, from its first part."""
+    start = 8 + int.from_bytes(content[:8], "little")
+    tensors = (entry for name, entry in _header(content).items() if name != "__metadata__")
+    return start + max(tensor["data_offsets"][1] for tensor in tensors)
+
+
+def _header(content: bytes) -> dict[str, Any]:
     """Read the header of a safetensors file, which is short and stands in the first part."""
     size = int.from_bytes(content[:8], "little")
-    return json.loads(content[8 : 8 + size])["__metadata__"]
+    return json.loads(content[8 : 8 + size])
 
 
 def _points(metadata: dict[str, str]) -> tuple[Point, ...]:

@@ -45,10 +45,11 @@ def main(argv: list[str] | None = None) -> int:
         "--tokenizer", type=Path, default=None, help="tokenizer.json; default that of MiniLM"
     )
     args = parser.parse_args(argv)
-    if not any(args.parts.glob("encoder.safetensors.*")):
-        parser.error(f"{args.parts} holds no encoder.safetensors.00; `train` writes it")
+    try:
+        student, points = read_parts(args.parts), read_points(args.parts)
+    except FileNotFoundError as error:
+        parser.error(str(error))
     tokenizer = args.tokenizer or Path(packaged_minilm(), "tokenizer.json")
-    student, points = read_parts(args.parts), read_points(args.parts)
     save_student(student, points, tokenizer.read_text(encoding="utf-8"), args.folder)
     print(f"{args.folder}: a backbone, {NESTED} in rows and tokens")
     return 0

@@ -138,6 +138,11 @@ def run(
                 file=sys.stderr,
             )
             return 2
+    try:
+        begun = None if start is None else read_parts(start)
+    except FileNotFoundError as error:
+        print(error, file=sys.stderr)
+        return 2
     teacher = load_teacher(folder / "teacher.safetensors")
     training, held_out = split_corpus(read_corpus(folder / corpus))
     n_tokens, n_sentences = len(training[0]), len(training[1]) - 1
@@ -153,7 +158,7 @@ def run(
                 recipe,
                 device=place,
                 dtype=getattr(torch, dtype or ("bfloat16" if on_gpu else "float32")),
-                start=None if start is None else read_parts(start),
+                start=begun,
                 log=lambda line: print(line, flush=True),
             )
     except torch.OutOfMemoryError:

@@ -71,4 +71,7 @@ def test_it_embeds_at_its_points(student, folder):
 def test_an_empty_folder_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit):
         command.main([str(tmp_path), str(tmp_path / "to")])
-    assert "holds no encoder.safetensors.00; `train` writes it" in capsys.readouterr().err
+    assert (
+        "holds no encoder.safetensors.00; python -m muxlearn.box.train writes it"
+        in capsys.readouterr().err
+    )

@@ -171,6 +171,16 @@ def test_the_command_trains_what_prepare_wrote(teacher, sentences, tmp_path, cap
     assert (tmp_path / "out" / "encoder.safetensors.00").exists()
 
 
+def test_a_training_to_go_on_with_must_be_there(tmp_path, capsys):
+    for name in ("teacher.safetensors", "corpus.xz"):
+        (tmp_path / name).touch()
+    options = ["--device", "cpu", "--start", str(tmp_path)]
+    assert command.main([str(tmp_path), *options]) == 2
+    assert (
+        "holds no encoder.safetensors.00; python -m muxlearn.box.train" in capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("missing", ["teacher.safetensors", "corpus.xz"])
 def test_a_missing_file_is_named(missing, tmp_path, capsys):
     for name in {"teacher.safetensors", "corpus.xz"} - {missing}:
