@@ -28,7 +28,7 @@ class Optimizer:
     Parameters
     ----------
     kind : str or type, default="AdamW"
-        The name of a class of `torch.optim`, or a class that takes what those take.
+        The name of a class of `torch.optim`, or a subclass of `torch.optim.Optimizer`.
 
     schedule : {"linear", "one-cycle", "constant"} or callable, default="linear"
         The learning rate over the steps of the training.
@@ -120,7 +120,8 @@ class Optimizer:
         Raises
         ------
         ValueError
-            torch has no such optimizer, or there is no such schedule.
+            torch has no such optimizer, the class is of something else, or there is no such
+            schedule.
         """
         if not callable(self.schedule) and self.schedule not in _SCHEDULES:
             raise ValueError(
@@ -130,11 +131,16 @@ class Optimizer:
         kind: Any = self.kind
         if isinstance(kind, str):
             kind = getattr(torch.optim, kind, None)
-            if not (isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)):
+            if not _is_optimizer(kind):
                 raise ValueError(
                     f"`optimizer` names {self.kind!r}, which torch.optim does not have; give a "
                     "name such as 'AdamW' or 'SGD', or a class"
                 )
+        if isinstance(kind, type) and not _is_optimizer(kind):
+            raise ValueError(
+                f"`optimizer` is the class {_name(kind)}, which is not an optimizer; give a "
+                "subclass of torch.optim.Optimizer, or a name such as 'AdamW' or 'SGD'"
+            )
         if _name(kind) in _WITHOUT_GROUPS:
             raise ValueError(
                 f"`optimizer` is {_name(kind)}, which cannot train weights of several kinds in "
@@ -168,6 +174,10 @@ class Optimizer:
         if callable(self.schedule):
             return _Policy(self.schedule, n_steps)
         return _Policy({"one-cycle": _one_cycle, "constant": _constant}[self.schedule], n_steps)
+
+
+def _is_optimizer(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, torch.optim.Optimizer)
 
 
 def _name(kind: Any) -> str:

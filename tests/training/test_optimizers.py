@@ -135,6 +135,9 @@ def test_a_partial_makes_optimizers_too(tiny_classifier):
     ("optimizer", "message"),
     [
         (Optimizer("SGD", momentumx=0.9), "`optimizer` has a parameter 'momentumx', which SGD"),
+        ("Linear", "`optimizer` names 'Linear', which torch.optim does not have"),
+        (torch.nn.Linear, "`optimizer` is the class Linear, which is not an optimizer"),
+        (Optimizer(dict), "`optimizer` is the class dict, which is not an optimizer"),
         ("LBFGS", "`optimizer` is LBFGS, which cannot train weights of several kinds"),
     ],
 )
