@@ -483,16 +483,16 @@ class CascadeClassifier(MetaEstimatorMixin, ClassifierMixin, BaseEstimator):
         cascade = self._cascade
         check_pair_columns(X, self._pair_columns)
         X = self._check_rows(X)
-        if groups is None:
-            return cascade.predict_proba(X)
-        codes = check_groups(groups, _num_samples(X))
+        codes = None if groups is None else check_groups(groups, _num_samples(X))
         return cascade.predict_proba(X, codes, self._grouped(method, groups))
 
     def _grouped(self, method: str, groups: Any) -> list[bool] | None:
-        """Return which stages are given the groups; None stands for those that take them."""
-        if groups is None or not sklearn.get_config()["enable_metadata_routing"]:
+        """Return which stages are given the groups, None where there are no groups."""
+        if groups is None:
             return None
-        routed = process_routing(self, method, groups=groups)
-        known = self._classifiers()
-        named = {name for name in known if "groups" in routed[name].predict_proba}
-        return [(s.name if s.name in known else OWN) in named for s in self._cascade.stages]
+        requested = None
+        if sklearn.get_config()["enable_metadata_routing"]:
+            routed, known = process_routing(self, method, groups=groups), self._classifiers()
+            named = {name for name in known if "groups" in routed[name].predict_proba}
+            requested = [(s.name if s.name in known else OWN) in named for s in self.stages_]
+        return self._cascade.grouped_stages(requested)

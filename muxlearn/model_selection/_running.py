@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
-from muxlearn.model_selection._stages import Stage, predictor_of, takes, unwrap
+from muxlearn.model_selection._stages import Stage, find_mixing, predictor_of, takes, unwrap
 from muxlearn.model_selection._thresholds import temper
 
 __all__ = ["Cascade", "answer"]
@@ -83,24 +83,12 @@ class Cascade:
         X : sequence of length n_rows
         groups : ndarray of int64, shape (n_rows,), default=None
         grouped : sequence of bool, length n_stages, default=None
-            The stages that are given the groups; None stands for those that take them.
+            The stages that are given the groups, from `grouped_stages`.
 
         Returns
         -------
         ndarray of shape (n_rows, n_classes)
-
-        Raises
-        ------
-        ValueError
-            No stage takes groups.
         """
-        if groups is not None and grouped is None:
-            grouped = [takes(stage.classifier, "groups") for stage in self.stages]
-            if not any(grouped):
-                raise ValueError(
-                    "`groups` was given, but no stage of this cascade takes it: none mixes rows; "
-                    "leave it out"
-                )
         n_rows = _num_samples(X)
         proba = np.empty((n_rows, len(self.classes)))
         left = np.arange(n_rows)
@@ -115,6 +103,43 @@ class Cascade:
             if not len(left):
                 break
         return proba
+
+    def grouped_stages(self, requested: Sequence[bool] | None = None) -> list[bool]:
+        """Return which stages are given groups, where a prediction has groups.
+
+        Parameters
+        ----------
+        requested : sequence of bool, length n_stages, default=None
+            What the stages request by metadata routing; None stands for those that take groups.
+
+        Returns
+        -------
+        list of bool
+
+        Raises
+        ------
+        ValueError
+            No stage takes groups, or one that does not would mix rows of different groups.
+        """
+        taking = [takes(stage.classifier, "groups") for stage in self.stages]
+        for number in self._running():
+            name, classifier = self.stages[number].name, self.stages[number].classifier
+            mixing = None if taking[number] else find_mixing(classifier)
+            if mixing is not None:
+                raise ValueError(
+                    f"`groups` was given, but the stage {name!r} is a "
+                    f"{type(unwrap(classifier)).__name__}, which does not take it, and holds a "
+                    f"{type(mixing).__name__} that would mix rows of different groups; fit the "
+                    "latter with n_mux=1, or make it a stage of its own"
+                )
+        if requested is not None:
+            return list(requested)
+        if not any(taking):
+            raise ValueError(
+                "`groups` was given, but no stage of this cascade takes it, and none that runs "
+                "mixes rows; leave it out"
+            )
+        return taking
 
     def shares(
         self, confidence: NDArray[np.float64], weights: NDArray[np.float64]

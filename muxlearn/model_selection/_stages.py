@@ -20,6 +20,7 @@ __all__ = [
     "OWN",
     "Stage",
     "check_classes",
+    "find_mixing",
     "find_stages",
     "is_frozen",
     "named_classifiers",
@@ -34,6 +35,9 @@ __all__ = [
 
 #: What `stages` calls the estimator where it is asked for no operating point.
 OWN = "estimator"
+
+#: A model within a classifier has one of these; parts of scikit-learn's have no `predict`.
+_METHODS = "predict", "predict_proba", "transform"
 
 _ALLOWED = (
     "each stage must be an operating point of `estimator` such as 10, (2, 5) or 'words', "
@@ -261,6 +265,41 @@ def takes(classifier: Any, argument: str) -> bool:
     while isinstance(found, Pipeline):
         found = unwrap(found.steps[-1][1])
     return argument in signature(found.predict_proba).parameters
+
+
+def find_mixing(classifier: Any) -> Any:
+    """Return a fitted model within a classifier whose predictions mix rows.
+
+    Parameters
+    ----------
+    classifier : classifier
+        Fitted.
+
+    Returns
+    -------
+    object
+        None if there is none.
+    """
+    left, seen = [classifier], set()
+    while left:
+        found = unwrap(left.pop())
+        if id(found) in seen:
+            continue
+        seen.add(id(found))
+        # No interface names all that a calibrated classifier, a vote or a pipeline has fitted.
+        if isinstance(found, np.ndarray) and found.dtype == object:
+            left += found.ravel().tolist()
+        elif isinstance(found, list | tuple):
+            left += found
+        elif isinstance(found, dict):
+            left += found.values()
+        elif any(hasattr(type(found), method) for method in _METHODS):
+            predictor = predictor_of(found)
+            if predictor is None:
+                left += getattr(found, "__dict__", {}).values()
+            elif predictor.resolve_point().n_mux > 1:
+                return found
+    return None
 
 
 def find_stages(estimator: Any) -> list[Stage]:

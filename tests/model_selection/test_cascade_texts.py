@@ -8,8 +8,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import sklearn
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_digits
+from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
@@ -218,6 +220,53 @@ def test_groups_never_share_a_mixture_at_any_stage(fitted, monkeypatch):
         own = [text for text in TEXTS if of[text] == group]
         alone = clf.predict_proba(own, groups=[group] * len(own))
         np.testing.assert_allclose(together[groups == group], alone, atol=1e-5)
+
+
+#: Classifiers that hold models, and take no `groups`.
+HIDING = {
+    "calibrated": lambda model: CalibratedClassifierCV(model, cv=2),
+    "voting": lambda model: VotingClassifier([("model", model)], voting="soft"),
+    "features": lambda model: make_pipeline(model, LogisticRegression()),
+}
+
+
+@pytest.fixture(scope="module")
+def hiding(tiny_classifier, fitted):
+    """Make a cascade with a first stage that hides a model of some `n_mux`."""
+
+    def make(hide, n_mux):
+        model = tiny_classifier(n_mux=n_mux, max_epochs=0, warm_up=None)
+        stages = [("hiding", HIDING[hide](model)), 1]
+        frozen = FrozenEstimator(fitted.estimator_)
+        clf = CascadeClassifier(
+            frozen, stages=stages, max_drop=0.5, rows_per_second=[9, 1], random_state=0
+        ).fit(TEXTS, TOPICS)
+        clf.thresholds_ = np.array([0.9])
+        return clf
+
+    return make
+
+
+@pytest.mark.parametrize("hide", HIDING)
+def test_a_stage_that_would_mix_groups_unseen_is_refused(hiding, hide, tmp_path):
+    clf, groups, table = hiding(hide, 2), [0, 1] * 20, tmp_path / "texts.parquet"
+    pd.DataFrame({"text": TEXTS, "group": groups}).to_parquet(table)
+    message = r"the stage 'hiding' is .* holds a MuxTextClassifier that would mix rows"
+    for predict in (
+        lambda: clf.predict_proba(TEXTS, groups=groups),
+        lambda: clf.score(TEXTS, TOPICS, groups=groups),
+        lambda: clf.predict_iter(TEXTS, groups=groups),
+        lambda: clf.predict_dataset(table, tmp_path / "labels", column="text", groups="group"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            predict()
+    clf.thresholds_ = np.array([np.inf])  # it does not run
+    assert len(clf.predict(TEXTS, groups=groups)) == len(TEXTS)
+
+
+@pytest.mark.parametrize("hide", HIDING)
+def test_a_stage_that_mixes_no_rows_may_hide_its_model(hiding, hide):
+    assert len(hiding(hide, 1).predict(TEXTS, groups=[0, 1] * 20)) == len(TEXTS)
 
 
 def test_groups_are_routed(tiny, monkeypatch):
