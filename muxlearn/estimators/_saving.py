@@ -58,6 +58,9 @@ def save(self: Any, folder: str | os.PathLike) -> None:
     TypeError
         A label is neither a string, a number nor a bool, or the module was given as an object,
         which is code.
+    FileExistsError
+        The folder holds another library's ``config.json``, such as that of a `transformers`
+        encoder, or a model exported to ONNX. Nothing in it is overwritten.
     OSError
         The folder cannot be written, or the disk is full.
     """

@@ -22,7 +22,9 @@ __all__ = [
     "check_config",
     "digest_of",
     "existing_folder",
+    "is_ours",
     "parse_config",
+    "parse_json",
     "read_config",
     "read_file",
     "seal",
@@ -165,20 +167,55 @@ def parse_config(folder: Path) -> dict[str, Any]:
     FormatError
         There is none, or it is damaged or of something else.
     """
-    data = read_file(folder, CONFIG)
-    if data is None:
-        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
-    try:
-        config = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
-    if not isinstance(config, dict) or config.get("format") not in FORMATS:
+    config = parse_json(folder)
+    if not is_ours(config):
         raise FormatError(
             f"{str(folder)!r} is not a model saved by muxlearn: its {CONFIG} is of another "
             "library; a transformers encoder is given as `backbone`, and a model that the authors "
             "of DataMUX or MUX-PLMs have published to `from_reference`"
         )
     return config
+
+
+def parse_json(folder: Path) -> Any:
+    """Read a configuration, which may be of another library.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    object
+        As JSON gives it.
+
+    Raises
+    ------
+    FormatError
+        There is none, or it is damaged.
+    """
+    data = read_file(folder, CONFIG)
+    if data is None:
+        raise FormatError(f"{str(folder)!r} is not a model saved by muxlearn: it has no {CONFIG}")
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{CONFIG} in {str(folder)!r} is damaged: {error}") from error
+
+
+def is_ours(config: Any) -> bool:
+    """Return whether a configuration is of this library, in whichever of its formats.
+
+    Parameters
+    ----------
+    config : object
+        From `parse_json`.
+
+    Returns
+    -------
+    bool
+    """
+    return isinstance(config, dict) and config.get("format") in FORMATS
 
 
 def check_config(folder: Path, config: dict[str, Any], newest: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,8 @@ from muxlearn.persistence._config import (
     FORMAT_VERSION,
     FormatError,
     existing_folder,
-    parse_config,
+    is_ours,
+    parse_json,
     read_config,
     read_file,
     seal,
@@ -144,7 +144,8 @@ def check_new_folder(folder: str | os.PathLike, form: str) -> Path:
     Raises
     ------
     FileExistsError
-        The folder holds a model in another format, which this one would make useless.
+        The folder holds a model in another format, which this one would make useless, or the
+        configuration of another library, such as that of a `transformers` encoder.
     NotADirectoryError
         `folder` is a file.
     TypeError, ValueError
@@ -153,13 +154,19 @@ def check_new_folder(folder: str | os.PathLike, form: str) -> Path:
     folder = new_folder(folder)
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
-    found = form
-    with contextlib.suppress(FormatError, OSError):
-        found = parse_config(folder)["format"]
-    if found != form:
+    try:
+        config = parse_json(folder)
+    except (FormatError, OSError):
+        return folder  # there is none, or what is left of a damaged one
+    if not is_ours(config):
         raise FileExistsError(
-            f"{str(folder)!r} holds a model in another format, {found!r}, which {form!r} would "
-            "make useless; give another folder"
+            f"{str(folder)!r} holds a {CONFIG} of another library, which a saved model would "
+            "replace with its other files; give another folder"
+        )
+    if config["format"] != form:
+        raise FileExistsError(
+            f"{str(folder)!r} holds a model in another format, {config['format']!r}, which "
+            f"{form!r} would make useless; give another folder"
         )
     return folder
 

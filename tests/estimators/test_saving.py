@@ -248,6 +248,23 @@ def test_a_file_in_the_place_of_the_folder_is_not_overwritten(fitted, tmp_path):
     assert file.read_text() == "keep me"
 
 
+@pytest.mark.parametrize("content", ['{"model_type": "bert"}', "[]"])
+@pytest.mark.parametrize("method", ["save", "save_pretrained"])
+def test_the_folder_of_another_library_is_not_overwritten(fitted, method, content, tmp_path):
+    contents = {"config.json": content, "model.safetensors": "w", "tokenizer.json": "{}"}
+    for name, text in contents.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(FileExistsError, match=r"config\.json of another library"):
+        getattr(fitted, method)(tmp_path)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == contents
+
+
+def test_a_damaged_model_is_replaced(fitted, folder):
+    (folder / "config.json").write_text('{"format": "muxl')
+    fitted.save(folder)
+    MuxTextClassifier.load(folder)
+
+
 @pytest.mark.parametrize(("folder", "error"), [(None, TypeError), (3, TypeError), ("", ValueError)])
 @pytest.mark.parametrize("method", ["save", "save_pretrained"])
 def test_what_names_no_folder_is_refused(fitted, method, folder, error, tmp_path, monkeypatch):
