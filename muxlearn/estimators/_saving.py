@@ -11,7 +11,7 @@ import torch
 from sklearn.utils.validation import check_is_fitted
 
 from muxlearn._docs import fill_docs
-from muxlearn._params import ParameterObject, check_parameters
+from muxlearn._params import OneOf, ParameterObject, check_parameters
 from muxlearn._version import __version__
 from muxlearn.architectures import flatten, unflatten
 from muxlearn.backbones import Scratch
@@ -22,7 +22,7 @@ from muxlearn.persistence import (
     told_as_format_error,
     write_folder,
 )
-from muxlearn.points import WORDS, PointLike, as_point, point_from_name
+from muxlearn.points import WORDS, OperatingPoints, PointLike, as_point, point_from_name
 from muxlearn.prediction import (
     ARRAY,
     Measured,
@@ -119,6 +119,7 @@ def saved_config(estimator: Any) -> dict[str, Any]:
         "params": encode_params(flatten(estimator.get_params(deep=False))),
         "structure": structure,
         "measured_points": _named_points(estimator._measured),
+        **encode_params({"trained_points": estimator.trained_points_}),
         "history": _epochs(estimator.history_),
         "warm_up_history": estimator._warm_up_history and _epochs(estimator._warm_up_history),
         **predictor_config(estimator.predictor_),
@@ -196,6 +197,10 @@ def _restore(
         structure=structure,
     )
     estimator._measured = _read_points(config.get("measured_points"))
+    if "trained_points" in config:  # unknown to earlier versions
+        trained = decode_params({"trained_points": config["trained_points"]})
+        check_parameters(trained, {"trained_points": OneOf(None, OperatingPoints())})
+        estimator._trained_points = trained["trained_points"]
     estimator._kind.complete_loaded(estimator)
     return estimator
 

@@ -438,14 +438,52 @@ def test_what_embeds_has_no_choice():
         pretrainer.transform(TEXTS, n_mux="auto")
 
 
-@pytest.mark.parametrize("pickled", [False, True])
-def test_points_that_are_set_after_fit_are_not_measured(fitted, pickled):
+def through_a_folder(clf, folder):
+    clf.save(folder)
+    return type(clf).load(folder)
+
+
+@pytest.mark.parametrize(
+    "copied",
+    [
+        lambda clf, folder: clf,
+        lambda clf, folder: pickle.loads(pickle.dumps(clf)),
+        through_a_folder,
+    ],
+    ids=["same", "pickled", "saved"],
+)
+def test_points_that_are_set_after_fit_are_not_measured(fitted, copied, tmp_path):
     changed = pickle.loads(pickle.dumps(fitted)).set_params(operating_points=(1, 2, 3, 4))
-    if pickled:
-        changed = pickle.loads(pickle.dumps(changed))
+    changed = copied(changed, tmp_path)
+    assert changed.operating_points == (1, 2, 3, 4)
     assert changed.trained_points_ == (1, 4)
     changed.measure_operating_points(TEXTS, LABELS, repeats=1)
     assert list(changed.measured_points_) == [1, 4]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [None, ((1, 1), (2, 1)), {1: 0.2, 2: 0.8}, {(1, 1): 1, (2, 1): 3, "words": 1}],
+    ids=str,
+)
+def test_the_points_of_the_training_are_saved_as_they_were_given(tiny_classifier, points, tmp_path):
+    clf = tiny_classifier(n_mux=2, operating_points=points, max_epochs=0, warm_up=None)
+    clf.fit(TEXTS, LABELS).set_params(operating_points=(1,)).save(tmp_path)
+    assert MuxTextClassifier.load(tmp_path).trained_points_ == points
+
+
+def test_a_folder_of_an_earlier_version_was_trained_at_its_parameter(fitted, tmp_path):
+    fitted.save(tmp_path)
+    edit_config(tmp_path, lambda config: config.pop("trained_points"))
+    assert MuxTextClassifier.load(tmp_path).trained_points_ == (1, 4)
+
+
+@pytest.mark.parametrize("damaged", [3, "x", {}, {"tuple": [0]}, {"pairs": [[[1], 1]]}], ids=str)
+def test_damaged_points_of_the_training_are_no_model(fitted, tmp_path, damaged):
+    fitted.save(tmp_path)
+    edit_config(tmp_path, lambda config: config.update(trained_points=damaged))
+    with pytest.raises(FormatError, match="`trained_points`"):
+        MuxTextClassifier.load(tmp_path)
 
 
 def test_a_pickle_of_an_earlier_version_was_trained_at_its_parameter(fitted):

@@ -74,9 +74,11 @@ def test_a_stage_may_read_other_columns(tiny):
     assert clf.stages_[0].classifier[0].n_features_in_ == 2
 
 
-def test_points_that_are_set_after_fit_are_no_stages(fitted):
+def test_points_that_are_set_after_fit_are_no_stages(fitted, tmp_path):
     model = copy.deepcopy(fitted.estimator_).set_params(operating_points=(1, 3))
-    assert [stage.name for stage in find_stages(model)] == [4, 2, 1]
+    model.save(tmp_path)
+    for same in (model, MuxTextClassifier.load(tmp_path)):
+        assert [stage.name for stage in find_stages(same)] == [4, 2, 1]
 
 
 def test_labels_of_another_type_are_told(fitted):
