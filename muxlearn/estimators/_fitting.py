@@ -28,7 +28,15 @@ from muxlearn.estimators._points import measure_set_aside
 from muxlearn.mixtures import training_batches
 from muxlearn.nn.module import MuxModule
 from muxlearn.prediction import Planner
-from muxlearn.rows import ImageTable, Transform, distinct_rows, ranges, split_rows, take_rows
+from muxlearn.rows import (
+    ImageTable,
+    TextReader,
+    Transform,
+    distinct_rows,
+    ranges,
+    split_rows,
+    take_rows,
+)
 from muxlearn.tasks import Task, TrainingSet
 from muxlearn.training.devices import seeded
 from muxlearn.training.optimizers import make_optimizer
@@ -80,7 +88,7 @@ def fit(
     transform : RandomCrops or callable, default=None
         Varies the images of the training.
     columns : tuple of str, default=None
-        Names of the columns that pairs of texts came in; None keeps what the reader knows of them.
+        Names of the columns that pairs of texts came in; None keeps what a `TextReader` knows.
     """
     check_checkpoint(checkpoint)
     seed = agree_on(seed_of(estimator, checkpoint, (_TRAINING, _WARM_UP)))
@@ -88,7 +96,7 @@ def fit(
     continued = estimator.warm_start and estimator.__sklearn_is_fitted__()
     with seeded(seed, estimator._device()):
         built = _former(estimator, task) if continued else _new(build, training_set.rows, task)
-        if columns is not None:
+        if columns is not None and isinstance(built.reader, TextReader):
             built = built._replace(reader=replace(built.reader, columns=columns))
         stage = open_stages(estimator, checkpoint, seed, built.module, training_set, unlabeled)
         training = _Training(

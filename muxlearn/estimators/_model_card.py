@@ -30,7 +30,7 @@ from muxlearn.estimators._card_scores import (
 )
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.persistence import FORMAT_VERSION, TOKENIZER, decode_params, encode_params
+from muxlearn.persistence import FORMAT_VERSION, decode_params, encode_params
 from muxlearn.points import as_points, speed_rank
 from muxlearn.tasks import LabelsTask, NumbersTask
 
@@ -229,7 +229,7 @@ def is_generated(file: Path) -> bool:
 
 def _phrases_for(estimator: Any) -> _Phrases:
     phrases, predictor = _PHRASES[estimator._kind.level], estimator.predictor_
-    if phrases.rows == "texts" and TOKENIZER not in predictor.reader.files():
+    if phrases.rows == "texts" and predictor.reader.column_kind == "integers":
         phrases = _of_sequences(phrases)
     return replace(phrases, answer=_ANSWERS.get(predictor.task.name, phrases.answer))
 

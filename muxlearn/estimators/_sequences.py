@@ -17,7 +17,6 @@ from muxlearn.nn.text import MuxSequenceClassifier
 from muxlearn.points import PointLike
 from muxlearn.rows import (
     TOKENIZERS,
-    IntegerReader,
     Reader,
     TextReader,
     check_rows,
@@ -34,8 +33,8 @@ class SequenceKind(TextKind):
     level = "sequence"
 
     def wrap(self, estimator: Any, tokenizer: Any, module: MuxModule) -> Reader:
-        """Return the reader around the tokenizer of a module."""
-        if isinstance(tokenizer, IntegerReader):
+        """Return the reader around the tokenizer of a module, which may be a reader itself."""
+        if isinstance(tokenizer, Reader):
             return tokenizer
         if isinstance(module, MIMOFormer):
             paired = module.n_texts == 2

@@ -18,8 +18,8 @@ from muxlearn.estimators._model_card import CARD, Scores, is_generated, model_ca
 from muxlearn.estimators._saving import write_estimator
 from muxlearn.persistence import (
     CONFIG,
-    FILES,
     FormatError,
+    file_names,
     find_folder,
     new_folder,
     read_config,
@@ -136,9 +136,9 @@ def from_pretrained(
         return cls.load(folder, **moved)
     try:
         # Weights of any size are not fetched for a model that is of another kind.
-        read_config(folder, cls.__name__)
+        names = file_names(read_config(folder, cls.__name__))
         # A snapshot is called after its commit; the branch may be at another one by now.
-        return cls.load(find(FILES, revision=folder.name), **moved)
+        return cls.load(find(names, revision=folder.name), **moved)
     except FormatError as error:
         raise FormatError(f"`name_or_folder` {str(name_or_folder)!r}: {error}") from None
 
@@ -215,9 +215,9 @@ def push_to_hub(
             commit = api.create_commit(
                 repo_id,
                 [
-                    CommitOperationAdd(path_in_repo=name, path_or_fileobj=Path(folder, name))
-                    for name in (*FILES, CARD)
-                    if Path(folder, name).is_file()
+                    CommitOperationAdd(path_in_repo=file.name, path_or_fileobj=file)
+                    for file in sorted(Path(folder).iterdir())
+                    if file.is_file()
                 ],
                 commit_message=commit_message,
                 revision=branch,

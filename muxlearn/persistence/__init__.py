@@ -24,9 +24,9 @@ from muxlearn.persistence._encoding import decode_labels as decode_labels
 from muxlearn.persistence._encoding import decode_params as decode_params
 from muxlearn.persistence._encoding import encode_labels as encode_labels
 from muxlearn.persistence._encoding import encode_params as encode_params
-from muxlearn.persistence._folders import FILES as FILES
 from muxlearn.persistence._folders import TOKENIZER as TOKENIZER
 from muxlearn.persistence._folders import check_new_folder as check_new_folder
+from muxlearn.persistence._folders import file_names as file_names
 from muxlearn.persistence._folders import new_folder as new_folder
 from muxlearn.persistence._folders import read_contents as read_contents
 from muxlearn.persistence._folders import read_folder, write_folder

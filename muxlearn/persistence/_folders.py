@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,14 +23,15 @@ from muxlearn.persistence._config import (
     read_config,
     read_file,
     seal,
+    told_as_format_error,
 )
 from muxlearn.persistence._encoding import plain
 from muxlearn.persistence._rows import expand_rows, shrink_rows
 
 __all__ = [
-    "FILES",
     "TOKENIZER",
     "check_new_folder",
+    "file_names",
     "new_folder",
     "read_contents",
     "read_folder",
@@ -43,8 +45,8 @@ TOKENIZER = "tokenizer.json"
 
 _WEIGHTS = "model.safetensors"
 
-#: The names of all files that a saved model may have.
-FILES = (CONFIG, _WEIGHTS, TOKENIZER)
+#: A name of a file in the folder itself, and not a path or a pattern.
+_PLAIN = re.compile(r"\w[\w.-]*", re.ASCII)
 
 #: How often a reader tries again where others save, before it keeps them from it.
 _N_TRIES = 8
@@ -85,12 +87,23 @@ def write_folder(
         The weights, on the CPU. Rows that are bytes times a number, as the packaged encoder's,
         take a quarter of the space, and are read as they were.
     files : mapping of str to str
-        What else there is, by name: nothing, or `TOKENIZER`.
+        What else there is, by name, from `Reader.files`: `TOKENIZER` in most cases, or nothing.
     beside : mapping of str to bytes, default=None
         Files that a user may change, and that have no checksum.
+
+    Raises
+    ------
+    ValueError
+        A file has a name that is a path, or that of another file of the folder.
     """
     from safetensors.torch import save
 
+    for name in files:
+        if name in (CONFIG, _WEIGHTS) or not _PLAIN.fullmatch(name):
+            raise ValueError(
+                f"`files` has the name {name!r}; give one of letters, digits, '_', '-' and '.' "
+                f"that is neither {CONFIG!r} nor {_WEIGHTS!r}, such as 'letters.txt'"
+            )
     weights = save(shrink_rows(tensors))
     contents = {_WEIGHTS: weights, **{name: text.encode() for name, text in files.items()}}
     config = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
@@ -207,7 +220,7 @@ def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) ->
     config : dict
         The configuration of this folder.
     names : iterable of str
-        Names of the files. None of them may be taken from the configuration, which could name
+        Names of the files. Those of a configuration must come from `file_names`, as it could name
         files outside of the folder.
 
     Returns
@@ -231,6 +244,23 @@ def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) ->
                 "bytes, wrong checksum): it was cut short or changed; copy the folder anew"
             )
     return contents
+
+
+def file_names(config: Mapping[str, Any]) -> list[str]:
+    """Return the names of a saved model's files, without any that is not of its folder.
+
+    Parameters
+    ----------
+    config : mapping of str to object
+        The configuration of the folder.
+
+    Returns
+    -------
+    list of str
+        The configuration's own name first, then that of the weights.
+    """
+    others = [n for n in config["sha256"] if n not in (CONFIG, _WEIGHTS) and _PLAIN.fullmatch(n)]
+    return [CONFIG, _WEIGHTS, *others]
 
 
 def read_folder(
@@ -266,12 +296,12 @@ def read_folder(
 
     def read() -> tuple[dict[str, Any], dict[str, bytes]]:
         config = read_config(folder, estimator)
-        names = [_WEIGHTS, *(name for name in (TOKENIZER,) if name in config["sha256"])]
-        return config, read_contents(folder, config, names)
+        return config, read_contents(folder, config, file_names(config)[1:])
 
     config, contents = read_whole(folder, read)
     try:
         tensors = expand_rows(load(contents.pop(_WEIGHTS)))
     except (KeyError, SafetensorError, ValueError) as error:
         raise FormatError(f"the weights in {str(folder)!r} cannot be read: {error}") from error
-    return config, tensors, {name: data.decode() for name, data in contents.items()}
+    with told_as_format_error(f"the files in {str(folder)!r}"):
+        return config, tensors, {name: data.decode() for name, data in contents.items()}

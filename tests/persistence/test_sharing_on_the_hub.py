@@ -9,8 +9,11 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
+from muxlearn.architectures import TEXT_ARCHITECTURES
 from muxlearn.persistence import FormatError
-from tests.persistence.hub_server import FILES, TEXTS, TOKEN, Handler, assert_same
+from muxlearn.rows import READERS
+from tests.persistence.hub_server import FILES, LABELS, TEXTS, TOKEN, Handler, assert_same
+from tests.rows.test_new_reader import BagOfLetters, LetterReader
 
 
 def test_a_model_goes_to_the_hub_and_comes_back(hub, cache, fitted):
@@ -28,6 +31,15 @@ def test_an_image_model_goes_to_the_hub_without_a_tokenizer(hub, images, tmp_pat
     loaded = MuxImageClassifier.from_pretrained("me/images", cache_dir=tmp_path / "own")
     assert_same(loaded, images, rows)
     assert (tmp_path / "own" / "models--me--images").is_dir()
+
+
+def test_a_reader_of_ones_own_brings_its_files(hub, monkeypatch):
+    monkeypatch.setitem(READERS, LetterReader.kind, LetterReader)
+    monkeypatch.setitem(TEXT_ARCHITECTURES, BagOfLetters.name, BagOfLetters)
+    clf = MuxTextClassifier(n_mux=2, architecture="letters", max_epochs=1).fit(TEXTS, LABELS)
+    clf.push_to_hub("me/letters", token=TOKEN)
+    assert set(hub.files("me/letters", "main")) == FILES - {"tokenizer.json"} | {"letters.txt"}
+    assert_same(MuxTextClassifier.from_pretrained("me/letters"), clf)
 
 
 def test_a_name_without_a_user_is_completed_on_the_card(hub, fitted):
