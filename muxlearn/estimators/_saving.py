@@ -216,7 +216,8 @@ def _as_built(cls: Any, structure: dict[str, Any]) -> Any:
 
 def _without_description(value: Any) -> Any:
     """Return an object without what a folder says of a tokenizer that is in a file of its own."""
-    if isinstance(value, Scratch) and value.tokenizer not in (None, *TOKENIZERS):
+    tokenizer = value.tokenizer if isinstance(value, Scratch) else None
+    if isinstance(tokenizer, str) and tokenizer not in TOKENIZERS:
         value = copy.copy(value)
         value.tokenizer = None
     return value

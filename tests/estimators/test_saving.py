@@ -371,6 +371,12 @@ def test_a_config_that_does_not_fit_the_weights_is_told_of(folder, edit):
         MuxTextClassifier.load(folder)
 
 
+def test_a_tokenizer_that_is_neither_a_name_nor_described_is_told(folder):
+    edit_config(folder, lambda config: config["structure"].update(backbone__tokenizer=True))
+    with pytest.raises(FormatError, match="`tokenizer` must be"):
+        MuxTextClassifier.load(folder)
+
+
 def test_a_config_cannot_name_files_outside_of_its_folder(folder):
     secret = folder.parent / "secret"
     secret.write_text("x")
