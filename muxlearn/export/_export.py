@@ -69,8 +69,8 @@ def export_onnx(
 
     n_mux : int, "words" or iterable of operating points, default=None
         Numbers of rows in a mixture, pairs ``(n_mux, patch_size)`` or "words"; a single pair stands
-        in a list. Each point gets its own graph with all weights. None stands for the capacity and
-        the `operating_points` of the estimator.
+        in a list. Each point gets its own graph with all weights. None stands for the model's own
+        point and all points that it was trained for.
 
     dtype : {"float32", "int8"}, default="float32"
         "int8" quantizes the weights of matrix products and the token tables, and activations
@@ -147,7 +147,7 @@ def _check_points(
     predictor = estimator.predictor_
     own = predictor.resolve_point()
     if n_mux is None:
-        given: list[Any] = [own, *as_points(estimator.operating_points or ())]
+        given: list[Any] = [own, *as_points(estimator.trained_points_ or ())]
     else:
         several = isinstance(n_mux, Iterable) and not isinstance(n_mux, str | Point)
         given = list(n_mux) if several else [n_mux]  # type: ignore[arg-type]

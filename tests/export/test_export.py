@@ -1,5 +1,6 @@
 """ONNX graphs beside torch: the same plan, the same answers."""
 
+import copy
 import hashlib
 import math
 import pickle
@@ -78,6 +79,11 @@ def test_a_graph_for_the_capacity_and_each_operating_point(exported, folder):
     assert exported.n_mux == 3
     names = {file.name for file in folder.iterdir()}
     assert names == {"n_mux_3.onnx", "n_mux_1.onnx", "tokenizer.json", "config.json"}
+
+
+def test_the_points_of_the_training_get_graphs_whatever_is_set_since(classifier, tmp_path):
+    export_onnx(copy.copy(classifier).set_params(operating_points=None), tmp_path)
+    assert OnnxMuxClassifier.load(tmp_path).operating_points == (3, 1)
 
 
 def test_a_graph_names_no_file_of_the_machine_that_made_it(folder):
