@@ -57,13 +57,14 @@ ENTRIES = {
             `backbone` was warmed up with for as many rows, or "subspace", where every slot has its
             own dimensions. "hadamard", "orthogonal" and "binary" are DataMUX's ([1]_), "contextual"
             is attention over the slots ([2]_), "nested" leaves a $row alone unchanged, "identity"
-            makes no mark. ``n_mux=1`` needs none, so that a search over `n_mux` may set any.
+            makes no mark. ``n_mux=1`` ignores it, so that a search over `n_mux` may set any.
         """,
     "demultiplexer": """
         demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default
             How "tmux" recovers the vector of a slot: by a learned key of the slot ("rsa", [2]_), by
             prefix positions ("index", [1]_), or by a layer for each slot ("mlp", [1]_). "auto" is
             what `backbone` was warmed up with, or "rsa". "nested" belongs to that multiplexer.
+            ``n_mux=1`` ignores it.
         """,
     "backbone": """
         backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=$default

@@ -8,7 +8,7 @@ answers all that depends on which network is trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
 from muxlearn._params import ParameterObject
@@ -72,6 +72,9 @@ class Setting:
         place of an `n_mux` or `patch_size` of "auto".
     point_is_auto : bool
         Whether the user left the operating point to the architecture.
+    built : dict of str to object
+        The parameters of the module that a training goes on with, or that a folder keeps; empty
+        where a new one is to be built.
     """
 
     task: str
@@ -81,6 +84,7 @@ class Setting:
     params: Mapping[str, Any]
     defaults: Mapping[str, Any]
     point_is_auto: bool = False
+    built: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

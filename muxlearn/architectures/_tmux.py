@@ -98,8 +98,8 @@ class TMUX(Architecture):
     Parameters
     ----------
     demux_layers : int, default=1
-        Number of hidden layers of the demultiplexer "rsa". More than one initially compute the
-        same as one, and cost time for each slot.
+        Number of hidden layers of the demultiplexer "rsa", of which ``n_mux=1`` has no need. More
+        than one initially compute the same as one, and cost time for each slot.
 
     learn_keys : bool, default=True
         Whether to train the multiplexer or keep its initial, random keys. The layers of
@@ -178,12 +178,12 @@ class TMUX(Architecture):
             )
         setting = self.settle(setting)
         refuse_without_effect(self, setting, _WITHOUT_EFFECT[setting.task])
-        if self.demux_layers > 1 and setting.params["demultiplexer"] != "rsa":
-            raise ValueError(
-                f"`demux_layers` is {self.demux_layers}, but demultiplexer="
-                f"{setting.params['demultiplexer']!r} has none; leave it out, or take 'rsa'"
-            )
         mux, demux = setting.params["multiplexer"], setting.params["demultiplexer"]
+        if setting.n_mux > 1 and self.demux_layers > 1 and demux != "rsa":
+            raise ValueError(
+                f"`demux_layers` is {self.demux_layers}, but demultiplexer={demux!r} has none; "
+                "leave it out, or take 'rsa'"
+            )
         if (mux == NESTED) != (demux == NESTED):
             raise ValueError(
                 f"`multiplexer` is {mux!r} and `demultiplexer` is {demux!r}, but {NESTED!r} takes "
@@ -216,11 +216,18 @@ class TMUX(Architecture):
         return Point(1, factor) if known is None else known
 
     def settle(self, setting: Setting) -> Setting:
-        """Return the settings with what "auto" stands for: the backbone's kinds, and its layers."""
+        """Return the settings with what "auto" stands for: the backbone's kinds, and its layers.
+
+        A row alone needs no kinds, whatever the user asks for: those of the backbone start from
+        what it has learned.
+        """
         params = dict(setting.params)
+        if setting.n_mux == 1:
+            kinds_of = "multiplexer", "demultiplexer"
+            params |= {name: setting.built.get(name, "auto") for name in kinds_of}
         mux, demux = params["multiplexer"], params["demultiplexer"]
         if "auto" not in (mux, demux):
-            return setting
+            return replace(setting, params=params)
         is_open = setting.point_is_auto and setting.task == "sequence" and mux == demux
         if is_open and params["backbone"] is None:
             params["backbone"] = Packaged(num_hidden_layers=_AUTO_LAYERS)

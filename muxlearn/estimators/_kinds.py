@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from inspect import signature
 from typing import Any, ClassVar
 
@@ -56,12 +57,14 @@ class Kind(ABC):
         """Return what the architecture is told, read off the parameters."""
         params = estimator.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(estimator)).parameters.items()}
-        if estimator.warm_start and hasattr(estimator, "_structure"):
-            # A training that goes on keeps what "auto" was, whatever the backbone says today.
-            auto = {name for name in self.structure_names if params[name] == "auto"}
-            params |= {n: estimator._structure[n] for n in auto & set(estimator._structure)}
+        built: dict[str, Any] = getattr(estimator, "_structure", {})
+        if estimator.__sklearn_is_fitted__() and not estimator.warm_start:
+            built = {}
+        # A training that goes on keeps what "auto" was, whatever the backbone says today.
+        auto = {name for name in self.structure_names if params[name] == "auto"}
+        params |= {name: built[name] for name in auto & set(built)}
         auto_point = estimator._make_architecture().auto_point(self.level, params)
-        return Setting.of(self.level, params, defaults, auto_point)
+        return replace(Setting.of(self.level, params, defaults, auto_point), built=built)
 
     def objective(self, estimator: Any, module: MuxModule, task: Task) -> Objective:
         """Return what a training of a fitted module would minimise."""

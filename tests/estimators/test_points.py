@@ -10,7 +10,7 @@ from sklearn.model_selection import GridSearchCV
 
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.architectures import TMUX, MIMOFormer
-from muxlearn.backbones import Scratch
+from muxlearn.backbones import Packaged, Scratch
 from muxlearn.estimators._model_card import model_card
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.inspection import InterferenceDisplay, TradeoffDisplay
@@ -239,6 +239,38 @@ def test_auto_takes_what_the_backbone_was_warmed_up_with(
     shutil.rmtree(tmp_path / "backbone")
     loaded = MuxTextClassifier.load(tmp_path / "model")
     np.testing.assert_allclose(loaded.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"multiplexer": "hadamard"},
+        {"demultiplexer": "mlp"},
+        {"multiplexer": "nested", "demultiplexer": "rsa"},
+        {"architecture": TMUX(demux_layers=2), "demultiplexer": "rsa"},
+    ],
+)
+def test_a_row_alone_starts_from_the_warm_up_whatever_the_multiplexer(given, tmp_path):
+    params = {"n_mux": 1, "patch_size": 5, "max_epochs": 0, "random_state": 0, "warm_start": True}
+    params["backbone"] = Packaged(num_hidden_layers=1)
+    auto, clf = (MuxTextClassifier(**params, **more).fit(TEXTS, LABELS) for more in ({}, given))
+    assert clf.module_.warmed_up
+    expected, weights = auto.module_.state_dict(), clf.module_.state_dict()
+    assert list(weights) == list(expected)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in expected.items())
+    clf.save(tmp_path)
+    loaded = MuxTextClassifier.load(tmp_path)
+    np.testing.assert_array_equal(loaded.predict_proba(TEXTS), auto.predict_proba(TEXTS))
+    loaded.fit(TEXTS, LABELS)
+
+
+def test_a_row_alone_of_a_folder_goes_on_where_its_backbone_is_gone(hadamard, tmp_path):
+    hadamard.save(tmp_path / "encoder")
+    params = {"backbone": tmp_path / "encoder", "multiplexer": "hadamard", "max_length": 16}
+    clf = MuxTextClassifier(n_mux=1, max_epochs=0, warm_start=True, **params)
+    clf.fit(TEXTS, LABELS).save(tmp_path / "model")
+    shutil.rmtree(tmp_path / "encoder")
+    MuxTextClassifier.load(tmp_path / "model").fit(TEXTS, LABELS)
 
 
 _DEMUX = {"rsa": "RSA", "mlp": "MLP", "index": "Index", "nested": "Nested"}
