@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from muxlearn.architectures._base import ESTIMATORS, Architecture, Setting
+from muxlearn.architectures._base import Architecture, Setting
 from muxlearn.backbones import Encoder, make_backbone, max_positions
 from muxlearn.nn.encoder import CompactEncoder
 
@@ -15,25 +15,21 @@ __all__ = [
 ]
 
 
-def refuse_without_effect(
-    architecture: Architecture, setting: Setting, names: Iterable[str]
-) -> None:
+def refuse_without_effect(architecture: Architecture, names: Iterable[str], where: str) -> None:
     """Raise where one of an architecture's own parameters is not left at its default.
 
     Parameters
     ----------
     architecture : Architecture
-    setting : Setting
     names : iterable of str
-        Those that the task has no use for.
+        Those that have no effect.
+    where : str
+        Where they have none, such as "in a MuxTokenTagger".
     """
     defaults = type(architecture)().get_params()
     for name in names:
         if (value := getattr(architecture, name)) != defaults[name]:
-            raise ValueError(
-                f"`{name}` is {value!r}, but has no effect in a {ESTIMATORS[setting.task]}; leave "
-                "it out"
-            )
+            raise ValueError(f"`{name}` is {value!r}, but has no effect {where}; leave it out")
 
 
 def check_width(setting: Setting, width: int) -> None:

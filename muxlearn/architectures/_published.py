@@ -29,7 +29,7 @@ from muxlearn.architectures._checkpoints import (
     task_of,
 )
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
-from muxlearn.backbones import Backbone, Named, Published, find_published
+from muxlearn.backbones import Backbone, Named, Published, find_published, make_backbone
 from muxlearn.nn.module import MuxModule
 from muxlearn.nn.reference.module import ReferenceTextModule
 from muxlearn.persistence import read_weights
@@ -73,18 +73,18 @@ class PublishedNetwork(Architecture):
         self.retrieval_weight = retrieval_weight
         self.retrieval_samples = retrieval_samples
 
-    def build_from(self, folder: Path, setting: Setting, tokenizer: Any, n_outputs: int) -> Built:
+    def build_from(self, folder: Path, tokenizer: Any, setting: Setting, n_outputs: int) -> Built:
         """Build a model that starts from a checkpoint and has a new head.
 
         Parameters
         ----------
         folder : Path
             As `find_published` returns it.
+        tokenizer : tokenizers.Tokenizer or None
+            None takes the folder's.
         setting : Setting
             Its `n_mux` must be that of the checkpoint, and its dropout takes the place of the
             checkpoint's own.
-        tokenizer : tokenizers.Tokenizer or None
-            None takes the folder's.
         n_outputs : int
 
         Returns
@@ -94,10 +94,21 @@ class PublishedNetwork(Architecture):
         Raises
         ------
         ValueError
-            The checkpoint is one of another task or of another number of slots, or its files are
-            missing or contradict each other.
+            The checkpoint is one of another task or of another number of slots, it is to share
+            positions, or its files are missing or contradict each other.
         """
         params, task = setting.params, setting.task
+        label = make_backbone(params["backbone"]).label
+        if task == "vector":
+            raise ValueError(
+                f"{label} is a published multiplexed model, which is warmed up; give it to a "
+                "MuxTextClassifier"
+            )
+        if setting.patch_sizes != (1,) or setting.with_words:
+            raise ValueError(
+                f"{label} is a published multiplexed model, which gives every token a position of "
+                "its own; leave `patch_size` out, and pairs and 'words' of `operating_points`"
+            )
         config, tensors = read_authors_config(folder), read_weights(folder)
         start, family = family_of(folder, tensors)
         _check_start(folder, config, tensors, start, task)

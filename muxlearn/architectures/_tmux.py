@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from muxlearn._params import Boolean, Choice, Constraint, Integer, Number, OneOf
 from muxlearn.architectures._base import (
     AUTO_FACTOR,
+    ESTIMATORS,
     NO_DECAY,
     Architecture,
     Built,
@@ -21,7 +22,6 @@ from muxlearn.architectures._published import PublishedNetwork, find_checkpoint
 from muxlearn.architectures._retrieval import RETRIEVAL_WEIGHT, RetrievalObjective
 from muxlearn.architectures._start import load_start
 from muxlearn.backbones import (
-    Backbone,
     Corpus,
     Encoder,
     Packaged,
@@ -93,7 +93,8 @@ class TMUX(Architecture):
     """The multiplexed Transformer of DataMUX, which adds up rows before the encoder.
 
     The estimator's `multiplexer`, `demultiplexer` and `backbone` set how rows are marked, how they
-    are told apart and which encoder runs.
+    are told apart and which encoder runs. A `backbone` that is a published model takes `learn_keys`
+    and the two parameters of the retrieval loss only.
 
     Parameters
     ----------
@@ -126,7 +127,8 @@ class TMUX(Architecture):
         `backbone` is warmed up already.
 
     retrieval_samples : int, default=32
-        Tokens of each mixture that the retrieval loss uses in a step, at least one per slot.
+        Tokens of each mixture that the retrieval loss uses in a step, at least one per slot; also
+        in the warm-up. Without either it has no effect.
 
     Examples
     --------
@@ -177,7 +179,14 @@ class TMUX(Architecture):
                 "lower it"
             )
         setting = self.settle(setting)
-        refuse_without_effect(self, setting, _WITHOUT_EFFECT[setting.task])
+        estimator = ESTIMATORS[setting.task]
+        refuse_without_effect(self, _WITHOUT_EFFECT[setting.task], f"in a {estimator}")
+        if not self.lexical_path:
+            lexical = "lexical_length", "lexical_size"
+            refuse_without_effect(self, lexical, "with lexical_path=False")
+        if self.retrieval_weight == 0 and not setting.params.get("warm_up", "auto"):
+            no_loss = "with retrieval_weight=0 and without a `warm_up`"
+            refuse_without_effect(self, ("retrieval_samples",), no_loss)
         mux, demux = setting.params["multiplexer"], setting.params["demultiplexer"]
         if setting.n_mux > 1 and self.demux_layers > 1 and demux != "rsa":
             raise ValueError(
@@ -248,8 +257,11 @@ class TMUX(Architecture):
     def build(self, setting: Setting, data: Corpus, n_outputs: int) -> Built:
         """Build tokenizer and module around the encoder that `backbone` names."""
         backbone = make_backbone(setting.params["backbone"])
-        if (built := self._build_published(setting, backbone, n_outputs)) is not None:
-            return built
+        if (found := find_checkpoint(backbone)) is not None:
+            network = self._published()
+            others = (name for name in self.get_params() if not hasattr(network, name))
+            refuse_without_effect(self, others, f"on {backbone.label}, a published model")
+            return network.build_from(*found, setting, n_outputs)
         if isinstance(backbone, Scratch):
             backbone.check_heads()
             check_width(setting, backbone.hidden_size)
@@ -291,26 +303,6 @@ class TMUX(Architecture):
             else:
                 reader.enable_truncation(length)
         return Built(reader, module, self)
-
-    def _build_published(
-        self, setting: Setting, backbone: Backbone, n_outputs: int
-    ) -> Built | None:
-        """Build the network of a published checkpoint, None where `backbone` is none."""
-        if (found := find_checkpoint(backbone)) is None:
-            return None
-        if setting.task == "vector":
-            raise ValueError(
-                f"{backbone.label} is a published multiplexed model, which is warmed up; give it "
-                "to a MuxTextClassifier"
-            )
-        if setting.patch_sizes != (1,) or setting.with_words:
-            raise ValueError(
-                f"{backbone.label} is a published multiplexed model, which gives every token a "
-                "position of its own; leave `patch_size` out, and pairs and 'words' of "
-                "`operating_points`"
-            )
-        folder, tokenizer = found
-        return self._published().build_from(folder, setting, tokenizer, n_outputs)
 
     def _published(self) -> PublishedNetwork:
         """Return the architecture of a published checkpoint that is trained as this one is."""

@@ -123,7 +123,7 @@ def test_a_network_is_warmed_up_kept_and_trained_for_tasks(tmp_path, tokenizer):
     torch.testing.assert_close(tensors["instance_embedding"], before["instance_embedding"])
     trained = "retrieval_head.dense.weight"
     assert not torch.equal(tensors[trained], before[trained])
-    architecture = TMUX(learn_keys=False, lexical_path=False)
+    architecture = TMUX(learn_keys=False)
     clf = MuxTextClassifier(backbone=kept, architecture=architecture, max_epochs=1, **warming)
     assert set(clf.fit(TEXTS, ["x", "y"] * 4).predict(TEXTS)) <= {"x", "y"}
     sentences = [text.split() for text in TEXTS]

@@ -313,6 +313,21 @@ def test_keys_learn_as_they_did_unless_they_shall_not(folder_of, said, learn_key
     assert clf.module_.model.multiplexer.keys.requires_grad is learned
 
 
+@pytest.mark.parametrize(
+    ("estimator", "params"),
+    [
+        (MuxTextClassifier, {"demux_layers": 3}),
+        (MuxTextClassifier, {"lexical_path": False}),
+        (MuxTextClassifier, {"lexical_length": 99}),
+        (MuxTokenTagger, {"lexical_size": 16}),
+    ],
+)
+def test_parameters_of_our_own_parts_are_refused(folder_of, estimator, params):
+    (name,) = params
+    with pytest.raises(ValueError, match=f"`{name}` is .* no effect on .*, a published model"):
+        start(estimator, folder_of("words"), architecture=TMUX(**params))
+
+
 def test_dropout_is_that_of_the_estimator(folder_of):
     clf = start(MuxTextClassifier, folder_of("words"), dropout=0.3)
     config = clf.module_.model.backbone.config

@@ -137,7 +137,7 @@ def _batch_size(n_mux: int) -> int:
 def _datamux_variants(estimator: type[Any], scale: str) -> tuple[Variant, ...]:
     """Return DataMUX's networks from random weights, behind its two baselines of one row."""
     sizes = _DATAMUX[scale]
-    architecture = TMUX(learn_keys=False, lexical_path=False, retrieval_weight=0.1)
+    architecture = TMUX(learn_keys=False, retrieval_weight=0.1)
     random = RandomRoberta(sizes["sizes"], sizes["tokenizer"])
     alone = {"n_mux": 1, "batch_size": _batch_size(1), **sizes["params"]}
     recovery = MuxTextPretrainer(
