@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from muxlearn._params import Boolean, Choice, Constraint, Integer, Number
 from muxlearn.architectures._base import Setting
+from muxlearn.architectures._checks import refuse_without_effect
 from muxlearn.architectures._image import BlendObjective, ImageArchitecture, statistics_points
 from muxlearn.nn.binding import BINDINGS
 from muxlearn.nn.mimoconv import MuxWideResNet, channels_of_stem
@@ -97,7 +98,8 @@ class MIMOConv(ImageArchitecture):
         Weight of the regulariser that keeps the convolutions near isometries; the paper uses 1e-4.
 
     binding_weight : float, default=0.1
-        Weight of the regulariser that keeps the keys of "hrr" near orthonormal.
+        Weight of the regulariser that keeps the keys of "hrr" near orthonormal. At ``n_mux=1``
+        there are none, and it has no effect.
 
     Examples
     --------
@@ -151,8 +153,11 @@ class MIMOConv(ImageArchitecture):
         self.binding_weight = binding_weight
 
     def check(self, setting: Setting) -> None:
-        """Raise for a depth that no such network has."""
+        """Raise for a depth that no such network has, and for a regulariser of no keys."""
         super().check(setting)
+        binding = self.multiplexer(setting)
+        if setting.n_mux > 1 and binding != "hrr" and self.binding_weight:
+            refuse_without_effect(self, ("binding_weight",), f"with multiplexer={binding!r}")
         if self.depth < 10 or self.depth % 6 != 4:
             raise ValueError(
                 f"`depth` must be 6 k + 4 with k >= 1, such as 10, 16 or 28, got {self.depth}"

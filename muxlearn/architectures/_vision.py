@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from muxlearn._params import Boolean, Constraint
 from muxlearn.architectures._base import Setting
+from muxlearn.architectures._checks import refuse_without_effect
 from muxlearn.architectures._image import ImageArchitecture
 from muxlearn.nn.image_multiplex import IMAGE_MULTIPLEXERS
 from muxlearn.nn.module import MuxModule
@@ -29,6 +30,14 @@ class _Vision(ImageArchitecture):
     def __init__(self, *, learn_keys: bool = False) -> None:
         self.learn_keys = learn_keys
 
+    def check(self, setting: Setting) -> None:
+        """Raise where keys are to be trained that are trained in any case, or are not there."""
+        super().check(setting)
+        multiplexer = self.multiplexer(setting)
+        kind = IMAGE_MULTIPLEXERS[multiplexer]
+        if setting.n_mux > 1 and (kind.always_learned or not kind.has_keys):
+            refuse_without_effect(self, ("learn_keys",), f"with multiplexer={multiplexer!r}")
+
     def make(self, setting: Setting, shape: tuple[int, int, int], n_outputs: int) -> MuxModule:
         """Build a network."""
         return self.module_class(
@@ -50,8 +59,9 @@ class MLP(_Vision):
     Parameters
     ----------
     learn_keys : bool, default=False
-        Whether keys that the paper keeps as they are drawn are trained. With
-        ``multiplexer="gaussian_convolution"``, True is what the paper calls "learnable".
+        Whether to train the keys of "gaussian_convolution", "graded" and "orthogonal", which the
+        paper keeps as they are drawn. Of "gaussian_convolution" True is what it calls "learnable".
+        At ``n_mux=1`` there are none, and it has no effect.
     """
 
     name = "mlp"
@@ -66,8 +76,9 @@ class CNN(_Vision):
     Parameters
     ----------
     learn_keys : bool, default=False
-        Whether keys that the paper keeps as they are drawn are trained. With
-        ``multiplexer="gaussian_convolution"``, True is what the paper calls "learnable".
+        Whether to train the keys of "gaussian_convolution", "graded" and "orthogonal", which the
+        paper keeps as they are drawn. Of "gaussian_convolution" True is what it calls "learnable".
+        At ``n_mux=1`` there are none, and it has no effect.
     """
 
     name = "cnn"

@@ -56,6 +56,8 @@ class ImageMultiplexer(nn.Module):
     """
 
     always_learned = False
+    #: Whether there are keys, which may be learned.
+    has_keys = True
 
     def __init__(
         self, n_mux: int, image_shape: tuple[int, int, int], learn_keys: bool = False
@@ -97,6 +99,8 @@ class IdentityImageMultiplexer(ImageMultiplexer):
 
     The study's "identity" blurs the images by a 3x3 kernel of ones; ours leaves them as they are.
     """
+
+    has_keys = False
 
     def forward(self, x: Tensor) -> Tensor:  # noqa: D102
         if self.n_mux == x.shape[1] == 1:
@@ -205,6 +209,8 @@ class RotationImageMultiplexer(ImageMultiplexer):
     ours interpolates bilinearly, the study by cubic splines; outside of an image both see zeros.
     """
 
+    has_keys = False
+
     def angles(self) -> list[float]:
         """Return the slots' angles in radians, counter-clockwise."""
         return [2 * math.pi * slot / self.n_mux for slot in range(self.n_mux)]
@@ -246,6 +252,7 @@ class RemapImageMultiplexer(ImageMultiplexer):
         An image has fewer pixels along an axis than there are tiles.
     """
 
+    has_keys = False
     #: Tiles along an axis, at least.
     least_side = 4
 

@@ -10,7 +10,7 @@ from torch.utils.data import TensorDataset
 from torchvision.transforms import v2
 
 from muxlearn import MuxImageClassifier
-from muxlearn.architectures import CNN, MIMOConv, Trunk
+from muxlearn.architectures import CNN, MLP, MIMOConv, Trunk
 from muxlearn.nn.wideresnet import OperatingPointNorm
 from muxlearn.training import Optimizer
 from muxlearn.training.data import BatchTargets
@@ -372,3 +372,24 @@ def test_keys_that_the_vision_study_fixes_stay_as_drawn(multiplexer, learn_keys)
     drawn = clf.fit(X, y).module_.multiplexer.keys.clone()
     trained = clf.set_params(max_epochs=2).fit(X, y).module_.multiplexer.keys
     assert torch.equal(trained, drawn) is not learn_keys
+
+
+@pytest.mark.parametrize(
+    ("architecture", "multiplexer", "name"),
+    [
+        *(
+            (MIMOConv(binding_weight=0.7), m, "binding_weight")
+            for m in ("auto", "mbat", "identity")
+        ),
+        *((CNN(learn_keys=True), m, "learn_keys") for m in ("auto", "linear", "rotation", "remap")),
+        (MLP(learn_keys=True), "nonlinear", "learn_keys"),
+    ],
+    ids=str,
+)
+def test_what_a_multiplexer_has_no_use_for_is_refused_but_for_one_image(
+    architecture, multiplexer, name
+):
+    params = {"architecture": architecture, "multiplexer": multiplexer, "max_epochs": 0}
+    with pytest.raises(ValueError, match=f"`{name}` is .*, but has no effect with multiplexer="):
+        MuxImageClassifier(n_mux=2, **params).fit(IMAGES, LABELS)
+    MuxImageClassifier(n_mux=1, **params).fit(IMAGES, LABELS)
