@@ -62,9 +62,8 @@ ENTRIES = {
     "demultiplexer": """
         demultiplexer : {"auto", "rsa", "index", "mlp", "nested"}, default=$default
             How "tmux" recovers the vector of a slot: by a learned key of the slot ("rsa", [2]_), by
-            prefix positions ("index", [1]_), or by a layer for each slot ("mlp", [1]_). "auto" is
-            what `backbone` was warmed up with, or "rsa". "nested" belongs to that multiplexer.
-            ``n_mux=1`` ignores it.
+            prefix positions ("index", [1]_), or a layer for each slot ("mlp", [1]_). "auto" is what
+            `backbone` was warmed up with, or "rsa". "nested" takes both. ``n_mux=1`` ignores it.
         """,
     "backbone": """
         backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=$default

@@ -42,7 +42,9 @@ class Scratch(ParameterObject):
         Width of the feed-forward layers. None is ``4 * hidden_size``.
 
     vocab_size : int, default=8000
-        Size of the learned vocabulary, at least 259 (the bytes and three special tokens).
+        Size of the learned vocabulary, at least 259 (the bytes and three special tokens). "byte",
+        a tokenizer of your own and rows of integers have no learned one, and ignore it, so that a
+        search over `tokenizer` may set it.
 
     tokenizer : {"byte", "char", "word"} or tokenizers.Tokenizer, default=None
         The tokens of a text, for `MuxTextClassifier` only.

@@ -94,15 +94,15 @@ class MuxTokenTagger(MuxEstimator):
         averages their predictions.
     decode : {"legal", "learned", None}, default=None
         None takes the most probable tag of each token. The others take the best sequence of tags
-        for the sentence (Viterbi). "legal" forbids steps that tags in IOB2 or IOBES form do not
-        allow (I-PER after B-LOC). "learned" also scores each step by how much more often than by
-        chance the second tag followed the first in training.
+        for the sentence (Viterbi). "legal" needs tags in IOB2 or IOBES form and forbids steps that
+        these do not allow (I-PER after B-LOC). "learned" also scores each step by how much more
+        often than by chance the second tag followed the first in training.
     dropout : float, default=0.1
         Dropout of the encoder's hidden vectors and before the last layer.
     warm_up : int, "auto" or None, default="auto"
         Epochs of a training before the task in which the network learns to recover pieces of single
         sentences from the mixture ([1]_, eq. 3). "auto" is 5 for an encoder from scratch, a fifth
-        of `max_epochs` for a trained one, and 0, as None, if it is warmed up or ``n_mux=1``.
+        of `max_epochs` for a trained one, and 0, as None, if it is warmed up. Always 0 at (1, 1).
     {operating_points}
         {operating_points.texts}
     {max_epochs}
@@ -288,6 +288,11 @@ class MuxTokenTagger(MuxEstimator):
         """
         self._check_parameters()
         task, training_set = TagsTask.learn(check_sentences(X), y, sample_weight, self.class_weight)
+        if self.decode == "legal" and task.scheme is None:
+            raise ValueError(
+                "`decode` is 'legal', but the tags of `y` are in neither IOB2 nor IOBES form, so "
+                "that every step is legal; leave it out, or take 'learned'"
+            )
         if unlabeled is not None:
             unlabeled = _check_unlabeled(unlabeled)
         build = partial(self._kind.build, self, unlabeled=unlabeled)

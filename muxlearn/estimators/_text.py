@@ -67,7 +67,8 @@ class MuxTextClassifier(
     warm_up : int, "auto" or None, default="auto"
         Epochs of a training before the task in which the network learns to keep texts apart ([1]_,
         eq. 3, and [3]_). "auto" is 5 for an encoder from scratch, a fifth of `max_epochs` for a
-        trained one, and 0, as None, if it is warmed up already, for ``n_mux=1`` and for "revmux".
+        trained one, and 0, as None, if it is warmed up already and for "revmux". Always 0 at the
+        point (1, 1).
     {operating_points}
         {operating_points.texts}
         "mimoformer" runs on parts of its grid that divide it, "revmux" at the powers of two;

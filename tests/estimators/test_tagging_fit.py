@@ -206,6 +206,11 @@ def test_the_warm_up_learns_to_retrieve(tiny):
     assert tagger.n_iter_ == 1
 
 
+def test_legal_steps_need_tags_that_say_what_is_legal(tiny):
+    with pytest.raises(ValueError, match="`decode` is 'legal', but the tags of `y` are in neither"):
+        tiny(decode="legal").fit(WEATHER, SEASONS)
+
+
 def test_unlabeled_sentences_train_tokenizer_and_warm_up(tiny):
     unlabeled = [["zyzzyva", "zyzzyva"], []] * 50
     tagger = tiny(max_epochs=0).fit(SENTENCES, TAGS, unlabeled=unlabeled)
