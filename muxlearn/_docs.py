@@ -236,7 +236,7 @@ ENTRIES = {
     "fit.unlabeled": """
         unlabeled : sequence of str or of sequences of int, default=None
             Rows for the retrieval warm-up, and for the tokenizer if one is trained. None stands
-            for `X`.
+            for `X`. Where neither reads them, as with the packaged encoder, a warning says so.
         """,
     "fit.returns": """
         estimator

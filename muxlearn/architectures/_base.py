@@ -260,6 +260,10 @@ class Architecture(ParameterObject):
         """Return the backbone that the estimator's parameter stands for."""
         return make_backbone(given)
 
+    def learns_reader(self, setting: Setting) -> bool:
+        """Return whether `build` learns a reader from all rows, also from those without labels."""
+        return True
+
     def rebuild(self, setting: Setting, config: Mapping[str, Any], n_outputs: int) -> MuxModule:
         """Build a module as it was saved; its weights come later.
 

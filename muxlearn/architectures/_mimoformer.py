@@ -241,6 +241,10 @@ class MIMOFormer(Architecture):
         )
         return Built(reader, module, self)
 
+    def learns_reader(self, setting: Setting) -> bool:
+        """Return whether the backbone learns a tokenizer."""
+        return self._sizes(setting).learns_reader
+
     def network(
         self,
         setting: Setting,

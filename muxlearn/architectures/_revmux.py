@@ -182,6 +182,10 @@ class RevMUX(Architecture):
         start = self._load(setting, data)
         return Built(start.reader, self._around(setting, start, n_outputs), self)
 
+    def learns_reader(self, setting: Setting) -> bool:
+        """Return False: the backbone has its tokenizer."""
+        return False
+
     @staticmethod
     def _load(setting: Setting, data: Corpus) -> Start:
         start = load_start(setting, data)

@@ -269,6 +269,11 @@ class TMUX(Architecture):
         start = load_start(setting, data, self.n_prefix(setting))
         return self.build_around(setting, start, n_outputs, reads_pairs=data.holds_pairs)
 
+    def learns_reader(self, setting: Setting) -> bool:
+        """Return whether the backbone learns a tokenizer."""
+        backbone = make_backbone(setting.params["backbone"])
+        return isinstance(backbone, Scratch) and backbone.learns_reader
+
     def build_around(
         self, setting: Setting, start: Start, n_outputs: int, *, reads_pairs: bool = False
     ) -> Built:

@@ -100,6 +100,11 @@ class Scratch(ParameterObject):
         params = self.get_params(deep=False)
         return {**params, "tokenizer": fingerprint(self.tokenizer)}
 
+    @property
+    def learns_reader(self) -> bool:
+        """Whether the tokens are learned from the rows."""
+        return self.tokenizer in (None, "char", "word")
+
     def learn_reader(self, corpus: Corpus, max_length: int) -> Any:
         """Learn what turns rows into numbers.
 

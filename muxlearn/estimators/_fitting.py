@@ -204,7 +204,11 @@ class _Training:
         asked_for = self.estimator.warm_up != "auto"
         epochs = _warm_up_epochs(self.estimator)
         warm_up = architecture.warm_up(self.setting, module, self.task, asked_for=asked_for)
-        if not epochs or warm_up is None:
+        if not epochs:
+            warm_up = None
+        if unlabeled is not None and (warm_up is None or warm_up.on_task):
+            self._warn_of_unread()
+        if warm_up is None:
             return None
         rows = self.training_set.rows if unlabeled is None else unlabeled
         return self._trainer.train(
@@ -216,6 +220,21 @@ class _Training:
             max_epochs=epochs,
             operating_points=warm_up.operating_points,
             keep=self.stage(_WARM_UP),
+        )
+
+    def _warn_of_unread(self) -> None:
+        """Warn where `unlabeled` is not read, as neither a warm-up nor a tokenizer does."""
+        # Not that of the network: a published one is given its reader.
+        if self.estimator._make_architecture().learns_reader(self.setting):
+            return
+        module, architecture = self.built.module, self.built.architecture
+        possible = architecture.warm_up(self.setting, module, self.task, asked_for=True)
+        helps = possible is not None and not possible.on_task
+        advice = "set `warm_up` to a number of epochs, or " if helps else ""
+        warn(
+            "`unlabeled` has no effect: the tokenizer is not learned, and no warm-up reads these "
+            f"rows; {advice}let a slow model label them and add them to `X`, as the guide does "
+            "with texts without labels"
         )
 
     def run(self, valid: NDArray[np.int64] | None, *, interrupted: bool) -> MuxNet:

@@ -270,7 +270,7 @@ class MuxTokenTagger(MuxEstimator):
 
         unlabeled : sequence of sequences of str, default=None
             Sentences for the warm-up, and for the tokenizer if one is trained; None stands for
-            `X`.
+            `X`. Where neither reads them, as with the packaged encoder, a warning says so.
 
         {fit.checkpoint}
 
