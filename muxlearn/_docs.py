@@ -156,7 +156,8 @@ ENTRIES = {
     "callbacks": """
         callbacks : list of skorch callbacks, default=$default
             Callbacks of the training, not of a warm-up; copies are used. An `LRScheduler` replaces
-            the schedule of `lr`. Scoring callbacks see each validation target once.
+            the schedule of `lr`. Scoring callbacks see each validation target once; `BatchScoring`
+            and `InputShapeSetter`, which read rows in a batch, are refused.
         """,
     "random_state": """
         random_state : int, RandomState instance or None, default=$default

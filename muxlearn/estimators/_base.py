@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any, ClassVar
 
@@ -163,6 +164,7 @@ class MuxEstimator(BaseEstimator):
 
     def _check_parameters(self) -> None:
         check_parameters(self.get_params(deep=False), self._constraints)
+        _check_callbacks(self.get_params(deep=False).get("callbacks"))
         setting = self._setting()
         _check_points(setting)
         device = self._device()
@@ -373,6 +375,26 @@ class MuxEstimator(BaseEstimator):
         return Planner(
             self._plan_seed, in_order=self.module_.in_order, window_rows=self._kind.window_rows
         )
+
+
+def _check_callbacks(given: Sequence[Any] | None) -> None:
+    """Raise for callbacks of skorch that read a batch as rows, which the net is not given."""
+    if not given:
+        return
+    from skorch.callbacks import BatchScoring, InputShapeSetter
+
+    advice = {
+        BatchScoring: "take skorch.callbacks.EpochScoring",
+        InputShapeSetter: "leave it out, as `fit` builds the network for the shape of the rows",
+    }
+    for item in given:
+        callback = item[1] if isinstance(item, tuple) else item
+        for kind, instead in advice.items():
+            if isinstance(callback, kind):
+                raise ValueError(
+                    f"`callbacks` holds {type(callback).__name__}(…), which reads rows, but a "
+                    f"batch of the training holds mixtures of them; {instead}"
+                )
 
 
 def _check_points(setting: Setting) -> None:

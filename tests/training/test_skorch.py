@@ -5,7 +5,15 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
-from skorch.callbacks import Callback, Checkpoint, EpochScoring, Freezer, LRScheduler
+from skorch.callbacks import (
+    BatchScoring,
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    Freezer,
+    InputShapeSetter,
+    LRScheduler,
+)
 
 from muxlearn.training import Optimizer
 from muxlearn.training.data import MixtureData
@@ -43,6 +51,19 @@ def test_scores_of_epochs(stopping, use_caching, on_train):
     if not on_train:
         best = int(np.argmin(clf.history_[:, "valid_loss"]))
         assert scores[best] == pytest.approx(clf.measured_points_[4]["score"])
+
+
+@pytest.mark.parametrize(
+    ("callback", "message"),
+    [
+        (BatchScoring("accuracy"), "holds BatchScoring.*; take skorch.callbacks.EpochScoring"),
+        (("named", InputShapeSetter()), "holds InputShapeSetter.*; leave it out"),
+    ],
+    ids=["BatchScoring", "InputShapeSetter"],
+)
+def test_callbacks_that_read_rows_in_a_batch_are_refused(stopping, callback, message):
+    with pytest.raises(ValueError, match=message):
+        stopping(callback).fit(TEXTS, LABELS)
 
 
 @pytest.mark.parametrize("scoring", ["f1_macro", "neg_log_loss", "roc_auc"])
