@@ -157,7 +157,7 @@ def test_points_that_a_network_rounds_to_the_same_are_one(stopping):
 
 @pytest.mark.parametrize(("tags", "name"), [(TAGS, "accuracy of tokens"), (ENTITIES, "F1 of")])
 def test_a_tagger_has_its_own_score(tiny_tagger, tags, name):
-    tagger = tiny_tagger(early_stopping=True, decode="legal", max_epochs=10, lr=2e-2)
+    tagger = tiny_tagger(early_stopping=True, decode="learned", max_epochs=10, lr=2e-2)
     tagger.fit([*SENTENCES, []], [*tags, []])
     assert list(tagger.measured_points_) == [1, 2]
     assert [p["score"] for p in tagger.measured_points_.values()] == [1, 1]
