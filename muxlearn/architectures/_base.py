@@ -73,8 +73,7 @@ class Setting:
     point_is_auto : bool
         Whether the user left the operating point to the architecture.
     built : dict of str to object
-        The parameters of the module that a training goes on with, or that a folder keeps; empty
-        where a new one is to be built.
+        The parameters of the module that a training goes on with; empty where there is none.
     """
 
     task: str

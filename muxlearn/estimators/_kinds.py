@@ -57,9 +57,7 @@ class Kind(ABC):
         """Return what the architecture is told, read off the parameters."""
         params = estimator.get_params(deep=False)
         defaults = {name: p.default for name, p in signature(type(estimator)).parameters.items()}
-        built: dict[str, Any] = getattr(estimator, "_structure", {})
-        if estimator.__sklearn_is_fitted__() and not estimator.warm_start:
-            built = {}
+        built: dict[str, Any] = getattr(estimator, "_structure", {}) if estimator.warm_start else {}
         # A training that goes on keeps what "auto" was, whatever the backbone says today.
         auto = {name for name in self.structure_names if params[name] == "auto"}
         params |= {name: built[name] for name in auto & set(built)}

@@ -211,7 +211,6 @@ def _as_built(cls: Any, structure: dict[str, Any]) -> Any:
     estimator = cls(**structure)
     for name, value in settled.items():
         setattr(estimator, name, value)
-    estimator._structure = structure
     return estimator
 
 

@@ -264,13 +264,18 @@ def test_a_row_alone_starts_from_the_warm_up_whatever_the_multiplexer(given, tmp
     loaded.fit(TEXTS, LABELS)
 
 
-def test_a_row_alone_of_a_folder_goes_on_where_its_backbone_is_gone(hadamard, tmp_path):
-    hadamard.save(tmp_path / "encoder")
+def test_a_row_alone_goes_on_as_it_was_built_where_its_backbone_is_gone(tmp_path):
+    kinds = {"multiplexer": "nested", "demultiplexer": "nested"}
+    small = Scratch(hidden_size=16, num_attention_heads=2, vocab_size=300)
+    MuxTextPretrainer(
+        2, objective="retrieval", max_epochs=0, max_length=16, backbone=small, **kinds
+    ).fit(TEXTS).save(tmp_path / "encoder")
     params = {"backbone": tmp_path / "encoder", "multiplexer": "hadamard", "max_length": 16}
     clf = MuxTextClassifier(n_mux=1, max_epochs=0, warm_start=True, **params)
     clf.fit(TEXTS, LABELS).save(tmp_path / "model")
     shutil.rmtree(tmp_path / "encoder")
-    MuxTextClassifier.load(tmp_path / "model").fit(TEXTS, LABELS)
+    loaded = MuxTextClassifier.load(tmp_path / "model").fit(TEXTS, LABELS)
+    assert type(loaded.module_.multiplexer).__name__ == "NestedMultiplexer"
 
 
 _DEMUX = {"rsa": "RSA", "mlp": "MLP", "index": "Index", "nested": "Nested"}
