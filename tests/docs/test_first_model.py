@@ -13,7 +13,7 @@ PAGE = ROOT / "docs" / "guide" / "first_model.rst"
 def test_the_first_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     code = "\n".join(code_blocks(PAGE))
-    for given, less in {"2_000": "60", "500": "40", "max_epochs=4": "max_epochs=1"}.items():
+    for given, less in {"2_000": "60", "500": "40", "max_epochs=3": "max_epochs=1"}.items():
         assert given in code
         code = code.replace(given, less)
     ran = {}
