@@ -9,6 +9,7 @@ import pytest
 from muxlearn import MuxTextClassifier, MuxTextEmbedder
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark._news import bbc_news
+from muxlearn.datasets import load_labelled
 from tests.docs.test_documented_code import ROOT, code_blocks
 
 SMALL = Scratch(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=1000)
@@ -32,7 +33,7 @@ def namespace(headlines, tmp_path, monkeypatch):
     small = {"n_mux": 2, "patch_size": 1, "backbone": SMALL, "max_epochs": 3, "warm_up": None}
     stored = []
     return {
-        **{"pd": pd, "X_more": X[1::2]},
+        **{"X_more": X[1::2], "frame": pd.DataFrame({"text": X, "label": topics})},
         **{"X": X[::2], "y": topics[::2], "X_other": X[1::2], "y_other": topics[1::2]},
         **{"X_new": X[:3], "new_texts": X[:3], "texts": X, "labels": topics, "lines": iter(X)},
         **{"X_all": X, "y_or_minus_one": partly, "store": stored.append, "stored": stored},
@@ -75,3 +76,6 @@ def test_a_slow_model_labels_texts_for_a_fast_one(namespace):
     assert len(done["known"]) + len(done["shares"]) == len(done["X"]) + len(done["X_more"])
     assert done["known"].idxmax(axis=1).tolist() == done["y"].tolist()
     assert set(done["fast"].predict(done["X_new"])) <= set(done["y"])
+    texts, labels = load_labelled("train.tsv", return_X_y=True)
+    assert list(texts) == [" ".join(text.split()) for text in done["frame"]["text"]]
+    assert list(labels) == done["frame"]["label"].astype(str).tolist()
