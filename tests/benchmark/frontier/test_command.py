@@ -58,12 +58,19 @@ def test_all_neighbours_stand_in_one_table(write_task, tmp_path, kind, names, me
 def test_the_options_of_the_pages_are_taken(write_task, tmp_path, bert):
     rows = ["--max-train", "60", "--max-valid", "30", "--max-test", "30", "--timed-rows", "16"]
     epochs = ["--epochs", "1", "--shared-epochs", "1", "--max-length", "16", "--no-int8"]
-    epochs += ["--dtype", "bfloat16", "--repeats", "1"]
+    epochs += ["--warm-up-epochs", "1", "--dtype", "bfloat16", "--repeats", "1"]
     chosen = ["--models", "plain", "shared", "--points", "words", "1,1", "--plain", "1x16"]
     options = [*rows, *epochs, *chosen, "--teacher", str(bert), "--backbone", str(bert)]
     table = run(write_task("texts"), tmp_path / "table.json", *options)
     assert {"words", "(1, 1)", "plain"} < set(table)
     assert any(name.startswith("plain 1x16") for name in table)
+
+
+@pytest.mark.slow
+def test_half_of_the_packaged_encoder_stands_beside_the_whole(write_task, tmp_path):
+    options = ["--models", "shared", "--points", "1,2", "--backbone", "packaged"]
+    rows = run(write_task("texts"), tmp_path / "table.json", *options, "--max-train", "40")
+    assert sorted(rows) == ["(1, 2)", "(1, 2), 3 layers"]
 
 
 @pytest.mark.slow
