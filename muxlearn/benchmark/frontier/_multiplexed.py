@@ -72,7 +72,7 @@ def _backbone(n_layers: int | None) -> dict[str, Packaged]:
 
 
 def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:
-    # Points learn from each other's steps: as many as a model of its own has are too many.
+    # As many steps at each point as a model of its own has were too many on films.
     n_points = sum(point != WORDS for point in job.args.points)
     epochs = job.args.shared_epochs or math.ceil(job.args.epochs * n_points * 2 / 3)
     model = job.build(job.args.points, max_epochs=epochs, **_backbone(n_layers))
