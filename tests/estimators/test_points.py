@@ -16,7 +16,7 @@ from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.inspection import InterferenceDisplay, TradeoffDisplay
 from muxlearn.metrics import retrieval_score
 from muxlearn.points import WORDS, Point
-from muxlearn.prediction import load_predictor
+from muxlearn.prediction import Planner, load_predictor
 from muxlearn.pretraining import MuxTextPretrainer
 
 TEXTS = [f"{noun} and {other} {noun}" for noun in ("snow", "sun", "goal") for other in "abcdefghij"]
@@ -105,6 +105,15 @@ def test_words_learn_at_every_step_of_the_others(tiny_classifier):
     plain = tiny_classifier(operating_points=(1,), **params).fit(TEXTS, LABELS)
     steps = [len(model.history_[-1]["batches"]) for model in (clf, plain)]
     assert steps[0] == steps[1]
+
+
+def test_score_and_speed_are_measured_with_the_groups(fitted, monkeypatch):
+    own, planned = Planner.plan, []
+    monkeypatch.setattr(Planner, "plan", lambda *args: planned.append(own(*args)) or planned[-1])
+    clf = pickle.loads(pickle.dumps(fitted))
+    groups = range(len(TEXTS))
+    clf.measure_operating_points(TEXTS, LABELS, n_mux=2, groups=groups, repeats=1)
+    assert {len(plan) for plan in planned} == {len(TEXTS)}  # each row in a mixture of its own
 
 
 def test_streams_groups_passes_and_net_agree(fitted):
