@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from muxlearn.nn._multiplexer import Multiplexer
 from muxlearn.nn._slots import place_of_slot
-from muxlearn.nn.encoder import EncoderLayer
+from muxlearn.nn.encoder import EncoderLayer, attention_mask
 from muxlearn.nn.mimoformer_layers import sinusoidal_positions
 
 __all__ = ["ContextualMultiplexer"]
@@ -95,11 +95,11 @@ class ContextualMultiplexer(Multiplexer):
         even_width = self.width + self.width % 2
         positions = sinusoidal_positions(length, even_width, x.device)[:, : self.width].to(x.dtype)
         rows = (x / self.scale).flatten(0, 1)
-        rows = self.within_rows(rows, _attended(mask.flatten(0, 1)), positions).view_as(x)
+        rows = self.within_rows(rows, attention_mask(mask.flatten(0, 1)), positions).view_as(x)
         places = place_of_slot(self.n_mux, n_places, x.device)
         slots = (rows[:, places] * self.keys[:, None]).transpose(1, 2).flatten(0, 1)
         present = mask[:, places].transpose(1, 2).flatten(0, 1)  # (n_mixtures * length, n_mux)
-        slots = self.across_slots(slots, _attended(present))
+        slots = self.across_slots(slots, attention_mask(present))
         mixed = (slots * present[..., None].to(slots.dtype)).sum(1)
         return (mixed * (self.scale / math.sqrt(self.n_mux))).unflatten(0, (len(x), length))
 
@@ -108,9 +108,3 @@ class ContextualMultiplexer(Multiplexer):
 
     def n_vectors(self, n_places: int) -> int:
         return self.n_mux
-
-
-def _attended(mask: Tensor) -> Tensor:
-    """Return an attention mask, (n_sequences, 1, 1, length), that leaves no sequence empty."""
-    # A softmax over nothing is NaN; what is read there is left out later.
-    return (mask | ~mask.any(1, keepdim=True))[:, None, None]

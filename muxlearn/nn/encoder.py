@@ -121,7 +121,7 @@ class CompactEncoder(nn.Module):
         """
         x = self.embedding_norm(x + self.position_embedding.weight[: x.shape[1]])
         x = self.dropout(x)
-        attended = None if mask is None else mask[:, None, None]
+        attended = None if mask is None else attention_mask(mask)
         # On a CPU the caller may have chosen a kernel, and there is no cuDNN.
         with sdpa_kernel(_ATTENTION) if x.is_cuda else nullcontext():
             for layer in self.layers:
@@ -163,6 +163,12 @@ class PretrainedEncoder(nn.Module):
         """Encode; as `CompactEncoder.forward`."""
         attended = None if mask is None else mask.long()
         return self.model(inputs_embeds=x, attention_mask=attended).last_hidden_state
+
+
+def attention_mask(mask: Tensor) -> Tensor:
+    """Return what attention may see, (n_sequences, 1, 1, length); an empty sequence sees all."""
+    # Before torch 2.5 a softmax over nothing is NaN; what is read there is left out later.
+    return (mask | ~mask.any(1, keepdim=True))[:, None, None]
 
 
 class EncoderLayer(nn.Module):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from muxlearn.nn.encoder import attention_mask
 from muxlearn.nn.favor import GridAttention, draw_signs
 
 __all__ = ["MIMOFormerLayer", "SoftmaxAttention", "sinusoidal_positions"]
@@ -64,11 +65,9 @@ class SoftmaxAttention(nn.Module):
             layer(x).unflatten(2, (self.n_heads, -1)).transpose(1, 2)
             for layer in (self.query, self.key, self.value)
         )
-        # A row without tokens attends everywhere and not nowhere, which would be NaN.
-        seen = mask.bool() | ~mask.any(1, keepdim=True)
         dropout = self.dropout if self.training else 0.0
         answer = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=seen[:, None, None], dropout_p=dropout
+            query, key, value, attn_mask=attention_mask(mask.bool()), dropout_p=dropout
         )
         return self.out(answer.transpose(1, 2).flatten(2))
 

@@ -43,6 +43,17 @@ def test_padding_does_not_speak(make):
     torch.testing.assert_close(encoder(x, mask)[:, :4], alone, atol=1e-5, rtol=0)
 
 
+def test_attention_is_never_over_nothing():
+    """Before torch 2.5 its answer would be NaN."""
+    encoder, x = compact(), torch.randn(2, LENGTH, HIDDEN)
+    mask = torch.arange(LENGTH) < torch.tensor([[4], [0]])
+    seen = []
+    encoder.layers[0].register_forward_pre_hook(lambda layer, args: seen.append(args[1]))
+    assert encoder(x, mask).isfinite().all()
+    assert torch.equal(seen[0][0, 0, 0], mask[0])
+    assert seen[0][1].any()
+
+
 @every_encoder
 def test_positions_inside_of_the_text_speak(make):
     encoder, x = make(), torch.randn(3, LENGTH, HIDDEN)
