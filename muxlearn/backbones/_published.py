@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from safetensors.torch import save
+from sklearn.utils import check_random_state
 from torch import Tensor
 
 from muxlearn._params import (
@@ -199,8 +200,9 @@ class Published(ParameterObject):
             "learn_muxing": learn_keys,
         }
         with torch.random.fork_rng(devices=()):
-            if random_state is not None:
-                torch.manual_seed(random_state)
+            if random_state is None:
+                random_state = check_random_state(None).randint(2**31 - 1)
+            torch.default_generator.manual_seed(random_state)
             model = fresh_datamux(config)
         _write(folder, {**DATAMUX_CONFIG, **config}, to_state_dict(model), tokenizer)
         return cls(folder)

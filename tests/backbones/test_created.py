@@ -154,3 +154,11 @@ def test_what_cannot_be_is_an_error_and_writes_nothing(tmp_path, tokenizer, para
     with pytest.raises(ValueError, match=message):
         Published.create(tmp_path / "new", tokenizer, **{"n_mux": 2, **SIZES, **params})
     assert not (tmp_path / "new").exists()
+
+
+def test_without_a_seed_weights_differ(tmp_path, tokenizer):
+    tables = []
+    for name in "ab":
+        Published.create(tmp_path / name, tokenizer, 2, vocab_size=400, **SIZES)
+        tables.append(read_weights(tmp_path / name)["instance_embedding"])
+    assert not torch.equal(*tables)
