@@ -19,7 +19,7 @@ from muxlearn.nn.heads import ClassificationHead
 from muxlearn.nn.links import average_answers
 from muxlearn.nn.losses import contrastive_logits
 from muxlearn.nn.module import MuxModule
-from muxlearn.nn.text import mean_weights
+from muxlearn.nn.patches import pool_rows
 
 __all__ = [
     "ADAPTERS",
@@ -393,7 +393,7 @@ class RevMuxClassifier(MuxModule):
 
     def _unfold(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Return what `up` reads of each slot: (n_mixtures, n_mux, width)."""
-        pooled = mean_weights(mask, hidden) @ hidden  # (n_mixtures, n_mux, hidden), a slot's own
+        pooled = pool_rows(hidden, mask)  # (n_mixtures, n_mux, hidden), a slot's own
         if self.adapters != "reversible":
             return pooled
         assert isinstance(self.multiplexer, ReversibleMultiplexer)
@@ -402,7 +402,7 @@ class RevMuxClassifier(MuxModule):
     def _alone(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """Encode rows on, without company, and pool: (n_rows, hidden_size)."""
         encoded = self.encoder.encode(hidden, mask)
-        return (mean_weights(mask, encoded)[:, None] @ encoded).squeeze(1)
+        return pool_rows(encoded, mask[:, None]).squeeze(1)
 
     def round_n_mux(self, n_mux: int) -> int:
         """Return the power of two nearest below a number of rows, which are mixed in pairs."""

@@ -38,7 +38,6 @@ __all__ = [
     "MuxSequenceClassifier",
     "MuxTextModule",
     "MuxTrainingOutput",
-    "mean_weights",
 ]
 
 Self = TypeVar("Self", bound="MuxTextModule")
@@ -477,18 +476,3 @@ class MuxSequenceClassifier(MuxTextModule):
 
     def _classify_words(self, ids: Tensor, mask: Tensor, second: Tensor | None) -> Tensor:
         return self.head(self._read_words(ids, mask, second)).flatten(0, 1)
-
-
-def mean_weights(mask: Tensor, values: Tensor) -> Tensor:
-    """Return the weights of a mean over what is not masked, of the type of `values`.
-
-    Parameters
-    ----------
-    mask : Tensor of bool, shape (..., length)
-    values : Tensor
-
-    Returns
-    -------
-    Tensor, shape of `mask`
-    """
-    return (mask / mask.sum(-1, keepdim=True).clamp(min=1)).to(values.dtype)
