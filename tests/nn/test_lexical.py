@@ -40,11 +40,21 @@ def test_padding_does_not_speak(path, table):
     torch.testing.assert_close(path(ids, mask, table), path(other, mask, table))
 
 
+def test_a_row_without_tokens_has_a_vector_of_numbers(path, table):
+    ids, mask = random_rows()
+    assert path(ids, torch.zeros_like(mask), table).isfinite().all()
+
+
 def test_folded_it_says_the_same_without_the_table(path, table):
     ids, mask = random_rows()
     before = path(ids, mask, table)
     path.fold(table)
     torch.testing.assert_close(path(ids, mask, torch.empty(0, WIDTH)), before)
+
+
+def test_a_folded_table_is_converted_with_the_module(path, table):
+    path.fold(table)
+    assert path.double().folded.dtype == torch.float64
 
 
 def test_table_and_weights_get_gradients(path, table):

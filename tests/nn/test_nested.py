@@ -38,6 +38,11 @@ def test_a_row_alone_passes_unchanged():
     assert torch.equal(read, x[:, 0].flatten(0, 1)[positions])
 
 
+def test_a_single_place_has_no_key_to_learn():
+    assert NestedMultiplexer(2, 8).keys.requires_grad
+    assert not NestedMultiplexer(1, 8).keys.requires_grad
+
+
 def test_places_are_read_differently():
     demultiplexer = NestedDemultiplexer(3, 8)
     h = torch.randn(1, 1, 1, 8).expand(1, 3, 1, 8)
