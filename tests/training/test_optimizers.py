@@ -48,7 +48,9 @@ def test_adamw_averages_over_fewer_steps_than_torch_s():
     groups = {"betas": (0.9, 0.98), "weight_decay": 0.01}
     made = Optimizer().net_options("cpu")
     assert {name: made[f"optimizer__{name}"] for name in groups} == groups
-    assert Optimizer(betas=(0.5, 0.9)).net_options("cpu")["optimizer__betas"] == (0.5, 0.9)
+    given = {"betas": (0.5, 0.9), "weight_decay": 0.1}
+    made = Optimizer(**given).net_options("cpu")
+    assert {name: made[f"optimizer__{name}"] for name in groups} == given
 
 
 def test_one_cycle_is_that_of_the_authors():
@@ -90,6 +92,13 @@ def test_the_only_step_of_a_cycle_has_a_rate_to_learn_with():
     made = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     Optimizer("SGD", schedule="one-cycle").scheduler(1)(made)
     assert made.param_groups[0]["lr"] > 0.05
+
+
+def test_a_cycle_needs_no_momentum_and_keeps_the_rate_of_each_group():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.5, 0.1)]
+    made = torch.optim.Adagrad(groups)
+    Optimizer("Adagrad", schedule="one-cycle").scheduler(10)(made)
+    assert [group["max_lr"] for group in made.param_groups] == [0.5, 0.1]
 
 
 def test_parameters_that_are_not_set_stay():
@@ -135,6 +144,7 @@ def test_a_partial_makes_optimizers_too(tiny_classifier):
     ("optimizer", "message"),
     [
         (Optimizer("SGD", momentumx=0.9), "`optimizer` has a parameter 'momentumx', which SGD"),
+        (Optimizer("SGD", lr=0.1), "`optimizer` has a parameter 'lr', which SGD does not take"),
         ("Linear", "`optimizer` names 'Linear', which torch.optim does not have"),
         (torch.nn.Linear, "`optimizer` is the class Linear, which is not an optimizer"),
         (Optimizer(dict), "`optimizer` is the class dict, which is not an optimizer"),
