@@ -158,6 +158,14 @@ def test_errors_are_dashed_and_explained():
     assert "differs from the true tags" in reader.text
 
 
+def test_true_tags_have_no_probability():
+    display = EntityDisplay.from_predictions(
+        [["Ada"]], [["B-LOC"]], probabilities=[[0.9]], true_tags=[["B-PER"]]
+    )
+    titles = [attributes.get("title") for attributes in Reader(display.to_html()).all("mark")]
+    assert titles == ["B-LOC: p = 0.900", None]
+
+
 def test_without_errors_nothing_is_said_of_them():
     display = EntityDisplay.from_predictions(SENTENCES, TAGS, true_tags=TAGS)
     text = Reader(display.to_html()).text
@@ -232,6 +240,7 @@ def test_true_tags_reach_the_display():
         (([["a"]], [["O"]]), {"true_tags": [[]]}, ValueError, "and 0 in `true_tags`"),
         (([["a"]], [["O"]]), {"probabilities": [[]]}, ValueError, "and 0 in `probabilities`"),
         (([["a"]], [["O"]]), {"probabilities": [[1.5]]}, ValueError, "sentence 0.* has 1.5"),
+        (([["a"]], [["O"]]), {"probabilities": [[-0.5]]}, ValueError, "sentence 0.* has -0.5"),
         (([["a"]], [["O"]]), {"probabilities": [[np.nan]]}, ValueError, "sentence 0.* has nan"),
         (([["a"]], [["O"]]), {"probabilities": [[[1.0]]]}, ValueError, r"has shape \(1, 1\)"),
     ],

@@ -206,6 +206,11 @@ def test_accuracy_by_slot_is_that_of_the_rows_in_it():
     assert "all slots: 62.5%" in display.ax_.get_legend_handles_labels()[1]
 
 
+def test_a_last_slot_that_is_never_right_is_shown():
+    display = SlotDisplay.from_predictions(["a", "b"], ["a", "a"], [0, 1])
+    assert display.accuracy.tolist() == [1, 0]
+
+
 def test_places_are_those_of_the_plan_that_predict_follows(images):
     clf, digits, _ = images
     labels, places = clf.predictor_.predict_regrouped(digits, 4, 2)
