@@ -13,11 +13,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import muxlearn
 from muxlearn import MuxImageClassifier, MuxTextClassifier, architectures, backbones
+from muxlearn.estimators._card_scores import check_scores
 from muxlearn.estimators._model_card import is_generated, model_card
 from muxlearn.inspection import TradeoffDisplay
 from muxlearn.nn._loading import rename_parameters
 from muxlearn.nn.reference import MuxBertSequenceClassifier
 from muxlearn.persistence import FORMAT_VERSION
+from muxlearn.points import Point
 
 TEXTS = ["the cat sat", "my old dog", "it", "a b c"] * 3
 LABELS = ["x", "y"] * 6
@@ -162,6 +164,11 @@ def test_scores_are_a_table_by_falling_n_mux(fitted):
         "| 1 | 0.951 | 410 |\n"
     ) in text
     assert "Speed depends on the machine." in text
+
+
+def test_a_score_by_n_mux_alone_is_that_with_the_model_s_own_patches():
+    scores = {"accuracy": 0.5}
+    assert check_scores({5: scores}, Point(10, 2)) == {Point(5, 2): scores}
 
 
 def test_a_score_that_was_not_measured_is_blank(fitted):
