@@ -389,11 +389,12 @@ def _check_callbacks(given: Sequence[Any] | None) -> None:
     }
     for item in given:
         callback = item[1] if isinstance(item, tuple) else item
+        given_kind = callback if isinstance(callback, type) else type(callback)
         for kind, instead in advice.items():
-            if isinstance(callback, kind):
+            if issubclass(given_kind, kind):
                 raise ValueError(
-                    f"`callbacks` holds {type(callback).__name__}(…), which reads rows, but a "
-                    f"batch of the training holds mixtures of them; {instead}"
+                    f"`callbacks` holds {given_kind.__name__}, which reads rows, but a batch of "
+                    f"the training holds mixtures of them; {instead}"
                 )
 
 

@@ -57,9 +57,11 @@ def test_scores_of_epochs(stopping, use_caching, on_train):
     ("callback", "message"),
     [
         (BatchScoring("accuracy"), "holds BatchScoring.*; take skorch.callbacks.EpochScoring"),
+        (BatchScoring, "holds BatchScoring.*; take skorch.callbacks.EpochScoring"),
         (("named", InputShapeSetter()), "holds InputShapeSetter.*; leave it out"),
+        (("named", InputShapeSetter), "holds InputShapeSetter.*; leave it out"),
     ],
-    ids=["BatchScoring", "InputShapeSetter"],
+    ids=["BatchScoring", "its class", "InputShapeSetter", "its class by a name"],
 )
 def test_callbacks_that_read_rows_in_a_batch_are_refused(stopping, callback, message):
     with pytest.raises(ValueError, match=message):
