@@ -93,7 +93,7 @@ class InterferenceDisplay(PlotMixin):
         check_predicts_labels(estimator)
         predictions = {
             point: predictor.predict_regrouped(X, point, n_regroupings)[0]
-            for point in choose_points(n_mux, estimator.operating_points, predictor.runner)
+            for point in choose_points(n_mux, estimator.trained_points_, predictor.runner)
         }
         labelled = {label_of(p, predictor.runner): labels for p, labels in predictions.items()}
         return cls.from_predictions(labelled, ax=ax)

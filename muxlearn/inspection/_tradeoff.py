@@ -147,7 +147,7 @@ class TradeoffDisplay(PlotMixin):
         estimator = multiplexed(estimator)
         beside = _check_others(others)
         runner = estimator.predictor_.runner
-        chosen = choose_points(n_mux, estimator.operating_points, runner)
+        chosen = choose_points(n_mux, estimator.trained_points_, runner)
         points = [label_of(point, runner) for point in chosen]
         if taken := [name for name in beside if name in map(str, chosen)]:
             raise ValueError(

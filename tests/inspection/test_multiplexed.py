@@ -115,6 +115,16 @@ def test_operating_points_are_those_trained_or_asked_for(images, n_mux, points):
     assert display.n_mux.tolist() == points
 
 
+def test_points_that_are_set_after_fit_are_not_drawn(images):
+    clf, digits, labels = images
+    changed = copy.copy(clf).set_params(operating_points=(1, 2, 4))
+    displays = [
+        TradeoffDisplay.from_estimator(changed, digits, labels, repeats=1),
+        InterferenceDisplay.from_estimator(changed, digits),
+    ]
+    assert [display.n_mux.tolist() for display in displays] == [[2, 4], [2, 4]]
+
+
 def test_any_scorer_judges_at_each_operating_point(images):
     clf, digits, labels = images
     display = TradeoffDisplay.from_estimator(clf, digits, labels, scoring="neg_log_loss", repeats=1)
