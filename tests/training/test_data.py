@@ -71,3 +71,16 @@ def test_parts_of_a_batch_are_those_of_a_larger_one():
     parts.shard(0, 1, 3)
     firsts = [rows for rows, _ in shown(whole)]
     assert [rows for rows, _ in shown(parts)][::3] == firsts
+
+
+def test_the_training_forms_other_mixtures_than_the_warm_up(tiny_classifier, monkeypatch):
+    formed, batch = [], MixtureData.batch
+
+    def noted(data, rows, *args, **options):
+        formed.append(rows)
+        return batch(data, rows, *args, **options)
+
+    monkeypatch.setattr(MixtureData, "batch", noted)
+    tiny_classifier(n_mux=2, max_epochs=1, warm_up=1).fit([*"abcdefgh"] * 4, [0, 1] * 16)
+    in_warm_up, in_training = np.split(np.array(formed), 2)
+    assert (in_warm_up != in_training).any((1, 2)).all()
