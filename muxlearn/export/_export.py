@@ -64,7 +64,7 @@ def export_onnx(
 
     folder : str or path
         The folder for `n_mux_10.onnx`, `n_mux_2x5.onnx` and the like, `config.json` (labels,
-        parameters, the seed of the plan, checksums) and, if there is a tokenizer,
+        parameters, the seed of the plan, checksums) and the files of the reader, such as
         `tokenizer.json`.
 
     n_mux : int, "words" or iterable of operating points, default=None
@@ -104,8 +104,7 @@ def export_onnx(
             f"{kinds[-1].__name__}, got an instance of {type(estimator).__name__}"
         )
     check_is_fitted(estimator)
-    dtypes = Choice("float32", "int8")
-    dtypes.check("dtype", dtype)
+    Choice("float32", "int8").check("dtype", dtype)
     if dtype == "int8" and isinstance(estimator, MuxImageClassifier | MuxImageRegressor):
         raise ValueError(
             "`dtype` 'int8' quantizes matrix products, but a network on images is made of "
@@ -115,7 +114,7 @@ def export_onnx(
     require("onnx", "onnxscript", "onnxruntime")
     points = _check_points(estimator, n_mux)
     check_new_folder(folder, FORMAT)  # before the graphs, which take long, are made for nothing
-    described = saved_config(estimator)
+    described, predictor = saved_config(estimator), estimator.predictor_
     module = estimator.module_.for_inference(torch.float32).cpu()
     if isinstance(module, MuxTextModule):
         module.folded_patches = None  # each graph would hold a token table for every place
@@ -128,17 +127,14 @@ def export_onnx(
         "format_version": FORMAT_VERSION,
         **described,
         "dtype": dtype,
-        "operating_points": [label_of(point, estimator.predictor_.runner) for point in points],
+        "operating_points": [label_of(point, predictor.runner) for point in points],
     }
     contents = {graph_name(point): graph for point, graph in graphs.items()}
-    predictor = estimator.predictor_
-    for name, text in predictor.reader.files().items():
-        contents[name] = text.encode()
     if arrays := predictor.task.arrays():
         from safetensors.numpy import save
 
         contents[ARRAYS] = save(arrays)
-    write_contents(folder, config, contents)
+    write_contents(folder, config, contents, predictor.reader.files())
 
 
 def _check_points(
@@ -163,4 +159,5 @@ def _sizes(estimator: MuxEstimator) -> Sizes:
     if isinstance(estimator, MuxImageClassifier | MuxImageRegressor):
         return Sizes(image_shape=estimator.image_shape_)
     reader: Any = estimator.predictor_.reader
-    return Sizes(reader.max_length, reader.vocab_size)
+    module: Any = estimator.module_
+    return Sizes(reader.max_length, module.encoder.embedding.num_embeddings)

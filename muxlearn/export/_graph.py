@@ -28,7 +28,7 @@ from muxlearn.nn.vision import MuxVisionCNN, MuxVisionMLP
 from muxlearn.points import WORDS, Point
 from muxlearn.prediction import make_session
 
-__all__ = ["check_supported", "export_graph", "quantize"]
+__all__ = ["Sizes", "check_supported", "export_graph", "quantize"]
 
 #: How far the logits of a graph may be from torch's, over 1 or the largest of them.
 TOLERANCE = 1e-4

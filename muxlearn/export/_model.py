@@ -14,10 +14,10 @@ from muxlearn._docs import fill_docs
 from muxlearn._params import Integer
 from muxlearn.estimators import MuxEstimator
 from muxlearn.persistence import (
-    TOKENIZER,
     FormatError,
     check_config,
     existing_folder,
+    file_names,
     parse_config,
     read_contents,
     read_whole,
@@ -108,15 +108,15 @@ class OnnxModel:
         folder = existing_folder(folder)
         config, contents = read_whole(folder, lambda: cls._read(folder))
         require("onnxruntime")
-        points = as_points(config["operating_points"])
-        runner = OnnxRunner({point: contents[graph_name(point)] for point in points}, n_threads)
-        files = {name: contents[name].decode() for name in (TOKENIZER,) if name in contents}
+        points = dict.fromkeys(as_points(config["operating_points"]))
+        runner = OnnxRunner({point: contents.pop(graph_name(point)) for point in points}, n_threads)
         with told_as_format_error(f"the files in {str(folder)!r}"):
             arrays: dict[str, NDArray] = {}
             if ARRAYS in contents:
                 from safetensors.numpy import load
 
-                arrays = load(contents[ARRAYS])
+                arrays = load(contents.pop(ARRAYS))
+            files = {name: data.decode() for name, data in contents.items()}
             config = complete_config(config, files)
             predictor = restore_predictor(runner, config, files, arrays)
             task, n_wanted = predictor.task, config.get("vector_size")
@@ -139,9 +139,8 @@ class OnnxModel:
     @classmethod
     def _read(cls, folder: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         config = cls._read_config(folder)
-        extra = [name for name in (TOKENIZER, ARRAYS) if name in config["sha256"]]
         graphs = map(graph_name, as_points(config["operating_points"]))
-        return config, read_contents(folder, config, [*graphs, *extra])
+        return config, read_contents(folder, config, file_names(config, graphs)[1:])
 
     @classmethod
     def _read_config(cls, folder: Path) -> dict[str, Any]:

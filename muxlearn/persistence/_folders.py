@@ -93,27 +93,20 @@ def write_folder(
 
     Raises
     ------
-    ValueError
-        A file has a name that is a path, or that of another file of the folder.
+    FileExistsError, NotADirectoryError, TypeError, ValueError
+        As of `write_contents`.
     """
     from safetensors.torch import save
 
-    for name in files:
-        if name in (CONFIG, _WEIGHTS) or not _PLAIN.fullmatch(name):
-            raise ValueError(
-                f"`files` has the name {name!r}; give one of letters, digits, '_', '-' and '.' "
-                f"that is neither {CONFIG!r} nor {_WEIGHTS!r}, such as 'letters.txt'"
-            )
-    weights = save(shrink_rows(tensors))
-    contents = {_WEIGHTS: weights, **{name: text.encode() for name, text in files.items()}}
     config = {"format": FORMAT, "format_version": FORMAT_VERSION, **config}
-    write_contents(folder, config, contents, beside)
+    write_contents(folder, config, {_WEIGHTS: save(shrink_rows(tensors))}, files, beside)
 
 
 def write_contents(
     folder: str | os.PathLike,
     config: dict[str, Any],
     contents: Mapping[str, bytes],
+    files: Mapping[str, str] | None = None,
     beside: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write files and the configuration, with the checksums of all of them, in one step.
@@ -125,14 +118,24 @@ def write_contents(
     config : dict
     contents : mapping of str to bytes
         By the files' names.
+    files : mapping of str to str, default=None
+        More files, from `Reader.files`.
     beside : mapping of str to bytes, default=None
         Files that a user may change, and that have no checksum.
 
     Raises
     ------
     FileExistsError, NotADirectoryError, TypeError, ValueError
-        As of `check_new_folder`.
+        As of `check_new_folder`; or a name in `files` is a path, or that of another file.
     """
+    taken = (CONFIG, *contents)
+    for name in files or ():
+        if name in taken or not _PLAIN.fullmatch(name):
+            raise ValueError(
+                f"`files` has the name {name!r}; give one of letters, digits, '_', '-' and '.' "
+                f"that is none of {', '.join(taken)}, such as 'letters.txt'"
+            )
+    contents = {**contents, **{name: text.encode() for name, text in (files or {}).items()}}
     folder = check_new_folder(folder, config["format"])
     checksums = {name: hashlib.sha256(data).hexdigest() for name, data in contents.items()}
     # As a reader sees it: some keys and values become strings.
@@ -246,21 +249,23 @@ def read_contents(folder: Path, config: dict[str, Any], names: Iterable[str]) ->
     return contents
 
 
-def file_names(config: Mapping[str, Any]) -> list[str]:
-    """Return the names of a saved model's files, without any that is not of its folder.
+def file_names(config: Mapping[str, Any], needed: Iterable[str] = (_WEIGHTS,)) -> list[str]:
+    """Return the names of a model's files, without any that is not of its folder.
 
     Parameters
     ----------
     config : mapping of str to object
         The configuration of the folder.
+    needed : iterable of str
+        Files that the model must have; those of a saved one by default.
 
     Returns
     -------
     list of str
-        The configuration's own name first, then that of the weights.
+        The configuration's own name first, then what is needed.
     """
-    others = [n for n in config["sha256"] if n not in (CONFIG, _WEIGHTS) and _PLAIN.fullmatch(n)]
-    return [CONFIG, _WEIGHTS, *others]
+    names = [CONFIG, *needed, *filter(_PLAIN.fullmatch, config["sha256"])]
+    return list(dict.fromkeys(names))
 
 
 def read_folder(

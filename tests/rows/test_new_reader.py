@@ -10,8 +10,10 @@ from sklearn.base import clone
 
 from muxlearn import MuxTextClassifier, architectures
 from muxlearn._params import Integer
-from muxlearn.architectures import Built
+from muxlearn.architectures import TMUX, Built
+from muxlearn.backbones import Scratch
 from muxlearn.estimators._model_card import model_card
+from muxlearn.export import OnnxMuxClassifier, export_onnx
 from muxlearn.persistence import FormatError, write_folder
 from muxlearn.prediction import load_predictor
 from muxlearn.rows import READERS, Reader, TokenTable, check_rows
@@ -62,6 +64,16 @@ class BagOfLetters(BagOfWords):
         return Built(reader, Bag(len(letters) + 1, self.width, n_outputs, setting.n_mux), self)
 
 
+class Lettered(TMUX):
+    """Reads letters with an encoder."""
+
+    name = "lettered"
+
+    def build(self, setting, data, n_outputs):
+        reader = LetterReader("abcdefghijklmnopqrstuvwxyz ", setting.params["max_length"])
+        return super().build(setting, data, n_outputs)._replace(reader=reader)
+
+
 @pytest.fixture(scope="module")
 def registered():
     with pytest.MonkeyPatch.context() as patch:
@@ -103,6 +115,18 @@ def test_its_files_are_checked(fitted, tmp_path):
     (tmp_path / "letters.txt").write_text("abc")
     with pytest.raises(FormatError, match=r"letters\.txt in .* is not the file that was saved"):
         MuxTextClassifier.load(tmp_path)
+
+
+@pytest.mark.slow
+def test_its_files_are_exported(registered, monkeypatch, tmp_path):
+    monkeypatch.setitem(architectures.TEXT_ARCHITECTURES, Lettered.name, Lettered)
+    scratch = Scratch(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, vocab_size=300)
+    clf = MuxTextClassifier(n_mux=2, architecture="lettered", backbone=scratch, max_length=16)
+    clf.set_params(warm_up=None, max_epochs=1, random_state=0).fit(TEXTS, LABELS)
+    export_onnx(clf, tmp_path)
+    exported = OnnxMuxClassifier.load(tmp_path)
+    assert exported.predictor_.reader == clf.predictor_.reader
+    np.testing.assert_allclose(exported.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["../letters", "a/letters", ".letters", "config.json", ""])
