@@ -139,10 +139,12 @@ def _read(args: Namespace) -> _Task:
             f"--test is missing, and there is no file beside '{args.data}' with 'test' for 'train' "
             "in its name; give --test FILE"
         )
-    test = _load(file)
-    X, y = _load(args.data)
+    (X, y), test = _load(args.data), _load(file)
     train, valid = train_test_split(np.arange(len(X)), test_size=_VALID_SIZE, random_state=0)
     train = train[: args.max_train]
+    if isinstance(y, list):
+        kinds = MultiLabelBinarizer().fit([*y, *test[1]])  # columns mean the same in both files
+        y, test = kinds.transform(y), (test[0], kinds.transform(test[1]))
     parts: dict[str, Any] = {
         "train": ([X[i] for i in train], y[train]),
         "valid": ([X[i] for i in valid], y[valid]),
@@ -165,8 +167,8 @@ def _one_vs_rest(penalty: float) -> OneVsRestClassifier:
     return OneVsRestClassifier(LogisticRegression(C=penalty, max_iter=300))
 
 
-def _load(path: Path) -> tuple[Sequence[Any], NDArray[Any]]:
-    """Return rows with a number each, or texts with an indicator of the entities in them."""
+def _load(path: Path) -> tuple[Sequence[Any], Any]:
+    """Return rows with a number each, or texts with the kinds of entities in them."""
     for load in (load_pairs, load_labelled):
         try:
             X, y = load(path, target="number", return_X_y=True)
@@ -175,7 +177,7 @@ def _load(path: Path) -> tuple[Sequence[Any], NDArray[Any]]:
         return X, np.asarray(y, np.float64)
     sentences, tags = load_conll(path, return_X_y=True)
     kinds = [{tag[2:] for tag in row if tag != "O"} for row in tags]
-    return [" ".join(tokens) for tokens in sentences], MultiLabelBinarizer().fit_transform(kinds)
+    return [" ".join(tokens) for tokens in sentences], kinds
 
 
 # The models

@@ -1,5 +1,6 @@
 import json
 import re
+from argparse import Namespace
 
 import pytest
 
@@ -65,6 +66,16 @@ def test_kinds_of_entities_are_labels_of_their_sentence(tmp_path):
     assert [row["model"] for row in rows] == ["words", "(1, 1)", "(2, 1)", *LINEAR]
     assert all(0 <= row[name] <= 1 for row in rows for name in ("micro_f1", "macro_f1"))
     assert all(row["micro_f1"] > 0.8 for row in rows if row["model"] in LINEAR)
+
+
+def test_a_kind_has_the_same_column_in_both_files(tmp_path):
+    for role, kinds in (("train", ["LOC", "ORG", "PER"] * 4), ("test", ["ORG", "PER"])):
+        text = "\n".join(f"Ada\tB-{kind}\nwind\tO\n" for kind in kinds)
+        (tmp_path / f"tagged-{role}.txt").write_text(text)
+    args = Namespace(data=tmp_path / "tagged-train.txt", test=None, max_train=None, max_test=None)
+    task = answers._read(args)
+    assert task.test[1].tolist() == [[0, 1, 0], [0, 0, 1]]
+    assert task.train[1].shape[1] == 3
 
 
 def test_the_encoder_may_be_minilm(tmp_path, monkeypatch):
