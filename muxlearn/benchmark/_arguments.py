@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentTypeError
+
+import torch
+from threadpoolctl import threadpool_limits
 
 from muxlearn.points import WORDS, Point, PointLike
 
-__all__ = ["parse_point", "rows_or_point"]
+__all__ = ["limit_threads", "parse_point", "rows_or_point"]
+
+
+def limit_threads(n_threads: int) -> None:
+    """Give torch, tokenizers and linear algebra so many threads from now on."""
+    torch.set_num_threads(n_threads)
+    os.environ["RAYON_NUM_THREADS"] = str(n_threads)  # of tokenizers
+    threadpool_limits(n_threads)
 
 
 def parse_point(text: str) -> Point:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 from sklearn.base import clone
@@ -29,7 +28,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from muxlearn import MuxTextClassifier, MuxTextRegressor
-from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._arguments import limit_threads, parse_point
 from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import paired_seconds, report
 from muxlearn.benchmark.frontier import (
@@ -103,7 +102,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    torch.set_num_threads(args.threads)
+    limit_threads(args.threads)
     task = _read(args)
     rows = []
     timed = [task.test[0][i % len(task.test[0])] for i in range(args.timed_rows)]

@@ -16,11 +16,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
+from muxlearn.benchmark._arguments import limit_threads
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
@@ -56,7 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    torch.set_num_threads(args.threads)
+    limit_threads(args.threads)
     texts, topics = bbc_news()
     X_train, X_test, y_train, y_test = train_test_split(
         texts, topics, test_size=0.2, random_state=0, stratify=topics

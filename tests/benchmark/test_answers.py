@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from argparse import Namespace
 
@@ -78,7 +79,7 @@ def test_a_kind_has_the_same_column_in_both_files(tmp_path):
     assert task.train[1].shape[1] == 3
 
 
-def test_the_encoder_may_be_minilm(tmp_path, monkeypatch):
+def test_the_encoder_may_be_minilm_and_threads_are_limited(tmp_path, monkeypatch):
     class Built(Exception):
         pass
 
@@ -86,5 +87,7 @@ def test_the_encoder_may_be_minilm(tmp_path, monkeypatch):
         raise Built(model.backbone)
 
     monkeypatch.setattr(answers, "load_or_fit", stop)
+    monkeypatch.delenv("RAYON_NUM_THREADS", raising=False)
     with pytest.raises(Built, match=re.escape(packaged_minilm())):
         run(write_numbers(tmp_path, 1), tmp_path, "--backbone", "minilm")
+    assert os.environ["RAYON_NUM_THREADS"] == "1"  # tokenizers run in as many threads as the rest

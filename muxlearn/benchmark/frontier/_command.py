@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import traceback
 from argparse import Action, ArgumentParser, Namespace
@@ -11,10 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
-from threadpoolctl import threadpool_limits
-
-from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._arguments import limit_threads, parse_point
 from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
@@ -154,8 +150,7 @@ def main(args: Namespace) -> int:
         raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
     if WORDS in args.alone:
         raise SystemExit("--alone is for points that run the encoder; give words to --points")
-    torch.set_num_threads(args.threads)
-    os.environ["RAYON_NUM_THREADS"] = str(args.threads)  # of tokenizers
+    limit_threads(args.threads)
     task = read_task(
         args.data,
         kind=args.kind,
@@ -167,7 +162,7 @@ def main(args: Namespace) -> int:
         max_valid=args.max_valid,
         n_unlabeled=args.unlabeled,
     )
-    with threadpool_limits(args.threads), _folder(args, task) as folder:
+    with _folder(args, task) as folder:
         jobs = [Job(args, task, seed, folder / f"seed-{seed}") for seed in args.seeds]
         if args.plain is None:
             args.plain = smaller_sizes(size_of(jobs[0].start.module_.encoder), args.head_size)
