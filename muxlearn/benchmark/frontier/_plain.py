@@ -82,7 +82,7 @@ def _distilled(job: Job, size: Size) -> Path:
     """Warm an encoder up on the texts of the task, as the packaged one was, and save it."""
     folder = job.place("models") / f"distilled-{size}"
     if not (folder / "config.json").exists():
-        rows = job.task.train.X
+        rows = [*job.task.train.X, *job.task.unlabeled]
         texts = map(" ".join, rows) if job.task.kind == "sentences" else split_pairs(rows)
         pretrainer = MuxTextPretrainer(
             n_mux=1,

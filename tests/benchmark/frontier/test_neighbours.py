@@ -1,4 +1,5 @@
 from argparse import ArgumentParser
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,10 @@ from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark.frontier import add_arguments
 from muxlearn.benchmark.frontier._data import read_task
+from muxlearn.benchmark.frontier._estimators import Size
 from muxlearn.benchmark.frontier._job import Job
 from muxlearn.benchmark.frontier._linear import ChosenPenalty, PairFeatures, StaticVectors
-from muxlearn.benchmark.frontier._plain import plain_units
+from muxlearn.benchmark.frontier._plain import _distilled, plain_units
 from muxlearn.benchmark.frontier._tags import MostFrequentTag, window_features
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.pretraining import MuxTextPretrainer
@@ -127,6 +129,17 @@ def test_a_narrower_network_is_taught_where_there_is_a_teacher(make_job, bert, k
     ((_, _, predict, _),) = candidates(job, "plain 1x8")
     assert predict.__self__.module_.warmed_up
     assert len(predict(job.task.test.X)) == len(job.task.test.X)
+
+
+def test_a_narrower_network_is_taught_on_texts_without_labels_too(make_job, bert, monkeypatch):
+    read = []
+    fit = MuxTextPretrainer.fit
+    monkeypatch.setattr(MuxTextPretrainer, "fit", lambda self, X: read.extend(X) or fit(self, X))
+    job = make_job("texts", "--teacher", bert)
+    job.args.max_length = 16
+    job.task = replace(job.task, unlabeled=["a film that has no label"])
+    _distilled(job, Size(1, 8))
+    assert {"a film that has no label", *job.task.train.X} == set(read)
 
 
 @pytest.fixture(scope="module")
