@@ -156,13 +156,13 @@ class Cascade:
         reached, stopped : ndarray of shape (n_stages,)
         """
         reached, stopped = np.zeros((2, len(self.stages)))
-        left = weights / weights.sum()
+        left = weights
         for number in self._running():
             stops = confidence[number] >= self._threshold(number)
             reached[number] = left.sum()
             stopped[number] = left[stops].sum()
             left = np.where(stops, 0, left)
-        return reached, stopped
+        return reached / weights.sum(), stopped / weights.sum()
 
     def fingerprint(self) -> str:
         """Return a digest of all that decides what is predicted."""

@@ -69,7 +69,7 @@ def test_reports(fitted):
     report = fitted.stage_report_
     assert list(report) == ["first", "second", "estimator"]
     assert [figures["rows_per_second"] for figures in report.values()] == RATES
-    assert report["first"]["reached"] == pytest.approx(1)
+    assert report["first"]["reached"] == 1
     assert sum(figures["stopped"] for figures in report.values()) == pytest.approx(1)
     whole = fitted.cascade_report_
     assert whole["n_rows"] == 300
