@@ -85,8 +85,8 @@ ENTRIES = {
     "operating_points": """
         operating_points : tuple or dict, default=$default
             Operating points that one model is trained for, in equal shares of the steps; a dict
-            from points to numbers sets the shares. None trains at `n_mux` only. A prediction takes
-            any value up to `n_mux` in all cases.
+            from points to numbers sets the shares. None trains at the model's own point only. A
+            prediction takes any number of $rows up to `n_mux` in all cases.
         """,
     "operating_points.texts": """
             A point is a number of $rows, a pair ``(n_mux, patch_size)`` or "words": the lexical
@@ -94,7 +94,7 @@ ENTRIES = {
         """,
     "predict.patch_size": """
         patch_size : int, default=None
-            Number of neighbouring tokens of a $row in a position, one of those that the model was
+            Number of neighbouring tokens of one $row in a position, one of those that the model was
             built for. None stands for its own.
         """,
     "max_epochs": """
@@ -270,14 +270,14 @@ ENTRIES = {
         """,
     "predict.n_mux": """
         n_mux : int, (int, int) or "words", default=None
-            Number of $rows in a mixture, from 1 to the model's capacity, the default. With fewer, a
-            $row fills several slots and their predictions are averaged, which is slower and more
+            Number of $rows in a mixture, from 1 to the model's capacity, the default. With fewer,
+            each $row fills several slots, whose predictions are averaged: slower and more
             accurate. Also a whole operating point: a pair ``(n_mux, patch_size)``, "words", or what
             `fastest_point` returns, the fastest point that is accurate enough.
         """,
     "transform.n_mux": """
         n_mux : int, (int, int) or "words", default=None
-            Number of $rows in a mixture, from 1 to the capacity, the default. With fewer, a $row
+            Number of $rows in a mixture, from 1 to the capacity, the default. With fewer, each $row
             fills several slots, which is slower and more accurate. Also a whole operating point, a
             pair ``(n_mux, patch_size)`` or "words".
         """,
@@ -454,7 +454,9 @@ def _filled(documented: Callable[..., Any], words: Mapping[str, str]) -> str:
         text = Template(inspect.cleandoc(ENTRIES[name])).substitute(words, **default)
         return "\n".join(indent + line if line else line for line in text.split("\n"))
 
-    return _PLACEHOLDER.sub(entry, documented.__doc__ or "")
+    filled = _PLACEHOLDER.sub(entry, documented.__doc__ or "")
+    # A type that goes on in the next line of the source is one line for the reader.
+    return re.sub(r"(?<=,) {2,}", " ", filled)
 
 
 def _shown(default: object) -> str:

@@ -187,6 +187,19 @@ def test_an_entry_takes_the_words_of_its_class():
     assert "Weights of the pages" in Reader.fit.__doc__
 
 
+def test_a_type_that_goes_on_in_the_next_line_has_no_gap():
+    @fill_docs()
+    def fit(batch_size=8):
+        """Fit.
+
+        {batch_size}
+        kind : {"one", "two"}, \
+                default="one"
+        """
+
+    assert 'kind : {"one", "two"}, default="one"\n' in fit.__doc__
+
+
 def test_an_unknown_entry_is_an_error():
     def fit():
         """Fit.
