@@ -60,8 +60,8 @@ class Published(ParameterObject):
 
     Parameters
     ----------
-    checkpoint : str or path
-        A folder, or a name on the hub.
+    checkpoint : str or path, default=""
+        A folder, or a name on the hub. `fit` refuses the default: it must be given.
 
     tokenizer : tokenizers.Tokenizer, default=None
         The tokenizer, such as ``tokenizers.Tokenizer.from_pretrained("bert-base-uncased")``. None
@@ -120,8 +120,10 @@ class Published(ParameterObject):
             (``binary_hadamard_epsilon``).
         learn_keys : bool, default=False
             Whether keys are trained.
-        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size : int
-            Sizes of the encoder, by default the paper's.
+        hidden_size, num_hidden_layers : int, default=768, 12
+            Width and number of layers of the encoder, by default the paper's, as the next two.
+        num_attention_heads, intermediate_size : int, default=12, 3072
+            Attention heads of a layer, and width of the feed-forward layers.
         vocab_size : int, default=50265
             Rows of the token table, by default the paper's; at least 400. Some of the last 400
             also mark slots and summaries.

@@ -112,6 +112,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
 
     {tokenizer_}
 
+    {operating_point_}
+
     See Also
     --------
     MuxTextClassifier.transform : The vectors of an encoder that was trained for a task.

@@ -158,7 +158,8 @@ def score(
     {predict.X}
 
     y : array-like of shape (n_samples,) or (n_samples, n_targets), default=None
-        The true labels or numbers. None takes those of a dataset.
+        The true labels or numbers; several labels in any form that `fit` takes. None takes those
+        of a dataset.
 
     {score.sample_weight}
 

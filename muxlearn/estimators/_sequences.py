@@ -110,7 +110,7 @@ def score(
     {predict.X}
 
     y : array-like of shape (n_samples,) or (n_samples, n_targets)
-        The true labels or numbers.
+        The true labels or numbers; several labels in any form that `fit` takes.
 
     {score.sample_weight}
 

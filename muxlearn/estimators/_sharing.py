@@ -171,6 +171,7 @@ def push_to_hub(
         A token with write access. None takes the one of ``hf auth login``.
 
     commit_message : str, default="Push a model with muxlearn"
+        The message of the commit.
 
     branch : str, default=None
         The branch to upload to, which must exist. None stands for the main branch.
