@@ -229,7 +229,8 @@ def _static(start: Any, weighted: bool = False) -> Any:
 
 
 def _both(start: Any) -> Any:
-    return make_union(_tfidf(start, 2), _static(start, weighted=True))
+    # Not by inverse frequency: of few texts it hides the very words that tell classes apart.
+    return make_union(_tfidf(start, 2), _static(start))
 
 
 #: What makes the features of texts from a plain model that is not trained, by the name of the row.

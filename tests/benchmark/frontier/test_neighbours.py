@@ -11,7 +11,7 @@ from muxlearn.benchmark.frontier import add_arguments
 from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._estimators import Size
 from muxlearn.benchmark.frontier._job import Job
-from muxlearn.benchmark.frontier._linear import ChosenPenalty, PairFeatures, StaticVectors
+from muxlearn.benchmark.frontier._linear import FEATURES, ChosenPenalty, PairFeatures, StaticVectors
 from muxlearn.benchmark.frontier._plain import _distilled, plain_units
 from muxlearn.benchmark.frontier._tags import MostFrequentTag, window_features
 from muxlearn.nn.multiplex import NestedMultiplexer
@@ -56,6 +56,16 @@ def test_frequent_tokens_count_less_and_what_all_share_is_taken_away(start):
     shrunk = np.linalg.norm(model.table_, axis=1) / np.linalg.norm(table, axis=1)
     assert shrunk[often] < shrunk[seldom]
     np.testing.assert_allclose(model.transform(texts) @ model.common_, 0, atol=1e-5)
+
+
+def test_both_features_are_pairs_of_words_and_the_plain_mean(start):
+    texts = ["a warm film", "a cold story", "the warm actors"]
+    both = FEATURES["TF-IDF + static"](start).fit_transform(texts).toarray()
+    words, mean = (
+        FEATURES[name](start).fit_transform(texts)
+        for name in ("TF-IDF, two words", "static vectors")
+    )
+    np.testing.assert_allclose(both, np.hstack([words.toarray(), mean]), atol=1e-6)
 
 
 def test_pairs_are_told_by_both_texts_their_distance_and_their_product():
