@@ -218,10 +218,11 @@ class TMUX(Architecture):
         """
         if (params["multiplexer"], params["demultiplexer"]) != ("auto", "auto"):
             return Point(AUTO_FACTOR)
-        if task == "sequence" and params["backbone"] is None:
+        backbone = make_backbone(params["backbone"])
+        if task == "sequence" and isinstance(backbone, Packaged):
             return Point(1, _AUTO_TOKENS)
         factor = _TAGGING_FACTOR if task == "token" else AUTO_FACTOR
-        known = make_backbone(params["backbone"]).auto_point(factor)
+        known = backbone.auto_point(factor)
         return Point(1, factor) if known is None else known
 
     def settle(self, setting: Setting) -> Setting:

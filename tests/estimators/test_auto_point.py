@@ -161,6 +161,11 @@ def test_who_chooses_a_point_or_an_encoder_gets_all_layers(params):
     assert len(model.module_.encoder.layers) == 6
 
 
+def test_any_part_of_the_packaged_encoder_has_five_tokens():
+    model = MuxTextClassifier(backbone=Packaged(num_hidden_layers=1), max_epochs=0)
+    assert model.fit(TEXTS, LABELS).operating_point_ == (1, 5)
+
+
 def test_a_tagger_keeps_all_layers():
     words = [text.split() for text in TEXTS]
     tagger = MuxTokenTagger(max_epochs=0).fit(words, [["X"] * len(row) for row in words])
