@@ -83,7 +83,7 @@ def params_of_fit(
     """
     if sklearn.get_config()["enable_metadata_routing"]:
         routed = process_routing(owner, "fit", sample_weight=sample_weight, **fit_params)
-        return {name: dict(routed[name]["fit"]) for name in classifiers}
+        return {name: dict(routed[name].get("fit", {})) for name in classifiers}
     given: dict[str, dict[str, Any]] = {name: {} for name in classifiers}
     given[OWN].update(fit_params)
     for name, classifier in classifiers.items() if sample_weight is not None else ():

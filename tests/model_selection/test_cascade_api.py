@@ -132,3 +132,10 @@ def test_weights_are_routed_to_those_that_request_them():
         assert (first.weight_, last.weight_) == (None, 960)
         with pytest.raises(UnsetMetadataPassedError, match="sample_weight"):
             cascade().fit(X, Y, sample_weight=weights)
+
+
+def test_frozen_classifiers_are_routed_nothing_to_their_fit():
+    frozen = FrozenEstimator(Column(2).fit(X, Y))
+    with sklearn.config_context(enable_metadata_routing=True):
+        clf = cascade().set_params(estimator=frozen).fit(X, Y)
+    assert clf.estimator_ is frozen
