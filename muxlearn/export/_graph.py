@@ -317,9 +317,13 @@ def _quietly() -> Iterator[None]:
     """Keep to themselves what the exporters say of their own workings."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
+    # Without a handler, `logging.info` and its like set up one that stays.
+    handler = logging.NullHandler()
+    logging.root.addHandler(handler)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
+        logging.root.removeHandler(handler)
         logging.disable(level)

@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import logging
 import math
 import pickle
 import shutil
@@ -222,6 +223,13 @@ def test_int8_is_smaller_and_near(classifier, folder, tmp_path):
 
 
 # What cannot be exported
+
+
+def test_int8_leaves_the_logging_of_the_caller_as_it_is(classifier, tmp_path, monkeypatch):
+    with monkeypatch.context() as script:
+        script.setattr(logging.root, "handlers", [])  # there are those of pytest
+        export_onnx(classifier, tmp_path, n_mux=1, dtype="int8")
+        assert logging.root.handlers == []
 
 
 def test_int8_leaves_a_table_that_something_else_reads_too():
