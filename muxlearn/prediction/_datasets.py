@@ -339,15 +339,13 @@ def choose_columns(schema: Any, column: str | Sequence[str] | None, kind: str | 
 
 
 def _check_keep(schema: Any, keep: Any, result: str, form: str) -> list[str]:
-    from pyarrow import types
-
     if isinstance(keep, str):
         raise TypeError(f"`keep` is a single str; give a list of columns, [{keep!r}]")
     if not isinstance(keep, list | tuple) or not all(isinstance(name, str) for name in keep):
         raise TypeError(f"`keep` must be a list of names of columns, got {keep!r}")
     for name in keep:
         check_column(schema, name, "keep")
-        if form == "csv" and types.is_nested(given := schema.field(name).type):
+        if form == "csv" and not _csv_holds(given := schema.field(name).type):
             raise ValueError(
                 f"`keep` has {name!r}, whose values of type {given} `form` 'csv' cannot hold; use "
                 "form='parquet'"
@@ -357,6 +355,18 @@ def _check_keep(schema: Any, keep: Any, result: str, form: str) -> list[str]:
     if len(set(keep)) < len(keep):
         raise ValueError(f"`keep` must name each column once, got {list(keep)}")
     return list(keep)
+
+
+def _csv_holds(given: Any) -> bool:
+    """Return whether a CSV file can hold values of an Arrow type."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    try:
+        csv.write_csv(pa.schema([("", given)]).empty_table(), pa.BufferOutputStream())
+    except pa.ArrowException:
+        return False
+    return True
 
 
 def arrow_column(results: Any, listed: Any = None) -> Any:

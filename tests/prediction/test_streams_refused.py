@@ -35,6 +35,16 @@ def test_bad_arguments_leave_nothing_behind(fitted, parquet, tmp_path, arguments
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("kind", ["string_view", "binary_view"])
+def test_a_kept_column_that_csv_cannot_hold_is_refused_at_once(fitted, tmp_path, kind):
+    values = pa.array(["a"], pa.type_for_alias(kind))
+    pq.write_table(pa.table({"text": ["a cat"], "kept": values}), tmp_path / "x.parquet")
+    data, out = tmp_path / "x.parquet", tmp_path / "out"
+    with pytest.raises(ValueError, match=f"`keep` has 'kept', whose values of type {kind}"):
+        fitted.predict_dataset(data, out, form="csv", keep=["kept"])
+    assert not out.exists()
+
+
 def test_without_a_column_called_text_one_must_be_named(fitted, frame, tmp_path):
     frame.rename(columns={"text": "body"}).to_parquet(tmp_path / "texts.parquet")
     with pytest.raises(ValueError, match="name one as `column`: 'id', 'body', 'tenant'"):
