@@ -31,7 +31,7 @@ def say(text: str) -> None:
         return
     if _LOGGER.isEnabledFor(logging.INFO) and _LOGGER.hasHandlers():
         _LOGGER.info(text)
-    else:
+    elif sys.stderr is not None:
         tqdm.write(f"muxlearn: {text}", file=sys.stderr)
 
 
@@ -62,7 +62,8 @@ def progress_bar(
     """
     from tqdm.auto import tqdm
 
-    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
+    # There is no standard error in a process without a console, as of pythonw.
+    watched = "ipykernel" in sys.modules or (sys.stderr is not None and sys.stderr.isatty())
     if show and not watched:
         return LogProgress(total, description, n_done=n_done, always=always)
     return tqdm(

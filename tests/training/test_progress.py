@@ -61,6 +61,16 @@ def test_what_nobody_watches_writes_nothing(capsys):
     assert lines(capsys) == []
 
 
+@pytest.mark.parametrize("verbose", [0, 1])
+def test_a_process_without_a_standard_error_trains_and_predicts(
+    tiny_classifier, monkeypatch, capsys, verbose
+):
+    monkeypatch.setattr("sys.stderr", None)  # as with pythonw, or as a service
+    clf = tiny_classifier(warm_up=None, verbose=verbose).fit(TEXTS, LABELS)
+    assert len(clf.predict(TEXTS)) == len(TEXTS)
+    assert capsys.readouterr().out == ""
+
+
 def test_lines_go_through_logging_where_that_is_set_up(caplog, capsys):
     with caplog.at_level(logging.INFO):
         say("hello")
