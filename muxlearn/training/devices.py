@@ -128,7 +128,7 @@ def plain_torch() -> Iterator[None]:
     That is inference mode, automatic precision, and another default type or device.
     """
     # torch.get_default_device() fails before torch 2.9 once the default was set to None.
-    dtype, device = torch.get_default_dtype(), torch.empty(0).device
+    device = torch.empty(0).device
     with contextlib.ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
@@ -137,10 +137,35 @@ def plain_torch() -> Iterator[None]:
                 stack.enter_context(torch.autocast(kind, enabled=False))
         if device.type != "cpu":
             stack.enter_context(torch.device("cpu"))
-        if dtype != torch.float32:
-            torch.set_default_dtype(torch.float32)
-            stack.callback(torch.set_default_dtype, dtype)
+        stack.enter_context(_single_precision())
         yield
+
+
+_CHANGES = threading.Lock()
+#: The caller's default type, once for each block that runs where it is another.
+_CALLERS: list[torch.dtype] = []
+
+
+@contextlib.contextmanager
+def _single_precision() -> Iterator[None]:
+    """Make float32 the default type inside the block.
+
+    Torch has one for all threads: the first block to begin sets it, and the last to end puts back
+    what the caller had, or a training would go on in another type after a prediction beside it.
+    """
+    if not _CALLERS and torch.get_default_dtype() == torch.float32:
+        yield
+        return
+    with _CHANGES:
+        _CALLERS.append(_CALLERS[0] if _CALLERS else torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        with _CHANGES:
+            if len(_CALLERS) == 1:
+                torch.set_default_dtype(_CALLERS[0])
+            _CALLERS.pop()
 
 
 #: Torch has one generator for a device, so that two trainings at once would draw from each other's.

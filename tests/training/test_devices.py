@@ -1,6 +1,7 @@
 """Where a training computes, and what it draws from."""
 
 import gc
+import threading
 import weakref
 
 import numpy as np
@@ -38,6 +39,29 @@ def test_a_default_type_is_set_aside_and_put_back():
             assert torch.get_default_dtype() == torch.float32
         assert torch.get_default_dtype() == torch.float64
     finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_a_default_type_is_put_back_after_the_last_of_several_threads():
+    begun, goes_on = threading.Event(), threading.Event()
+
+    def beside():
+        with plain_torch():
+            begun.set()
+            goes_on.wait()
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        thread = threading.Thread(target=beside)
+        thread.start()
+        begun.wait()
+        with plain_torch():
+            goes_on.set()
+            thread.join()
+            assert torch.get_default_dtype() == torch.float32
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        goes_on.set()
         torch.set_default_dtype(torch.float32)
 
 
