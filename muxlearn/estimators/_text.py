@@ -48,7 +48,7 @@ class MuxTextClassifier(
     {n_mux}
     {patch_size}
         If both are "auto" and there are no `operating_points`, the first three layers of the
-        packaged encoder read five tokens of a text in a position, about seven times as fast as the
+        packaged encoder read five tokens of a text in a position, about six times as fast as the
         whole reads one. Another encoder gives (1, 10), or up to (10, 1) if it is warmed up for
         rows alone. A given `multiplexer` or `demultiplexer` and "mimoformer" give (10, 1), "revmux"
         gives (8, 1).
