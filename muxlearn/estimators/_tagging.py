@@ -77,9 +77,9 @@ class MuxTokenTagger(MuxEstimator):
     ----------
     {n_mux}
     {patch_size}
-        If both are "auto", a `backbone` that is warmed up for patches, or was never warmed up,
-        gives (1, 5): five tokens of one sentence. One that is warmed up for rows alone gives up to
-        (5, 1), a given `multiplexer` or `demultiplexer` (10, 1).
+        If both are "auto", the first three layers of the packaged encoder read two tokens in a
+        position. Another encoder gives (1, 5), or up to (5, 1) if it is warmed up for rows alone. A
+        given `multiplexer` or `demultiplexer` gives (10, 1).
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
         less common parameters, searched as ``architecture__lexical_size``.

@@ -134,9 +134,9 @@ def test_another_word_is_refused(name):
 @pytest.mark.parametrize(
     "estimator", [MuxTextClassifier, pytest.param(MuxTextRegressor, marks=pytest.mark.slow)]
 )
-def test_texts_get_some_layers_of_the_packaged_encoder_with_five_tokens(estimator, tmp_path):
+def test_texts_get_some_layers_of_the_packaged_encoder_with_two_tokens(estimator, tmp_path):
     model = estimator(max_epochs=0, random_state=0).fit(TEXTS, range(len(TEXTS)))
-    assert model.operating_point_ == (1, 5)
+    assert model.operating_point_ == (1, 2)
     assert len(model.module_.encoder.layers) == 3
     assert model.module_.warmed_up
     model.save(tmp_path)
@@ -161,13 +161,13 @@ def test_who_chooses_a_point_or_an_encoder_gets_all_layers(params):
     assert len(model.module_.encoder.layers) == 6
 
 
-def test_any_part_of_the_packaged_encoder_has_five_tokens():
+def test_any_part_of_the_packaged_encoder_has_two_tokens():
     model = MuxTextClassifier(backbone=Packaged(num_hidden_layers=1), max_epochs=0)
-    assert model.fit(TEXTS, LABELS).operating_point_ == (1, 5)
+    assert model.fit(TEXTS, LABELS).operating_point_ == (1, 2)
 
 
-def test_a_tagger_keeps_all_layers():
+def test_a_tagger_gets_the_same_layers_and_tokens():
     words = [text.split() for text in TEXTS]
     tagger = MuxTokenTagger(max_epochs=0).fit(words, [["X"] * len(row) for row in words])
-    assert tagger.operating_point_ == (1, 5)
-    assert len(tagger.module_.encoder.layers) == 6
+    assert tagger.operating_point_ == (1, 2)
+    assert len(tagger.module_.encoder.layers) == 3
