@@ -45,6 +45,16 @@ _ALLOWED = (
     "as ('tfidf', pipeline)"
 )
 
+#: Why the points of `estimator` make no cascade.
+_HAS_NONE = (
+    "`stages` is None, which stands for the operating points of `estimator`, but a {} has none; "
+    f"list the stages, from the fastest to the slowest: {_ALLOWED}"
+)
+_HAS_ONE = (
+    "a cascade needs two stages or more, but `estimator` has a single operating point; set its "
+    "`operating_points`, raise its `n_mux`, or list other classifiers in `stages`"
+)
+
 
 class Stage(NamedTuple):
     """A stage of a cascade.
@@ -99,6 +109,7 @@ def read_stages(stages: Any, estimator: Any, taken: Sequence[str]) -> list[Stage
     """
     _check_classifier("`estimator`", estimator)
     if stages is None:
+        _check_has_several_points(estimator)
         return None
     if not isinstance(stages, list | tuple):
         raise TypeError(
@@ -156,6 +167,23 @@ def _check_has_points(estimator: Any, entry: Any, where: str) -> None:
             f"`{where}` is {entry!r}, which `estimator` is not trained at; add it to the "
             "`operating_points` of `estimator`, or leave it out"
         )
+
+
+def _check_has_several_points(estimator: Any) -> None:
+    """Find before a long `fit` that no cascade can come of it, as far as that is known."""
+    found = unwrap(estimator)
+    if not takes(estimator, "n_mux"):
+        raise ValueError(_HAS_NONE.format(type(found).__name__))
+    if is_frozen(estimator) or getattr(found, "operating_points", ()) is not None:
+        return
+    is_default = all(
+        getattr(found, name) == parameter.default
+        for name, parameter in signature(type(found)).parameters.items()
+        if name in {"n_mux", "architecture", "backbone", "multiplexer", "demultiplexer"}
+    )
+    given_alone = getattr(found, "patch_size", "auto") != "auto"
+    if found.n_mux == 1 or (found.n_mux == "auto" and (given_alone or is_default)):
+        raise ValueError(_HAS_ONE)
 
 
 def _will_have(estimator: Any, point: Point) -> bool:
@@ -312,22 +340,14 @@ def find_stages(estimator: Any) -> list[Stage]:
     """
     found, predictor = unwrap(estimator), predictor_of(estimator)
     if predictor is None:
-        raise ValueError(
-            "`stages` is None, which stands for the operating points of `estimator`, but a "
-            f"{type(found).__name__} has none; list the stages, from the fastest to the slowest: "
-            + _ALLOWED
-        )
+        raise ValueError(_HAS_NONE.format(type(found).__name__))
     runner = predictor.runner
     # An exported model has no other points than its `operating_points`.
     trained = getattr(found, "trained_points_", found.operating_points)
     points = choose_points(None, trained, runner)[::-1]
     names = [label_of(point, runner) for point in points]
     if len(names) < 2:
-        raise ValueError(
-            "a cascade needs two stages or more, but `estimator` has the single operating point "
-            f"{names[0]!r}; raise its `n_mux`, set its `operating_points`, or list other "
-            "classifiers in `stages`"
-        )
+        raise ValueError(_HAS_ONE)
     return [Stage(name, estimator, name) for name in names]
 
 

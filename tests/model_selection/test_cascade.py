@@ -21,6 +21,7 @@ from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
+from muxlearn import MuxTextClassifier
 from muxlearn.model_selection import CascadeClassifier, _streams
 from muxlearn.model_selection._running import Cascade
 from tests.model_selection.columns import Column, draw
@@ -101,8 +102,10 @@ def test_speeds_that_are_none_are_refused_before_anything_is_fitted():
         def fit(self, X, y):
             raise AssertionError
 
-    for given in ([("first", Unfit(0)), "estimator"], None):
-        clf = CascadeClassifier(Unfit(1), stages=given, rows_per_second="abc")
+    several = MuxTextClassifier(operating_points=(1, 2))
+    several.fit = None
+    for estimator, given in (Unfit(1), [("first", Unfit(0)), "estimator"]), (several, None):
+        clf = CascadeClassifier(estimator, stages=given, rows_per_second="abc")
         with pytest.raises(TypeError, match="`rows_per_second` must be None or a list"):
             clf.fit(X, Y)
 

@@ -185,8 +185,13 @@ def test_points_that_cannot_be(tiny, tiny_tagger, fitted):
         ValueError, match=r"`stages` holds .* which `estimator` cannot predict at: `patch_size`"
     ):
         CascadeClassifier(FrozenEstimator(fitted.estimator_), stages=[(1, 3), 1]).fit(TEXTS, TOPICS)
-    with pytest.raises(ValueError, match="has the single operating point 1"):
-        tiny(n_mux=1, operating_points=None).fit(TEXTS, TOPICS)
+    for one in tiny(n_mux=1, operating_points=None), CascadeClassifier(MuxTextClassifier()):
+        one.estimator.fit = None
+        with pytest.raises(ValueError, match="has a single operating point"):
+            one.fit(TEXTS, TOPICS)
+    single = tiny(n_mux=1, operating_points=None, max_epochs=0).estimator.fit(TEXTS, TOPICS)
+    with pytest.raises(ValueError, match="has a single operating point"):
+        CascadeClassifier(FrozenEstimator(single)).fit(TEXTS, TOPICS)
     with pytest.raises(TypeError, match="`estimator` is a MuxTokenTagger, which is not a class"):
         CascadeClassifier(tiny_tagger()).fit(TEXTS, TOPICS)
 
