@@ -17,8 +17,9 @@ from muxlearn.points import Point, as_points
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    speed.add_arguments(parser)
-    parser.set_defaults(n_mux=[10, 40], batch_size=[32])
+    speed.add_model_arguments(parser)
+    parser.add_argument("--batch-size", type=int, default=32, help="mixtures")
+    parser.set_defaults(n_mux=[10, 40])
 
 
 def main(args: Namespace) -> int:
@@ -36,7 +37,7 @@ def main(args: Namespace) -> int:
         row["added_ratio"] = row["added_MiB"] / rows[0]["added_MiB"]
     whose = "a GPU" if torch.cuda.is_available() else "a process"
     report(
-        f"peak memory of {whose} that predicts {args.batch_size[0]} mixtures of {args.length} "
+        f"peak memory of {whose} that predicts {args.batch_size} mixtures of {args.length} "
         f"tokens, {args.layers} layers x {args.width}, {args.multiplexer}",
         rows,
         args,
@@ -53,7 +54,7 @@ def measure(options: dict[str, Any], point: Point) -> tuple[float, float]:
     texts = synthetic_texts(200, (args.length, args.length))
     module = speed.build(args, point, texts).module_
     model = module.for_inference(getattr(torch, args.dtype))
-    n_rows = args.batch_size[0] * point.n_mux
+    n_rows = args.batch_size * point.n_mux
     device = next(module.parameters()).device
     ids = torch.randint(3, model_vocab(model), (n_rows, args.length), device=device)
     mask = torch.ones_like(ids, dtype=torch.bool)

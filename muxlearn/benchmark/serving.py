@@ -26,8 +26,10 @@ from muxlearn.points import as_points
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    speed.add_arguments(parser)
-    parser.set_defaults(n_mux=[5, 10], batch_size=[32], repeats=3)
+    speed.add_model_arguments(parser)
+    parser.set_defaults(n_mux=[5, 10])
+    parser.add_argument("--batch-size", type=int, default=32, help="mixtures of a forward pass")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[64], help="requests at a time")
     parser.add_argument("--tenants", type=int, default=1, help="whose texts are never mixed")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
@@ -51,7 +53,7 @@ def main(args: Namespace) -> int:
         options += ["--tokens", str(file)]
         for point in as_points([1, *args.n_mux]):
             model = Path(folder, str(point))
-            speed.build(args, point, texts).set_params(batch_size=args.batch_size[0]).save(model)
+            speed.build(args, point, texts).set_params(batch_size=args.batch_size).save(model)
             log = Path(folder, f"{point}.log")
             ports[speed.shown(point)] = stack.enter_context(serving([str(model), *options], log))
         for clients in args.clients:

@@ -23,6 +23,24 @@ from muxlearn.points import Point, as_points
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
+    add_model_arguments(parser)
+    parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument(
+        "--tokens",
+        type=int,
+        nargs=2,
+        metavar=("FROM", "TO"),
+        help="time the tagger from tokens to tags, on sentences of so many tokens",
+    )
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--min-rows", type=int, default=64, help="rows a model predicts in a round")
+    parser.add_argument(
+        "--from-strings", action="store_true", help="time predict from strings to labels"
+    )
+
+
+def add_model_arguments(parser: ArgumentParser) -> None:
+    """Declare the options of the models, which `build` reads."""
     parser.add_argument(
         "--n-mux",
         type=rows_or_point,
@@ -36,21 +54,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--heads", type=int, default=12)
     parser.add_argument("--length", type=int, default=64, help="tokens of a text")
-    parser.add_argument(
-        "--tokens",
-        type=int,
-        nargs=2,
-        metavar=("FROM", "TO"),
-        help="time the tagger from tokens to tags, on sentences of so many tokens",
-    )
     parser.add_argument("--vocab-size", type=int, default=30000)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--min-rows", type=int, default=64, help="rows a model predicts in a round")
-    parser.add_argument(
-        "--from-strings", action="store_true", help="time predict from strings to labels"
-    )
+    parser.set_defaults(tokens=None)
 
 
 def main(args: Namespace) -> int:

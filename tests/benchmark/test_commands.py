@@ -14,7 +14,7 @@ from muxlearn.benchmark.image import read_mnist
 
 TINY = [
     *("--layers", "1", "--width", "16", "--heads", "2", "--length", "8", "--vocab-size", "300"),
-    *("--n-mux", "2", "--batch-size", "2", "--repeats", "1"),
+    *("--n-mux", "2", "--batch-size", "2"),
 ]
 
 
@@ -25,7 +25,9 @@ def read_rows(path):
 @pytest.mark.parametrize("extra", [[], ["--from-strings"]])
 def test_speed_reports_the_twin_and_each_n_mux(tmp_path, extra):
     out = tmp_path / "speed.json"
-    assert main(["speed", *TINY, *extra, "--min-rows", "4", "--json", str(out)]) == 0
+    assert (
+        main(["speed", *TINY, "--repeats", "1", *extra, "--min-rows", "4", "--json", str(out)]) == 0
+    )
     rows = read_rows(out)
     assert [row["n_mux"] for row in rows] == [1, 2]
     assert rows[0]["speed_up"] == 1.0
@@ -34,7 +36,7 @@ def test_speed_reports_the_twin_and_each_n_mux(tmp_path, extra):
 def test_speed_times_the_tagger_on_sentences_of_tokens(tmp_path):
     out = tmp_path / "speed.json"
     options = ["--tokens", "3", "6", "--min-rows", "4", "--json", str(out)]
-    assert main(["speed", *TINY, *options]) == 0
+    assert main(["speed", *TINY, "--repeats", "1", *options]) == 0
     assert [row["n_mux"] for row in read_rows(out)] == [1, 2]
     assert "from tokens to tags" in json.loads(out.read_text())["title"]
 
@@ -65,7 +67,7 @@ def test_retrieval_scores_each_combination(tmp_path, capsys):
 
 def test_json_names_machine_and_options(tmp_path):
     out = tmp_path / "speed.json"
-    main(["speed", *TINY, "--json", str(out)])
+    main(["speed", *TINY, "--repeats", "1", "--json", str(out)])
     written = json.loads(out.read_text())
     assert written["machine"]["torch"]
     assert written["options"]["n_mux"] == [2]
@@ -227,7 +229,7 @@ def test_export_sets_engines_beside_each_other(tmp_path, monkeypatch):
 def test_serving_measures_each_server_in_turn(tmp_path):
     out = tmp_path / "serving.json"
     load = ["--clients", "2", "--tenants", "2", "--seconds", "0.2", "--json", str(out)]
-    assert main(["serving", *TINY, *load]) == 0
+    assert main(["serving", *TINY, "--repeats", "1", *load]) == 0
     rows = read_rows(out)
     assert [(row["clients"], row["n_mux"]) for row in rows] == [(2, 1), (2, 2)]
     assert rows[0]["speed_up"] == 1.0
