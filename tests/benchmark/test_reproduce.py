@@ -156,10 +156,27 @@ def test_a_line_starts_at_the_twin_and_goes_through_mixtures_alone():
     assert line.get_xydata().tolist() == [[1, 0.9], [2, 0.8], [5, 0.7]]
 
 
-def test_a_model_of_several_points_says_how_many_rows_each_reads_at_once(tmp_path):
-    table = reproduce("mimoconv-cifar", tmp_path, "--only", "dynamic")
-    rows = {row["model"]: row["n_mux"] for row in table["rows"]}
-    assert rows == {"plain": 1, "hrr for 1 and 2, N=1": 1, "hrr for 1 and 2, N=2": 2}
+@pytest.mark.parametrize(
+    ("name", "only", "expected"),
+    [
+        (
+            "mimoconv-cifar",
+            "dynamic",
+            {"plain": 1, "hrr for 1 and 2, N=1": 1, "hrr for 1 and 2, N=2": 2},
+        ),
+        pytest.param(
+            "datamux-ner",
+            "ours",
+            {"ours, 1 row": 1, "ours, 2 rows": 2, "ours, 2 tokens": 1, "ours, words alone": 1},
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_model_of_several_points_says_how_many_rows_each_reads_at_once(
+    name, only, expected, tmp_path
+):
+    table = reproduce(name, tmp_path, "--only", only)
+    assert {row["model"]: row["n_mux"] for row in table["rows"]} == expected
 
 
 def test_a_run_goes_on_where_it_was_killed(tmp_path, monkeypatch):

@@ -150,6 +150,8 @@ def main(args: Namespace) -> int:
         raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
     if WORDS in args.alone:
         raise SystemExit("--alone is for points that run the encoder; give words to --points")
+    if not {*args.points} - {WORDS}:
+        raise SystemExit("--points has the words alone; add a point that runs the encoder, as 1,2")
     limit_threads(args.threads)
     task = read_task(
         args.data,

@@ -16,6 +16,7 @@ from sklearn.base import clone
 from muxlearn.benchmark._models import FitTime, as_file_name, fit, kept_results
 from muxlearn.benchmark._report import median_ratio, paired_seconds
 from muxlearn.benchmark.reproduce._recipe import Recipe, Request, Source, Split, Variant
+from muxlearn.points import as_points
 
 __all__ = ["Job", "run"]
 
@@ -165,7 +166,7 @@ class Job:
             result = {
                 "model": " ".join(filter(None, [variant.name, name])),
                 "family": variant.family,
-                "n_mux": point if isinstance(point, int) else variant.n_mux,
+                "n_mux": variant.n_mux if point is None else as_points([point])[0].n_mux,
                 "paper": variant.paper,
                 "score": float(self.recipe.score(test.y, predict(test.X))),
                 "fit_s": taken.seconds,

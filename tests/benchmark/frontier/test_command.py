@@ -99,6 +99,8 @@ def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
     assert [rows[f"(2, {n}) alone"]["kind"] for n in (1, 2)] == ["rows", "both"]
     with pytest.raises(SystemExit, match="--alone is for points that run the encoder"):
         run(data, out, "--alone", "words")
+    with pytest.raises(SystemExit, match="--points has the words alone"):
+        run(data, out, "--points", "words")
 
 
 def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path):
