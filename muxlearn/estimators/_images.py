@@ -84,7 +84,10 @@ class ImageKind(Kind):
     """The kind of an estimator that reads images; see `Kind`."""
 
     level = "image"
-    structure_names = ("n_mux", "multiplexer", "operating_points")
+    structure_names = (
+        *("n_mux", "multiplexer", "operating_points"),
+        *("image_shape", "image_size", "channels"),
+    )
 
     def mark(self, tags: Tags) -> None:
         """Say in an estimator's tags that it reads images."""

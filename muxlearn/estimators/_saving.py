@@ -168,7 +168,10 @@ def _restore(
     config = complete_config(config, files)
     estimator = cls(**unflatten({**decode_params(config["params"]), **moved}))
     structure = {**decode_params(config["structure"]), **moved}
-    as_built = _as_built(cls, unflatten(structure))
+    # A folder of an earlier version keeps some of these among the parameters alone.
+    params = estimator.get_params(deep=False)
+    kept = {name: params[name] for name in cls._kind.structure_names if name not in structure}
+    as_built = _as_built(cls, {**kept, **unflatten(structure)})
     for given in (estimator, as_built):
         params = given.get_params(deep=False)
         check_parameters(params, cls._constraints)

@@ -14,6 +14,7 @@ from muxlearn.architectures import CNN, MLP, MIMOConv, Trunk
 from muxlearn.nn.wideresnet import OperatingPointNorm
 from muxlearn.training import Optimizer
 from muxlearn.training.data import BatchTargets
+from tests.persistence.folders import edit_config
 
 X, Y = load_digits(return_X_y=True)
 IMAGES = X.reshape(-1, 8, 8)[:96]
@@ -129,6 +130,30 @@ def test_warm_start_goes_on():
         ValueError, match="goes on with architecture__width=1, but `architecture__width` is 2"
     ):
         clf.set_params(architecture__width=2).fit(IMAGES, LABELS)
+
+
+@pytest.mark.parametrize(
+    "params", [{"image_size": 9}, {"image_shape": (8, 8)}, {"channels": "last"}]
+)
+def test_warm_start_refuses_images_read_in_another_way(params, tmp_path):
+    clf = tiny(warm_start=True, max_epochs=0, image_size=8).fit(IMAGES, LABELS)
+    clf.save(tmp_path)
+    (name,) = params
+    for model in (clf, MuxImageClassifier.load(tmp_path)):
+        assert model.fit(IMAGES, LABELS).image_shape_ == (1, 8, 8)
+        with pytest.raises(ValueError, match=f"goes on with {name}=.*, but `{name}` is"):
+            model.set_params(**params).fit(IMAGES, LABELS)
+
+
+def test_a_folder_that_knows_the_size_of_images_by_a_parameter_alone_goes_on(tmp_path):
+    tiny(warm_start=True, max_epochs=1, image_size=8).fit(IMAGES, LABELS).save(tmp_path)
+
+    def forget(config):
+        for name in ("image_shape", "image_size", "channels"):
+            del config["structure"][name]
+
+    edit_config(tmp_path, forget)
+    assert MuxImageClassifier.load(tmp_path).fit(IMAGES, LABELS).n_iter_ == 2
 
 
 def test_early_stopping_keeps_the_best_weights():
