@@ -53,11 +53,13 @@ class OnnxRunner:
     def round_point(self, point: Point) -> Point:
         """Return a point that there is a graph for."""
         if point not in self.graphs:
-            known = ", ".join(map(str, self.graphs))
-            wanted = ", ".join(map(_written, sorted({*self.graphs, point})))
+            wanted = sorted({*self.graphs, point})
+            # A number leaves the model's own patch size as it is, so that it cannot mean (1, 1).
+            write = str if {p.patch_size for p in wanted} == {1} else repr
             raise ValueError(
-                f"`n_mux` is {point}, but this model was exported for {known}; export it with "
-                f"n_mux=[{wanted}]"
+                f"`n_mux` is {write(point)}, but this model was exported for "
+                f"{', '.join(map(write, self.graphs))}; export it with "
+                f"n_mux=[{', '.join(map(write, wanted))}]"
             )
         return point
 
@@ -86,10 +88,6 @@ class OnnxRunner:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_sessions": {}}
-
-
-def _written(point: Point) -> str:
-    return str(point) if point.patch_size == 1 else repr(point)
 
 
 def make_session(graph: bytes, n_threads: int | None) -> Any:

@@ -74,19 +74,26 @@ def resolve_point(n_mux: PointLike | None, runner: Runner, patch_size: int | Non
             f"`n_mux` is {n_mux!r}, which says all of an operating point; leave `patch_size` out"
         )
     if point is None or point.n_mux > runner.n_mux:
-        raise _no_point(n_mux, runner.n_mux)
+        raise _no_point(n_mux, runner)
     return runner.round_point(point)
 
 
-def _no_point(given: Any, n_slots: int) -> Exception:
-    """Return the error for what names no operating point of a model with so many slots."""
-    is_point = as_point(given) is not None or isinstance(given, int | np.integer)
+def _no_point(given: Any, runner: Runner) -> Exception:
+    """Return the error for what names no operating point of the network that a runner runs."""
+    n_slots, sizes = runner.n_mux, sorted(runner.patch_sizes)
+    is_large = as_point(given) is not None
+    is_point = is_large or isinstance(given, int | np.integer)
     error = ValueError if is_point and not isinstance(given, bool) else TypeError
-    advice = ", and `fastest_point` chooses among them" if isinstance(given, str) else ""
+    built = f"{n_slots} slot" + "s" * (n_slots > 1)
+    if sizes[-1:] > [1]:
+        built += f" and a `patch_size` of {' or '.join(map(str, sizes))}"
+    advice = "; fit one with a larger `n_mux` for more rows" if is_large else ""
+    if isinstance(given, str):
+        advice = "; `fastest_point` returns a point that it has"
     return error(
         "`n_mux` must be an operating point: 'words', a pair (n_mux, patch_size), or a number of "
         f"rows of at least 1 and of at most {n_slots}, got {given!r} ({type(given).__name__}); "
-        f"this model was built with {n_slots} slots{advice}"
+        f"this model was built with {built}{advice}"
     )
 
 

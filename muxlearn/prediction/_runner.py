@@ -164,8 +164,8 @@ class TorchRunner:
             raise ValueError(
                 f"`patch_size` is {patch_size}, but this model was built for "
                 f"{', '.join(map(str, sorted(self.patch_sizes)))}; to train one for more, "
-                "give a classifier, regressor or tagger of texts `operating_points` such as "
-                f"({n_mux}, {patch_size})"
+                "give a classifier, regressor or tagger of texts "
+                f"({n_mux}, {patch_size}) among its `operating_points`"
             )
         return Point(self.module.round_n_mux(n_mux), patch_size)
 

@@ -118,8 +118,8 @@ def check_rows(
             raise ValueError(f"`{name}` has 0 rows; at least 1 is needed")
         if rows.dtype.kind == "f":
             raise TypeError(
-                f"`{name}` is an array of {rows.dtype}; sequences are of integers: convert it, "
-                "e.g. with .astype(int)"
+                f"`{name}` is an array of {rows.dtype}; give texts, not numbers made of them, or "
+                "sequences of integers: convert whole numbers with .astype(int)"
             )
     else:
         rows = [as_plain(row, f"a row of `{name}`") for row in iterate_rows(X, name=name)]

@@ -165,7 +165,9 @@ def _check_row(row: Any, paired: bool, where: str, first_row: int) -> Text:
                 "give either texts or pairs"
             )
         if len(parts) != 2:
-            raise ValueError(f"{where} is of length {len(parts)}; a pair of texts has 2")
+            words = len(parts) > 2 and all(isinstance(part, str) for part in parts)
+            advice = "; join the words of a text, ' '.join(row)" if words else ""
+            raise ValueError(f"{where} is of length {len(parts)}; a pair of texts has 2{advice}")
         return check_text(parts[0], where, "first "), check_text(parts[1], where, "second ")
     if isinstance(row, str):
         raise ValueError(

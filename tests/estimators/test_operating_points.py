@@ -402,7 +402,7 @@ def test_what_cannot_be_reached(measured, min_score, error, message):
         (
             "auto",
             TypeError,
-            "'words', a pair .*, got 'auto' .* `fastest_point` chooses among them",
+            "'words', a pair .*, got 'auto' .* `fastest_point` returns a point",
         ),
         (5, ValueError, "at most 4, got 5"),
     ],

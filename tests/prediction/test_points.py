@@ -2,7 +2,9 @@
 
 import pytest
 
-from muxlearn.prediction._points import measure_points, share_interval
+from muxlearn.points import Point
+from muxlearn.prediction._onnx import OnnxRunner
+from muxlearn.prediction._points import measure_points, resolve_point, share_interval
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,10 @@ def test_a_score_that_is_no_share_has_no_interval():
     assert [set(figures) for figures in measured.values()] == [
         {"score", "rows_per_second", "n_rows"}
     ] * 2
+
+
+def test_an_exported_model_names_points_so_that_the_export_takes_them():
+    runner = OnnxRunner({Point(1, 2): b""})
+    message = r"is \(1, 1\), .* for \(1, 2\); export it with n_mux=\[\(1, 1\), \(1, 2\)\]$"
+    with pytest.raises(ValueError, match=message):
+        resolve_point((1, 1), runner)

@@ -118,7 +118,11 @@ def test_the_words_for_missing_values_are_texts():
         (("a", b"b"), TypeError, "the second text of row 1 of `X` is of type bytes"),
         (("a",), ValueError, "row 1 of `X` is of length 1; a pair of texts has 2"),
         ((), ValueError, "row 1 of `X` is of length 0; a pair of texts has 2"),
-        (("a", "b", "c"), ValueError, "row 1 of `X` is of length 3; a pair of texts has 2"),
+        (
+            ("a", "b", "c"),
+            ValueError,
+            "row 1 of `X` is of length 3; a pair of texts has 2; join the words of a text, ' '",
+        ),
         ("a", ValueError, "row 1 of `X` is a single text, but row 0 is a pair"),
         (None, ValueError, "row 1 of `X` is missing (None)"),
     ],

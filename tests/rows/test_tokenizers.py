@@ -241,7 +241,7 @@ def test_texts_are_not_integers(X):
         ([[0], [3, -1]], ValueError, "row 1 of `X` holds -1; integers of sequences are 0 or more"),
         (np.array([[0, 1], [0, -1]]), ValueError, "row 1 of `X` holds -1"),
         (np.array([[0, 2**31]]), ValueError, "row 0 of `X` holds 2147483648"),
-        (np.zeros((2, 3)), TypeError, r"array of float64; .* \.astype\(int\)"),
+        (np.zeros((2, 3)), TypeError, r"array of float64; give texts.* \.astype\(int\)"),
         (np.zeros((0, 3), int), ValueError, "`X` has 0 rows"),
         (np.zeros((2, 0), int), ValueError, "row 0 of `X` is empty"),
         ([[], []], ValueError, "row 0 of `X` is empty"),
