@@ -51,7 +51,7 @@ class MuxTextClassifier(
         packaged encoder read two tokens of a text in a position, three and a half times as fast as
         the whole reads one. Another encoder gives (1, 10), or up to (10, 1) if it is warmed up for
         rows alone. A given `multiplexer` or `demultiplexer` and "mimoformer" give (10, 1), "revmux"
-        gives (8, 1).
+        gives (8, 1). If `backbone` is None, a given point runs all six layers.
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         An object of `muxlearn.architectures`, or the name that stands for its defaults. `TMUX`
         ([1]_) adds up the texts before a Transformer. `MIMOFormer` ([3]_) reads long texts with
@@ -214,11 +214,11 @@ class MuxTextClassifier(
         ----------
         X : sequence of str, of (str, str) pairs or of sequences of int, length n_samples
             The texts: a list, an array, a column of pandas, polars, pyarrow or `datasets`. Of a
-            frame, a table or a `datasets.Dataset` the only column of texts is read; two columns
-            of texts and no other are pairs, and a frame in a prediction must then have the same
-            two, in the same order. Integers of 0 or more, in lists or in an array of
-            shape (n_samples, length), are taken as tokens. They need a `backbone` from scratch
-            without `tokenizer`.
+            frame, a table or a `datasets.Dataset` the only column of texts is read, and columns of
+            numbers are ignored. Two columns of texts and no other are pairs, and a frame in a
+            prediction must then have the same two, in the same order. Integers of 0 or more, in
+            lists or in an array of shape (n_samples, length), are taken as tokens. They need a
+            `backbone` from scratch without `tokenizer`.
 
         {fit.labels}
 
