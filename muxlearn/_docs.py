@@ -95,7 +95,7 @@ ENTRIES = {
     "predict.patch_size": """
         patch_size : int, default=None
             Number of neighbouring tokens of one $row in a position, one of those that the model was
-            built for. None stands for its own.
+            built for. None stands for its own. Images have 1 alone.
         """,
     "max_epochs": """
         max_epochs : int, default=$default
@@ -272,8 +272,9 @@ ENTRIES = {
         n_mux : int, (int, int) or "words", default=None
             Number of $rows in a mixture, from 1 to the model's capacity, the default. With fewer,
             each $row fills several slots, whose predictions are averaged: slower and more
-            accurate. Also a whole operating point: a pair ``(n_mux, patch_size)``, "words", or what
-            `fastest_point` returns, the fastest point that is accurate enough.
+            accurate. Also what `fastest_point` returns, the fastest point that is accurate enough,
+            and for texts and tags a whole operating point: a pair ``(n_mux, patch_size)`` or
+            "words".
         """,
     "transform.n_mux": """
         n_mux : int, (int, int) or "words", default=None
