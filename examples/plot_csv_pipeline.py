@@ -23,7 +23,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones import Packaged
 
 folder = tempfile.TemporaryDirectory()
 news = load_files(
@@ -50,8 +49,7 @@ labelled.head()
 
 # %%
 # A frame of two columns holds pairs of texts: the classifier reads headline and first paragraph
-# together, with the first three of the encoder's six layers. The step before it chooses the
-# columns, so that the pipeline takes the table as it is.
+# together. The step before it chooses the columns, so that the pipeline takes the table as it is.
 
 
 def choose_texts(table):
@@ -61,14 +59,7 @@ def choose_texts(table):
 
 pipeline = make_pipeline(
     FunctionTransformer(choose_texts),
-    MuxTextClassifier(
-        n_mux=5,
-        backbone=Packaged(num_hidden_layers=3),
-        max_length=24,
-        max_epochs=2,
-        batch_size=16,
-        random_state=0,
-    ),
+    MuxTextClassifier(n_mux=5, max_length=24, max_epochs=2, batch_size=16, random_state=0),
 ).fit(labelled, labelled["section"])
 
 # %%

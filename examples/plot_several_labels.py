@@ -26,7 +26,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from muxlearn import MuxTextClassifier
-from muxlearn.backbones import Packaged
 
 signs = {"name": r"\s[A-Z][a-z]", "figures": r"\d", "money": r"[£$]", "quotation": r'"'}
 news = load_files(
@@ -49,17 +48,10 @@ pd.DataFrame({"text": X_train[:4], "labels": y_train[:4]})
 
 # %%
 # `fit` takes the sets as they are, and `predict` returns sets. A matrix of 0 and 1 (an indicator)
-# works as well, and `predict` then returns one. Two neighbouring tokens share a position, and only
-# the first three of the encoder's six layers run.
+# works as well, and `predict` then returns one. By default, two neighbouring tokens share a
+# position of three of the encoder's six layers.
 
-clf = MuxTextClassifier(
-    n_mux=1,
-    patch_size=2,
-    backbone=Packaged(num_hidden_layers=3),
-    max_length=48,
-    max_epochs=3,
-    random_state=0,
-).fit(X_train, y_train)
+clf = MuxTextClassifier(max_length=48, max_epochs=3, random_state=0).fit(X_train, y_train)
 pd.DataFrame({"text": X_test[:4], "true": y_test[:4], "predicted": clf.predict(X_test[:4])})
 
 # %%

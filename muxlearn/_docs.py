@@ -69,8 +69,8 @@ ENTRIES = {
         backbone : str, path, Packaged, Scratch, Published or MuxTextPretrainer, default=$default
             The encoder:
 
-            - None: the packaged English encoder, which ignores case (`muxlearn.box`).
-              `muxlearn.backbones.Packaged` keeps its first layers alone.
+            - None: the first three layers of the packaged English encoder, which ignores case
+              (`muxlearn.box`). `muxlearn.backbones.Packaged` has all six, or a number of your own.
             - "scratch" or `muxlearn.backbones.Scratch`: a compact encoder, trained from scratch.
             - A folder that `muxlearn.pretraining.MuxTextPretrainer` has saved, or a fitted one,
               inside a `sklearn.frozen.FrozenEstimator` where code clones.

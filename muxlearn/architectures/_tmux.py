@@ -80,8 +80,8 @@ OWN_SIZE = 0
 #: Where the user leaves the point to us: tokens in a position of a tagger's encoder.
 _TAGGING_FACTOR = 5
 
-#: The same of the packaged encoder, and its layers. Five tokens are often no better than the words
-#: alone, and two in all six layers are beaten by one in three.
+#: The same of the packaged encoder, and its layers where the user leaves the encoder to us. Five
+#: tokens are often no better than the words alone, and two in six layers are beaten by one in three.
 _AUTO_TOKENS, _AUTO_LAYERS = 2, 3
 
 #: Which parameters a task has no use for.
@@ -235,15 +235,14 @@ class TMUX(Architecture):
         what it has learned.
         """
         params = dict(setting.params)
+        if params["backbone"] is None and setting.task != "vector":
+            params["backbone"] = Packaged(num_hidden_layers=_AUTO_LAYERS)
         if setting.n_mux == 1:
             kinds_of = "multiplexer", "demultiplexer"
             params |= {name: setting.built.get(name, "auto") for name in kinds_of}
         mux, demux = params["multiplexer"], params["demultiplexer"]
         if "auto" not in (mux, demux):
             return replace(setting, params=params)
-        is_open = setting.point_is_auto and setting.task != "vector" and mux == demux
-        if is_open and params["backbone"] is None:
-            params["backbone"] = Packaged(num_hidden_layers=_AUTO_LAYERS)
         kinds = make_backbone(params["backbone"]).kinds(setting.n_mux)
         if NESTED in (mux, demux):
             kinds = NESTED, NESTED

@@ -47,8 +47,9 @@ def load_packaged() -> Pretrained:
 class Packaged(ParameterObject):
     """The packaged English encoder, or its first layers.
 
-    The first layers of an encoder take a share of its time, and often lose little accuracy after
-    fine-tuning [1]_. They share positions as the whole encoder does, and the factors multiply:
+    Classifiers, regressors and taggers of texts take the first three of its six layers unless they
+    get a `backbone`. The first layers take a share of the time, and often lose little accuracy
+    after fine-tuning [1]_. They share positions as the whole encoder does, and the factors multiply:
     three of six layers with two tokens in a position take a quarter of the time.
 
     Parameters
@@ -65,9 +66,9 @@ class Packaged(ParameterObject):
     --------
     >>> from muxlearn import MuxTextClassifier
     >>> from muxlearn.backbones import Packaged
-    >>> clf = MuxTextClassifier(backbone=Packaged(num_hidden_layers=3))
+    >>> clf = MuxTextClassifier(backbone=Packaged(num_hidden_layers=2))
     >>> clf.get_params()["backbone__num_hidden_layers"]
-    3
+    2
     """
 
     constraints: ClassVar[dict[str, Constraint]] = {"num_hidden_layers": OneOf(None, Integer(1))}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Packaged
 from muxlearn.benchmark._engines import ENGINES
 from muxlearn.benchmark._report import report, synthetic_texts
 
@@ -29,7 +30,7 @@ def main(args: Namespace) -> int:
     frame = pd.DataFrame({"text": synthetic_texts(args.bulk_rows, (8, 24))})
     # The packaged encoder, with a head that has learned nothing: the speed is that of any labels.
     known = frame["text"][:300]
-    model = MuxTextClassifier(n_mux=10, max_epochs=0)
+    model = MuxTextClassifier(n_mux=10, backbone=Packaged(), max_epochs=0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the texts are no English, whose speed is the same
         model.fit(known, [str(row % 3) for row in range(len(known))])

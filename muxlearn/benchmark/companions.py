@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.backbones import Packaged
 from muxlearn.benchmark._arguments import parse_point
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
@@ -36,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--points", type=parse_point, nargs="+", default=[*map(parse_point, _POINTS)]
     )
-    parser.add_argument("--backbone", default=None)
+    parser.add_argument("--backbone", help="a folder; default: the packaged encoder")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--max-length", type=int, default=64)
     parser.add_argument("--train-rows", type=int, default=None)
@@ -61,7 +62,7 @@ def main(args: Namespace) -> int:
         model = MuxTextClassifier(
             n_mux=point.n_mux,
             patch_size=point.patch_size,
-            backbone=args.backbone,
+            backbone=args.backbone or Packaged(),
             max_length=args.max_length,
             max_epochs=args.epochs,
             random_state=0,

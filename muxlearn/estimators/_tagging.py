@@ -77,9 +77,9 @@ class MuxTokenTagger(MuxEstimator):
     ----------
     {n_mux}
     {patch_size}
-        If both are "auto" and there are no `operating_points`, three of the packaged encoder's six
-        layers read two tokens in a position. Another encoder gives (1, 5), or up to (5, 1) if it is
-        warmed up for rows alone. A given `multiplexer` or `demultiplexer` gives (10, 1).
+        If both are "auto" and there are no `operating_points`, the packaged encoder reads two
+        tokens in a position. Another gives (1, 5), or up to (5, 1) if it is warmed up for rows
+        alone. A given `multiplexer` or `demultiplexer` gives (10, 1).
     architecture : {"tmux"} or TMUX, default="tmux"
         The network: the multiplexed Transformer of [1]_. A `muxlearn.architectures.TMUX` sets its
         less common parameters, searched as ``architecture__lexical_size``.

@@ -47,11 +47,10 @@ class MuxTextClassifier(
     ----------
     {n_mux}
     {patch_size}
-        If both are "auto" and there are no `operating_points`, the first three layers of the
-        packaged encoder read two tokens of a text in a position, three and a half times as fast as
-        the whole reads one. Another encoder gives (1, 10), or up to (10, 1) if it is warmed up for
+        If both are "auto" and there are no `operating_points`, the packaged encoder reads two
+        tokens of a text in a position. Another encoder gives (1, 10), or up to (10, 1) if it is warmed up for
         rows alone. A given `multiplexer` or `demultiplexer` and "mimoformer" give (10, 1), "revmux"
-        gives (8, 1). If `backbone` is None, a given point runs all six layers.
+        gives (8, 1).
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         An object of `muxlearn.architectures`, or the name that stands for its defaults. `TMUX`
         ([1]_) adds up the texts before a Transformer. `MIMOFormer` ([3]_) reads long texts with

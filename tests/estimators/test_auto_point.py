@@ -152,13 +152,13 @@ def test_texts_get_some_layers_of_the_packaged_encoder_with_two_tokens(estimator
         {"n_mux": 2},
         {"patch_size": 5},
         {"operating_points": ((1, 5),)},
-        {"backbone": Packaged()},
         {"multiplexer": "nested", "demultiplexer": "nested"},
     ],
 )
-def test_who_chooses_a_point_or_an_encoder_gets_all_layers(params):
-    model = MuxTextClassifier(max_epochs=0, random_state=0, **params).fit(TEXTS, LABELS)
-    assert len(model.module_.encoder.layers) == 6
+def test_a_chosen_point_leaves_the_number_of_layers_as_it_is(params):
+    for backbone, n_layers in (None, 3), (Packaged(), 6):
+        model = MuxTextClassifier(backbone=backbone, max_epochs=0, random_state=0, **params)
+        assert len(model.fit(TEXTS, LABELS).module_.encoder.layers) == n_layers
 
 
 def test_any_part_of_the_packaged_encoder_has_two_tokens():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.backbones import Scratch
+from muxlearn.backbones import Packaged, Scratch
 from muxlearn.box import packaged_minilm
 from muxlearn.points import WORDS, Point, PointLike
 
@@ -98,7 +98,7 @@ def scratch(args: Namespace, size: Size, **params: Any) -> Scratch:
 def as_backbone(given: str | Path) -> Any:
     """Return the encoder that `parse_backbone` has read, as an estimator takes it."""
     if given == "packaged":
-        return None
+        return Packaged()
     return packaged_minilm() if given == "minilm" else given
 
 

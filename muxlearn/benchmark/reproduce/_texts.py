@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import TMUX, RevMUX
-from muxlearn.backbones import Scratch
+from muxlearn.backbones import Packaged, Scratch
 from muxlearn.benchmark.frontier import MostFrequentTag
 from muxlearn.benchmark.reproduce._data import (
     conll,
@@ -243,6 +243,7 @@ def datamux_ner(scale: str) -> Recipe:
     ours = MuxTokenTagger(
         n_mux=rows[-1],
         operating_points=tuple(points.values()),
+        backbone=Packaged(),
         max_epochs={"paper": 10, "small": 2, "tiny": 1}[scale],
     )
     authors = () if scale == "small" else _datamux_variants(MuxTokenTagger, scale)[2:]
