@@ -110,7 +110,7 @@ class TagsTask(Task):
         scheme = _scheme(classes)
         task = cls(
             classes,
-            transition_scores(tags, classes.tolist(), weights=of_rows),
+            transition_scores(tags, classes.tolist(), of_rows),
             np.log(frequencies / frequencies.sum()),
             # In IOB1, an older form with the same tags, an entity begins with I-.
             regular=n_illegal_steps(tags, scheme) <= 0.01 * len(values) if scheme else False,
@@ -130,9 +130,9 @@ class TagsTask(Task):
     def without_training(cls, classes: NDArray) -> TagsTask:
         """Return the task of a model whose training tags are unknown."""
         n_tags = len(classes)
-        steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
         regular = _scheme(classes) is not None
-        return cls(classes, steps, np.full(n_tags, -np.log(n_tags)), regular)
+        uniform = np.full(n_tags, -np.log(n_tags))
+        return cls(classes, StepScores.zeros(n_tags), uniform, regular)
 
     @cached_property
     def scheme(self) -> str | None:
@@ -166,11 +166,8 @@ class TagsTask(Task):
 
     def step_scores(self) -> StepScores:
         """Return the scores of steps that `decode` asks for."""
-        names, n_tags = self.classes.tolist(), len(self.classes)
-        if self.decode == "learned":
-            steps = self.steps
-        else:
-            steps = StepScores(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
+        names = self.classes.tolist()
+        steps = self.steps if self.decode == "learned" else StepScores.zeros(len(names))
         if not self.regular:
             return steps
         allowed = (mask(names, self.scheme) for mask in (transition_mask, start_mask, end_mask))

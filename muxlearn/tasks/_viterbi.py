@@ -17,7 +17,7 @@ _CHUNK = 1024
 
 
 class StepScores(NamedTuple):
-    """Scores of steps between tags, in the order in which `viterbi` takes them.
+    """Scores of steps between tags, in the order in which `viterbi_many` takes them.
 
     Attributes
     ----------
@@ -30,6 +30,11 @@ class StepScores(NamedTuple):
     transitions: Scores
     start: Scores
     end: Scores
+
+    @classmethod
+    def zeros(cls, n_tags: int) -> StepScores:
+        """Return scores that prefer no step to another."""
+        return cls(np.zeros((n_tags, n_tags)), np.zeros(n_tags), np.zeros(n_tags))
 
 
 def viterbi_many(
@@ -83,8 +88,7 @@ def viterbi_many(
 def transition_scores(
     tag_sequences: Sequence[Sequence[str]],
     tags: Sequence[str],
-    smoothing: float = 1.0,
-    weights: NDArray[np.float64] | None = None,
+    weights: NDArray[np.float64],
 ) -> StepScores:
     """Learn the scores of steps from the tags of a training set.
 
@@ -94,18 +98,15 @@ def transition_scores(
         Tags of each sentence; empty ones teach nothing.
     tags : sequence of str, length n_tags
         All tags, in the order of the scores.
-    smoothing : float, default=1.0
-        Added to every count. With 0, steps that never occur score minus infinity.
-    weights : ndarray of float64, shape (n_sentences,), default=None
-        What the steps of a sentence count; None for 1.
+    weights : ndarray of float64, shape (n_sentences,)
+        What the steps of a sentence count.
 
     Returns
     -------
     StepScores
-        Log conditional frequencies. What follows a tag is another one or the end of the
-        sentence: for each tag, the exponentials of its row of `transitions` and of its entry of
-        `end` add up to 1, and so do those of `start`. A tag, or a start, that was never counted
-        gets equal scores for all that may follow.
+        Log conditional frequencies, of counts that are each one higher. What follows a tag is
+        another one or the end of the sentence: for each tag, the exponentials of its row of
+        `transitions` and of its entry of `end` add up to 1, and so do those of `start`.
     """
     number = {tag: code for code, tag in enumerate(tags)}
     border = len(tags)  # stands before the first and behind the last tag of each sentence
@@ -114,15 +115,11 @@ def transition_scores(
         if len(sequence):
             codes += [number[tag] for tag in sequence] + [border]
     path, n_states = np.array(codes), border + 1
-    if weights is not None:
-        n_steps = [len(sequence) + 1 if len(sequence) else 0 for sequence in tag_sequences]
-        weights = np.repeat(weights, n_steps)
-    counts = np.bincount(path[:-1] * n_states + path[1:], weights, minlength=n_states**2)
-    frequencies = counts.reshape(n_states, n_states) + float(smoothing)
+    n_steps = [len(sequence) + 1 if len(sequence) else 0 for sequence in tag_sequences]
+    of_steps = np.repeat(weights, n_steps)
+    counts = np.bincount(path[:-1] * n_states + path[1:], of_steps, minlength=n_states**2)
+    frequencies = counts.reshape(n_states, n_states) + 1
     frequencies[border, border] = 0  # no sentence is empty
-    unseen = frequencies.sum(1) == 0
-    frequencies[unseen] = 1
-    frequencies[border, border] = 0
     with np.errstate(divide="ignore"):
         scores = np.log(frequencies / frequencies.sum(1, keepdims=True))
     return StepScores(scores[:-1, :-1], scores[-1, :-1], scores[:-1, -1])
