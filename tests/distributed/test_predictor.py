@@ -36,10 +36,9 @@ def test_a_frame_gets_what_predict_says_of_it(model, folder, frame):
 
 
 def test_probabilities_are_lists(model, folder, frame):
-    given = open_for(frame, folder, method="predict_proba")(frame)
-    np.testing.assert_allclose(
-        np.stack(given["probabilities"]), model.predict_proba(frame["text"]), atol=1e-6
-    )
+    given = open_for(frame, folder, method="predict_proba", groups="tenant", n_passes=2)(frame)
+    expected = model.predict_proba(frame["text"], groups=frame["tenant"], n_passes=2)
+    np.testing.assert_allclose(np.stack(given["probabilities"]), expected, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:the score of n_mux=")
@@ -145,10 +144,11 @@ def test_a_column_of_the_results_name_is_not_overwritten(folder, frame):
         open_for(frame.assign(prediction=0), folder)
 
 
-def test_a_part_without_the_column_is_named(folder, frame):
-    predictor = open_for(frame, folder)
-    with pytest.raises(ValueError, match="a part of `dataset` has no column 'text', but 'body'"):
-        predictor(frame[["text"]].rename(columns={"text": "body"}))
+@pytest.mark.parametrize("name", ["text", "tenant"])
+def test_a_part_without_the_column_is_named(folder, frame, name):
+    predictor = open_for(frame, folder, groups="tenant")
+    with pytest.raises(ValueError, match=f"a part of `dataset` has no column '{name}', but 'id'"):
+        predictor(frame.drop(columns=name))
 
 
 def test_a_folder_without_a_model_is_refused(frame, tmp_path):
@@ -162,6 +162,15 @@ def test_a_worker_that_has_another_model_says_so(tiny_classifier, folder, frame,
     tiny_classifier(warm_up=None, max_epochs=0).fit(["a", "b"], [0, 1]).save(tmp_path / "model")
     open_for(frame, folder)  # a worker keeps one model
     with pytest.raises(FormatError, match="another model"):
+        predictor(frame)
+
+
+def test_a_worker_that_does_not_see_the_folder_says_so(folder, frame, tmp_path):
+    shutil.copytree(folder, tmp_path / "model")
+    predictor = open_for(frame, tmp_path / "model")
+    shutil.rmtree(tmp_path / "model")
+    open_for(frame, folder)
+    with pytest.raises(FileNotFoundError, match=r"the worker .* has no model in"):
         predictor(frame)
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,6 +16,7 @@ from muxlearn.prediction import predict_dataset
 from muxlearn.tasks import (
     TASKS,
     ClassesTask,
+    LabelsTask,
     NumbersTask,
     TagsTask,
     Task,
@@ -38,14 +40,17 @@ def saved(task):
     "task",
     [
         ClassesTask.learn(TEXTS, LABELS)[0],
-        TagsTask.learn(SENTENCES, TAGS)[0],
+        replace(TagsTask.learn(SENTENCES, TAGS)[0], decode="learned"),
         TagsTask.without_training(np.array(["B-X", "I-X", "O"])),
-        VectorsTask(),
+        LabelsTask(np.array(["a", "b"]), "sparse", "float32"),
+        NumbersTask(np.zeros(1), np.full(1, 2.0), flat=False, loss_name="huber"),
+        VectorsTask(normalize=False),
     ],
 )
 def test_a_folder_gives_a_task_back(task):
     loaded = saved(task)
     assert type(loaded) is type(task)
+    assert loaded.to_config() == task.to_config()
     assert loaded.score_name == task.score_name
     np.testing.assert_array_equal(loaded.classes, task.classes)
     assert loaded.arrays().keys() == task.arrays().keys()
