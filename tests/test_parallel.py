@@ -7,6 +7,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from muxlearn.backbones import Scratch
 from muxlearn.parallel import train_with
 from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training import checkpoints
+from muxlearn.training.processes import use_accelerator
 from tests.training.interruptions import StopAfter
 
 ROOT = Path(__file__).parents[1]
@@ -153,6 +155,12 @@ def test_what_is_no_accelerator_is_called_so():
         pass
 
 
+def test_a_pretrainer_is_refused_on_several_processes():
+    refused = pytest.raises(ValueError, match="trains on one process; call `fit` outside")
+    with use_accelerator(SimpleNamespace(num_processes=2)), refused:
+        MuxTextPretrainer(objective="retrieval").fit(TEXTS)
+
+
 def test_accumulated_gradients_learn_as_one_larger_batch(tiny_classifier):
     params = {**EXACT, "max_epochs": 3}
     whole = tiny_classifier(batch_size=6, **params).fit(TEXTS * 3, LABELS * 3)
@@ -177,6 +185,7 @@ def test_the_rate_of_a_pretrainer_falls_at_the_end_of_accumulated_gradients_too(
             **params, batch_size=2, max_epochs=5, callbacks=[Rates()], random_state=0
         ).fit(TEXTS)
     assert max(rates) > 3 * rates[-1]
+    assert np.argmax(rates) > len(rates) / 2
 
 
 def test_a_state_is_kept_between_updates_only(tiny_classifier, tmp_path, monkeypatch):

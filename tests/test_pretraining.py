@@ -257,9 +257,10 @@ def test_a_training_of_any_seed_goes_on_with_its_own(bert, tmp_path):
     assert resumed._plan_seed == first._plan_seed
 
 
-def test_a_training_can_be_made_longer(bert, tmp_path):
-    distiller(bert).fit(TEXTS, checkpoint=tmp_path)
-    longer = distiller(bert, max_epochs=3).fit(TEXTS, checkpoint=tmp_path)
+def test_a_training_can_be_made_longer_with_a_cache(bert, tmp_path):
+    state, cache = tmp_path / "state", tmp_path / "cache"
+    distiller(bert).fit(TEXTS, checkpoint=state)
+    longer = distiller(bert, max_epochs=3, cache=cache).fit(TEXTS, checkpoint=state)
     assert [epoch["epoch"] for epoch in longer.history_] == [1, 2, 3]
 
 

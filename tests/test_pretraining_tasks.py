@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
+from torch.nn import functional as F
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
@@ -94,6 +95,32 @@ def test_retrieval_counts_by_its_weight(task):
         losses.append(objective.loss(module, output, None, None)[0])
     term = retrieval_loss(*output.output.retrieval)
     torch.testing.assert_close(losses[0] - losses[1], 0.3 * term, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_of_masked_tokens_is_their_mean():
+    ids = torch.randint(3, 100, (4, 6))
+    task = MaskedTokens(share=0.5, retrieval_weight=0)
+    objective, module, output = run(task, ids, torch.ones_like(ids), 2, 2)
+    logits = module.score_words(output.output.read)
+    targets = logits.argmax(-1)
+    targets[0] = logits[0].argmin(-1)  # the first mixture is all wrong
+    loss, reported = objective.loss(module, output._replace(targets=targets), None, None)
+    counted = output.counted
+    torch.testing.assert_close(loss, F.cross_entropy(logits[counted], targets[counted]))
+    right = counted[1:].sum() / counted.sum()
+    assert {name: float(value) for name, value in reported.items()} == {"mlm_acc": float(right)}
+
+
+def test_the_loss_of_replaced_tokens_is_the_mean_of_all():
+    ids = torch.randint(3, 100, (4, 6))
+    task = ReplacedTokens(retrieval_weight=0)
+    objective, module, output = run(task, ids, torch.ones_like(ids), 2, 2)
+    logits = module.replacement_head(output.output.read).squeeze(-1)
+    targets = logits > 0
+    targets[0, 0] ^= True  # the first of four rows is all wrong
+    loss, reported = objective.loss(module, output._replace(targets=targets), None, None)
+    torch.testing.assert_close(loss, F.binary_cross_entropy_with_logits(logits, targets.float()))
+    assert {name: float(value) for name, value in reported.items()} == {"rtd_acc": 0.75}
 
 
 def test_whether_special_tokens_and_padding_were_replaced_does_not_count():

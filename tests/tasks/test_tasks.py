@@ -22,6 +22,7 @@ from muxlearn.tasks import (
     Task,
     TrainingSet,
     VectorsTask,
+    learn_labels,
 )
 
 SENTENCES = [["Ada", "lives", "in", "Turin"], [], ["Bo", "ran"]] * 4
@@ -101,6 +102,33 @@ def test_tags_that_break_their_rules_seldom_are_regular(n_tokens, regular):
     task, _ = TagsTask.learn([["x"] * n_tokens], tags)
     assert task.scheme == "IOB2"
     assert task.regular is regular
+
+
+def test_tags_of_a_model_whose_training_is_unknown_are_legal():
+    task = replace(TagsTask.without_training(np.array(["B-X", "I-X", "O"])), decode="legal")
+    answers = np.log([[0.3, 0.6, 0.1], [0.1, 0.7, 0.2]])
+    assert task.results("predict", [["Ada", "Lee"]], answers) == [["B-X", "I-X"]]
+
+
+@pytest.mark.parametrize(
+    ("learn", "y"),
+    [
+        (ClassesTask.learn, ["a", "b", "a"]),
+        (NumbersTask.learn, [0.0, 4.0, 0.0]),
+        (learn_labels, [{"a"}, {"b"}, {"a", "b"}]),
+        (learn_labels, [[0.2, 0.8], [1.0, 0.0], [0.5, 0.5]]),
+    ],
+    ids=["classes", "numbers", "several labels", "soft labels"],
+)
+def test_rows_keep_weights_that_are_no_numbers_of_copies(learn, y):
+    weights = np.array([0.5, 1.5, 2.5])
+    _, targets = learn(TEXTS[:3], y, weights)
+    np.testing.assert_array_equal(targets.row_weights, weights[targets.sources])
+
+
+def test_numbers_are_standardised_by_their_weights():
+    task, _ = NumbersTask.learn(TEXTS[:2], [0.0, 4.0], [0.5, 1.5])
+    np.testing.assert_allclose([task.mean, task.scale], [[3], [3**0.5]])
 
 
 def test_targets_of_rows_are_numbers_of_classes():
