@@ -176,6 +176,7 @@ def test_soft_labels_are_targets_of_classes():
     order = [ROWS.index(row) for row in targets.rows]
     np.testing.assert_allclose(targets.values, shares[order])
     np.testing.assert_array_equal(targets.true, shares.argmax(1)[order])
+    np.testing.assert_array_equal(targets.strata, targets.true)
     logits = torch.randn(4, 2)
     loss = task.loss(logits, torch.tensor(targets.values), torch.ones(4))
     expected = -(shares[order] * logits.log_softmax(1).numpy()).sum(1).mean()

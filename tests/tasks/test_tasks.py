@@ -94,6 +94,8 @@ def test_sentences_keep_their_weight_beside_empty_ones(scale):
         assert targets.row_weights is None
     else:
         assert targets.row_weights.tolist() == weights[targets.sources].tolist()
+        of_tokens = np.repeat(targets.row_weights, targets.n_of_row)
+        np.testing.assert_allclose(targets.weights, of_tokens / of_tokens.mean())
 
 
 @pytest.mark.parametrize(("n_tokens", "regular"), [(20, False), (200, True)])
@@ -124,6 +126,7 @@ def test_rows_keep_weights_that_are_no_numbers_of_copies(learn, y):
     weights = np.array([0.5, 1.5, 2.5])
     _, targets = learn(TEXTS[:3], y, weights)
     np.testing.assert_array_equal(targets.row_weights, weights[targets.sources])
+    np.testing.assert_allclose(targets.weights, weights[targets.sources] / 1.5)
 
 
 def test_numbers_are_standardised_by_their_weights():
@@ -139,6 +142,7 @@ def test_targets_of_rows_are_numbers_of_classes():
     )
     np.testing.assert_array_equal(task.classes[targets.values], targets.true)
     np.testing.assert_array_equal(targets.weights, np.where(targets.values == 0, 1.5, 0.5))
+    np.testing.assert_array_equal(targets.strata, targets.values)
     assert targets.n_of_row.tolist() == [1] * len(TEXTS)
 
 
