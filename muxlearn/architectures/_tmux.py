@@ -81,7 +81,8 @@ OWN_SIZE = 0
 _TAGGING_FACTOR = 5
 
 #: The same of the packaged encoder, and its layers where the user leaves the encoder to us. Five
-#: tokens are often no better than the words alone, and two in six layers are beaten by one in three.
+#: tokens are often no better than the words alone, and two in six layers are beaten by one in
+#: three.
 _AUTO_TOKENS, _AUTO_LAYERS = 2, 3
 
 #: Which parameters a task has no use for.

@@ -49,8 +49,8 @@ class Packaged(ParameterObject):
 
     Classifiers, regressors and taggers of texts take the first three of its six layers unless they
     get a `backbone`. The first layers take a share of the time, and often lose little accuracy
-    after fine-tuning [1]_. They share positions as the whole encoder does, and the factors multiply:
-    three of six layers with two tokens in a position take a quarter of the time.
+    after fine-tuning [1]_. They share positions as the whole encoder does, and the factors
+    multiply: three layers with two tokens in a position take a quarter of the time.
 
     Parameters
     ----------

@@ -48,9 +48,9 @@ class MuxTextClassifier(
     {n_mux}
     {patch_size}
         If both are "auto" and there are no `operating_points`, the packaged encoder reads two
-        tokens of a text in a position. Another encoder gives (1, 10), or up to (10, 1) if it is warmed up for
-        rows alone. A given `multiplexer` or `demultiplexer` and "mimoformer" give (10, 1), "revmux"
-        gives (8, 1).
+        tokens of a text in a position. Another encoder gives (1, 10), or up to (10, 1) if it is
+        warmed up for rows alone. A given `multiplexer` or `demultiplexer` and "mimoformer" give
+        (10, 1), "revmux" gives (8, 1).
     architecture : {"tmux", "mimoformer", "revmux"} or Architecture, default="tmux"
         An object of `muxlearn.architectures`, or the name that stands for its defaults. `TMUX`
         ([1]_) adds up the texts before a Transformer. `MIMOFormer` ([3]_) reads long texts with
