@@ -226,6 +226,10 @@ def test_what_cannot_be_is_refused(bert):
 def test_a_batch_of_empty_texts_leaves_the_weights_finite(objective):
     fitted = pretrainer(objective, batch_size=1, max_epochs=1).fit(TEXTS[:4] + [""] * 8)
     assert all(torch.isfinite(t).all() for t in fitted.module_.state_dict().values())
+    (epoch,) = fitted.net_.history
+    assert all(
+        np.isfinite(value) for name, value in epoch.items() if name.endswith(("loss", "acc"))
+    )
 
 
 def test_the_net_answers_with_the_vectors_of_rows():

@@ -179,18 +179,19 @@ class CorruptionObjective(Objective):
         read = output.output.read
         assert read is not None
         vectors, wanted = read[output.counted], output.targets[output.counted]
+        n_tokens = max(1, len(wanted))  # texts may all be empty
         reported: dict[str, Any] = {}
         network = cast(MuxSequenceEmbedder, module)
         if isinstance(self.corruption, MaskedTokens):
             logits = network.score_words(vectors).float()
-            total = F.cross_entropy(logits, wanted, reduction="sum") / max(1, len(wanted))
-            reported["mlm_acc"] = (logits.argmax(-1) == wanted).float().mean()
+            total = F.cross_entropy(logits, wanted, reduction="sum") / n_tokens
+            reported["mlm_acc"] = (logits.argmax(-1) == wanted).sum() / n_tokens
         else:
             assert network.replacement_head is not None
             logits = network.replacement_head(vectors).squeeze(-1).float()
             total = F.binary_cross_entropy_with_logits(logits, wanted.float(), reduction="sum")
-            total = total / max(1, len(wanted))
-            reported["rtd_acc"] = ((logits > 0) == wanted).float().mean()
+            total = total / n_tokens
+            reported["rtd_acc"] = ((logits > 0) == wanted).sum() / n_tokens
         if output.output.retrieval is not None:
             scores, tokens = output.output.retrieval
             reported["retrieval_acc"] = (scores.argmax(-1) == tokens).float().mean()

@@ -59,6 +59,11 @@ def test_answers_are_log_odds():
     proba = task.results("predict_proba", ROWS[:1], answers)
     np.testing.assert_allclose(proba, [[0.5, 1 / (1 + np.exp(-3))]])
     np.testing.assert_allclose(task.results("decision_function", ROWS[:1], answers), [[0, 3]])
+    np.testing.assert_allclose(
+        task.results("predict_log_proba", ROWS[:1], answers), np.log(proba), rtol=1e-5
+    )
+    near = np.array([[-0.4, 0.4]])
+    assert np.asarray(task.results("predict", ROWS[:1], near)).tolist() == [[0, 1]]
 
 
 def test_several_passes_say_the_mean_of_their_probabilities():
@@ -83,6 +88,9 @@ def test_balanced_labels_count_as_much_where_they_are_as_where_they_are_not():
     counts = MATRIX.sum(0)
     np.testing.assert_allclose(present * counts, 2)
     np.testing.assert_allclose(absent * (4 - counts), 2)
+    # Of a label that every row has, and one that none has, there is nothing to balance.
+    task, _ = learn(np.array([[1, 0]] * 4), class_weight="balanced")
+    np.testing.assert_array_equal(task.label_weights, [[1, 0.5], [0.5, 1]])
 
 
 def test_a_dict_weighs_the_rows_that_have_a_label():
