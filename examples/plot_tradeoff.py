@@ -72,7 +72,7 @@ plt.show()
 # %%
 # The same in numbers. Words of headlines rarely repeat and 400 rows are few, so a pre-trained
 # encoder is far ahead of TF-IDF. Topics need little more than words, though: the first layer alone
-# is about as accurate as all six, and beats the points that share a position. Try a shallow encoder
+# is about as accurate as three, and beats the points that share a position. Try a shallow encoder
 # before you multiplex a deep one.
 
 table = pd.DataFrame(
