@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from muxlearn.nn.multiplex import NestedMultiplexer
 from muxlearn.nn.patches import (
@@ -9,6 +10,7 @@ from muxlearn.nn.patches import (
     PatchMultiplexer,
     PatchReader,
     pool_rows,
+    sizes_to_fold,
     split_into_patches,
 )
 from muxlearn.points import Point
@@ -80,6 +82,7 @@ def test_rows_are_pooled_by_how_many_of_their_tokens_a_position_holds():
     pooled = pool_rows(hidden, mask, 3)
     torch.testing.assert_close(pooled[0, 0], (3 * hidden[0, 0] + hidden[0, 1]) / 4)
     torch.testing.assert_close(pooled[0, 1], hidden[0, 0])
+    assert pool_rows(hidden, torch.zeros_like(mask), 3).eq(0).all()
 
 
 def test_each_token_of_a_patch_is_read_differently_and_one_alone_passes():
@@ -87,6 +90,15 @@ def test_each_token_of_a_patch_is_read_differently_and_one_alone_passes():
     hidden, own, slots = torch.randn(1, 8).expand(3, 8), torch.zeros(3, 8), torch.arange(3)
     assert torch.pdist(reader(hidden, own, slots, 3)).min() > 1e-3
     assert torch.equal(reader(hidden, own, slots, 1), hidden)
+
+
+def test_a_new_reader_adds_a_little_to_what_is_there():
+    reader = PatchReader(8, 4, [3])
+    hidden, own = torch.randn(3, 8), torch.randn(3, 4)
+    inner = reader.patch_in(hidden) + reader.keys["3"] + reader.own_in(own)
+    added = reader(hidden, own, torch.arange(3), 3) - hidden
+    torch.testing.assert_close(added, reader.out(F.gelu(inner)))
+    assert 0 < added.norm() < 0.2 * hidden.norm()
 
 
 def test_a_token_is_told_by_its_own_vector():
@@ -109,6 +121,23 @@ def test_folded_tables_say_what_the_maps_say(size):
     embedding, patches = torch.nn.Embedding(20, 8), PatchMultiplexer(8, [2, 3])
     ids = torch.randint(20, (4, 2, 7))
     mask = torch.arange(7) < torch.tensor([7, 3]).view(1, 2, 1).expand(4, 2, 1)
-    folded = FoldedPatches(embedding, patches, [2, 3])(ids, mask, size)
-    for given, wanted in zip(folded, patches(embedding(ids), mask, size), strict=True):
+    tables = FoldedPatches(embedding, patches, [2, 3])
+    for given, wanted in zip(
+        tables(ids, mask, size), patches(embedding(ids), mask, size), strict=True
+    ):
         torch.testing.assert_close(given, wanted)
+    assert not tables.state_dict()
+    assert not any(table.requires_grad for table in tables.buffers())
+
+
+@pytest.mark.parametrize(
+    ("patch_sizes", "table_size", "folded"),
+    [
+        ((4, 8, 2), 2**23, [4, 2]),
+        ((1, 3, 2), 2**10, [2, 3]),
+        ((4,), 2**24, [4]),
+        ((4,), 2**24 + 1, []),
+    ],
+)
+def test_tables_are_folded_while_there_is_room(patch_sizes, table_size, folded):
+    assert sizes_to_fold(patch_sizes, table_size) == folded

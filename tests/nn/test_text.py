@@ -265,7 +265,9 @@ def test_a_model_for_inference_computes_in_the_type_asked_for(mux, demux):
 
 def test_preparing_for_inference_leaves_the_model_as_it_is():
     model, rows = make().train(), random_rows()
-    model.for_inference()
+    fast = model.for_inference()
+    assert not fast.training
+    assert not fast(*rows).requires_grad
     assert model.training
     assert model.retrieval is not None
     assert model.folded is None
