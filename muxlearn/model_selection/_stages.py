@@ -172,7 +172,7 @@ def _check_has_points(estimator: Any, entry: Any, where: str) -> None:
 def _check_has_several_points(estimator: Any) -> None:
     """Find before a long `fit` that no cascade can come of it, as far as that is known."""
     found = unwrap(estimator)
-    if not takes(estimator, "n_mux"):
+    if isinstance(found, Pipeline) or not takes(estimator, "n_mux"):
         raise ValueError(_HAS_NONE.format(type(found).__name__))
     if is_frozen(estimator) or getattr(found, "operating_points", ()) is not None:
         return

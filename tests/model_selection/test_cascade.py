@@ -410,6 +410,10 @@ def test_invalid_stages(given, error, message):
 def test_an_estimator_without_points_needs_stages():
     with pytest.raises(ValueError, match="`stages` is None, which stands for the operating points"):
         CascadeClassifier(Column(2)).fit(X, Y)
+    pipeline = make_pipeline(MuxTextClassifier(operating_points=(1, 2)))
+    pipeline.fit = None  # never called
+    with pytest.raises(ValueError, match="but a Pipeline has none; list the stages"):
+        CascadeClassifier(pipeline).fit(X, Y)
     with pytest.raises(TypeError, match="`estimator` is a SVC, which has no predict_proba"):
         CascadeClassifier(SVC()).fit(X, Y)
 
