@@ -71,12 +71,7 @@ def draw_keys(
         },
         _SIZES | {"kind": Choice(*KEY_KINDS), "random_state": RandomState()},
     )
-    needed = n_mux * width if kind == "orthogonal" else width
-    if mixture_width < needed:
-        raise ValueError(
-            f"`mixture_width` must be at least {needed} for {kind} keys of {n_mux} slots of "
-            f"width {width}, got {mixture_width}"
-        )
+    needed = _check_room(n_mux, width, mixture_width, kind)
     rng = check_random_state(random_state)
     if kind == "orthogonal":
         frame = _frames(rng, 1, mixture_width, needed)[0]
@@ -188,7 +183,7 @@ def cross_talk(n_mux: int, width: int, mixture_width: int, kind: str = "rotation
     Raises
     ------
     TypeError, ValueError
-        A parameter is not of the kind above.
+        A parameter is not of the kind above, or there are no such keys: the mixture is too narrow.
 
     Notes
     -----
@@ -208,8 +203,7 @@ def cross_talk(n_mux: int, width: int, mixture_width: int, kind: str = "rotation
         {"n_mux": n_mux, "width": width, "mixture_width": mixture_width, "kind": kind},
         _SIZES | {"kind": Choice(*KEY_KINDS)},
     )
-    if mixture_width < width:
-        raise ValueError(f"`mixture_width` must be at least the width {width}, got {mixture_width}")
+    _check_room(n_mux, width, mixture_width, kind)
     squares = {
         "orthogonal": 0.0,
         "rotation": (n_mux - 1) * width / mixture_width,
@@ -217,6 +211,17 @@ def cross_talk(n_mux: int, width: int, mixture_width: int, kind: str = "rotation
         "gaussian": (n_mux + 1) * (width + 2) / (mixture_width + 2),
     }
     return math.sqrt(squares[kind])
+
+
+def _check_room(n_mux: int, width: int, mixture_width: int, kind: str) -> int:
+    """Return the least width of a mixture that keys need, or raise if this one is less."""
+    needed = n_mux * width if kind == "orthogonal" else width
+    if mixture_width < needed:
+        raise ValueError(
+            f"`mixture_width` must be at least {needed} for {kind} keys of {n_mux} slots of "
+            f"width {width}, got {mixture_width}"
+        )
+    return needed
 
 
 def draw_normal(rng: np.random.RandomState, *shape: int) -> Tensor:
