@@ -61,6 +61,11 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
     """
     if y is None:
         raise ValueError("`y` is None; a classifier needs one label for each row of `X`")
+    if isinstance(y, str):
+        raise TypeError(
+            f"`y` must hold one label for each row, got the text {y[:50]!r}; a column of a table "
+            f"is given as `table[{y[:50]!r}]`"
+        )
     y = as_plain(y, "`y`")
     if not isinstance(getattr(y, "dtype", None), np.dtype):
         y = as_list(y)
@@ -89,7 +94,7 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         label = labels.tolist()[0]
         raise type(error)(
             f"{error} (Labels in `y` must be strings, whole numbers or bools; row 0 is {label!r}, "
-            f"of type {type(label).__name__})"
+            f"of type {type(label).__name__}; a regressor predicts numbers)"
         ) from error
     try:
         return np.unique(labels, return_inverse=True)

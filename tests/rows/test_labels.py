@@ -107,6 +107,8 @@ def test_labels_of_any_container(y, expected):
     [
         (["a", "a\0", "b"], ValueError, r"row 1 of `y` is 'a\\x00'; a label must not end in NUL"),
         ([np.void(b"ab")] * 3, TypeError, r"`y` is of \|V2; labels must be strings, numbers or"),
+        ("kind", TypeError, r"got the text 'kind'; .* is given as `table\['kind'\]`"),
+        ([0.5, 1.5, 2.5], ValueError, "row 0 is 0.5, of type float; a regressor predicts numbers"),
         (np.zeros(3, "i4,f4"), TypeError, "labels must be strings, numbers or bools"),
         (torch.empty(3, device="meta"), TypeError, "`y` is a tensor on the device 'meta'"),
         ([torch.ones(1, requires_grad=True)] * 3, TypeError, "`y` must hold one label for each"),
