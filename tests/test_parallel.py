@@ -155,6 +155,14 @@ def test_what_is_no_accelerator_is_called_so():
         pass
 
 
+def test_half_precision_with_scaled_gradients_is_refused(monkeypatch):
+    accelerator = Accelerator(cpu=True)
+    monkeypatch.setattr(accelerator.state, "_mixed_precision", "fp16")
+    wanted = "mixed_precision='fp16'; take 'bf16'"
+    with pytest.raises(ValueError, match=wanted), train_with(accelerator):
+        pass
+
+
 def test_a_pretrainer_is_refused_on_several_processes():
     refused = pytest.raises(ValueError, match="trains on one process; call `fit` outside")
     with use_accelerator(SimpleNamespace(num_processes=2)), refused:

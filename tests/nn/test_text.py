@@ -153,6 +153,22 @@ def test_padding_further_changes_no_logits(mux, demux, encoder):
     )
 
 
+def test_the_words_of_pairs_are_those_of_the_first_text_and_those_of_the_second():
+    model = make_lexical(pairs=True, words=True)
+    ids, mask = random_rows(shortest=LENGTH)
+    cut = torch.arange(LENGTH) >= 3
+    answered = model(ids, mask, n_mux=1, patch_size=0, second=cut.expand(len(ids), -1))
+    table = model.encoder.embedding.weight
+    texts = (model.lexical_mean(part, part >= 0, table) for part in (ids[:, :3], ids[:, 3:]))
+    torch.testing.assert_close(answered, model.head(model.pair_comparison(*texts)))
+
+
+def test_the_words_of_pairs_need_to_know_the_second_text():
+    model = make_lexical(pairs=True, words=True)
+    with pytest.raises(ValueError, match="compares the texts of pairs needs `second`"):
+        model(*random_rows(), n_mux=1, patch_size=0)
+
+
 def test_padding_says_nothing_in_pairs():
     model = make_lexical(pairs=True)
     ids, mask = random_rows()

@@ -53,6 +53,12 @@ def test_columns_of_a_frame_have_the_order_of_the_labels():
         task.check_true(ROWS, frame.rename(columns={"x": "w"}))
 
 
+def test_columns_of_a_frame_count_in_their_order_where_an_array_was_learned():
+    task, _ = learn(MATRIX)
+    frame = pd.DataFrame(MATRIX, columns=["z", "x", "y"])
+    np.testing.assert_array_equal(task.check_true(ROWS, frame), MATRIX)
+
+
 def test_answers_are_log_odds():
     task = LabelsTask(np.arange(2))
     answers = task.answers(torch.tensor([[0.0, 3.0]]))
