@@ -92,9 +92,10 @@ def check_labels(y: Any, n_rows: int) -> tuple[NDArray, NDArray[np.int64]]:
         check_classification_targets(labels)
     except (TypeError, ValueError) as error:
         label = labels.tolist()[0]
+        advice = "; a regressor predicts numbers" if isinstance(label, float) else ""
         raise type(error)(
             f"{error} (Labels in `y` must be strings, whole numbers or bools; row 0 is {label!r}, "
-            f"of type {type(label).__name__}; a regressor predicts numbers)"
+            f"of type {type(label).__name__}{advice})"
         ) from error
     try:
         return np.unique(labels, return_inverse=True)

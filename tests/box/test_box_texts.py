@@ -246,7 +246,7 @@ def test_a_client_that_fails_says_what_to_do(tmp_path, monkeypatch, raised, word
         raise raised
 
     monkeypatch.setattr(subprocess, "run", fail)
-    with pytest.raises(RuntimeError, match=f"`apt-get download -q`.*1 packages.*{words}"):
+    with pytest.raises(RuntimeError, match=f"`apt-get download -q`.*{words}"):
         fetch_archives(tmp_path, [OF["git-doc"]])
 
 

@@ -60,9 +60,10 @@ def fetch_archives(folder: Path, sources: Iterable[Source] = SOURCES) -> None:
         command = _COMMANDS[registry]
         try:
             subprocess.run([*command, *packages], cwd=folder, check=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            what = "is not installed" if isinstance(error, OSError) else "has failed (see above)"
+        except (FileNotFoundError, subprocess.CalledProcessError) as error:
+            absent = isinstance(error, FileNotFoundError)
             raise RuntimeError(
-                f"`{' '.join(command)}`, which gets {len(packages)} packages of texts, {what}; "
+                f"`{' '.join(command)}`, which gets packages of texts, "
+                f"{'is not installed' if absent else 'has failed (see above)'}; "
                 f"{_ADVICE[registry]}, and call again: what is in {folder} is kept"
             ) from error
