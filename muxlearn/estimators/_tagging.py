@@ -106,7 +106,7 @@ class MuxTokenTagger(MuxEstimator):
     {operating_points}
         {operating_points.texts}
     {max_epochs}
-        With 0 the warm-up is the only training; without one, `fit` only initialises the model.
+        With 0 a warm-up (of 5 epochs for "auto") is all; without one, `fit` only initialises.
     {batch_size}
     {lr}
         "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others. New

@@ -71,8 +71,8 @@ class MuxTextRegressor(RegressorMixin, MuxEstimator):
         {operating_points.texts}
     {loss}
     {max_epochs}
-        With 0 the warm-up is the only training; with ``warm_up=None`` as well, `fit` only builds
-        and initialises the model.
+        With 0 the warm-up is the only training, of 5 epochs where "auto" warms up; with
+        ``warm_up=None`` as well, `fit` only builds and initialises the model.
     {batch_size}
     {lr}
         "auto" is 5e-4 for an encoder from scratch, 2e-4 for the packaged one, 1e-4 for others, and
