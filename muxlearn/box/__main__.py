@@ -71,8 +71,10 @@ def main(argv: list[str] | None = None) -> int:
     tokenizer = str(args.tokenizer or Path(packaged_minilm(), "tokenizer.json"))
     if not (folder / "teacher.safetensors").exists():
         prepare.main([str(folder)])
-    if not (folder / "corpus.xz").exists():
-        write_texts([str(folder), "--tokenizer", tokenizer])
+    if not (folder / "corpus.xz").exists() and (
+        status := write_texts([str(folder), "--tokenizer", tokenizer])
+    ):
+        return status
     start: Path | None = None
     for number, (minutes, shares) in enumerate(_STAGES, 1):
         output = folder / f"stage-{number}"

