@@ -7,6 +7,10 @@ from hypothesis import settings
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.architectures import TMUX
 from muxlearn.backbones import Scratch
+from muxlearn.box._student import make_student
+from muxlearn.box.save import save_student
+from muxlearn.nn.encoder import CompactEncoder
+from muxlearn.points import Point
 from muxlearn.rows._texts import train_tokenizer
 
 # The same examples on every machine, and no verdict that hangs on its speed.
@@ -110,6 +114,23 @@ def bert(tmp_path_factory, write_backbone):
         max_position_embeddings=40,
     )
     return write_backbone(tmp_path_factory.mktemp("bert"), config)
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """What the packaged encoder was packed from, of the least size."""
+    torch.manual_seed(0)
+    encoder = CompactEncoder(300, 16, 1, 2, 32, 128, dropout=0.0, norm_first=False)
+    trained = (Point(1, 1), Point(1, 2), Point(1, 5), Point(3, 1))
+    student = make_student(encoder, trained)
+    with torch.no_grad():
+        student.head.weight.add_(0.1 * torch.randn(16, 16))
+    tokenizer = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
+    texts = ["the cat", "my old dog is asleep", "it rains", "a late equaliser in the last minute"]
+    tokenizer.write_text(train_tokenizer(texts, 300).to_str())
+    folder = tmp_path_factory.mktemp("backbone")
+    save_student(student, trained, tokenizer.read_text(), folder)
+    return folder
 
 
 @pytest.fixture

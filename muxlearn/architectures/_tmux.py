@@ -408,7 +408,7 @@ class TMUX(Architecture):
         if module.pair_comparison is not None:
             config["pairs"] = True
         if isinstance(module, MuxSequenceEmbedder):
-            config["vector_size"] = module.vector_size
+            config |= {"vector_size": module.vector_size, "aligned_points": [*module.alignments]}
         config["warmed_up"] = module.warmed_up
         return config
 
@@ -442,6 +442,8 @@ class TMUX(Architecture):
             pairs=bool(config.get("pairs")),
         )
         module.warmed_up = bool(config.get("warmed_up"))
+        if isinstance(module, MuxSequenceEmbedder):
+            module.add_alignments(config.get("aligned_points", ()))
         return module
 
     # Training

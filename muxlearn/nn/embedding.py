@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from muxlearn.nn.alignment import Alignment
 from muxlearn.nn.demultiplex import Demultiplexer
 from muxlearn.nn.encoder import CompactEncoder, PretrainedEncoder
 from muxlearn.nn.lexical import LexicalMean
 from muxlearn.nn.multiplex import Multiplexer, mean_over_slots
 from muxlearn.nn.text import MuxTextModule
-from muxlearn.points import WORDS
+from muxlearn.points import WORDS, Point
 
 __all__ = ["EmbeddingParts", "EmbeddingTrainingOutput", "MuxSequenceEmbedder"]
 
@@ -90,6 +91,11 @@ class MuxSequenceEmbedder(MuxTextModule):
         the first.
     words : bool, default=False
         Whether the lexical path shall also answer alone.
+
+    Attributes
+    ----------
+    alignments : torch.nn.ModuleDict of Alignment
+        By the names of the operating points whose vectors they correct; empty at first.
     """
 
     optional: ClassVar[tuple[str, ...]] = ("retrieval", "token_head", "lexical_mean")
@@ -114,6 +120,22 @@ class MuxSequenceEmbedder(MuxTextModule):
             self.lexical_mean = LexicalMean(
                 encoder.embedding.num_embeddings, encoder.embedding_size, encoder.hidden_size
             )
+        self.alignments = nn.ModuleDict()
+
+    def add_alignments(self, names: Iterable[str]) -> None:
+        """Add an `Alignment`, which corrects nothing yet, for each of some operating points.
+
+        It reads the vectors of the words alone as well, if the words were trained to answer alone.
+
+        Parameters
+        ----------
+        names : iterable of str
+            Names of points, with one row in a mixture or as many as the capacity. The latter are
+            used for all numbers of rows but 1.
+        """
+        for name in names:
+            with_words = self.answers_by_words and name != str(WORDS)
+            self.alignments[name] = Alignment(self.vector_size, with_words)
 
     @property
     def vector_size(self) -> int:
@@ -152,7 +174,9 @@ class MuxSequenceEmbedder(MuxTextModule):
         ids, mask = self._in_mixtures(input_ids, attention_mask, n_mux)
         if patch_size == WORDS.patch_size:
             rows = self._embed_words(ids, mask)
-            return rows if parts is None else EmbeddingTrainingOutput(rows, rows, None, None)
+            if parts is None:
+                return self._align(rows, WORDS, ids, mask)
+            return EmbeddingTrainingOutput(rows, rows, None, None)
         patch_size, n_places = self._patch_size(patch_size), ids.shape[1]
         hidden, prefix = self.encode(ids, mask, patch_size, dense=attention_mask is None)
         mixed = self._read_rows(hidden, prefix, mask, patch_size)
@@ -163,7 +187,8 @@ class MuxSequenceEmbedder(MuxTextModule):
             read = self._add_lexical(mixed, ids, mask, patch_size)
         rows = mean_over_slots(self.head(read), n_places, dim=1).flatten(0, 1)
         if parts is None:
-            return rows
+            point = Point(1 if n_places == 1 else self.n_mux, patch_size)
+            return self._align(rows, point, ids, mask)
         mixed = mean_over_slots(self.head(mixed), n_places, dim=1).flatten(0, 1)
         tokens = retrieval = None
         if n_samples := parts.token_samples:
@@ -189,6 +214,12 @@ class MuxSequenceEmbedder(MuxTextModule):
         model = super().for_inference(dtype)
         model.token_head = None
         return model
+
+    def _align(self, rows: Tensor, point: Point, ids: Tensor, mask: Tensor) -> Tensor:
+        if str(point) not in self.alignments:
+            return rows
+        alignment = cast(Alignment, self.alignments[str(point)])
+        return alignment(rows, self._embed_words(ids, mask) if alignment.with_words else None)
 
     def _embed_words(self, ids: Tensor, mask: Tensor) -> Tensor:
         return self.head(self._read_words(ids, mask)).flatten(0, 1)

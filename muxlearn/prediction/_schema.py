@@ -46,6 +46,7 @@ _ENTRIES: dict[str, Constraint] = {
     "n_blocks": _COUNT,
     "vector_size": _COUNT,
     "patch_sizes": ListOf(_COUNT),
+    "aligned_points": ListOf(_TEXT),
     "words": Boolean(),
     "warmed_up": Boolean(),
     "backbone_sha256": _TEXT,

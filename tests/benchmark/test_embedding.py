@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from muxlearn.benchmark.__main__ import main
-from tests.estimators.test_embedding import folder  # noqa: F401  (a fixture)
 
 SUBJECTS = "the cat", "my old dog", "it", "a horse"
 VERBS = "sleeps", "eats hay", "runs home", "rains"
@@ -36,9 +35,11 @@ def data(tmp_path):
 
 
 @pytest.mark.slow
-def test_each_point_stands_beside_the_teacher_and_static_vectors(data, folder, bert, tmp_path):  # noqa: F811
+def test_each_point_stands_beside_the_teacher_and_static_vectors(
+    data, encoder_folder, bert, tmp_path
+):
     out = tmp_path / "embedding.json"
-    options = ["--data", str(data), "--backbone", str(folder), "--teacher", str(bert)]
+    options = ["--data", str(data), "--backbone", str(encoder_folder), "--teacher", str(bert)]
     options += ["--points", "1,1", "1,2", "3,1", "words", "--n-texts", "8", "--repeats", "1"]
     tasks = "pairs", "sick-relatedness", "tags", "topics"
     options += ["--tasks", *tasks, "--max-train", "24", "--max-test", "24", "--max-pairs", "24"]

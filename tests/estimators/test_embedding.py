@@ -21,38 +21,18 @@ from sklearn.utils.estimator_checks import check_estimator
 
 from muxlearn import MuxTextClassifier, MuxTextEmbedder
 from muxlearn.backbones import Published, Scratch
-from muxlearn.box._student import make_student
-from muxlearn.box.save import save_student
-from muxlearn.nn.encoder import CompactEncoder
 from muxlearn.persistence import FormatError
 from muxlearn.points import WORDS, Point
 from muxlearn.prediction import load_predictor
 from muxlearn.pretraining import MuxTextPretrainer
-from muxlearn.rows._texts import train_tokenizer
 
 TEXTS = ["the cat", "my old dog is asleep", "it rains", "", "a late equaliser in the last minute"]
 POINTS = [Point(1, 1), Point(1, 2), Point(1, 5), Point(2, 1), Point(3, 5), "words"]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """What the packaged encoder was packed from, of the least size."""
-    torch.manual_seed(0)
-    encoder = CompactEncoder(300, 16, 1, 2, 32, 128, dropout=0.0, norm_first=False)
-    trained = (Point(1, 1), Point(1, 2), Point(1, 5), Point(3, 1))
-    student = make_student(encoder, trained)
-    with torch.no_grad():
-        student.head.weight.add_(0.1 * torch.randn(16, 16))
-    tokenizer = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    tokenizer.write_text(train_tokenizer(TEXTS, 300).to_str())
-    folder = tmp_path_factory.mktemp("backbone")
-    save_student(student, trained, tokenizer.read_text(), folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def embedder(folder):
-    return MuxTextEmbedder(3, patch_size=1, backbone=folder, max_length=32).fit()
+def embedder(encoder_folder):
+    return MuxTextEmbedder(3, patch_size=1, backbone=encoder_folder, max_length=32).fit()
 
 
 # Vectors
@@ -67,8 +47,8 @@ def test_each_text_gets_a_vector_of_length_1(embedder, n_mux):
 
 
 @pytest.mark.parametrize("n_mux", POINTS)
-def test_they_are_those_of_the_pretrainer(embedder, folder, n_mux):
-    theirs = MuxTextPretrainer.load(folder).transform(TEXTS, n_mux)
+def test_they_are_those_of_the_pretrainer(embedder, encoder_folder, n_mux):
+    theirs = MuxTextPretrainer.load(encoder_folder).transform(TEXTS, n_mux)
     np.testing.assert_allclose(embedder.transform(TEXTS, n_mux=n_mux), theirs, atol=1e-5)
 
 
@@ -87,8 +67,8 @@ def test_rows_of_a_mixture_depend_on_each_other_but_for_groups(embedder):
     np.testing.assert_allclose(apart, alone, atol=1e-5)
 
 
-def test_not_normalized_they_differ_in_length_alone(embedder, folder):
-    plain = MuxTextEmbedder(3, patch_size=1, backbone=folder, normalize=False).fit(TEXTS)
+def test_not_normalized_they_differ_in_length_alone(embedder, encoder_folder):
+    plain = MuxTextEmbedder(3, patch_size=1, backbone=encoder_folder, normalize=False).fit(TEXTS)
     vectors = plain.transform(TEXTS)
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     assert np.ptp(lengths) > 1e-3
@@ -107,8 +87,8 @@ def test_passes_are_averaged(embedder):
 
 
 @pytest.mark.parametrize(("patch_size", "own"), [("auto", 2), (1, 1), (2, 2), (5, 5)])
-def test_auto_takes_most_tokens_up_to_two(folder, patch_size, own):
-    embedder = MuxTextEmbedder(patch_size=patch_size, backbone=folder).fit()
+def test_auto_takes_most_tokens_up_to_two(encoder_folder, patch_size, own):
+    embedder = MuxTextEmbedder(patch_size=patch_size, backbone=encoder_folder).fit()
     assert embedder.predictor_.resolve_point() == (1, own)
     assert set(embedder.module_.patch_sizes) == {1, 2, 5}
 
@@ -133,9 +113,9 @@ def test_an_encoder_of_transformers_runs_as_it_is(bert):
     np.testing.assert_allclose(embedder.transform(TEXTS)[rows], mean[rows].numpy(), atol=1e-5)
 
 
-def test_the_words_alone_can_be_where_it_starts(folder, tmp_path):
-    embedder = MuxTextEmbedder("words", backbone=folder).fit()
-    wanted = MuxTextEmbedder(backbone=folder).fit().transform(TEXTS, n_mux="words")
+def test_the_words_alone_can_be_where_it_starts(encoder_folder, tmp_path):
+    embedder = MuxTextEmbedder("words", backbone=encoder_folder).fit()
+    wanted = MuxTextEmbedder(backbone=encoder_folder).fit().transform(TEXTS, n_mux="words")
     assert embedder.operating_point_ == WORDS
     np.testing.assert_array_equal(embedder.transform(TEXTS), wanted)
     np.testing.assert_array_equal(list(embedder.transform_iter(iter(TEXTS))), wanted)
@@ -188,8 +168,8 @@ def test_a_pretrainer_is_taken_as_it_is(bert):
         ({"backbone": 3}, TypeError, "backbone"),
     ],
 )
-def test_what_cannot_be_is_told_and_leaves_nothing(folder, params, error, message):
-    embedder = MuxTextEmbedder(backbone=folder).set_params(**params)
+def test_what_cannot_be_is_told_and_leaves_nothing(encoder_folder, params, error, message):
+    embedder = MuxTextEmbedder(backbone=encoder_folder).set_params(**params)
     with pytest.raises(error, match=message):
         embedder.fit(TEXTS)
     with pytest.raises(NotFittedError):
@@ -215,8 +195,8 @@ def test_bad_texts_are_told(embedder, bad):
             method(bad)
 
 
-def test_fit_leaves_an_iterator_to_transform(folder):
-    embedder = MuxTextEmbedder(backbone=folder)
+def test_fit_leaves_an_iterator_to_transform(encoder_folder):
+    embedder = MuxTextEmbedder(backbone=encoder_folder)
     vectors = embedder.fit_transform(text for text in TEXTS)
     np.testing.assert_array_equal(vectors, embedder.transform(TEXTS))
     with pytest.raises(TypeError, match="row 1 of `X` is of type int"):
@@ -256,11 +236,13 @@ def test_it_predicts_no_labels(embedder, method):
 
 
 @pytest.mark.parametrize("patch_size", ["auto", 1])
-def test_a_folder_gives_it_back(folder, tmp_path, patch_size):
-    embedder = MuxTextEmbedder(3, patch_size=patch_size, backbone=folder, normalize=False).fit()
+def test_a_folder_gives_it_back(encoder_folder, tmp_path, patch_size):
+    embedder = MuxTextEmbedder(
+        3, patch_size=patch_size, backbone=encoder_folder, normalize=False
+    ).fit()
     embedder.save(tmp_path)
     loaded = MuxTextEmbedder.load(tmp_path)
-    assert loaded.get_params() == {**embedder.get_params(), "backbone": str(folder)}
+    assert loaded.get_params() == {**embedder.get_params(), "backbone": str(encoder_folder)}
     for n_mux in (None, *POINTS):
         wanted = embedder.transform(TEXTS, n_mux=n_mux)
         np.testing.assert_array_equal(loaded.transform(TEXTS, n_mux=n_mux), wanted)
@@ -294,8 +276,8 @@ def test_it_goes_through_pickle(embedder):
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_scikit_learns_own_checks_pass(folder):
-    results = check_estimator(MuxTextEmbedder(backbone=folder), on_skip=None)
+def test_scikit_learns_own_checks_pass(encoder_folder):
+    results = check_estimator(MuxTextEmbedder(backbone=encoder_folder), on_skip=None)
     assert {result["status"] for result in results} == {"passed"}
 
 
@@ -306,28 +288,28 @@ def test_columns_have_names(embedder):
     assert frame.columns.tolist() == names.tolist()
 
 
-def test_it_stands_before_a_classifier(folder):
-    embedder = MuxTextEmbedder(backbone=folder, max_length=32)
+def test_it_stands_before_a_classifier(encoder_folder):
+    embedder = MuxTextEmbedder(backbone=encoder_folder, max_length=32)
     pipeline = make_pipeline(embedder, LogisticRegression())
     search = GridSearchCV(pipeline, {"muxtextembedder__patch_size": [1, 2]}, cv=2)
     search.fit(TEXTS * 2, ["a", "b", "a", "b", "a"] * 2)
     assert len(search.predict(TEXTS)) == len(TEXTS)
 
 
-def test_columns_of_a_frame_are_embedded(folder):
+def test_columns_of_a_frame_are_embedded(encoder_folder):
     frame = pd.DataFrame({"title": TEXTS, "body": TEXTS[::-1], "year": range(5)})
     columns = ColumnTransformer(
         [
-            ("title", MuxTextEmbedder(backbone=folder), "title"),
-            ("body", MuxTextEmbedder(backbone=folder), "body"),
+            ("title", MuxTextEmbedder(backbone=encoder_folder), "title"),
+            ("body", MuxTextEmbedder(backbone=encoder_folder), "body"),
         ]
     )
     vectors = columns.fit_transform(frame)
     np.testing.assert_allclose(vectors[:, :16], vectors[::-1, 16:], atol=1e-6)
 
 
-def test_it_stands_before_clusters_and_neighbours(folder):
-    embedder = MuxTextEmbedder(backbone=folder)
+def test_it_stands_before_clusters_and_neighbours(encoder_folder):
+    embedder = MuxTextEmbedder(backbone=encoder_folder)
     clusters = make_pipeline(embedder, KMeans(2, n_init=1, random_state=0)).fit_predict(TEXTS)
     assert set(clusters) == {0, 1}
     vectors = embedder.fit_transform(TEXTS)
@@ -335,11 +317,11 @@ def test_it_stands_before_clusters_and_neighbours(folder):
     assert nearest.ravel().tolist() == list(range(5))
 
 
-def test_groups_are_routed_through_a_pipeline(folder):
+def test_groups_are_routed_through_a_pipeline(encoder_folder):
     groups = ["a", "b"] * 3
     texts = ["rain and wind", "goal", "snow", "a late goal", "sun", "penalty"]
     with sklearn.config_context(enable_metadata_routing=True):
-        embedder = MuxTextEmbedder(3, patch_size=1, backbone=folder)
+        embedder = MuxTextEmbedder(3, patch_size=1, backbone=encoder_folder)
         embedder.set_transform_request(groups=True)
         pipeline = make_pipeline(embedder, LogisticRegression())
         pipeline.fit(texts, [0, 1] * 3, groups=groups)

@@ -8,7 +8,7 @@ import pytest
 from muxlearn import MuxTextEmbedder
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxEmbedder, export_onnx
 from muxlearn.persistence import FormatError
-from tests.estimators.test_embedding import TEXTS, folder  # noqa: F401  (a fixture)
+from tests.estimators.test_embedding import TEXTS
 
 pytestmark = pytest.mark.slow  # torch's exporter takes seconds a graph
 
@@ -16,8 +16,9 @@ POINTS = [(3, 1), (1, 1), (1, 2), (1, 5), (3, 5), "words"]
 
 
 @pytest.fixture(scope="module")
-def embedder(folder):  # noqa: F811
-    return MuxTextEmbedder(3, patch_size=1, backbone=folder, max_length=16).fit()
+def embedder(encoder_folder):
+    embedder = MuxTextEmbedder(3, patch_size=1, backbone=encoder_folder, max_length=16, align=True)
+    return embedder.fit(TEXTS)
 
 
 @pytest.fixture(scope="module")
