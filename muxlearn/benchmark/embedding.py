@@ -1,11 +1,13 @@
 """Vectors of texts: rows/s, nearness to the teacher, and what can be read off them.
 
 A `MuxTextEmbedder` at several operating points, beside its teacher, the mean of the teacher's token
-vectors (static vectors, with smooth inverse frequency as well) and TF-IDF. Relatedness is the
-Spearman correlation between people's judgements of pairs and the cosines of vectors, without any
-training. A probe is logistic regression on the vectors, its penalty chosen on rows set aside; on
-those of both texts, of their distance and of their product where rows are pairs. A probe of tagged
-sentences says of which type the first entity is.
+vectors (static vectors, with smooth inverse frequency as well) and TF-IDF. All that is fast stands
+there a second time, aligned with the embedder's slowest point by ridge regression on the training
+texts of each task. Relatedness is the Spearman correlation between people's judgements of pairs and
+the cosines of vectors; no pair's text is among those that anything learns from. A probe is logistic
+regression on the vectors, its penalty chosen on rows set aside; on those of both texts, of their
+distance and of their product where rows are pairs. A probe of tagged sentences says of which type
+the first entity is.
 """
 
 from __future__ import annotations
@@ -22,8 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.stats import spearmanr
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import RidgeCV
 from sklearn.preprocessing import StandardScaler, normalize
 
 from muxlearn import MuxTextEmbedder
@@ -41,12 +45,14 @@ from muxlearn.benchmark.frontier import (
 )
 from muxlearn.box import packaged_minilm
 from muxlearn.datasets import load_pairs
-from muxlearn.points import WORDS, Point
+from muxlearn.points import WORDS, Point, speed_rank
 
 _POINTS = [Point(1, 1), Point(1, 2), Point(1, 5), Point(1, 10), Point(2, 5), Point(10, 1), WORDS]
 _RELATEDNESS = "sick-relatedness"
 #: The median of its numbers, which parts the pairs of a probe.
 _MIDDLE = 3.6
+#: Penalties of the regression that aligns static vectors: those of `MuxTextEmbedder`.
+_RIDGES = np.logspace(-2, 2, 9)
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,31 @@ class _Model:
     name: str
     point: str
     make: Callable[[], Any]
+
+
+class _Aligned(TransformerMixin, BaseEstimator):
+    """Vectors brought closer to those of another transformer, as ``align=True`` does it.
+
+    Parameters
+    ----------
+    vectors : transformer of texts
+    wanted : fitted transformer of texts
+    """
+
+    def __init__(self, vectors: Any, wanted: Any) -> None:
+        self.vectors = vectors
+        self.wanted = wanted
+
+    def fit(self, X: Sequence[str], y: Any = None) -> _Aligned:
+        """Learn the map."""
+        self.vectors_ = clone(self.vectors).fit(X)
+        given, wanted = (normalize(part.transform(X)) for part in (self.vectors_, self.wanted))
+        self.ridge_ = RidgeCV(_RIDGES).fit(given, wanted)
+        return self
+
+    def transform(self, X: Sequence[str]) -> NDArray[np.float64]:
+        """Return vectors of shape (n_texts, width)."""
+        return self.ridge_.predict(normalize(self.vectors_.transform(X)))
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -91,16 +122,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def main(args: Namespace) -> int:
     """Run the benchmark."""
     tasks = list(_read_tasks(args))
-    file = next(args.data.glob(f"{_RELATEDNESS}-test.*"), None)
-    if file is None:
-        raise SystemExit(f"--data: '{args.data}' holds no {_RELATEDNESS}-test.tsv")
-    pairs, numbers = load_pairs(file, target="number", return_X_y=True)
+    seen, _ = _read_relatedness(args.data, "train")
+    pairs, numbers = _read_relatedness(args.data, "test")
     pairs, numbers = pairs[: args.max_pairs], numbers[: args.max_pairs]
     teacher = args.teacher or packaged_minilm()
     models = list(_models(args, teacher))
     sides = [list(side) for side in zip(*pairs, strict=True)]
     texts = list(dict.fromkeys(sides[0] + sides[1]))
-    fitted = {model: model.make().fit(texts) for model in models}
+    others = list(dict.fromkeys(text for pair in seen for text in pair if text not in set(texts)))
+    fitted = {model: model.make().fit(others) for model in models}
     rows = {model: _speed_row(model) for model in models}
     wanted = None
     for model, embedder in fitted.items():
@@ -122,31 +152,52 @@ def main(args: Namespace) -> int:
 
 def _models(args: Namespace, teacher: str) -> Iterator[_Model]:
     """Yield the teacher, the embedder at its points, and the neighbours."""
-    yield _Model("teacher", "", partial(AtPoint, _frozen(1, 1, teacher, args.max_length), Point()))
+    of_teacher = FrozenEstimator(_embedder(1, 1, teacher, args.max_length).fit())
+    yield _Model("teacher", "", partial(AtPoint, of_teacher, Point()))
     n_mux = max(point.n_mux for point in args.points)
     # An own one for each patch size, which is the one that tables are made for.
     sizes = {max(1, point.patch_size) for point in args.points}
-    of_size = {size: _frozen(n_mux, size, args.backbone, args.max_length) for size in sizes}
+    made = {size: _embedder(n_mux, size, args.backbone, args.max_length) for size in sizes}
+    plain = {size: FrozenEstimator(embedder.fit()) for size, embedder in made.items()}
+    slowest, *fast = sorted(args.points, key=speed_rank)
     for point in args.points:
-        make = partial(AtPoint, of_size[max(1, point.patch_size)], point)
-        name = str(WORDS) if point == WORDS else f"{point.n_mux},{point.patch_size}"
-        yield _Model("MuxTextEmbedder", name, make)
+        make = partial(AtPoint, plain[max(1, point.patch_size)], point)
+        yield _Model("MuxTextEmbedder", _name(point), make)
+    for point in fast:
+        aligned = clone(made[max(1, point.patch_size)]).set_params(align=True)
+        yield _Model("MuxTextEmbedder, aligned", _name(point), partial(AtPoint, aligned, point))
     encoder, tokenizer = load_backbone(teacher, dropout=0.0)
     table = encoder.embedding.weight.detach().numpy()
-    yield _Model("static vectors", "", partial(StaticVectors, tokenizer, table))
-    yield _Model("static vectors, SIF", "", partial(StaticVectors, tokenizer, table, True))
+    wanted = AtPoint(plain[max(1, slowest.patch_size)], slowest)
+    for weighted, name in ((False, "static vectors"), (True, "static vectors, SIF")):
+        make = partial(StaticVectors, tokenizer, table, weighted)
+        yield _Model(name, "", make)
+        yield _Model(f"{name}, aligned", "", partial(_Aligned, make(), FrozenEstimator(wanted)))
     yield _Model("TF-IDF", "", partial(TfidfVectorizer, sublinear_tf=True))
 
 
-def _frozen(n_mux: int, patch_size: int, backbone: Any, max_length: int) -> FrozenEstimator:
-    embedder = MuxTextEmbedder(
+def _read_relatedness(folder: Path, part: str) -> tuple[Any, NDArray[np.float64]]:
+    file = next(folder.glob(f"{_RELATEDNESS}-{part}.*"), None)
+    if file is None:
+        raise SystemExit(f"--data: '{folder}' holds no {_RELATEDNESS}-{part}.tsv")
+    return load_pairs(file, target="number", return_X_y=True)
+
+
+def _embedder(
+    n_mux: int, patch_size: int, backbone: Any, max_length: int, align: bool = False
+) -> MuxTextEmbedder:
+    return MuxTextEmbedder(
         n_mux,
         patch_size=patch_size,
         backbone=backbone,
         max_length=max_length,
+        align=align,
         dtype="float32",
     )
-    return FrozenEstimator(embedder.fit())
+
+
+def _name(point: Point) -> str:
+    return str(WORDS) if point == WORDS else f"{point.n_mux},{point.patch_size}"
 
 
 def _speed_row(model: _Model) -> dict[str, Any]:

@@ -49,7 +49,10 @@ def test_each_point_stands_beside_the_teacher_and_static_vectors(
     assert [(row["model"], row["point"]) for row in result["rows"]] == [
         ("teacher", ""),
         *(("MuxTextEmbedder", point) for point in ("1,1", "1,2", "3,1", "words")),
-        *(("static vectors", ""), ("static vectors, SIF", ""), ("TF-IDF", "")),
+        *(("MuxTextEmbedder, aligned", point) for point in ("1,2", "3,1", "words")),
+        *(("static vectors", ""), ("static vectors, aligned", "")),
+        *(("static vectors, SIF", ""), ("static vectors, SIF, aligned", "")),
+        ("TF-IDF", ""),
     ]
     for row in result["rows"]:
         assert all(0 <= row[task] <= 1 for task in tasks)
