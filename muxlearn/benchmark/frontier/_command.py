@@ -19,6 +19,7 @@ from muxlearn.benchmark.frontier._estimators import (
     describe,
     parse_backbone,
     parse_size,
+    parse_teacher,
 )
 from muxlearn.benchmark.frontier._job import REFERENCE, Job, Unit
 from muxlearn.benchmark.frontier._linear import linear_units
@@ -108,7 +109,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--head-size", type=int, default=32, help="width of a head of encoders from scratch")
     add("--vocab-size", type=int, default=8000, help="of encoders from scratch")
     help = "encoder that teaches narrower ones before the task: a folder, or 'minilm'"
-    add("--teacher", type=parse_backbone, help=help)
+    add("--teacher", type=parse_teacher, help=help)
     add("--distillation-epochs", type=int, default=1)
     add("--no-int8", dest="int8", action="store_false", help="leave out ONNX with int8")
     add = parser.add_argument_group("the training").add_argument
@@ -148,6 +149,10 @@ def main(args: Namespace) -> int:
         args.layers = [3, None] if args.backbone == "packaged" else [None]
     elif args.layers != [None] and args.backbone != "packaged":
         raise SystemExit(f"--layers is for the packaged encoder; --backbone is {args.backbone}")
+    for name in ("backbone", "teacher"):
+        given = getattr(args, name)
+        if isinstance(given, Path) and not given.is_dir():
+            raise SystemExit(f"--{name}: there is no folder '{given}'")
     if WORDS in args.alone:
         raise SystemExit("--alone is for points that run the encoder; give words to --points")
     if not {*args.points} - {WORDS}:

@@ -23,6 +23,7 @@ __all__ = [
     "kind_of",
     "parse_backbone",
     "parse_size",
+    "parse_teacher",
     "scratch",
 ]
 
@@ -79,6 +80,13 @@ def parse_size(text: str) -> Size:
 def parse_backbone(text: str) -> str | Path:
     """Read where the encoder comes from: a word, or a folder."""
     return text if text in ("packaged", "scratch", "minilm") else Path(text)
+
+
+def parse_teacher(text: str) -> str | Path:
+    """Read where the teacher of an encoder comes from: MiniLM, or a folder."""
+    if text in ("packaged", "scratch"):
+        raise ArgumentTypeError(f"{text!r} is no teacher; give a folder or 'minilm'")
+    return parse_backbone(text)
 
 
 def scratch(args: Namespace, size: Size, **params: Any) -> Scratch:

@@ -11,7 +11,7 @@ from typing import Any
 
 from muxlearn.benchmark._models import FitTime, as_file_name, first_layers, layers_of
 from muxlearn.benchmark.frontier._data import Task
-from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_given, backbone, scratch
+from muxlearn.benchmark.frontier._estimators import PLAIN, Size, as_backbone, as_given, scratch
 from muxlearn.benchmark.frontier._job import REFERENCE, Candidate, Job, Unit
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.nn.multiplex import start_from_components
@@ -88,7 +88,7 @@ def _distilled(job: Job, size: Size) -> Path:
             n_mux=1,
             operating_points=(as_given(PLAIN), as_given(WORDS)),
             backbone=scratch(job.args, size),
-            teacher=backbone(job.args, job.args.teacher),
+            teacher=as_backbone(job.args.teacher),
             max_length=job.args.max_length,
             max_epochs=job.args.distillation_epochs,
             batch_size=job.args.batch_size,

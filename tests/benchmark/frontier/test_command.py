@@ -191,6 +191,16 @@ def test_quick_keeps_what_is_given(write_task, tmp_path):
     assert options["points"] == "words (1, 1) (2, 1) (1, 2)"
 
 
+def test_an_encoder_that_cannot_be_had_ends_the_command_before_any_training(write_task, capsys):
+    command = ["frontier", "--data", str(write_task("texts")), "--quick"]
+    with pytest.raises(SystemExit):
+        main([*command, "--teacher", "packaged"])
+    assert "'packaged' is no teacher; give a folder or 'minilm'" in capsys.readouterr().err
+    for name in ("--teacher", "--backbone"):
+        with pytest.raises(SystemExit, match=f"{name}: there is no folder 'nowhere'"):
+            main([*command, name, "nowhere"])
+
+
 def test_smaller_sizes_are_shallower_narrower_and_both():
     sizes = ["3x384", "1x384", "6x192", "6x128", "6x96", "1x192", "1x96"]
     assert list(map(str, smaller_sizes(Size(6, 384), 32))) == sizes
