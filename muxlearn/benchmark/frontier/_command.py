@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import tempfile
 import traceback
-from argparse import Action, ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from muxlearn.benchmark._arguments import limit_threads, parse_point
 from muxlearn.benchmark._models import check_options
@@ -49,7 +49,7 @@ _FREE = (
     *("quick", "seeds", "test", "valid", "work"),
 )
 
-#: What ``--quick`` changes.
+#: Defaults with ``--quick``.
 _QUICK: dict[str, Any] = {
     "models": ["linear", "tags", "plain", "shared"],  # a cascade needs hundreds of rows to learn
     "backbone": "scratch",
@@ -59,7 +59,6 @@ _QUICK: dict[str, Any] = {
     "points": [parse_point(point) for point in ("words", "1,1", "2", "1,2")],
     "penalties": [1.0, 10.0],
     "epochs": 1,
-    "shared_epochs": 1,
     "seeds": [0],
     "max_train": 200,
     "max_test": 100,
@@ -69,13 +68,11 @@ _QUICK: dict[str, Any] = {
 }
 
 
-class _Quick(Action):
-    """Sets options that keep their defaults to small values."""
+class _Default(NamedTuple):
+    """The value of an option that was not given, without ``--quick`` and with it."""
 
-    def __call__(self, parser: Any, namespace: Namespace, *_: Any) -> None:
-        for name, value in _QUICK.items():
-            if getattr(namespace, name) == parser.get_default(name):
-                setattr(namespace, name, value)
+    usual: Any
+    quick: Any
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -132,7 +129,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--repeats", type=int, default=3, help="timed turns of each seed")
     add("--work", type=Path, help="folder that keeps what is finished, for a run that is killed")
     add("--plot", type=Path, help="also draw the table there")
-    add("--quick", action=_Quick, nargs=0, help="tiny sizes, to try the command out")
+    add("--quick", action="store_true", help="small defaults, to try the command out")
+    usual = {name: parser.get_default(name) for name in _QUICK}
+    parser.set_defaults(**{name: _Default(usual[name], _QUICK[name]) for name in _QUICK})
 
 
 def _layers(text: str) -> int | None:
@@ -145,6 +144,7 @@ def _size_or_folder(text: str) -> Size | Path:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
+    choose_defaults(args)
     if args.layers is None:
         args.layers = [3, None] if args.backbone == "packaged" else [None]
     elif args.layers != [None] and args.backbone != "packaged":
@@ -186,6 +186,13 @@ def main(args: Namespace) -> int:
     if failed:
         print(f"failed, see above: {', '.join(failed)}")
     return 1 if failed else 0
+
+
+def choose_defaults(args: Namespace) -> None:
+    """Put values in the place of the options that were not given."""
+    for name, value in vars(args).items():
+        if isinstance(value, _Default):
+            setattr(args, name, value.quick if args.quick else value.usual)
 
 
 def _run(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -128,9 +128,7 @@ def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(writ
     assert {"TF-IDF", "plain", "plain 1x16", "(1, 2)", "cascade"} <= set(rows)
     title = json.loads((tmp_path / "a.json").read_text())["title"]
     assert "40 rows to learn from, 30 more without labels" in title
-    parser = ArgumentParser()
-    _command.add_arguments(parser)
-    args = parser.parse_args(["--data", str(data), "--quick", *options])
+    args = read_options("--data", str(data), "--quick", *options)
     task = read_task(data, max_train=40, n_unlabeled=30)
     job = Job(args, task, 0, work / "seed-0")
     assert (work / "seed-0" / "models" / "plain" / "fit_time.json").exists()
@@ -183,12 +181,23 @@ def test_a_model_that_fails_leaves_the_others_alone(write_task, tmp_path, capsys
     assert "failed, see above: plain of seed 0" in printed.out
 
 
-def test_quick_keeps_what_is_given(write_task, tmp_path):
-    run(write_task("texts"), tmp_path / "a.json", "--models", "linear", "--penalties", "2")
-    options = json.loads((tmp_path / "a.json").read_text())["options"]
-    assert options["penalties"] == [2.0]
-    assert options["epochs"] == 1
-    assert options["points"] == "words (1, 1) (2, 1) (1, 2)"
+def read_options(*given):
+    parser = ArgumentParser()
+    _command.add_arguments(parser)
+    args = parser.parse_args(["--data", "train.tsv", *given])
+    _command.choose_defaults(args)
+    return args
+
+
+def test_quick_keeps_what_is_given():
+    # Also a value that is the usual default.
+    for given in (["--quick", "--epochs", "3"], ["--epochs", "3", "--quick"]):
+        args = read_options(*given, "--penalties", "2")
+        assert (args.epochs, args.shared_epochs, args.penalties) == (3, None, [2.0])
+        assert args.max_train == 200
+        assert _command.describe(args.points) == "words (1, 1) (2, 1) (1, 2)"
+    assert (read_options("--quick").epochs, read_options().epochs) == (1, 3)
+    assert (read_options("--quick").int8, read_options().int8) == (False, True)
 
 
 def test_an_encoder_that_cannot_be_had_ends_the_command_before_any_training(write_task, capsys):

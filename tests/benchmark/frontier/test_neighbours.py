@@ -7,7 +7,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark.frontier import add_arguments
+from muxlearn.benchmark.frontier._command import add_arguments, choose_defaults
 from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._estimators import Size
 from muxlearn.benchmark.frontier._job import Job
@@ -25,6 +25,7 @@ def make_job(write_task, tmp_path):
         add_arguments(parser)
         data = write_task(kind)
         args = parser.parse_args(["--data", str(data), "--quick", *map(str, options)])
+        choose_defaults(args)
         return Job(args, read_task(data), 0, tmp_path / "job")
 
     return make
