@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+import traceback
 from pathlib import Path
 
 COMMANDS = {
@@ -65,6 +66,16 @@ def main(argv: list[str] | None = None) -> int:
         return args.main(args)
     except ModuleNotFoundError as error:
         parser.exit(2, f"{error.name} is missing; install muxlearn[benchmark]\n")
+    except (OSError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) or _is_ours(error):
+            raise SystemExit(f"{args.command}: {error}") from error
+        raise
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether this library has written an error, which then says what to change."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return "muxlearn" in frame.filename and (frame.line or "").startswith("raise")
 
 
 if __name__ == "__main__":

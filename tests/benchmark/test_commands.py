@@ -81,6 +81,27 @@ def test_every_command_explains_itself(command, capsys):
     assert COMMANDS[command].split()[0] in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["speed", *TINY, "--dtype", "int8"], "speed: `dtype` must be one of"),
+        (["image", "--depth", "11"], "image: depth=11 is not 6 k"),
+        (["pixels", "--data", "nowhere"], "pixels: .*No such file or directory: 'nowhere"),
+        (["frontier", "--data", "nowhere"], "frontier: `path`: there is no file 'nowhere'"),
+        (["embedding", "--data", "nowhere"], "embedding: .*No such file or directory: 'nowhere'"),
+    ],
+)
+def test_an_option_of_a_wrong_value_ends_a_command_without_a_traceback(command, told):
+    with pytest.raises(SystemExit, match=told):
+        main(command)
+
+
+def test_an_error_that_nobody_has_foreseen_keeps_its_traceback(monkeypatch):
+    monkeypatch.setattr("muxlearn.benchmark.multiplexing.main", lambda args: int("x"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        main(["multiplexing"])
+
+
 def test_paired_runs_take_turns():
     calls = []
     seconds = paired_seconds({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)

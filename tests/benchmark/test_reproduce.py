@@ -36,7 +36,7 @@ def reproduce(name, folder, *options, scale="tiny"):
 def test_a_folder_keeps_results_of_the_same_options(tmp_path):
     (tmp_path / "state").mkdir()
     (tmp_path / "state/options.json").write_text(json.dumps({"name": "revmux-glue"}))
-    with pytest.raises(ValueError, match=r"--state .* results of other options \(name: "):
+    with pytest.raises(SystemExit, match=r"--state .* results of other options \(name: "):
         reproduce("mimoconv-cifar", tmp_path)
 
 

@@ -165,9 +165,9 @@ def test_results_of_other_options_are_not_mixed(write_task, tmp_path):
     data, work = write_task("texts"), tmp_path / "work"
     options = ["--work", str(work), "--models", "linear"]
     run(data, tmp_path / "a.json", *options)
-    with pytest.raises(ValueError, match="max_length: 128, now 16"):
+    with pytest.raises(SystemExit, match="max_length: 128, now 16"):
         run(data, tmp_path / "a.json", *options, "--max-length", "16")
-    with pytest.raises(ValueError, match="words: True, now False"):
+    with pytest.raises(SystemExit, match="words: True, now False"):
         run(data, tmp_path / "a.json", *options, "--points", "1,1", "2")
 
 
