@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from muxlearn.points import WORDS, Point, PointLike
 
-__all__ = ["limit_threads", "parse_point", "rows_or_point"]
+__all__ = ["limit_threads", "parse_point", "positive", "rows_or_point"]
 
 
 def limit_threads(n_threads: int) -> None:
@@ -18,6 +18,13 @@ def limit_threads(n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     os.environ["RAYON_NUM_THREADS"] = str(n_threads)  # of tokenizers
     threadpool_limits(n_threads)
+
+
+def positive(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def parse_point(text: str) -> Point:

@@ -13,6 +13,7 @@ from typing import Any
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Packaged
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._engines import ENGINES
 from muxlearn.benchmark._report import report, synthetic_texts
 
@@ -20,7 +21,7 @@ from muxlearn.benchmark._report import report, synthetic_texts
 def add_arguments(parser: Any) -> None:
     """Declare the options."""
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES))
-    parser.add_argument("--bulk-rows", type=int, default=50_000)
+    parser.add_argument("--bulk-rows", type=positive, default=50_000)
 
 
 def main(args: Namespace) -> int:

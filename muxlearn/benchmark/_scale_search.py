@@ -12,6 +12,7 @@ import joblib
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import report, synthetic_texts
 
 #: Dask gives freed memory back at once by default: tensors of a megabyte then come from the kernel
@@ -24,8 +25,8 @@ def add_arguments(parser: Any) -> None:
     parser.add_argument(
         "--backends", nargs="+", choices=("loky", "dask", "ray"), default=["loky", "dask", "ray"]
     )
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--search-rows", type=int, default=2000)
+    parser.add_argument("--workers", type=positive, default=2)
+    parser.add_argument("--search-rows", type=positive, default=2000)
     parser.add_argument("--search-epochs", type=int, default=2)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.prediction import predict_dataset
 
@@ -27,11 +28,11 @@ _ROWS_PER_GROUP = 50_000
 
 def add_arguments(parser: Any) -> None:
     """Declare the options."""
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=positive, default=200_000)
     parser.add_argument("--words-per-text", type=int, nargs=2, default=[4, 8])
-    parser.add_argument("--slots", type=int, default=20, help="n_mux of the model")
-    parser.add_argument("--hidden-size", type=int, default=32)
-    parser.add_argument("--hidden-layers", type=int, default=1)
+    parser.add_argument("--slots", type=positive, default=20, help="n_mux of the model")
+    parser.add_argument("--hidden-size", type=positive, default=32)
+    parser.add_argument("--hidden-layers", type=positive, default=1)
 
 
 def main(args: Namespace) -> int:

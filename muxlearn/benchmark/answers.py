@@ -28,7 +28,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from muxlearn import MuxTextClassifier, MuxTextRegressor
-from muxlearn.benchmark._arguments import limit_threads, parse_point
+from muxlearn.benchmark._arguments import limit_threads, parse_point, positive
 from muxlearn.benchmark._models import FitTime, fit, load_or_fit
 from muxlearn.benchmark._report import paired_seconds, report
 from muxlearn.benchmark.frontier import (
@@ -83,20 +83,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--data", type=Path, required=True, help=help)
     help = "default: the file beside --data with 'test' for 'train'"
     add("--test", type=Path, help=help)
-    add("--max-train", type=int, help="the most rows to learn from")
-    add("--max-test", type=int)
+    add("--max-train", type=positive, help="the most rows to learn from")
+    add("--max-test", type=positive)
     points = [parse_point(point) for point in ("words", "1,1", "1,2", "1,5")]
     help = "N rows, or N,P for P tokens of each, or words"
     add("--points", nargs="+", type=parse_point, default=points, metavar="POINT", help=help)
     help = "a folder, 'packaged', 'minilm' or 'scratch'"
     add("--backbone", type=parse_backbone, default="packaged", help=help)
     add("--epochs", type=int, default=4)
-    add("--batch-size", type=int, default=32)
+    add("--batch-size", type=positive, default=32)
     add("--lr", type=float, help="default: the estimator's")
     add("--seed", type=int, default=0)
-    add("--threads", type=int, default=1)
-    add("--timed-rows", type=int, default=512)
-    add("--repeats", type=int, default=3)
+    add("--threads", type=positive, default=1)
+    add("--timed-rows", type=positive, default=512)
+    add("--repeats", type=positive, default=3)
     add("--work", type=Path, help="folder that keeps the fitted model")
 
 

@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Packaged
-from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._arguments import parse_point, positive
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import report, synthetic_texts
@@ -39,10 +39,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--backbone", help="a folder; default: the packaged encoder")
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--max-length", type=int, default=64)
-    parser.add_argument("--train-rows", type=int, default=None)
-    parser.add_argument("--victims", type=int, default=200, help="rows whose labels are attacked")
-    parser.add_argument("--queries", type=int, default=100, help="for each row")
+    parser.add_argument("--max-length", type=positive, default=64)
+    parser.add_argument("--train-rows", type=positive, default=None)
+    parser.add_argument(
+        "--victims", type=positive, default=200, help="rows whose labels are attacked"
+    )
+    parser.add_argument("--queries", type=positive, default=100, help="for each row")
     parser.add_argument("--models", type=Path, default=None, help="folder that keeps the models")
 
 

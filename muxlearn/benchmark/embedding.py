@@ -32,7 +32,7 @@ from sklearn.preprocessing import StandardScaler, normalize
 
 from muxlearn import MuxTextEmbedder
 from muxlearn.backbones import load_backbone
-from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._arguments import parse_point, positive
 from muxlearn.benchmark._models import AtPoint
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.frontier import (
@@ -110,12 +110,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--teacher", default=None, help="folder of the teacher; default MiniLM")
     parser.add_argument("--points", type=parse_point, nargs="+", default=_POINTS)
     parser.add_argument("--tasks", nargs="+", default=None, help="names; default all of the folder")
-    parser.add_argument("--max-train", type=int, default=2000, help="rows that a probe learns from")
-    parser.add_argument("--max-test", type=int, default=2000, help="rows that judge a probe")
-    parser.add_argument("--max-pairs", type=int, default=None, help="pairs of the relatedness")
-    parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument("--n-texts", type=int, default=512, help="texts that are timed")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--max-train", type=positive, default=2000, help="rows that a probe learns from"
+    )
+    parser.add_argument("--max-test", type=positive, default=2000, help="rows that judge a probe")
+    parser.add_argument("--max-pairs", type=positive, default=None, help="pairs of the relatedness")
+    parser.add_argument("--max-length", type=positive, default=128)
+    parser.add_argument("--n-texts", type=positive, default=512, help="texts that are timed")
+    parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--penalties", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1])
 
 

@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
-from muxlearn.benchmark._arguments import limit_threads
+from muxlearn.benchmark._arguments import limit_threads, positive
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
@@ -42,15 +42,15 @@ _ONNX: dict[str, Literal["float32", "int8"]] = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 5])
+    parser.add_argument("--n-mux", type=positive, nargs="+", default=[1, 5])
     parser.add_argument("--engines", nargs="+", choices=[*_TORCH, *_ONNX], default=None)
     parser.add_argument("--compact", action="store_true", help="no pre-trained encoder")
     parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--max-length", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--max-length", type=positive, default=64)
+    parser.add_argument("--batch-size", type=positive, default=16)
     parser.add_argument("--dtype", default="float32", help="of the training")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=positive, default=1)
+    parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--models", type=Path, default=None, help="folder that keeps fitted models")
 
 

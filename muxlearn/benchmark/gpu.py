@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.benchmark import mimoformer
-from muxlearn.benchmark._arguments import parse_point
+from muxlearn.benchmark._arguments import parse_point, positive
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.box import read_box
 from muxlearn.nn.demultiplex import NestedDemultiplexer
@@ -51,13 +51,15 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
     parser.add_argument("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))
-    parser.add_argument("--length", type=int, default=64, help="tokens of a text")
-    parser.add_argument("--batch-rows", type=int, nargs="+", default=[320, 1280, 5120, 20480])
-    parser.add_argument("--image-batches", type=int, nargs="+", default=[256, 1024, 2048])
-    parser.add_argument("--image-sizes", type=int, nargs=2, default=[28, 10], help="depth, width")
-    parser.add_argument("--long", type=int, nargs=2, default=[64, 1024], help="rows, tokens")
-    parser.add_argument("--n-texts", type=int, default=65_536)
-    parser.add_argument("--workers", type=int, default=12, help="processes that tokenize")
+    parser.add_argument("--length", type=positive, default=64, help="tokens of a text")
+    parser.add_argument("--batch-rows", type=positive, nargs="+", default=[320, 1280, 5120, 20480])
+    parser.add_argument("--image-batches", type=positive, nargs="+", default=[256, 1024, 2048])
+    parser.add_argument(
+        "--image-sizes", type=positive, nargs=2, default=[28, 10], help="depth, width"
+    )
+    parser.add_argument("--long", type=positive, nargs=2, default=[64, 1024], help="rows, tokens")
+    parser.add_argument("--n-texts", type=positive, default=65_536)
+    parser.add_argument("--workers", type=positive, default=12, help="processes that tokenize")
     parser.add_argument("--compile", type=int, default=1280, help="rows; 0 leaves it out")
     parser.add_argument("--budget", type=float, default=0.3, help="seconds a measurement takes")
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.inspection import scale_n_mux
@@ -49,7 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, default=None, help="folder of the images")
     parser.add_argument(
         "--n-mux",
-        type=int,
+        type=positive,
         nargs="+",
         default=None,
         help="models to train (default 1 2 4); for speed the capacity and below (default 4 2 1)",
@@ -58,23 +59,25 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--multiplexer", nargs="+", default=None, help="default: all for speed, else 'auto'"
     )
-    parser.add_argument("--depth", type=int, default=None, help="default 16 for speed, else 10")
-    parser.add_argument("--width", type=int, default=None, help="default 4 for speed, else 1")
-    parser.add_argument("--initial-width", type=int, default=None, help="default 4, else 2")
-    parser.add_argument("--repeats", type=int, default=9)
-    speed = parser.add_argument_group("speed")
-    speed.add_argument("--image-shape", type=int, nargs=3, default=[3, 32, 32])
-    speed.add_argument(
-        "--mixtures", type=int, nargs="+", default=[16, 32], help="in a pass; the best counts"
+    parser.add_argument(
+        "--depth", type=positive, default=None, help="default 16 for speed, else 10"
     )
-    speed.add_argument("--images", type=int, default=128, help="images in a round")
+    parser.add_argument("--width", type=positive, default=None, help="default 4 for speed, else 1")
+    parser.add_argument("--initial-width", type=positive, default=None, help="default 4, else 2")
+    parser.add_argument("--repeats", type=positive, default=9)
+    speed = parser.add_argument_group("speed")
+    speed.add_argument("--image-shape", type=positive, nargs=3, default=[3, 32, 32])
+    speed.add_argument(
+        "--mixtures", type=positive, nargs="+", default=[16, 32], help="in a pass; the best counts"
+    )
+    speed.add_argument("--images", type=positive, default=128, help="images in a round")
     train = parser.add_argument_group("accuracy")
     train.add_argument("--dataset", choices=["mnist", "cifar10", "cifar100"], default="mnist")
-    train.add_argument("--operating-points", type=int, nargs="+", default=None)
+    train.add_argument("--operating-points", type=positive, nargs="+", default=None)
     train.add_argument("--seeds", type=int, nargs="+", default=[0])
-    train.add_argument("--n-train", type=int, default=60_000)
+    train.add_argument("--n-train", type=positive, default=60_000)
     train.add_argument("--epochs", type=int, default=10)
-    train.add_argument("--batch-size", type=int, default=64)
+    train.add_argument("--batch-size", type=positive, default=64)
     train.add_argument("--lr", default="auto")
     train.add_argument("--augment", default="none")
     train.add_argument("--activation", default="relu")

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from muxlearn.benchmark import speed
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.points import Point, as_points
 
@@ -18,7 +19,7 @@ from muxlearn.points import Point, as_points
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     speed.add_model_arguments(parser)
-    parser.add_argument("--batch-size", type=int, default=32, help="mixtures")
+    parser.add_argument("--batch-size", type=positive, default=32, help="mixtures")
     parser.set_defaults(n_mux=[10, 40])
 
 

@@ -13,6 +13,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
@@ -22,16 +23,16 @@ _VARIANTS = ("att", "att+mlp")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--sides", type=int, nargs="+", default=[2, 4], help="of square grids")
-    parser.add_argument("--length", type=int, default=1024)
-    parser.add_argument("--shortest", type=int, default=None, help="draw lengths from here on")
-    parser.add_argument("--width", type=int, default=64)
-    parser.add_argument("--mlp", type=int, default=128)
-    parser.add_argument("--heads", type=int, default=4)
-    parser.add_argument("--head-dim", type=int, default=64)
-    parser.add_argument("--features", type=int, default=256)
-    parser.add_argument("--rows", type=int, default=16, help="a multiple of all grids' sizes")
-    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--sides", type=positive, nargs="+", default=[2, 4], help="of square grids")
+    parser.add_argument("--length", type=positive, default=1024)
+    parser.add_argument("--shortest", type=positive, default=None, help="draw lengths from here on")
+    parser.add_argument("--width", type=positive, default=64)
+    parser.add_argument("--mlp", type=positive, default=128)
+    parser.add_argument("--heads", type=positive, default=4)
+    parser.add_argument("--head-dim", type=positive, default=64)
+    parser.add_argument("--features", type=positive, default=256)
+    parser.add_argument("--rows", type=positive, default=16, help="a multiple of all grids' sizes")
+    parser.add_argument("--repeats", type=positive, default=15)
 
 
 def main(args: Namespace) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.nn.multiplex import (
     MULTIPLEXERS,
@@ -28,13 +29,13 @@ from muxlearn.nn.multiplex import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[2, 10, 40])
+    parser.add_argument("--n-mux", type=positive, nargs="+", default=[2, 10, 40])
     parser.add_argument("--multiplexer", nargs="+", default=["subspace", "hadamard", "orthogonal"])
-    parser.add_argument("--width", type=int, default=384)
-    parser.add_argument("--length", type=int, default=64)
-    parser.add_argument("--vocab-size", type=int, default=30000)
-    parser.add_argument("--mixtures", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--width", type=positive, default=384)
+    parser.add_argument("--length", type=positive, default=64)
+    parser.add_argument("--vocab-size", type=positive, default=30000)
+    parser.add_argument("--mixtures", type=positive, default=32)
+    parser.add_argument("--repeats", type=positive, default=9)
 
 
 def main(args: Namespace) -> int:

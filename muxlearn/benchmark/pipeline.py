@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
 from muxlearn.box import packaged_minilm
 
@@ -24,11 +25,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--backbone", default=None, help="folder of an encoder; the packaged MiniLM by default"
     )
-    parser.add_argument("--n-texts", type=int, default=192)
+    parser.add_argument("--n-texts", type=positive, default=192)
     parser.add_argument("--words", type=int, nargs=2, default=[3, 80], metavar=("FROM", "TO"))
-    parser.add_argument("--max-length", type=int, default=128)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[1, 4, 8, 16, 32, 64])
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--max-length", type=positive, default=128)
+    parser.add_argument("--batch-size", type=positive, nargs="+", default=[1, 4, 8, 16, 32, 64])
+    parser.add_argument("--repeats", type=positive, default=5)
 
 
 def main(args: Namespace) -> int:

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.image import read_mnist
@@ -34,15 +35,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--data", type=Path, required=True, help="folder of MNIST's four files")
-    add("--n-train", type=int, default=20_000, help="images to learn from")
-    add("--depth", type=int, default=10)
-    add("--width", type=int, default=2)
-    add("--patch-size", type=int, nargs="+", default=[2, 4])
+    add("--n-train", type=positive, default=20_000, help="images to learn from")
+    add("--depth", type=positive, default=10)
+    add("--width", type=positive, default=2)
+    add("--patch-size", type=positive, nargs="+", default=[2, 4])
     add("--epochs", type=int, default=3)
-    add("--batch-size", type=int, default=64, help="mixtures of a step")
+    add("--batch-size", type=positive, default=64, help="mixtures of a step")
     add("--dtype", default="float32", help="of the training; predictions are in float32")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    add("--repeats", type=int, default=5)
+    add("--repeats", type=positive, default=5)
 
 
 def main(args: Namespace) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import report
 from muxlearn.metrics import retrieval_score
@@ -23,10 +24,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, required=True, help="texts, one a line; may be gzipped"
     )
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[5, 10])
+    parser.add_argument("--n-mux", type=positive, nargs="+", default=[5, 10])
     parser.add_argument("--multiplexer", nargs="+", default=["subspace"])
     parser.add_argument("--demultiplexer", nargs="+", default=["rsa"])
-    parser.add_argument("--n-texts", type=int, default=None, help="texts to learn from; all")
+    parser.add_argument("--n-texts", type=positive, default=None, help="texts to learn from; all")
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--dtype", default="float32")

@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX, RevMUX
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
@@ -27,7 +28,7 @@ from muxlearn.nn.revmux import RevMuxClassifier
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--n-mux", type=positive, nargs="+", default=[1, 2, 4])
     parser.add_argument(
         "--mux-layer", type=int, nargs="+", default=[None], help="default: half of the layers"
     )
@@ -36,10 +37,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--infonce-weight", type=float, default=0.25)
     parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--max-length", type=int, default=64)
-    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--max-length", type=positive, default=64)
+    parser.add_argument("--batch-size", type=positive, default=16)
     parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=positive, default=5)
     parser.add_argument("--models", type=Path, help="folder that keeps the fitted models")
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from muxlearn.benchmark import speed
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._load import ask, serving
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.points import as_points
@@ -28,13 +29,17 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     speed.add_model_arguments(parser)
     parser.set_defaults(n_mux=[5, 10])
-    parser.add_argument("--batch-size", type=int, default=32, help="mixtures of a forward pass")
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--clients", type=int, nargs="+", default=[64], help="requests at a time")
-    parser.add_argument("--tenants", type=int, default=1, help="whose texts are never mixed")
+    parser.add_argument(
+        "--batch-size", type=positive, default=32, help="mixtures of a forward pass"
+    )
+    parser.add_argument("--repeats", type=positive, default=3)
+    parser.add_argument(
+        "--clients", type=positive, nargs="+", default=[64], help="requests at a time"
+    )
+    parser.add_argument("--tenants", type=positive, default=1, help="whose texts are never mixed")
     parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
     parser.add_argument("--batch-timeout", type=float, default=0.005, help="seconds of gathering")
-    parser.add_argument("--max-batch-size", type=int, default=128, help="requests gathered")
+    parser.add_argument("--max-batch-size", type=positive, default=128, help="requests gathered")
 
 
 def main(args: Namespace) -> int:

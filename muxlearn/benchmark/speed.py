@@ -16,7 +16,7 @@ import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark._arguments import rows_or_point
+from muxlearn.benchmark._arguments import positive, rows_or_point
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
 from muxlearn.points import Point, as_points
 
@@ -24,16 +24,18 @@ from muxlearn.points import Point, as_points
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add_model_arguments(parser)
-    parser.add_argument("--batch-size", type=int, nargs="+", default=[8, 16, 32])
+    parser.add_argument("--batch-size", type=positive, nargs="+", default=[8, 16, 32])
     parser.add_argument(
         "--tokens",
-        type=int,
+        type=positive,
         nargs=2,
         metavar=("FROM", "TO"),
         help="time the tagger from tokens to tags, on sentences of so many tokens",
     )
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--min-rows", type=int, default=64, help="rows a model predicts in a round")
+    parser.add_argument("--repeats", type=positive, default=9)
+    parser.add_argument(
+        "--min-rows", type=positive, default=64, help="rows a model predicts in a round"
+    )
     parser.add_argument(
         "--from-strings", action="store_true", help="time predict from strings to labels"
     )
@@ -50,11 +52,11 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--multiplexer", default="subspace")
     parser.add_argument("--demultiplexer", default="rsa")
-    parser.add_argument("--layers", type=int, default=6)
-    parser.add_argument("--width", type=int, default=384)
-    parser.add_argument("--heads", type=int, default=12)
-    parser.add_argument("--length", type=int, default=64, help="tokens of a text")
-    parser.add_argument("--vocab-size", type=int, default=30000)
+    parser.add_argument("--layers", type=positive, default=6)
+    parser.add_argument("--width", type=positive, default=384)
+    parser.add_argument("--heads", type=positive, default=12)
+    parser.add_argument("--length", type=positive, default=64, help="tokens of a text")
+    parser.add_argument("--vocab-size", type=positive, default=30000)
     parser.add_argument("--dtype", default="float32")
     parser.set_defaults(tokens=None)
 

@@ -96,6 +96,23 @@ def test_an_option_of_a_wrong_value_ends_a_command_without_a_traceback(command, 
         main(command)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["speed", "--batch-size", "8", "0"],
+        ["multiplexing", "--n-mux", "-1"],
+        ["mimoformer", "--sides", "0"],
+        ["serving", "--clients", "0"],
+        ["frontier", "--data", "films", "--layers", "0"],
+        ["export", "--repeats", "1.5"],
+    ],
+)
+def test_what_is_counted_is_at_least_one(command, capsys):
+    with pytest.raises(SystemExit):
+        main(command)
+    assert f"'{command[-1]}' is not a whole number of at least 1" in capsys.readouterr().err
+
+
 def test_an_error_that_nobody_has_foreseen_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("muxlearn.benchmark.multiplexing.main", lambda args: int("x"))
     with pytest.raises(ValueError, match="invalid literal"):

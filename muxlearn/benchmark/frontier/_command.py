@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from muxlearn.benchmark._arguments import limit_threads, parse_point
+from muxlearn.benchmark._arguments import limit_threads, parse_point, positive
 from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
@@ -84,11 +84,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--valid", type=Path, help="rows to choose by; default: as --test, or a tenth of --data")
     add("--kind", choices=KINDS, help="default: what the file looks like")
     add("--metric", choices=METRICS, help="default: accuracy, of entities their F1")
-    add("--max-train", type=int, help="the most rows to learn from")
+    add("--max-train", type=positive, help="the most rows to learn from")
     help = "of the rows behind --max-train; the plain model labels them for all others"
     add("--unlabeled", type=int, default=0, help=help)
-    add("--max-test", type=int)
-    add("--max-valid", type=int, default=2000)
+    add("--max-test", type=positive)
+    add("--max-valid", type=positive, default=2000)
     add = parser.add_argument_group("the models").add_argument
     add("--models", nargs="+", choices=NEIGHBOURS, default=list(NEIGHBOURS))
     points = [parse_point(point) for point in _POINTS.split()]
@@ -103,8 +103,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
     add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
     add("--scratch", type=parse_size, default=Size(4, 256), help="size of --backbone scratch")
-    add("--head-size", type=int, default=32, help="width of a head of encoders from scratch")
-    add("--vocab-size", type=int, default=8000, help="of encoders from scratch")
+    add("--head-size", type=positive, default=32, help="width of a head of encoders from scratch")
+    add("--vocab-size", type=positive, default=8000, help="of encoders from scratch")
     help = "encoder that teaches narrower ones before the task: a folder, or 'minilm'"
     add("--teacher", type=parse_teacher, help=help)
     add("--distillation-epochs", type=int, default=1)
@@ -113,10 +113,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--epochs", type=int, default=3)
     help = "of the model for all points; default: two thirds of --epochs for each but the words"
-    add("--shared-epochs", type=int, help=help)
+    add("--shared-epochs", type=positive, help=help)
     add("--warm-up-epochs", type=int, default=0)
-    add("--max-length", type=int, default=128)
-    add("--batch-size", type=int, default=32)
+    add("--max-length", type=positive, default=128)
+    add("--batch-size", type=positive, default=32)
     add("--lr", type=float, help="default: the estimator's")
     help = "of the training, such as bfloat16; predictions are in the estimator's default"
     add("--dtype", default="auto", help=help)
@@ -124,9 +124,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--max-drop", type=float, default=0.005, help="of the cascade, below its last stage")
     add("--verbose", type=int, default=0)
     add = parser.add_argument_group("the run").add_argument
-    add("--threads", type=int, default=1)
-    add("--timed-rows", type=int, default=1024)
-    add("--repeats", type=int, default=3, help="timed turns of each seed")
+    add("--threads", type=positive, default=1)
+    add("--timed-rows", type=positive, default=1024)
+    add("--repeats", type=positive, default=3, help="timed turns of each seed")
     add("--work", type=Path, help="folder that keeps what is finished, for a run that is killed")
     add("--plot", type=Path, help="also draw the table there")
     add("--quick", action="store_true", help="small defaults, to try the command out")
@@ -135,7 +135,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def _layers(text: str) -> int | None:
-    return None if text == "all" else int(text)
+    return None if text == "all" else positive(text)
 
 
 def _size_or_folder(text: str) -> Size | Path:

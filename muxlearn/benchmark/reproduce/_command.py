@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from muxlearn.benchmark._arguments import positive
 from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.reproduce._images import datamux_vision, mimoconv_cifar
@@ -46,7 +47,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--tasks", nargs="+", default=None, help="default: all of the experiment")
     parser.add_argument("--only", nargs="+", default=None, help="models, by name or family")
     parser.add_argument(
-        "--n-mux", type=int, nargs="+", default=None, help="models of so many rows, and their twin"
+        "--n-mux",
+        type=positive,
+        nargs="+",
+        default=None,
+        help="models of so many rows, and their twin",
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument(
@@ -55,7 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--plot", type=Path, default=None, help="draw scores over n_mux there")
     parser.add_argument("--dtype", default="auto", help="of the training")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=positive, default=5)
 
 
 def main(args: Namespace) -> int:
