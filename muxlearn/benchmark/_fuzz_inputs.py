@@ -64,9 +64,10 @@ class Entry(NamedTuple):
 
 def add_arguments(parser: Any) -> None:
     """Declare the options."""
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--inputs", type=int, default=100_000, help="of all entries together")
-    parser.add_argument("--first", type=int, default=0, help="number of the first input")
+    add = parser.add_argument
+    add("--seed", type=int, default=0)
+    add("--inputs", type=int, default=100_000, help="of all entries together")
+    add("--first", type=int, default=0, help="number of the first input")
 
 
 def main(args: Namespace) -> int:

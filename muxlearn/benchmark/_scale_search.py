@@ -22,12 +22,11 @@ DASK_CONFIG = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": Non
 
 def add_arguments(parser: Any) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--backends", nargs="+", choices=("loky", "dask", "ray"), default=["loky", "dask", "ray"]
-    )
-    parser.add_argument("--workers", type=positive, default=2)
-    parser.add_argument("--search-rows", type=positive, default=2000)
-    parser.add_argument("--search-epochs", type=int, default=2)
+    add = parser.add_argument
+    add("--backends", nargs="+", choices=("loky", "dask", "ray"), default=["loky", "dask", "ray"])
+    add("--workers", type=positive, default=2)
+    add("--search-rows", type=positive, default=2000)
+    add("--search-epochs", type=int, default=2)
 
 
 def main(args: Namespace) -> int:

@@ -28,11 +28,12 @@ _ROWS_PER_GROUP = 50_000
 
 def add_arguments(parser: Any) -> None:
     """Declare the options."""
-    parser.add_argument("--rows", type=positive, default=200_000)
-    parser.add_argument("--words-per-text", type=int, nargs=2, default=[4, 8])
-    parser.add_argument("--slots", type=positive, default=20, help="n_mux of the model")
-    parser.add_argument("--hidden-size", type=positive, default=32)
-    parser.add_argument("--hidden-layers", type=positive, default=1)
+    add = parser.add_argument
+    add("--rows", type=positive, default=200_000)
+    add("--words-per-text", type=int, nargs=2, default=[4, 8])
+    add("--slots", type=positive, default=20, help="n_mux of the model")
+    add("--hidden-size", type=positive, default=32)
+    add("--hidden-layers", type=positive, default=1)
 
 
 def main(args: Namespace) -> int:

@@ -33,19 +33,16 @@ _POINTS = ("2", "5", "10", "1,10")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--data", type=Path, nargs=2, default=None, help="training and test texts")
-    parser.add_argument(
-        "--points", type=parse_point, nargs="+", default=[*map(parse_point, _POINTS)]
-    )
-    parser.add_argument("--backbone", help="a folder; default: the packaged encoder")
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--max-length", type=positive, default=64)
-    parser.add_argument("--train-rows", type=positive, default=None)
-    parser.add_argument(
-        "--victims", type=positive, default=200, help="rows whose labels are attacked"
-    )
-    parser.add_argument("--queries", type=positive, default=100, help="for each row")
-    parser.add_argument("--models", type=Path, default=None, help="folder that keeps the models")
+    add = parser.add_argument
+    add("--data", type=Path, nargs=2, help="training and test texts")
+    add("--points", type=parse_point, nargs="+", default=[*map(parse_point, _POINTS)])
+    add("--backbone", help="a folder; default: the packaged encoder")
+    add("--epochs", type=int, default=5)
+    add("--max-length", type=positive, default=64)
+    add("--train-rows", type=positive)
+    add("--victims", type=positive, default=200, help="rows whose labels are attacked")
+    add("--queries", type=positive, default=100, help="for each row")
+    add("--models", type=Path, help="folder that keeps the models")
 
 
 def main(args: Namespace) -> int:

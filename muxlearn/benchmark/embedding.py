@@ -100,25 +100,24 @@ class _Aligned(TransformerMixin, BaseEstimator):
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--data",
         type=Path,
         required=True,
         help=f"folder of tasks, NAME-train.tsv and NAME-test.tsv; {_RELATEDNESS} holds numbers",
     )
-    parser.add_argument("--backbone", default=None, help="default the packaged encoder")
-    parser.add_argument("--teacher", default=None, help="folder of the teacher; default MiniLM")
-    parser.add_argument("--points", type=parse_point, nargs="+", default=_POINTS)
-    parser.add_argument("--tasks", nargs="+", default=None, help="names; default all of the folder")
-    parser.add_argument(
-        "--max-train", type=positive, default=2000, help="rows that a probe learns from"
-    )
-    parser.add_argument("--max-test", type=positive, default=2000, help="rows that judge a probe")
-    parser.add_argument("--max-pairs", type=positive, default=None, help="pairs of the relatedness")
-    parser.add_argument("--max-length", type=positive, default=128)
-    parser.add_argument("--n-texts", type=positive, default=512, help="texts that are timed")
-    parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--penalties", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1])
+    add("--backbone", help="default the packaged encoder")
+    add("--teacher", help="folder of the teacher; default MiniLM")
+    add("--points", type=parse_point, nargs="+", default=_POINTS)
+    add("--tasks", nargs="+", help="names; default all of the folder")
+    add("--max-train", type=positive, default=2000, help="rows that a probe learns from")
+    add("--max-test", type=positive, default=2000, help="rows that judge a probe")
+    add("--max-pairs", type=positive, help="pairs of the relatedness")
+    add("--max-length", type=positive, default=128)
+    add("--n-texts", type=positive, default=512, help="texts that are timed")
+    add("--repeats", type=positive, default=5)
+    add("--penalties", type=float, nargs="+", default=[1e-3, 1e-2, 1e-1])
 
 
 def main(args: Namespace) -> int:

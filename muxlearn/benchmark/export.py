@@ -42,16 +42,17 @@ _ONNX: dict[str, Literal["float32", "int8"]] = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=positive, nargs="+", default=[1, 5])
-    parser.add_argument("--engines", nargs="+", choices=[*_TORCH, *_ONNX], default=None)
-    parser.add_argument("--compact", action="store_true", help="no pre-trained encoder")
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--max-length", type=positive, default=64)
-    parser.add_argument("--batch-size", type=positive, default=16)
-    parser.add_argument("--dtype", default="float32", help="of the training")
-    parser.add_argument("--threads", type=positive, default=1)
-    parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--models", type=Path, default=None, help="folder that keeps fitted models")
+    add = parser.add_argument
+    add("--n-mux", type=positive, nargs="+", default=[1, 5])
+    add("--engines", nargs="+", choices=[*_TORCH, *_ONNX])
+    add("--compact", action="store_true", help="no pre-trained encoder")
+    add("--epochs", type=int, default=2)
+    add("--max-length", type=positive, default=64)
+    add("--batch-size", type=positive, default=16)
+    add("--dtype", default="float32", help="of the training")
+    add("--threads", type=positive, default=1)
+    add("--repeats", type=positive, default=5)
+    add("--models", type=Path, help="folder that keeps fitted models")
 
 
 def main(args: Namespace) -> int:

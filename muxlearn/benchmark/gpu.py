@@ -40,28 +40,27 @@ _SECTIONS = ("text", "strings", "image", "mimoformer")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--sections", nargs="+", choices=_SECTIONS, default=_SECTIONS)
-    parser.add_argument(
+    add = parser.add_argument
+    add("--device", default="cuda")
+    add("--dtype", default="bfloat16")
+    add("--sections", nargs="+", choices=_SECTIONS, default=_SECTIONS)
+    add(
         "--points",
         nargs="+",
         type=parse_point,
         default=[parse_point(p) for p in ("1", "1,2", "1,5", "1,10", "2", "5", "10", "2,5")],
         help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
-    parser.add_argument("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))
-    parser.add_argument("--length", type=positive, default=64, help="tokens of a text")
-    parser.add_argument("--batch-rows", type=positive, nargs="+", default=[320, 1280, 5120, 20480])
-    parser.add_argument("--image-batches", type=positive, nargs="+", default=[256, 1024, 2048])
-    parser.add_argument(
-        "--image-sizes", type=positive, nargs=2, default=[28, 10], help="depth, width"
-    )
-    parser.add_argument("--long", type=positive, nargs=2, default=[64, 1024], help="rows, tokens")
-    parser.add_argument("--n-texts", type=positive, default=65_536)
-    parser.add_argument("--workers", type=positive, default=12, help="processes that tokenize")
-    parser.add_argument("--compile", type=int, default=1280, help="rows; 0 leaves it out")
-    parser.add_argument("--budget", type=float, default=0.3, help="seconds a measurement takes")
+    add("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))
+    add("--length", type=positive, default=64, help="tokens of a text")
+    add("--batch-rows", type=positive, nargs="+", default=[320, 1280, 5120, 20480])
+    add("--image-batches", type=positive, nargs="+", default=[256, 1024, 2048])
+    add("--image-sizes", type=positive, nargs=2, default=[28, 10], help="depth, width")
+    add("--long", type=positive, nargs=2, default=[64, 1024], help="rows, tokens")
+    add("--n-texts", type=positive, default=65_536)
+    add("--workers", type=positive, default=12, help="processes that tokenize")
+    add("--compile", type=int, default=1280, help="rows; 0 leaves it out")
+    add("--budget", type=float, default=0.3, help="seconds a measurement takes")
 
 
 def main(args: Namespace) -> int:

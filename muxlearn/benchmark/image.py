@@ -47,24 +47,20 @@ class Split(NamedTuple):
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--data", type=Path, default=None, help="folder of the images")
-    parser.add_argument(
+    add = parser.add_argument
+    add("--data", type=Path, help="folder of the images")
+    add(
         "--n-mux",
         type=positive,
         nargs="+",
-        default=None,
         help="models to train (default 1 2 4); for speed the capacity and below (default 4 2 1)",
     )
-    parser.add_argument("--architecture", default="mimoconv")
-    parser.add_argument(
-        "--multiplexer", nargs="+", default=None, help="default: all for speed, else 'auto'"
-    )
-    parser.add_argument(
-        "--depth", type=positive, default=None, help="default 16 for speed, else 10"
-    )
-    parser.add_argument("--width", type=positive, default=None, help="default 4 for speed, else 1")
-    parser.add_argument("--initial-width", type=positive, default=None, help="default 4, else 2")
-    parser.add_argument("--repeats", type=positive, default=9)
+    add("--architecture", default="mimoconv")
+    add("--multiplexer", nargs="+", help="default: all for speed, else 'auto'")
+    add("--depth", type=positive, help="default 16 for speed, else 10")
+    add("--width", type=positive, help="default 4 for speed, else 1")
+    add("--initial-width", type=positive, help="default 4, else 2")
+    add("--repeats", type=positive, default=9)
     speed = parser.add_argument_group("speed")
     speed.add_argument("--image-shape", type=positive, nargs=3, default=[3, 32, 32])
     speed.add_argument(
@@ -73,7 +69,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     speed.add_argument("--images", type=positive, default=128, help="images in a round")
     train = parser.add_argument_group("accuracy")
     train.add_argument("--dataset", choices=["mnist", "cifar10", "cifar100"], default="mnist")
-    train.add_argument("--operating-points", type=positive, nargs="+", default=None)
+    train.add_argument("--operating-points", type=positive, nargs="+")
     train.add_argument("--seeds", type=int, nargs="+", default=[0])
     train.add_argument("--n-train", type=positive, default=60_000)
     train.add_argument("--epochs", type=int, default=10)
@@ -84,10 +80,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     train.add_argument("--mixup", type=float, default=0.0)
     train.add_argument("--isometry-weight", type=float, default=0.0)
     train.add_argument("--dtype", default="float32", help="of the training")
-    train.add_argument("--plot", type=Path, default=None, help="draw accuracy over n_mux there")
-    train.add_argument(
-        "--models", type=Path, default=None, help="keep fitted models there, take those that are"
-    )
+    train.add_argument("--plot", type=Path, help="draw accuracy over n_mux there")
+    train.add_argument("--models", type=Path, help="keep fitted models there, take those that are")
     train.add_argument("--verbose", type=int, default=0)
 
 

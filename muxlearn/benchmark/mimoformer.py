@@ -23,16 +23,17 @@ _VARIANTS = ("att", "att+mlp")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--sides", type=positive, nargs="+", default=[2, 4], help="of square grids")
-    parser.add_argument("--length", type=positive, default=1024)
-    parser.add_argument("--shortest", type=positive, default=None, help="draw lengths from here on")
-    parser.add_argument("--width", type=positive, default=64)
-    parser.add_argument("--mlp", type=positive, default=128)
-    parser.add_argument("--heads", type=positive, default=4)
-    parser.add_argument("--head-dim", type=positive, default=64)
-    parser.add_argument("--features", type=positive, default=256)
-    parser.add_argument("--rows", type=positive, default=16, help="a multiple of all grids' sizes")
-    parser.add_argument("--repeats", type=positive, default=15)
+    add = parser.add_argument
+    add("--sides", type=positive, nargs="+", default=[2, 4], help="of square grids")
+    add("--length", type=positive, default=1024)
+    add("--shortest", type=positive, help="draw lengths from here on")
+    add("--width", type=positive, default=64)
+    add("--mlp", type=positive, default=128)
+    add("--heads", type=positive, default=4)
+    add("--head-dim", type=positive, default=64)
+    add("--features", type=positive, default=256)
+    add("--rows", type=positive, default=16, help="a multiple of all grids' sizes")
+    add("--repeats", type=positive, default=15)
 
 
 def main(args: Namespace) -> int:

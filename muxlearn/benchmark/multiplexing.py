@@ -29,13 +29,14 @@ from muxlearn.nn.multiplex import (
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=positive, nargs="+", default=[2, 10, 40])
-    parser.add_argument("--multiplexer", nargs="+", default=["subspace", "hadamard", "orthogonal"])
-    parser.add_argument("--width", type=positive, default=384)
-    parser.add_argument("--length", type=positive, default=64)
-    parser.add_argument("--vocab-size", type=positive, default=30000)
-    parser.add_argument("--mixtures", type=positive, default=32)
-    parser.add_argument("--repeats", type=positive, default=9)
+    add = parser.add_argument
+    add("--n-mux", type=positive, nargs="+", default=[2, 10, 40])
+    add("--multiplexer", nargs="+", default=["subspace", "hadamard", "orthogonal"])
+    add("--width", type=positive, default=384)
+    add("--length", type=positive, default=64)
+    add("--vocab-size", type=positive, default=30000)
+    add("--mixtures", type=positive, default=32)
+    add("--repeats", type=positive, default=9)
 
 
 def main(args: Namespace) -> int:

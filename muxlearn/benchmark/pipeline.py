@@ -22,14 +22,13 @@ from muxlearn.box import packaged_minilm
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--backbone", default=None, help="folder of an encoder; the packaged MiniLM by default"
-    )
-    parser.add_argument("--n-texts", type=positive, default=192)
-    parser.add_argument("--words", type=int, nargs=2, default=[3, 80], metavar=("FROM", "TO"))
-    parser.add_argument("--max-length", type=positive, default=128)
-    parser.add_argument("--batch-size", type=positive, nargs="+", default=[1, 4, 8, 16, 32, 64])
-    parser.add_argument("--repeats", type=positive, default=5)
+    add = parser.add_argument
+    add("--backbone", help="folder of an encoder; the packaged MiniLM by default")
+    add("--n-texts", type=positive, default=192)
+    add("--words", type=int, nargs=2, default=[3, 80], metavar=("FROM", "TO"))
+    add("--max-length", type=positive, default=128)
+    add("--batch-size", type=positive, nargs="+", default=[1, 4, 8, 16, 32, 64])
+    add("--repeats", type=positive, default=5)
 
 
 def main(args: Namespace) -> int:

@@ -21,17 +21,16 @@ _N_TEST = 2_000
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "--data", type=Path, required=True, help="texts, one a line; may be gzipped"
-    )
-    parser.add_argument("--n-mux", type=positive, nargs="+", default=[5, 10])
-    parser.add_argument("--multiplexer", nargs="+", default=["subspace"])
-    parser.add_argument("--demultiplexer", nargs="+", default=["rsa"])
-    parser.add_argument("--n-texts", type=positive, default=None, help="texts to learn from; all")
-    parser.add_argument("--epochs", type=int, default=1)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--verbose", type=int, default=0)
+    add = parser.add_argument
+    add("--data", type=Path, required=True, help="texts, one a line; may be gzipped")
+    add("--n-mux", type=positive, nargs="+", default=[5, 10])
+    add("--multiplexer", nargs="+", default=["subspace"])
+    add("--demultiplexer", nargs="+", default=["rsa"])
+    add("--n-texts", type=positive, help="texts to learn from; all")
+    add("--epochs", type=int, default=1)
+    add("--seeds", type=int, nargs="+", default=[0])
+    add("--dtype", default="float32")
+    add("--verbose", type=int, default=0)
 
 
 def main(args: Namespace) -> int:

@@ -28,20 +28,19 @@ from muxlearn.nn.revmux import RevMuxClassifier
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--n-mux", type=positive, nargs="+", default=[1, 2, 4])
-    parser.add_argument(
-        "--mux-layer", type=int, nargs="+", default=[None], help="default: half of the layers"
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument("--backbone", default=None, help="folder of an encoder; default MiniLM")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--infonce-weight", type=float, default=0.25)
-    parser.add_argument("--dropout", type=float, default=0.0)
-    parser.add_argument("--max-length", type=positive, default=64)
-    parser.add_argument("--batch-size", type=positive, default=16)
-    parser.add_argument("--dtype", default="float32")
-    parser.add_argument("--repeats", type=positive, default=5)
-    parser.add_argument("--models", type=Path, help="folder that keeps the fitted models")
+    add = parser.add_argument
+    add("--n-mux", type=positive, nargs="+", default=[1, 2, 4])
+    add("--mux-layer", type=int, nargs="+", default=[None], help="default: half of the layers")
+    add("--seeds", type=int, nargs="+", default=[0])
+    add("--backbone", help="folder of an encoder; default MiniLM")
+    add("--epochs", type=int, default=3)
+    add("--infonce-weight", type=float, default=0.25)
+    add("--dropout", type=float, default=0.0)
+    add("--max-length", type=positive, default=64)
+    add("--batch-size", type=positive, default=16)
+    add("--dtype", default="float32")
+    add("--repeats", type=positive, default=5)
+    add("--models", type=Path, help="folder that keeps the fitted models")
 
 
 def main(args: Namespace) -> int:

@@ -27,19 +27,16 @@ from muxlearn.points import as_points
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
+    add = parser.add_argument
     speed.add_model_arguments(parser)
     parser.set_defaults(n_mux=[5, 10])
-    parser.add_argument(
-        "--batch-size", type=positive, default=32, help="mixtures of a forward pass"
-    )
-    parser.add_argument("--repeats", type=positive, default=3)
-    parser.add_argument(
-        "--clients", type=positive, nargs="+", default=[64], help="requests at a time"
-    )
-    parser.add_argument("--tenants", type=positive, default=1, help="whose texts are never mixed")
-    parser.add_argument("--seconds", type=float, default=5.0, help="of a round")
-    parser.add_argument("--batch-timeout", type=float, default=0.005, help="seconds of gathering")
-    parser.add_argument("--max-batch-size", type=positive, default=128, help="requests gathered")
+    add("--batch-size", type=positive, default=32, help="mixtures of a forward pass")
+    add("--repeats", type=positive, default=3)
+    add("--clients", type=positive, nargs="+", default=[64], help="requests at a time")
+    add("--tenants", type=positive, default=1, help="whose texts are never mixed")
+    add("--seconds", type=float, default=5.0, help="of a round")
+    add("--batch-timeout", type=float, default=0.005, help="seconds of gathering")
+    add("--max-batch-size", type=positive, default=128, help="requests gathered")
 
 
 def main(args: Namespace) -> int:

@@ -23,41 +23,39 @@ from muxlearn.points import Point, as_points
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
+    add = parser.add_argument
     add_model_arguments(parser)
-    parser.add_argument("--batch-size", type=positive, nargs="+", default=[8, 16, 32])
-    parser.add_argument(
+    add("--batch-size", type=positive, nargs="+", default=[8, 16, 32])
+    add(
         "--tokens",
         type=positive,
         nargs=2,
         metavar=("FROM", "TO"),
         help="time the tagger from tokens to tags, on sentences of so many tokens",
     )
-    parser.add_argument("--repeats", type=positive, default=9)
-    parser.add_argument(
-        "--min-rows", type=positive, default=64, help="rows a model predicts in a round"
-    )
-    parser.add_argument(
-        "--from-strings", action="store_true", help="time predict from strings to labels"
-    )
+    add("--repeats", type=positive, default=9)
+    add("--min-rows", type=positive, default=64, help="rows a model predicts in a round")
+    add("--from-strings", action="store_true", help="time predict from strings to labels")
 
 
 def add_model_arguments(parser: ArgumentParser) -> None:
     """Declare the options of the models, which `build` reads."""
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "--n-mux",
         type=rows_or_point,
         nargs="+",
         default=[2, 5, 10, 20, 40],
         help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
-    parser.add_argument("--multiplexer", default="subspace")
-    parser.add_argument("--demultiplexer", default="rsa")
-    parser.add_argument("--layers", type=positive, default=6)
-    parser.add_argument("--width", type=positive, default=384)
-    parser.add_argument("--heads", type=positive, default=12)
-    parser.add_argument("--length", type=positive, default=64, help="tokens of a text")
-    parser.add_argument("--vocab-size", type=positive, default=30000)
-    parser.add_argument("--dtype", default="float32")
+    add("--multiplexer", default="subspace")
+    add("--demultiplexer", default="rsa")
+    add("--layers", type=positive, default=6)
+    add("--width", type=positive, default=384)
+    add("--heads", type=positive, default=12)
+    add("--length", type=positive, default=64, help="tokens of a text")
+    add("--vocab-size", type=positive, default=30000)
+    add("--dtype", default="float32")
     parser.set_defaults(tokens=None)
 
 

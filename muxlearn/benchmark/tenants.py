@@ -39,17 +39,16 @@ _HOSTILE = ("", "\x00", "\U0001f600" * 99, "\u202e" + "a" * 300, "goal " * 40, "
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("--rows", type=positive, default=1_000_000)
-    parser.add_argument(
-        "--engine-rows", type=positive, default=100_000, help="of Dask, Ray and Spark"
-    )
-    parser.add_argument("--requests", type=positive, default=100_000, help="of the server")
-    parser.add_argument("--clients", type=positive, default=64, help="requests at a time")
-    parser.add_argument("--by", nargs="+", choices=[*WAYS, "server"], default=[*WAYS, "server"])
-    parser.add_argument("--words-per-text", type=int, nargs=2, default=[1, 8])
-    parser.add_argument("--slots", type=positive, default=10, help="n_mux of the model")
-    parser.add_argument("--hidden-size", type=positive, default=32)
-    parser.add_argument("--hidden-layers", type=positive, default=1)
+    add = parser.add_argument
+    add("--rows", type=positive, default=1_000_000)
+    add("--engine-rows", type=positive, default=100_000, help="of Dask, Ray and Spark")
+    add("--requests", type=positive, default=100_000, help="of the server")
+    add("--clients", type=positive, default=64, help="requests at a time")
+    add("--by", nargs="+", choices=[*WAYS, "server"], default=[*WAYS, "server"])
+    add("--words-per-text", type=int, nargs=2, default=[1, 8])
+    add("--slots", type=positive, default=10, help="n_mux of the model")
+    add("--hidden-size", type=positive, default=32)
+    add("--hidden-layers", type=positive, default=1)
 
 
 def main(args: Namespace) -> int:

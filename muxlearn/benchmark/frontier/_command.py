@@ -101,7 +101,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     help = "first layers of the packaged encoder that multiplexed models keep; default: 3 all"
     add("--layers", nargs="+", type=_layers, metavar="LAYERS", help=help)
     help = "plain networks beside: layers x width such as 2x128, or a folder; default: by factors"
-    add("--plain", nargs="*", type=_size_or_folder, default=None, help=help)
+    add("--plain", nargs="*", type=_size_or_folder, help=help)
     add("--scratch", type=parse_size, default=Size(4, 256), help="size of --backbone scratch")
     add("--head-size", type=positive, default=32, help="width of a head of encoders from scratch")
     add("--vocab-size", type=positive, default=8000, help="of encoders from scratch")

@@ -38,29 +38,20 @@ RECIPES: dict[str, Callable[[str], Recipe]] = {
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("name", choices=RECIPES)
-    parser.add_argument("--scale", choices=SCALES, required=True)
-    parser.add_argument("--data", type=Path, default=None, help="folder of the tasks' files")
-    parser.add_argument(
-        "--texts", type=Path, default=None, help="texts to warm up on, one a line; may be gzipped"
-    )
-    parser.add_argument("--tasks", nargs="+", default=None, help="default: all of the experiment")
-    parser.add_argument("--only", nargs="+", default=None, help="models, by name or family")
-    parser.add_argument(
-        "--n-mux",
-        type=positive,
-        nargs="+",
-        default=None,
-        help="models of so many rows, and their twin",
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
-    parser.add_argument(
-        "--state", type=Path, default=None, help="keeps models and states; default NAME-SCALE"
-    )
-    parser.add_argument("--plot", type=Path, default=None, help="draw scores over n_mux there")
-    parser.add_argument("--dtype", default="auto", help="of the training")
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--repeats", type=positive, default=5)
+    add = parser.add_argument
+    add("name", choices=RECIPES)
+    add("--scale", choices=SCALES, required=True)
+    add("--data", type=Path, help="folder of the tasks' files")
+    add("--texts", type=Path, help="texts to warm up on, one a line; may be gzipped")
+    add("--tasks", nargs="+", help="default: all of the experiment")
+    add("--only", nargs="+", help="models, by name or family")
+    add("--n-mux", type=positive, nargs="+", help="models of so many rows, and their twin")
+    add("--seeds", type=int, nargs="+", default=[0])
+    add("--state", type=Path, help="keeps models and states; default NAME-SCALE")
+    add("--plot", type=Path, help="draw scores over n_mux there")
+    add("--dtype", default="auto", help="of the training")
+    add("--device", default="auto")
+    add("--repeats", type=positive, default=5)
 
 
 def main(args: Namespace) -> int:
