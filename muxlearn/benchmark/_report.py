@@ -26,6 +26,7 @@ __all__ = [
     "print_table",
     "report",
     "synthetic_texts",
+    "write_json",
 ]
 
 
@@ -88,23 +89,27 @@ def report(
     notes : sequence of str, default=()
         The foot of the table.
     """
-    machine = describe_machine()
     print(f"\n{title}")
-    print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
+    machine = describe_machine().items()
+    print(", ".join(f"{name} {value}" for name, value in machine if value is not None))
     print_table(rows)
     for note in notes:
         print(f"* {note}")
-    if args.json is not None:
-        # Of a path its name: where somebody's files lie is nobody else's business.
-        options = {
-            name: _named(value)
-            for name, value in vars(args).items()
-            if name not in ("json", "main")
-        }
-        result = {"title": title, "machine": machine, "options": options, "rows": list(rows)}
-        if notes:
-            result["notes"] = list(notes)
-        args.json.write_text(json.dumps(result, indent=1) + "\n")
+    write_json(title, rows, args, notes)
+
+
+def write_json(
+    title: str, rows: Sequence[dict[str, Any]], args: Namespace, notes: Sequence[str] = ()
+) -> None:
+    """Write a table as JSON where ``--json`` asks for it; parameters are those of `report`."""
+    if args.json is None:
+        return
+    # Of a path its name: where somebody's files lie is nobody else's business.
+    options = {k: _named(value) for k, value in vars(args).items() if k not in ("json", "main")}
+    result = {"title": title, "machine": describe_machine(), "options": options, "rows": list(rows)}
+    if notes:
+        result["notes"] = list(notes)
+    args.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
 def _named(value: Any) -> Any:

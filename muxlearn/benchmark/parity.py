@@ -14,6 +14,7 @@ from typing import Any
 
 from muxlearn.benchmark import _parity_mimoconv, _parity_mimoformer, _parity_text
 from muxlearn.benchmark._parity_case import load_case
+from muxlearn.benchmark._report import write_json
 
 __all__ = ["TOLERANCE", "check_case", "load_case", "run"]
 
@@ -104,6 +105,7 @@ def main(args: argparse.Namespace) -> int:
         1 if an error is above the tolerance or no case was checked, else 0.
     """
     rows = run(args.golden)
+    write_json("errors against the reference implementation", rows, args)
     width = max((len(row["case"]) for row in rows), default=0)
     for row in rows:
         if row["ok"] is None:

@@ -26,7 +26,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--n-mux", type=positive, nargs="+", default=[5, 10])
     add("--multiplexer", nargs="+", default=["subspace"])
     add("--demultiplexer", nargs="+", default=["rsa"])
-    add("--n-texts", type=positive, help="texts to learn from; all")
+    add("--n-texts", type=positive, help="texts to learn from; default: all")
     add("--epochs", type=int, default=1)
     add("--seeds", type=int, nargs="+", default=[0])
     add("--dtype", default="float32")

@@ -1,6 +1,5 @@
 """The authors' numbers, from our parts, and the command that compares them."""
 
-import argparse
 import json
 import os
 import shutil
@@ -11,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from muxlearn.benchmark import _parity_case, _parity_text, parity
+from muxlearn.benchmark.__main__ import main
 from muxlearn.nn.reference import (
     MuxBertMaskedLM,
     MuxBertSequenceClassifier,
@@ -105,15 +105,15 @@ def change(folder, **tensors):
     save_file(load_file(path) | {f"output.{k}": v for k, v in tensors.items()}, path)
 
 
-def run_main(folder):
-    parser = argparse.ArgumentParser()
-    parity.add_arguments(parser)
-    return parity.main(parser.parse_args(["--golden", str(folder)]))
+def run_main(folder, *options):
+    return main(["parity", "--golden", str(folder), *options])
 
 
-def test_all_is_well(folder, capsys):
-    assert run_main(folder) == 0
+def test_all_is_well(folder, capsys, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out") / "parity.json"
+    assert run_main(folder, "--json", str(out)) == 0
     assert "14 of 14 quantities within 2e-05" in capsys.readouterr().out
+    assert [row["ok"] for row in json.loads(out.read_text())["rows"]] == [True] * 14
 
 
 @pytest.mark.parametrize("difference", [1e-4, float("nan")])

@@ -1,6 +1,5 @@
 """The numbers of MIMOConv's reference. The data: see `muxlearn.benchmark._parity_mimoconv`."""
 
-import argparse
 import math
 import os
 import shutil
@@ -10,6 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from muxlearn.benchmark import _parity_mimoconv, parity
+from muxlearn.benchmark.__main__ import main
 
 DATA = Path(__file__).parents[1] / "data"
 CASE = DATA / "mimoconv_mimonet-2stage_hrr_n2_1x28.json"
@@ -51,7 +51,7 @@ def folder(tmp_path):
 
 
 def show(folder):
-    return parity.main(argparse.Namespace(golden=folder)) == 0
+    return main(["parity", "--golden", str(folder)]) == 0
 
 
 def test_all_is_well(folder, capsys):
