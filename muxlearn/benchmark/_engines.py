@@ -1,4 +1,4 @@
-"""Engines with two workers each, which predict the rows of a frame with a saved model."""
+"""Engines: their workers, and how they predict the rows of a frame with a saved model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from muxlearn.benchmark._scale_search import DASK_CONFIG
 from muxlearn.distributed import predict_dask, predict_ray, predict_spark
 
-__all__ = ["ENGINES", "Place"]
+__all__ = ["ENGINES", "Place", "dask_workers", "ray_workers"]
 
+#: Dask gives freed memory back at once by default: tensors of a megabyte then come from the kernel
+#: anew each time, and a small training spends much of its time there. None leaves malloc as it is.
+_DASK_CONFIG = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
+
+_N_WORKERS = 2
 _N_PARTS = 4
 _SPARK_TYPES = {"O": "string", "T": "string", "U": "string", "i": "long"}
 
@@ -22,20 +26,40 @@ Place = Callable[[Any], Callable[..., Any]]
 
 
 @contextmanager
-def _dask() -> Iterator[Place]:
+def dask_workers(n_workers: int) -> Iterator[None]:
+    """Start workers of Dask, of one thread each."""
     import dask
-    import dask.dataframe as dd
     from distributed import Client, LocalCluster
+
+    with (
+        dask.config.set(_DASK_CONFIG),
+        LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None) as cluster,
+        Client(cluster),
+    ):
+        yield
+
+
+@contextmanager
+def ray_workers(n_workers: int) -> Iterator[None]:
+    """Start workers of Ray."""
+    import ray
+
+    ray.init(num_cpus=n_workers, include_dashboard=False, log_to_driver=False)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def _dask() -> Iterator[Place]:
+    import dask.dataframe as dd
 
     def place(frame: Any) -> Callable[..., Any]:
         dataset = dd.from_pandas(frame, npartitions=_N_PARTS)
         return lambda folder, **options: predict_dask(dataset, folder, **options).compute()
 
-    with (
-        dask.config.set(DASK_CONFIG),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        Client(cluster),
-    ):
+    with dask_workers(_N_WORKERS):
         yield place
 
 
@@ -51,16 +75,13 @@ def _ray() -> Iterator[Place]:
 
         def predict(folder: Path, **options: Any) -> Any:
             # Actors last as long as an execution: their start is a part of every run.
-            options = {"concurrency": 2, "batch_size": 5000, **options}
+            options = {"concurrency": _N_WORKERS, "batch_size": 5000, **options}
             return predict_ray(dataset, folder, **options).to_pandas()
 
         return predict
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
+    with ray_workers(_N_WORKERS):
         yield place
-    finally:
-        ray.shutdown()
 
 
 @contextmanager

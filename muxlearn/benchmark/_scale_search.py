@@ -13,11 +13,8 @@ import joblib
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._engines import dask_workers, ray_workers
 from muxlearn.benchmark._report import report, synthetic_texts
-
-#: Dask gives freed memory back at once by default: tensors of a megabyte then come from the kernel
-#: anew each time, and a small training spends much of its time there. None leaves malloc as it is.
-DASK_CONFIG = {"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}
 
 
 def add_arguments(parser: Any) -> None:
@@ -68,20 +65,11 @@ def backend(name: str, n_workers: int) -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         if name == "dask":
-            import dask
-            from distributed import Client, LocalCluster
-
-            stack.enter_context(dask.config.set(DASK_CONFIG))
-            cluster = LocalCluster(
-                n_workers=n_workers, threads_per_worker=1, dashboard_address=None
-            )
-            stack.enter_context(Client(stack.enter_context(cluster)))
+            stack.enter_context(dask_workers(n_workers))
         elif name == "ray":
-            import ray
             from ray.util.joblib import register_ray
 
-            ray.init(num_cpus=n_workers, include_dashboard=False, log_to_driver=False)
-            stack.callback(ray.shutdown)
+            stack.enter_context(ray_workers(n_workers))
             register_ray()
         stack.enter_context(joblib.parallel_config(name, n_jobs=n_workers))
         yield
