@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from muxlearn.points import WORDS, Point, PointLike
 
-__all__ = ["limit_threads", "parse_point", "positive", "rows_or_point"]
+__all__ = ["limit_threads", "parse_point", "positive", "rows_or_point", "running_point"]
 
 
 def limit_threads(n_threads: int) -> None:
@@ -42,9 +42,15 @@ def parse_point(text: str) -> Point:
     return point
 
 
-def rows_or_point(text: str) -> PointLike:
-    """Read an operating point that runs the encoder: rows alone as a number."""
+def running_point(text: str) -> Point:
+    """Read an operating point that runs the encoder."""
     point = parse_point(text)
     if point == WORDS:
         raise ArgumentTypeError("'words' runs no encoder; give rows (5) or rows and tokens (2,5)")
+    return point
+
+
+def rows_or_point(text: str) -> PointLike:
+    """Read an operating point that runs the encoder: rows alone as a number."""
+    point = running_point(text)
     return point.n_mux if point.patch_size == 1 else point

@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Packaged
-from muxlearn.benchmark._arguments import parse_point, positive
+from muxlearn.benchmark._arguments import positive, running_point
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import report, synthetic_texts
@@ -35,7 +35,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--data", type=Path, nargs=2, help="training and test texts")
-    add("--points", type=parse_point, nargs="+", default=[*map(parse_point, _POINTS)])
+    add("--points", type=running_point, nargs="+", default=[*map(running_point, _POINTS)])
     add("--backbone", help="a folder; default: the packaged encoder")
     add("--epochs", type=int, default=5)
     add("--max-length", type=positive, default=64)

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.benchmark import mimoformer
-from muxlearn.benchmark._arguments import parse_point, positive
+from muxlearn.benchmark._arguments import positive, running_point
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.box import read_box
 from muxlearn.nn.demultiplex import NestedDemultiplexer
@@ -35,20 +35,21 @@ from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
 
 _SIZES = {"6 x 384": (6, 384, 12), "12 x 768": (12, 768, 12)}
+_DTYPES = ("float32", "bfloat16", "float16")
 _SECTIONS = ("text", "strings", "image", "mimoformer")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("--device", default="cuda")
-    add("--dtype", default="bfloat16")
+    add("--device", choices=("cuda", "cpu"), default="cuda")
+    add("--dtype", choices=_DTYPES, default="bfloat16")
     add("--sections", nargs="+", choices=_SECTIONS, default=_SECTIONS)
     add(
         "--points",
         nargs="+",
-        type=parse_point,
-        default=[parse_point(p) for p in ("1", "1,2", "1,5", "1,10", "2", "5", "10", "2,5")],
+        type=running_point,
+        default=[running_point(p) for p in ("1", "1,2", "1,5", "1,10", "2", "5", "10", "2,5")],
         help="operating points: 5 is five rows, 2,5 two rows of five tokens",
     )
     add("--sizes", nargs="+", choices=list(_SIZES), default=list(_SIZES))
@@ -82,8 +83,7 @@ def main(args: Namespace) -> int:
         "mimoformer": _mimoformer,
     }
     json_path: Path | None = args.json
-    if json_path is not None:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
+    status = 0
     for name in args.sections:
         rows: list[dict[str, Any]] = []
         began = time.monotonic()
@@ -94,6 +94,7 @@ def main(args: Namespace) -> int:
         except Exception as error:  # the other sections are worth having
             print(f"{name}: {type(error).__name__}: {error}", flush=True)
             rows.append({"error": f"{type(error).__name__}: {error}"[:300]})
+            status = 1
         if json_path is not None:
             args.json = json_path.with_name(f"{json_path.stem}-{name}.json")
         _add_speed_up(rows)
@@ -101,7 +102,7 @@ def main(args: Namespace) -> int:
         if json_path is not None:
             every = json_path.with_name(f"{json_path.stem}-{name}-all.jsonl")
             every.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    return 0
+    return status
 
 
 def _add_speed_up(rows: list[dict[str, Any]]) -> None:

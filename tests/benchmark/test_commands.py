@@ -113,6 +113,20 @@ def test_what_is_counted_is_at_least_one(command, capsys):
     assert f"'{command[-1]}' is not a whole number of at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["gpu", "--dtype", "int8"], "invalid choice: 'int8'"),
+        (["gpu", "--points", "words"], "'words' runs no encoder"),
+        (["companions", "--points", "words"], "'words' runs no encoder"),
+    ],
+)
+def test_options_that_no_estimator_checks_are_checked_when_they_are_read(command, told, capsys):
+    with pytest.raises(SystemExit):
+        main(command)
+    assert told in capsys.readouterr().err
+
+
 def test_an_error_that_nobody_has_foreseen_keeps_its_traceback(monkeypatch):
     monkeypatch.setattr("muxlearn.benchmark.multiplexing.main", lambda args: int("x"))
     with pytest.raises(ValueError, match="invalid literal"):

@@ -54,6 +54,6 @@ def test_a_section_that_fails_leaves_the_others(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(gpu, "_image", fail)
     options = ["--sections", "image", "mimoformer", "--json", str(tmp_path / "gpu.json")]
-    assert main(["gpu", *TINY, *options]) == 0
+    assert main(["gpu", *TINY, *options]) == 1
     assert "image: RuntimeError: too much" in capsys.readouterr().out
     assert json.loads((tmp_path / "gpu-mimoformer.json").read_text())["rows"]
