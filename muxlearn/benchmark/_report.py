@@ -130,7 +130,14 @@ def synthetic_texts(n_texts: int, lengths: tuple[int, int]) -> list[str]:
     Returns
     -------
     list of str
+
+    Raises
+    ------
+    ValueError
+        The least number is greater than the greatest.
     """
+    if lengths[0] > lengths[1]:
+        raise ValueError(f"from {lengths[0]} to {lengths[1]} words is no range; exchange the two")
     rng = np.random.default_rng(0)
     syllables = [c + v for c in "bcdfghklmnprstvw" for v in "aeiou"]
     words = ["".join(rng.choice(syllables, rng.integers(1, 4))) for _ in range(4000)]

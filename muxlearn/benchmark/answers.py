@@ -102,6 +102,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
+    if not {*args.points} - {WORDS}:
+        raise SystemExit("--points has the words alone; add a point that runs the encoder, as 1,2")
     limit_threads(args.threads)
     task = _read(args)
     rows = []
@@ -132,13 +134,14 @@ def main(args: Namespace) -> int:
 
 
 def _read(args: Namespace) -> _Task:
+    X, y = _load(args.data)
     file = args.test or beside(args.data, "test")
     if file is None:
         raise SystemExit(
             f"--test is missing, and there is no file beside '{args.data}' with 'test' for 'train' "
             "in its name; give --test FILE"
         )
-    (X, y), test = _load(args.data), _load(file)
+    test = _load(file)
     train, valid = train_test_split(np.arange(len(X)), test_size=_VALID_SIZE, random_state=0)
     train = train[: args.max_train]
     if isinstance(y, list):

@@ -42,6 +42,10 @@ def main(args: Namespace) -> int:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(args.rows, args.length, args.width, generator=generator)
     shortest = args.shortest or args.length
+    if shortest > args.length:
+        raise ValueError(f"--shortest {shortest} is longer than --length {args.length}")
+    if uneven := [side for side in args.sides if args.rows % side**2]:
+        raise ValueError(f"--rows {args.rows} is no multiple of {uneven[0] ** 2}, a grid's size")
     lengths = torch.randint(shortest, args.length + 1, (args.rows, 1), generator=generator)
     mask = (torch.arange(args.length) < lengths).float()
     runs = {name: partial(_run, build(args, *name), x, mask, (name[1], name[1])) for name in grids}

@@ -41,6 +41,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
+    if unknown := [name for name in args.multiplexer if name not in MULTIPLEXERS]:
+        raise ValueError(
+            f"--multiplexer has {unknown[0]!r}, which is none of {', '.join(MULTIPLEXERS)}"
+        )
     embedding = nn.Embedding(args.vocab_size, args.width)
     plain = IdentityMultiplexer(1, args.width)
     runs = {("embedding", 1): _prepare(partial(embed_and_multiplex, embedding, plain), args)}

@@ -88,6 +88,13 @@ def test_every_command_explains_itself(command, capsys):
         (["image", "--depth", "11"], "image: depth=11 is not 6 k"),
         (["pixels", "--data", "nowhere"], "pixels: .*No such file or directory: 'nowhere"),
         (["frontier", "--data", "nowhere"], "frontier: `path`: there is no file 'nowhere'"),
+        (["frontier", "--data", "films", "--kind", "pairs"], "rows of 'films' are texts"),
+        (["answers", "--data", "nowhere"], "answers: `path`: there is no file 'nowhere'"),
+        (["answers", "--data", "nowhere", "--points", "words"], "--points has the words alone"),
+        (["pipeline", "--words", "5", "3"], "pipeline: from 5 to 3 words is no range"),
+        (["multiplexing", "--multiplexer", "subspaces"], "'subspaces', which is none of hadamard"),
+        (["mimoformer", "--rows", "6", "--sides", "2"], "--rows 6 is no multiple of 4"),
+        (["mimoformer", "--length", "8", "--shortest", "9"], "--shortest 9 is longer than"),
         (["embedding", "--data", "nowhere"], "embedding: .*No such file or directory: 'nowhere'"),
     ],
 )

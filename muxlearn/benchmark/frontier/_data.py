@@ -169,6 +169,8 @@ def read_task(
         take without labels.
     """
     kind = kind or _kind(data)
+    if str(data) in _PACKAGED and kind != "texts":
+        raise ValueError(f"`kind` is {kind!r}, but the rows of {str(data)!r} are texts")
     train = _shuffled(_load(data, kind))
     test = test or beside(data, "test")
     valid = valid or beside(data, "valid")
