@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-__all__ = ["load_case", "max_error", "relative_error"]
+__all__ = ["below", "load_case", "max_error", "relative_error"]
 
 
 def load_case(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, Tensor]]:
@@ -32,11 +33,7 @@ def load_case(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, 
     """
     case = json.loads(path.read_text(encoding="utf-8"))
     tensors = load_file(path.with_suffix(".safetensors"))
-    state_dict = {
-        name.removeprefix("weight."): tensor
-        for name, tensor in tensors.items()
-        if name.startswith("weight.")
-    }
+    state_dict = below(tensors, "weight")
     for name, n_rows in case.get("sparse_rows", {}).items():
         # Stored by rows: all others are 0.
         rows = tensors[f"weight_rows.{name}"]
@@ -44,6 +41,12 @@ def load_case(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], dict[str, 
         state_dict[name][tensors[f"weight_ids.{name}"]] = rows
     recorded = {k: v for k, v in tensors.items() if k.startswith(("input.", "output"))}
     return case["config"], state_dict, recorded
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix and a point, without both."""
+    start = f"{prefix}."
+    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def max_error(ours: Tensor | None, theirs: Tensor) -> float:

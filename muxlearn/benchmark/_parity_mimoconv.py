@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from muxlearn.benchmark._parity_case import max_error, relative_error
+from muxlearn.benchmark._parity_case import below, max_error, relative_error
 from muxlearn.nn.binding import HRRBinding, MatrixBinding, MBATBinding, Unbinding
 from muxlearn.nn.mimoconv import MuxWideResNet
 from muxlearn.nn.mimoconv_recipe import backward, one_cycle_sgd
@@ -74,12 +74,12 @@ def errors(path: Path) -> dict[str, float]:
 def _model_errors(
     config: Mapping[str, Any], tensors: Tensors, kind: str, dtype: torch.dtype
 ) -> dict[str, float]:
-    weights = {name: _cast(tensor, dtype) for name, tensor in _below(tensors, "weight").items()}
+    weights = {name: _cast(tensor, dtype) for name, tensor in below(tensors, "weight").items()}
     model = MuxWideResNet.from_state_dict(config, weights)
     folded = model.for_inference()
     images = tensors["input.images"].to(dtype)
     found = {}
-    for name, theirs in _below(tensors, kind).items():
+    for name, theirs in below(tensors, kind).items():
         if name == "binding_reg":
             found[name] = max_error(binding_regularizer(model.binding).to(theirs), theirs)
         elif name == "isometry_reg" and not config["architecture"].startswith("WideResNet"):
@@ -97,7 +97,7 @@ def _model_errors(
 def _binding_errors(tensors: Tensors) -> dict[str, float]:
     found: dict[str, float] = {}
     for case in sorted({name.partition(".")[0] for name in tensors}):
-        recorded = _below(tensors, case)
+        recorded = below(tensors, case)
         n_mux, channels = recorded["x"].shape[1:3]
         kind: type[MatrixBinding] = HRRBinding if case.startswith("hrr") else MBATBinding
         binding = kind(n_mux, channels)
@@ -170,7 +170,7 @@ def _move(tensor: Tensor, generator: torch.Generator) -> Tensor:
 def _training_errors(case: Mapping[str, Any], tensors: Tensors) -> dict[str, float]:
     """Repeat the recorded steps of training."""
     config, recorded = case["config"], case["recorded"]
-    weights = _below(tensors, "weight")
+    weights = below(tensors, "weight")
     model = MuxWideResNet.from_state_dict(config, weights).train()
     optimizer, scheduler = one_cycle_sgd(
         model, config["total_steps"], config["max_lr"], config["weight_decay"]
@@ -206,7 +206,7 @@ def _training_errors(case: Mapping[str, Any], tensors: Tensors) -> dict[str, flo
             found[name].append(abs(ours - recorded[name][i]) / scale)
         optimizer.step()
         scheduler.step()
-    after = MuxWideResNet.from_state_dict(config, _below(tensors, "after")).state_dict()
+    after = MuxWideResNet.from_state_dict(config, below(tensors, "after")).state_dict()
     state = model.state_dict()
     found["final state"] = [max_error(state[name], after[name]) for name in state]
     # Unlike Python's, this maximum does not pass over a NaN.
@@ -216,17 +216,12 @@ def _training_errors(case: Mapping[str, Any], tensors: Tensors) -> dict[str, flo
 def _gradient_errors(
     model: MuxWideResNet, config: Mapping[str, Any], tensors: Tensors
 ) -> list[float]:
-    gradients = {**_below(tensors, "weight"), **_below(tensors, "grad")}
+    gradients = {**below(tensors, "weight"), **below(tensors, "grad")}
     expected = MuxWideResNet.from_state_dict(config, gradients)
     return [
         math.inf if ours.grad is None else max_error(ours.grad, theirs)
         for ours, theirs in zip(model.parameters(), expected.parameters(), strict=True)
     ]
-
-
-def _below(tensors: Tensors, prefix: str) -> dict[str, Tensor]:
-    start = f"{prefix}."
-    return {k.removeprefix(start): v for k, v in tensors.items() if k.startswith(start)}
 
 
 def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:

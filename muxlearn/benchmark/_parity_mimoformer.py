@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from muxlearn.benchmark._parity_case import load_case, max_error
+from muxlearn.benchmark._parity_case import below, load_case, max_error
 from muxlearn.nn.favor import GridAttention
 from muxlearn.nn.mimoformer import MIMOFormer
 from muxlearn.nn.mimoformer_layers import MIMOFormerLayer
@@ -95,11 +95,7 @@ def _join(texts: list[Tensor]) -> Tensor:
 def _attention_errors(tensors: Tensors) -> dict[str, float]:
     found = {}
     for case in sorted({name.partition(".")[0] for name in tensors}):
-        recorded = {
-            name.removeprefix(f"{case}."): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(f"{case}.")
-        }
+        recorded = below(tensors, case)
         attention, rows = _attention_alone(recorded, merge=case.startswith("attmlp"))
         grid = attention.keys.shape[0], attention.keys.shape[1]
         theirs = recorded["out"].transpose(1, 2).flatten(2)
