@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 
-__all__ = ["bbc_news"]
+__all__ = ["bbc_headlines", "bbc_news"]
 
 
 def bbc_news() -> tuple[list[str], list[str]]:
@@ -20,3 +20,9 @@ def bbc_news() -> tuple[list[str], list[str]]:
     with contextlib.redirect_stdout(io.StringIO()):  # the package prints its folder
         texts, topics = getdata("bbcnews")
     return list(texts), list(topics)
+
+
+def bbc_headlines() -> tuple[list[str], list[str]]:
+    """Read the headlines and their topics; returns the same as `bbc_news`."""
+    texts, topics = bbc_news()
+    return [text.partition("\n")[0] for text in texts], topics

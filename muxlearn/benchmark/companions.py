@@ -21,7 +21,7 @@ from muxlearn import MuxTextClassifier
 from muxlearn.backbones import Packaged
 from muxlearn.benchmark._arguments import positive, running_point
 from muxlearn.benchmark._models import load_or_fit
-from muxlearn.benchmark._news import bbc_news
+from muxlearn.benchmark._news import bbc_headlines
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.datasets import load_labelled
 from muxlearn.points import Point
@@ -88,8 +88,7 @@ def main(args: Namespace) -> int:
 
 def _read(args: Namespace) -> tuple[list[str], list[Any], list[str], list[Any]]:
     if args.data is None:
-        texts, topics = bbc_news()
-        headlines = [text.partition("\n")[0] for text in texts]
+        headlines, topics = bbc_headlines()
         train, test, train_labels, test_labels = train_test_split(
             headlines, topics, test_size=0.2, random_state=0, stratify=topics
         )

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.model_selection import train_test_split
 
-from muxlearn.benchmark._news import bbc_news
+from muxlearn.benchmark._news import bbc_headlines, bbc_news
 from muxlearn.datasets import fetch_film_snippets, load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
 
@@ -26,16 +26,11 @@ _LOADERS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _headlines() -> tuple[list[str], Any]:
-    texts, topics = bbc_news()
-    return [text.partition("\n")[0] for text in texts], topics
-
-
 #: What stands for texts that packages hold, in place of a file.
 _PACKAGED: dict[str, Callable[[], tuple[Sequence[Any], Sequence[Any]]]] = {
     "documents": bbc_news,
     "films": lambda: fetch_film_snippets(return_X_y=True),
-    "headlines": _headlines,
+    "headlines": bbc_headlines,
 }
 
 KINDS = tuple(_LOADERS)
