@@ -101,13 +101,13 @@ def _asked(model: Any, X: Any, y: Any) -> str:
     return fingerprint_of({**model.get_params(deep=True), **rows}, free=_FREE)
 
 
-def check_options(record: Path, options: Mapping[str, str], flag: str) -> None:
+def check_options(folder: Path, options: Mapping[str, str], flag: str) -> None:
     """Check that a folder of results is of the same options, and note them in a new one.
 
     Parameters
     ----------
-    record : Path
-        The file of the options, in that folder.
+    folder : Path
+        It is made where it is missing.
     options : mapping of str to str
     flag : str
         The option that names the folder, for the error.
@@ -117,11 +117,13 @@ def check_options(record: Path, options: Mapping[str, str], flag: str) -> None:
     ValueError
         They are others.
     """
+    folder.mkdir(parents=True, exist_ok=True)
+    record = folder / "options.json"
     if record.exists():
         kept = json.loads(record.read_text(encoding="utf-8"))
         if others := [name for name in options if kept.get(name) != options[name]]:
             raise ValueError(
-                f"{flag} {str(record.parent)!r} holds results of other options ("
+                f"{flag} {str(folder)!r} holds results of other options ("
                 + ", ".join(f"{name}: {kept.get(name)}, now {options[name]}" for name in others)
                 + "); give another folder"
             )

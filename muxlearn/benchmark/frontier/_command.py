@@ -21,7 +21,7 @@ from muxlearn.benchmark.frontier._estimators import (
     parse_size,
     parse_teacher,
 )
-from muxlearn.benchmark.frontier._job import REFERENCE, Job, Unit
+from muxlearn.benchmark.frontier._job import Job, Unit
 from muxlearn.benchmark.frontier._linear import linear_units
 from muxlearn.benchmark.frontier._multiplexed import alone_units, cascade_units, shared_units
 from muxlearn.benchmark.frontier._plain import plain_units, size_of
@@ -174,7 +174,7 @@ def main(args: Namespace) -> int:
         if args.plain is None:
             args.plain = smaller_sizes(size_of(jobs[0].start.module_.encoder), args.head_size)
         results, failed = _run(jobs)
-    rows = make_table(results, REFERENCE)
+    rows = make_table(results)
     more = f"{len(task.unlabeled)} more without labels, " if task.unlabeled else ""
     title = (
         f"{task.name}, {task.metric}: {len(task.train.X)} rows to learn from, {more}"
@@ -254,6 +254,5 @@ def _folder(args: Namespace, task: Task) -> Iterator[Path]:
     options["rows"] = task.fingerprint
     # Plain networks read the words beside their encoder where the others do.
     options["words"] = str(WORDS in map(as_point, args.points))
-    args.work.mkdir(parents=True, exist_ok=True)
-    check_options(args.work / "options.json", options, "--work")
+    check_options(args.work, options, "--work")
     yield args.work

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from muxlearn.benchmark.frontier._dominance import Place, beaten_by, best_as_fast
+from muxlearn.benchmark.frontier._job import REFERENCE
 
 __all__ = ["make_table"]
 
@@ -17,15 +18,13 @@ Results = Sequence[Mapping[str, Any]]
 _OURS = ("rows", "tokens", "both", "cascade")
 
 
-def make_table(results: Iterable[Mapping[str, Any]], reference: str) -> list[dict[str, Any]]:
+def make_table(results: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Join the results of all seeds.
 
     Parameters
     ----------
     results : iterable of dict
         As `Job.run` returns them, of all seeds together.
-    reference : str
-        The name of the plain model.
 
     Returns
     -------
@@ -49,7 +48,7 @@ def make_table(results: Iterable[Mapping[str, Any]], reference: str) -> list[dic
     if not every_turn:
         return []
     base = 1 / statistics.median(every_turn)
-    rows = [_row(name, of_model, base, name == reference) for name, of_model in by_model.items()]
+    rows = [_row(name, of_model, base, name == REFERENCE) for name, of_model in by_model.items()]
     rows.sort(key=lambda row: row["rows_per_s"])
     places = {row["model"]: Place(row["score"], row["rows_per_s"]) for row in rows}
     kinds = {row["model"]: row["kind"] for row in rows}

@@ -58,11 +58,10 @@ def main(args: Namespace) -> int:
     """Run an experiment and print its table."""
     recipe = RECIPES[args.name](args.scale)
     args.state = args.state or Path(f"{args.name}-{args.scale}")
-    args.state.mkdir(parents=True, exist_ok=True)
     files = {name: getattr(args, name) for name in ("data", "texts")}
     options = {name: str(getattr(args, name)) for name in ("name", "scale", "dtype")}
     options |= {name: Path(file).name if file else "" for name, file in files.items()}
-    check_options(args.state / "options.json", options, "--state")
+    check_options(args.state, options, "--state")
     rows = run(recipe, args)
     notes = [f"The paper: {recipe.paper}", *(f"Differs: {text}" for text in recipe.deviations)]
     report(recipe.title, _shown(rows), args, notes)

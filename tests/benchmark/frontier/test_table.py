@@ -29,7 +29,7 @@ def table():
         result("TF-IDF", "linear", 0.65, 0.05),
         result("TF-IDF", "linear", 0.65, 0.05),
     ]
-    return {row["model"]: row for row in make_table(results, "plain")}
+    return {row["model"]: row for row in make_table(results)}
 
 
 def test_scores_are_joined_over_the_seeds(table):
@@ -64,4 +64,4 @@ def test_multiplexed_rows_are_compared_with_the_words_and_plain_networks_as_fast
 
 
 def test_no_results_make_no_table():
-    assert make_table([], "plain") == []
+    assert make_table([]) == []
