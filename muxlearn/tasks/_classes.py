@@ -50,6 +50,18 @@ def values_of(method: str, answers: NDArray[np.float64]) -> NDArray[np.float64]:
     return answers
 
 
+def _check_labels_unread(rows: Any, labels: NDArray) -> None:
+    """Refuse pairs of a text and its label: a frame of both reads as a frame of pairs."""
+    if len(rows) < 2 or not isinstance(rows[0], tuple):
+        return
+    for at, texts in zip(("first", "second"), zip(*rows, strict=True), strict=True):
+        if list(texts) == labels.tolist():
+            raise ValueError(
+                f"the {at} text of each pair in `X` holds the labels of `y`; give the texts alone, "
+                "one column of a frame"
+            )
+
+
 @dataclass(frozen=True, eq=False)
 class ClassesTask(Task):
     """Classify rows: the answers are log-probabilities, the label is the most probable class.
@@ -95,6 +107,7 @@ class ClassesTask(Task):
             A label or a weight is not valid.
         """
         labels, codes = check_labels(y, len(rows))
+        _check_labels_unread(rows, labels[codes])
         order, weights = training_order(rows, codes, check_weights(sample_weight, len(rows)))
         # A label whose rows all have weight 0 is no class.
         classes, codes = check_labels(labels[codes[order]], len(order))

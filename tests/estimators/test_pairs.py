@@ -83,6 +83,14 @@ def test_columns_of_pairs_must_be_those_of_fit(framed, container):
             framed.predict(container(dict(zip(names, (first, second), strict=True))))
 
 
+@pytest.mark.parametrize("names", [("text", "label"), ("label", "text")])
+def test_labels_are_not_read_as_a_text_of_pairs(tiny_classifier, names):
+    texts, labels = same_or_not(6)
+    frame = pd.DataFrame({"text": [first for first, _ in texts], "label": labels})[list(names)]
+    with pytest.raises(ValueError, match="holds the labels of `y`; give"):
+        tiny_classifier().fit(frame, frame["label"])
+
+
 def test_columns_of_pairs_are_saved_and_forgotten_with_the_next_fit(framed, tmp_path):
     rows, labels = same_or_not(20)
     swapped = pd.DataFrame(rows, columns=["second", "first"])
