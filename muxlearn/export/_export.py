@@ -31,7 +31,7 @@ from muxlearn.export._model import (
 from muxlearn.nn.text import MuxTextModule
 from muxlearn.persistence import check_new_folder, write_contents
 from muxlearn.points import Point, PointLike, as_points, speed_rank
-from muxlearn.prediction import label_of
+from muxlearn.prediction import label_of, resolve_points
 from muxlearn.training.devices import plain_torch
 
 __all__ = ["export_onnx"]
@@ -143,13 +143,10 @@ def _check_points(
     predictor = estimator.predictor_
     own = predictor.resolve_point()
     if n_mux is None:
-        given: list[Any] = [own, *as_points(estimator.trained_points_ or ())]
-    else:
-        several = isinstance(n_mux, Iterable) and not isinstance(n_mux, str | Point)
-        given = list(n_mux) if several else [n_mux]  # type: ignore[arg-type]
-    if not given:
+        n_mux = [own, *as_points(estimator.trained_points_ or ())]
+    points = resolve_points(n_mux, predictor.runner)
+    if not points:
         raise ValueError("`n_mux` is empty; give one number of rows at least")
-    points = {predictor.resolve_point(point) for point in given}
     others = sorted(points - {own}, key=speed_rank, reverse=True)
     # The first is what the exported model predicts at where nothing else is said.
     return [*points & {own}, *others]

@@ -25,6 +25,7 @@ from muxlearn.prediction._points import (
     fastest_point,
     label_of,
     measure_points,
+    resolve_points,
 )
 from muxlearn.prediction._predictor import Predictor
 from muxlearn.prediction._runner import Copies, Run, Runner, TorchRunner
@@ -55,6 +56,7 @@ __all__ = [
     "predict_dataset",
     "predict_parts",
     "predictor_config",
+    "resolve_points",
     "restore_module",
     "restore_predictor",
     "result_name",

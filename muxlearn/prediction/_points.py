@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ __all__ = [
     "label_of",
     "measure_points",
     "resolve_point",
+    "resolve_points",
 ]
 
 #: "score", "n_rows" and "rows_per_second" by operating point; of a share also "low" and "high".
@@ -120,13 +121,38 @@ def choose_points(
         given = [given]
     allowed = OneOf(None, Integer(1), Choice("words"), OperatingPoints())
     allowed.check("n_mux", given)
-    points: Sequence[Any]
     if given is None:
-        points = as_points(trained) if trained else _halves(resolve_point(None, runner))
-    else:
-        points = [given] if isinstance(given, int | np.integer | str) else given
-    chosen = {resolve_point(point, runner) for point in points}
-    return sorted(chosen, key=speed_rank)
+        given = as_points(trained) if trained else _halves(resolve_point(None, runner))
+    return sorted(resolve_points(given, runner), key=speed_rank)
+
+
+def resolve_points(given: PointLike | Iterable[PointLike], runner: Runner) -> set[Point]:
+    """Return the operating points that are asked for.
+
+    Parameters
+    ----------
+    given : int, "words", Point, or iterable of points
+        A pair of numbers is two of them.
+    runner : Runner
+
+    Returns
+    -------
+    set of Point
+
+    Raises
+    ------
+    TypeError, ValueError
+        The network has no such point.
+    """
+    if isinstance(given, str | Point) or not isinstance(given, Iterable):
+        return {resolve_point(given, runner)}
+    try:
+        return {resolve_point(point, runner) for point in given}
+    except (TypeError, ValueError) as error:
+        if as_point(given) is None:
+            raise
+        advice = f"a single pair stands in a list, [{tuple(given)}]"
+        raise type(error)(f"{error}; {advice}") from None
 
 
 def _halves(point: Point) -> list[Point]:
@@ -247,6 +273,6 @@ def _warn_of_few_rows(point: PointLike, figures: Mapping[str, float]) -> None:
         f", between {figures['low']:.3g} and {figures['high']:.3g}" if "low" in figures else ""
     )
     warn(
-        f"the score of n_mux={point!r} is {figures['score']:.3g}{between}, as it was measured on "
-        f"{n_rows:.0f} rows alone; measure_operating_points(X, y) with some hundred rows says more",
+        f"the score of n_mux={point!r} is {figures['score']:.3g}{between}, and was measured on "
+        f"only {n_rows:.0f} rows; measure_operating_points(X, y) with some hundred rows says more",
     )

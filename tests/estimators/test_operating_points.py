@@ -75,7 +75,7 @@ class Interrupt(Callback):
 
 
 def test_few_rows_are_told_where_a_point_is_chosen(fitted):
-    with pytest.warns(UserWarning, match=r"between 0\.\d+ and .* measured on 3 rows alone"):
+    with pytest.warns(UserWarning, match=r"between 0\.\d+ and .* measured on only 3 rows"):
         fitted.fastest_point(0.0)
 
 
@@ -206,6 +206,7 @@ def test_own_rows_can_weigh(unmeasured):
 def test_what_cannot_be_measured_leaves_what_was_there(measured):
     for given, message in [
         ({"n_mux": 5}, "at most 4"),
+        ({"n_mux": (1, 5)}, r"a single pair stands in a list, \[\(1, 5\)\]"),
         ({"repeats": 0}, "`repeats`"),
         ({"X": TEXTS[:3]}, "inconsistent numbers of samples"),
         ({"X": []}, "0 rows"),

@@ -280,7 +280,14 @@ def test_convolutions_are_not_quantized(tmp_path):
         export_onnx(clf, tmp_path, dtype="int8")
 
 
-@pytest.mark.parametrize(("n_mux", "message"), [(4, "at most 3|from 1 to 3"), ((), "is empty")])
+@pytest.mark.parametrize(
+    ("n_mux", "message"),
+    [
+        (4, "at most 3|from 1 to 3"),
+        ((1, 5), r"a single pair stands in a list, \[\(1, 5\)\]"),
+        ((), "is empty"),
+    ],
+)
 def test_rows_in_a_mixture_are_checked(classifier, tmp_path, n_mux, message):
     with pytest.raises(ValueError, match=message):
         export_onnx(classifier, tmp_path, n_mux=n_mux)
