@@ -136,7 +136,7 @@ def ends_in_nul(label: object) -> bool:
 def _check_label_list(labels: Iterable[Any]) -> None:
     for row, label in enumerate(labels):
         if is_missing(label):
-            raise ValueError(f"row {row} of `y` is missing ({label!r})")
+            raise ValueError(f"row {row} of `y` is missing ({label!r}); drop it or give it a label")
         if ends_in_nul(label):
             raise ValueError(f"row {row} of `y` is {label!r}; a label must not end in NUL")
         if isinstance(label, float) and math.isinf(label):

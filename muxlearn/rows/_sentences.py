@@ -163,7 +163,7 @@ def _check_each_tag(rows: list[list[Any]]) -> None:
         for at, tag in enumerate(row):
             where = f"tag {at} of sentence {number} of `y`"
             if is_missing(tag):
-                raise ValueError(f"{where} is missing ({tag!r})")
+                raise ValueError(f"{where} is missing ({tag!r}); drop the sentence or give a tag")
             if not isinstance(tag, _TAG_TYPES):
                 raise TypeError(
                     f"{where} is of type {type(tag).__name__}; a tag is a string, a number or a "
