@@ -65,6 +65,7 @@ def test_calibration_stacking_and_self_training(namespace):
     done = run("stacking", namespace)
     assert done["proba"].shape == (3, 2)
     assert done["stack"].score(done["X"], done["y"]) > 0.7
+    assert set(done["bagging"].predict(done["table"])) <= set(done["y"])
     assert set(done["model"].predict(done["numbers"])) <= {0, 1}
     assert done["model"].n_iter_ >= 1
 
