@@ -71,8 +71,8 @@ def predict_dataset(
     ----------
     dataset : datasets.Dataset, path, or list of paths
         A `datasets.Dataset`, which stays on the disk, or Parquet files, or CSV files with a
-        header, as one file, a folder or a list. Columns of CSV files are read as text; those that
-        are only kept, and hold whole numbers alone, as integers.
+        header, as one file, a folder or a list. Columns of CSV files are read as text, an empty
+        cell as an empty text; those that are only kept, and hold whole numbers alone, as integers.
 
     output : str or path
         The folder of the results, which is created if needed. It holds ``part-000000.parquet`` and

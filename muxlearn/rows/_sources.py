@@ -357,9 +357,10 @@ def check_column(schema: Any, name: str, parameter: str, kind: str | None = None
     wanted = {"texts": "text", "integers": "lists of integers", "tokens": "lists of str"}
     # The type of an empty frame's objects is unknown.
     if kind is not None and not types.is_null(given) and not checks[kind](given):
+        lists = ", or a Parquet file, since CSV has no lists" if _is_text(given) else ""
         raise TypeError(
             f"`{parameter}` {name!r} holds values of type {given}, but the model reads "
-            f"{wanted[kind]}; give another column"
+            f"{wanted[kind]}; give another column{lists}"
         )
 
 

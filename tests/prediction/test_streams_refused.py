@@ -68,6 +68,13 @@ def test_what_is_no_dataset_is_refused(fitted, tmp_path, dataset, error, message
         fitted.predict_dataset(dataset, tmp_path / "out")
 
 
+def test_lists_of_tokens_are_looked_for_in_other_files_than_csv(tiny_tagger, tmp_path):
+    tagger = tiny_tagger(max_epochs=0, warm_up=None).fit([["it", "rains"]], [["A", "B"]])
+    (tmp_path / "x.csv").write_text("tokens\n\"['it', 'rains']\"\n")
+    with pytest.raises(TypeError, match=r"but the model reads lists of str; .* Parquet"):
+        tagger.predict_dataset(tmp_path / "x.csv", tmp_path / "out", column="tokens")
+
+
 def test_a_folder_with_the_name_of_a_file_is_none(fitted, frame, tmp_path):
     (tmp_path / "spark.parquet").mkdir()
     with pytest.raises(FileNotFoundError, match="no Parquet or CSV file"):
