@@ -272,6 +272,13 @@ def read_pretrained(folder: str | os.PathLike) -> Pretrained:
     muxlearn.persistence.FormatError
         The folder holds something else, or damaged files.
     """
+    found = parse_config(Path(folder)).get("estimator")
+    if isinstance(found, str) and found != _ESTIMATOR:
+        raise FormatError(
+            f"`backbone` {str(folder)!r} holds a {found}, not a {_ESTIMATOR}, and a model of one "
+            f"task is no backbone of another; give the backbone that it was trained from, or "
+            f"train it on with {found}.load and warm_start=True"
+        )
     config, tensors, files = read_folder(folder, _ESTIMATOR)
     with told_as_format_error(f"the files in {str(folder)!r}"):
         name = f"`backbone` {str(folder)!r}"

@@ -157,14 +157,14 @@ class TorchRunner:
                 raise ValueError(
                     "`n_mux` is 'words', but this model was not trained to answer by the words "
                     "alone; to train one for that, give a classifier, regressor or tagger of "
-                    "texts 'words' among its `operating_points`"
+                    "texts, or a MuxTextPretrainer, 'words' among its `operating_points`"
                 )
             return point
         if patch_size not in self.patch_sizes:
             raise ValueError(
                 f"`patch_size` is {patch_size}, but this model was built for "
                 f"{', '.join(map(str, sorted(self.patch_sizes)))}; to train one for more, "
-                "give a classifier, regressor or tagger of texts "
+                "give a classifier, regressor or tagger of texts, or a MuxTextPretrainer, "
                 f"({n_mux}, {patch_size}) among its `operating_points`"
             )
         return Point(self.module.round_n_mux(n_mux), patch_size)

@@ -431,7 +431,7 @@ def test_bad_points_are_refused_before_anything_is_built(tiny_classifier, params
 
 
 def test_points_that_a_model_has_not_got_are_refused(fitted, tiny_classifier):
-    with pytest.raises(ValueError, match=r"for 1, 3; to train .* texts \(2, 2\) among its"):
+    with pytest.raises(ValueError, match=r"for 1, 3; to train .* texts, .* \(2, 2\) among its"):
         fitted.predict(TEXTS, patch_size=2)
     with pytest.raises(ValueError, match="says all of an operating point"):
         fitted.predict(TEXTS, n_mux=(1, 3), patch_size=3)
