@@ -73,9 +73,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Whether this library has written an error, which then says what to change."""
+    """Return whether this library has raised an error, which then says what to change."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
-    return "muxlearn" in frame.filename and (frame.line or "").startswith("raise")
+    own = Path(__file__).resolve().parents[1]
+    return own in Path(frame.filename).resolve().parents and str(frame.line).startswith("raise")
 
 
 if __name__ == "__main__":
