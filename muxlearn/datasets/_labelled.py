@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -136,7 +135,7 @@ def load_conll(path: str | os.PathLike[str], *, return_X_y: bool = False) -> Any
     sentences: list[list[str]] = [[]]
     tags: list[list[str]] = [[]]
     for number, line in _lines(path):
-        fields = line.split("\t") if "\t" in line else re.split(" +", line.strip(" "))
+        fields = line.split("\t") if "\t" in line else line.strip(" ").split(" ")
         if not line.strip() or fields[0] == _DOCUMENT:
             if sentences[-1]:
                 sentences.append([])

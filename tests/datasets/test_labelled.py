@@ -7,7 +7,7 @@ from muxlearn.datasets import load_conll, load_labelled, load_pairs
 
 TEXTS = "pos\ta charming film\nneg\tbleak\x85 and desperate\n\npos\t\n"
 PAIRS = "yes\tone\ttwo\r\nno\tthree\tfour\r\n"
-TAGGED = "-DOCSTART- -X- O\n\nEU NNP B-ORG\nrejects VBZ O\n\n\nJAPAN NNP B-LOC"
+TAGGED = "-DOCSTART- -X- O\n\nEU NNP B-ORG\n rejects  VBZ O \n\n \nJAPAN NNP B-LOC"
 
 
 @pytest.fixture
@@ -74,6 +74,7 @@ def test_columns_of_tags_may_be_separated_by_tabs(write):
         (load_conll, "\n\n", "holds no sentences"),
         (load_conll, "EU B-ORG\nrejects\n", "line 2 .* has one column"),
         (load_conll, "EU\tB-ORG\t\n", "line 1 .* has an empty first or last column"),
+        (load_conll, "\tB-ORG\n", "line 1 .* has an empty first or last column"),
         (load_labelled, b"pos\tcaf\xe9\n", "line 1 .* not in UTF-8"),
     ],
 )
@@ -82,9 +83,18 @@ def test_a_line_of_another_form_is_named(write, load, content, message):
         load(write(content))
 
 
-def test_a_file_that_was_cut_off_is_named(write):
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda zipped: zipped[:-20],
+        lambda zipped: zipped[:-8] + bytes(8),
+        lambda zipped: zipped[:15] + b"\xff" * 50,
+    ],
+    ids=["cut off", "checksum", "content"],
+)
+def test_a_file_that_is_damaged_is_named(write, damage):
     path = write(TEXTS * 100, "cut.tsv.gz")
-    path.write_bytes(path.read_bytes()[:-20])
+    path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(ValueError, match=r"cut\.tsv\.gz' cannot be unzipped: .*; get it again"):
         load_labelled(path)
 
