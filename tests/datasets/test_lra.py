@@ -162,6 +162,7 @@ PAIRS = [
     '1.0\tA00-1001\tA00-1002\tthe "first" text\tanother',
     "0.0\tA00-1001\tA00-1003\tthe first text\tcaf\u00e9\u2028noir",
     "0\ta\tb\t\tx",
+    "0\ta\tb\ty\t\r",
 ]
 
 
@@ -172,8 +173,9 @@ def test_pairs_of_papers_are_read(tmp_path):
         ('the "first" text', "another"),
         ("the first text", "caf\u00e9\u2028noir"),
         ("", "x"),
+        ("y", ""),
     ]
-    assert y.tolist() == [1, 0, 0]
+    assert y.tolist() == [1, 0, 0, 0]
     assert y.dtype == np.int64
 
 
@@ -192,10 +194,16 @@ def test_papers_are_cut_by_bytes_between_characters(tmp_path):
     assert pairs[:2] == [("the ", "anot"), ("the ", "caf")]  # the letter has two bytes
 
 
-def test_papers_are_whole_on_demand(tmp_path):
+@pytest.mark.parametrize(("params", "length"), [({}, 4000), ({"max_length": None}, 200_000)])
+def test_papers_are_whole_on_demand_alone(tmp_path, params, length):
     write_pairs(tmp_path, ["1\ta\tb\t" + "x" * 200_000 + "\ty"])
-    pairs, _ = fetch_lra_retrieval(tmp_path, max_length=None)
-    assert len(pairs[0][0]) == 200_000
+    pairs, _ = fetch_lra_retrieval(tmp_path, **params)
+    assert len(pairs[0][0]) == length
+
+
+def test_bytes_that_are_no_character_are_marked(tmp_path):
+    (tmp_path / "new_aan_pairs.train.tsv").write_bytes(b"1\ta\tb\tcaf\xe9 noir\tx\n")
+    assert fetch_lra_retrieval(tmp_path)[0] == [("caf\ufffd noir", "x")]
 
 
 def test_pairs_that_are_not_there_are_an_error_with_their_address(tmp_path):

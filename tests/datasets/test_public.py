@@ -41,7 +41,9 @@ def write(folder, **splits):
 def glue(tmp_path):
     nli = ["entailment", "neutral", "contradiction"]
     pairs = labelled(nli, [2, 0], premise=["a", "b"], hypothesis=["c", "d"])
-    write(tmp_path / "glue/mnli", train=pairs, validation_matched=pairs.select([1]))
+    matched, mismatched = pairs.select([1, 0]), pairs.select([1])
+    parts = {"train": pairs, "validation_matched": matched, "validation_mismatched": mismatched}
+    write(tmp_path / "glue/mnli", **parts)
     films = labelled(["negative", "positive"], [1, 0, 1], sentence=["good", "bad", "fine"])
     hidden = labelled(["negative", "positive"], [-1], sentence=["so-so"])
     write(tmp_path / "glue/sst2", train=films, test=hidden)
@@ -61,11 +63,27 @@ def test_sentences_come_with_the_names_of_their_labels(glue, cache):
 def test_a_folder_of_one_task_is_enough(glue, cache):
     X, y = fetch_glue("sst2", glue / "sst2", split="train[1:]", cache_dir=cache, return_X_y=True)
     assert (X, y.tolist()) == (["bad", "fine"], ["negative", "positive"])
+    assert any(cache.iterdir())
 
 
-def test_pairs_are_tuples_and_validation_is_the_matched_one(glue, cache):
-    X, y = fetch_glue("mnli", glue, split="validation", cache_dir=cache, return_X_y=True)
-    assert (X, y.tolist()) == ([("b", "d")], ["entailment"])
+@pytest.mark.parametrize(
+    ("split", "pairs", "labels"),
+    [
+        ("validation", [("b", "d"), ("a", "c")], ["entailment", "contradiction"]),
+        ("validation[1:]", [("a", "c")], ["contradiction"]),
+        ("validation_mismatched", [("b", "d")], ["entailment"]),
+    ],
+)
+def test_pairs_are_tuples_and_validation_is_the_matched_one(glue, cache, split, pairs, labels):
+    X, y = fetch_glue("mnli", glue, split=split, cache_dir=cache, return_X_y=True)
+    assert (X, y.tolist()) == (pairs, labels)
+
+
+def test_labels_without_names_are_numbers_as_text(tmp_path, cache):
+    rows = {"sentence": ["a", "b"], "question": ["c", "d"], "label": [1, 0]}
+    write(tmp_path / "qnli", train=datasets.Dataset.from_dict(rows))
+    X, y = fetch_glue("qnli", tmp_path, cache_dir=cache, return_X_y=True)
+    assert (X, y.tolist()) == ([("c", "a"), ("d", "b")], ["1", "0"])
 
 
 def test_similarities_are_numbers(glue, cache):
@@ -73,10 +91,11 @@ def test_similarities_are_numbers(glue, cache):
     assert (bunch.target.tolist(), bunch.target_names) == ([2.5], [])
 
 
+@pytest.mark.parametrize("split", ["test", "train+test"])
 @pytest.mark.parametrize("task", ["sst2", "stsb"])
-def test_hidden_labels_are_an_error(glue, cache, task):
+def test_hidden_labels_are_an_error(glue, cache, task, split):
     with pytest.raises(ValueError, match="labels are not public; take 'validation'"):
-        fetch_glue(task, glue, split="test", cache_dir=cache)
+        fetch_glue(task, glue, split=split, cache_dir=cache)
 
 
 def test_a_split_that_is_no_name_is_refused(glue, cache):
@@ -88,14 +107,14 @@ def test_a_split_that_is_no_name_is_refused(glue, cache):
 
 
 def test_sentences_come_with_a_tag_for_each_token(tmp_path, cache):
-    names = ["O", "B-PER", "I-PER"]
+    names = ["I-PER", "B-PER", "O"]
     features = datasets.Features(
         {
             "tokens": datasets.Sequence(datasets.Value("string")),
             "ner_tags": datasets.Sequence(datasets.ClassLabel(names=names)),
         }
     )
-    rows = {"tokens": [["Ann", "Lee", "ran"], []], "ner_tags": [[1, 2, 0], []]}
+    rows = {"tokens": [["Ann", "Lee", "ran"], []], "ner_tags": [[1, 0, 2], []]}
     write(tmp_path / "conll", train=datasets.Dataset.from_dict(rows, features=features))
     bunch = fetch_conll2003(tmp_path / "conll", cache_dir=cache)
     assert bunch.data == [["Ann", "Lee", "ran"]]
@@ -103,8 +122,9 @@ def test_sentences_come_with_a_tag_for_each_token(tmp_path, cache):
     assert bunch.target_names == ["B-PER", "I-PER", "O"]
 
 
-def test_tags_without_names_are_those_of_the_task(tmp_path, cache):
-    rows = {"tokens": [["Rome"]], "ner_tags": [[5]]}
+@pytest.mark.parametrize("tag", [5, "B-LOC"])
+def test_tags_without_names_are_those_of_the_task(tmp_path, cache, tag):
+    rows = {"tokens": [["Rome"]], "ner_tags": [[tag]]}
     write(tmp_path / "conll/conll2003", test=datasets.Dataset.from_dict(rows))
     X, y = fetch_conll2003(tmp_path / "conll", split="test", cache_dir=cache, return_X_y=True)
     assert (X, y) == ([["Rome"]], [["B-LOC"]])
@@ -115,7 +135,9 @@ def test_tags_without_names_are_those_of_the_task(tmp_path, cache):
 
 def test_paragraphs_come_without_headings(tmp_path, cache):
     lines = ["", " = Robin = \n", " The robin is a bird . \n", "", " It sings . \n"]
-    write(tmp_path / "wiki/small", train=datasets.Dataset.from_dict({"text": lines}))
+    for name in ("small", "large"):
+        write(tmp_path / "wiki" / name, train=datasets.Dataset.from_dict({"text": lines}))
+        lines = ["something else"]
     bunch = fetch_wikitext(tmp_path / "wiki", name="small", cache_dir=cache)
     assert bunch.data == ["The robin is a bird .", "It sings ."]
 
@@ -124,17 +146,19 @@ def test_paragraphs_come_without_headings(tmp_path, cache):
 
 
 @pytest.mark.parametrize(
-    ("fetch", "name"),
+    ("fetch", "name", "branch"),
     [
-        (lambda **places: fetch_glue("rte", **places), "nyu-mll/glue"),
-        (fetch_conll2003, "eriktks/conll2003"),
-        (fetch_wikitext, "Salesforce/wikitext"),
+        (lambda **places: fetch_glue("rte", **places), "nyu-mll/glue", ""),
+        (fetch_conll2003, "eriktks/conll2003", " --revision refs/convert/parquet"),
+        (fetch_wikitext, "Salesforce/wikitext", ""),
     ],
 )
-def test_offline_the_error_says_what_to_do(fetch, name, monkeypatch, cache):
+def test_offline_the_error_says_what_to_do(fetch, name, branch, monkeypatch, cache):
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(datasets.config, "HF_DATASETS_OFFLINE", True)
-    with pytest.raises(ConnectionError, match=f"hf download {name} --repo-type dataset"):
+    with pytest.raises(
+        ConnectionError, match=f"hf download {name} --repo-type dataset{branch} --local"
+    ):
         fetch(cache_dir=cache)
 
 
@@ -179,14 +203,19 @@ def test_pictures_come_with_the_names_of_their_classes(cifar, name, names):
     assert X.shape == (4, 32, 32, 3)
 
 
-def test_a_folder_without_pictures_is_an_error(tmp_path):
+def test_a_folder_without_pictures_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError, match=r"cifar-10-python.tar.gz .* as `data_home`"):
         fetch_cifar(data_home=tmp_path, download_if_missing=False)
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match=f"'{tmp_path}/cifar' does not hold the files"):
+        fetch_cifar(download_if_missing=False)
 
 
 def test_without_a_connection_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR100, "url", "http://127.0.0.1:9/cifar-100-python.tar.gz")
-    with pytest.raises(ConnectionError, match=r"can't be downloaded .* give that as `data_home`"):
+    with pytest.raises(
+        ConnectionError, match=r"cifar-100-python.tar.gz on .* give that as `data_home`"
+    ):
         fetch_cifar("cifar100", data_home=tmp_path)
 
 
