@@ -45,15 +45,28 @@ def test_a_small_share_gets_its_turn_in_the_long_run():
     assert 12 <= sum(counts) <= 28
 
 
-def test_a_training_goes_on_at_any_step():
+@pytest.mark.parametrize("n_parts", [1, 3])
+def test_a_training_goes_on_at_any_step(n_parts):
     points = Point(2, 1), Point(2, 2)
     whole = batches(points)
+    whole.shard(0, 1, n_parts)
     epochs = [shown(whole) for _ in range(3)]
-    for first_step in (0, 4, 10, 13):
+    n_steps = len(epochs[0])
+    for first_step in (0, 4, n_steps, n_steps + 3):
+        epoch, step = divmod(first_step, n_steps)
         rest = batches(points, first_step=first_step)
-        assert shown(rest) == epochs[first_step // 10][first_step % 10 :]
-        if first_step < 20:
-            assert shown(rest) == epochs[first_step // 10 + 1]
+        rest.shard(0, 1, n_parts)
+        assert shown(rest) == epochs[epoch][step:]
+        assert shown(rest) == epochs[epoch + 1]
+
+
+def test_each_batch_of_each_epoch_and_process_draws_numbers_of_its_own():
+    drawn = []
+    for share in range(2):
+        made = batches((Point(2),))
+        made.shard(share, 2)
+        drawn += [numbers[0][0] for _ in range(2) for _, numbers in shown(made)]
+    assert len(set(drawn)) == len(drawn) == 20
 
 
 @pytest.mark.parametrize("first_step", [0, 14])
@@ -63,6 +76,17 @@ def test_workers_form_the_same_batches(first_step):
     for _ in range(2):
         assert shown(made[0]) == shown(made[1])
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("n_shares", [1, 2, 11])
+def test_every_row_is_in_a_share_of_an_epoch_and_shares_are_of_one_size(n_shares):
+    shares = []
+    for share in range(n_shares):
+        made = batches((Point(2),))
+        made.shard(share, n_shares)
+        shares.append(np.concatenate([rows for rows, _ in shown(made)]))
+    assert len({len(rows) for rows in shares}) == 1
+    assert set(np.concatenate(shares).ravel()) == set(range(60))
 
 
 def test_parts_of_a_batch_are_those_of_a_larger_one():
