@@ -10,6 +10,8 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 
+from muxlearn.backbones import Scratch
+from muxlearn.pretraining import MuxTextPretrainer
 from muxlearn.training import Optimizer
 from muxlearn.training.optimizers import make_optimizer
 from muxlearn.training.schedules import LinearSchedule, TrapezoidSchedule
@@ -86,6 +88,26 @@ def test_a_schedule_sets_the_rate_of_each_step(tiny_classifier, schedule, expect
     ).fit(TEXTS, LABELS)
     seen = dict(clf.net_.callbacks_)["rates"].rates_
     np.testing.assert_allclose(seen, expected or [0.5 * (1 - step / 6) for step in range(6)])
+
+
+def test_a_training_that_is_made_longer_goes_on_at_the_rates_of_the_longer_one(tmp_path):
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 300}
+
+    def rates(max_epochs, **options):
+        pretrainer = MuxTextPretrainer(
+            backbone=Scratch(**sizes),
+            n_mux=2,
+            objective="retrieval",
+            max_length=16,
+            batch_size=8,
+            max_epochs=max_epochs,
+            callbacks=[("rates", Rates())],
+            random_state=0,
+        ).fit(TEXTS, **options)
+        return dict(pretrainer.net_.callbacks_)["rates"].rates_
+
+    n_steps = len(rates(2, checkpoint=tmp_path))  # the rate behind the last one is 0
+    assert rates(3, checkpoint=tmp_path) == pytest.approx(rates(3)[n_steps:])
 
 
 def test_the_only_step_of_a_cycle_has_a_rate_to_learn_with():
