@@ -105,7 +105,9 @@ def test_texts_are_trees_within_bounds_and_labels_their_values(
 def test_long_texts_hold_what_the_long_range_arena_asks_for():
     texts, y = make_listops(30, random_state=0)
     assert 500 <= lengths_of(texts).min() <= lengths_of(texts).max() <= 2000
-    assert [evaluate(text)[0] for text in texts] == y.tolist()
+    values, deepest, most = zip(*map(evaluate, texts), strict=True)
+    assert values == tuple(y)
+    assert (max(deepest), max(most)) == (9, 10)
 
 
 def test_the_same_seed_gives_the_same_data():
