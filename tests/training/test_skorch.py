@@ -11,6 +11,7 @@ from skorch.callbacks import (
     Checkpoint,
     EpochScoring,
     Freezer,
+    GradientNormClipping,
     InputShapeSetter,
     LRScheduler,
 )
@@ -139,6 +140,29 @@ def test_a_scheduler_takes_the_place_of_ours(stopping):
 def test_a_scheduler_may_be_a_class(stopping):
     clf = stopping(LRScheduler).fit(TEXTS, LABELS)
     assert sum(isinstance(own, LRScheduler) for _, own in clf.net_.callbacks_) == 1
+
+
+def test_half_precision_is_that_of_the_training_too(tiny_classifier):
+    full, half = (
+        tiny_classifier(dtype=dtype, warm_up=None).fit(TEXTS, LABELS).history_[0, "train_loss"]
+        for dtype in ("float32", "bfloat16")
+    )
+    assert full != half == pytest.approx(full, rel=0.02)
+
+
+def test_gradients_are_clipped_unless_a_callback_clips_them(tiny_classifier):
+    class Norms(Callback):
+        def on_grad_computed(self, net, **kwargs):
+            norms = [weights.grad.norm() for weights in net.module_.parameters()]
+            net.history.record("norm", torch.stack(norms).norm().item())
+
+    def longest(*given):
+        callbacks = [*given, Norms()]
+        clf = tiny_classifier(callbacks=callbacks, warm_up=None, max_epochs=3, lr=0.3)
+        return max(clf.fit(TEXTS, LABELS).history_[:, "norm"])
+
+    assert longest() == pytest.approx(1, rel=1e-3)
+    assert longest(GradientNormClipping(1e9)) > 1.1
 
 
 def test_what_is_frozen_stays(tiny_classifier):
