@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from muxlearn.datasets import make_pathfinder
+from muxlearn.datasets._pathfinder import _LOOKS, _marked_scenes
 from muxlearn.datasets._paths import (
     PathLaw,
     Scenes,
@@ -133,6 +134,16 @@ def test_distances_of_the_circles_are_alike_for_both_labels(published):
     joined, not_joined = apart[y == 1], apart[y == 0]
     error = (joined.var() / len(joined) + not_joined.var() / len(not_joined)) ** 0.5
     assert abs(joined.mean() - not_joined.mean()) < 3 * error
+
+
+def test_circles_of_either_label_are_apart_and_about_as_far():
+    look = _LOOKS[64]
+    law = PathLaw(64, look.marker_radius, look.dash_length, look.gap, look.clearance, 0.7)
+    _, marks = _marked_scenes(400, 8, look, law, np.random.RandomState(0))
+    apart = abs(marks[..., 0] - marks[..., 1])  # (n_scenes, 2 labels)
+    assert len(apart) > 50
+    assert abs(apart[:, 0] - apart[:, 1]).max() <= 64 / 16
+    assert apart.min() >= 2 * look.marker_radius + look.gap
 
 
 @pytest.mark.parametrize("size", [24, 64, 100, 128])
