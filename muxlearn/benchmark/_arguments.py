@@ -10,7 +10,19 @@ from threadpoolctl import threadpool_limits
 
 from muxlearn.points import WORDS, Point, PointLike
 
-__all__ = ["limit_threads", "parse_point", "positive", "rows_or_point", "running_point"]
+__all__ = [
+    "DTYPES",
+    "TORCH_DTYPES",
+    "limit_threads",
+    "parse_point",
+    "positive",
+    "rows_or_point",
+    "running_point",
+]
+
+#: Precisions by torch's names, and those that an estimator takes.
+TORCH_DTYPES = "float32", "bfloat16", "float16"
+DTYPES = "auto", *TORCH_DTYPES
 
 
 def limit_threads(n_threads: int) -> None:

@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX
-from muxlearn.benchmark._arguments import limit_threads, positive
+from muxlearn.benchmark._arguments import DTYPES, limit_threads, positive
 from muxlearn.benchmark._models import load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--epochs", type=int, default=2)
     add("--max-length", type=positive, default=64)
     add("--batch-size", type=positive, default=16)
-    add("--dtype", default="float32", help="of the training")
+    add("--dtype", choices=DTYPES, default="float32", help="of the training")
     add("--threads", type=positive, default=1)
     add("--repeats", type=positive, default=5)
     add("--models", type=Path, help="folder that keeps fitted models")

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from muxlearn.benchmark import mimoformer
-from muxlearn.benchmark._arguments import positive, running_point
+from muxlearn.benchmark._arguments import TORCH_DTYPES, positive, running_point
 from muxlearn.benchmark._report import report, synthetic_texts
 from muxlearn.box import read_box
 from muxlearn.nn.demultiplex import NestedDemultiplexer
@@ -35,7 +35,6 @@ from muxlearn.persistence import TOKENIZER
 from muxlearn.points import Point
 
 _SIZES = {"6 x 384": (6, 384, 12), "12 x 768": (12, 768, 12)}
-_DTYPES = ("float32", "bfloat16", "float16")
 _SECTIONS = ("text", "strings", "image", "mimoformer")
 
 
@@ -43,7 +42,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--device", choices=("cuda", "cpu"), default="cuda")
-    add("--dtype", choices=_DTYPES, default="bfloat16")
+    add("--dtype", choices=TORCH_DTYPES, default="bfloat16")
     add("--sections", nargs="+", choices=_SECTIONS, default=_SECTIONS)
     add(
         "--points",

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv
-from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._arguments import DTYPES, positive
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.inspection import scale_n_mux
@@ -79,7 +79,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     train.add_argument("--activation", default="relu")
     train.add_argument("--mixup", type=float, default=0.0)
     train.add_argument("--isometry-weight", type=float, default=0.0)
-    train.add_argument("--dtype", default="float32", help="of the training")
+    train.add_argument("--dtype", choices=DTYPES, default="float32", help="of the training")
     train.add_argument("--plot", type=Path, help="draw accuracy over n_mux there")
     train.add_argument("--models", type=Path, help="keep fitted models there, take those that are")
     train.add_argument("--verbose", type=int, default=0)

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from muxlearn import MuxImageClassifier
 from muxlearn.architectures import MIMOConv
-from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._arguments import DTYPES, positive
 from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
 from muxlearn.benchmark.image import read_mnist
@@ -41,7 +41,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--patch-size", type=positive, nargs="+", default=[2, 4])
     add("--epochs", type=int, default=3)
     add("--batch-size", type=positive, default=64, help="mixtures of a step")
-    add("--dtype", default="float32", help="of the training; predictions are in float32")
+    add(
+        "--dtype",
+        choices=DTYPES,
+        default="float32",
+        help="of the training; predictions are in float32",
+    )
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
     add("--repeats", type=positive, default=5)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
-from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._arguments import DTYPES, positive
 from muxlearn.benchmark._models import fit
 from muxlearn.benchmark._report import report
 from muxlearn.metrics import retrieval_score
@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--n-texts", type=positive, help="texts to learn from; default: all")
     add("--epochs", type=int, default=1)
     add("--seeds", type=int, nargs="+", default=[0])
-    add("--dtype", default="float32")
+    add("--dtype", choices=DTYPES, default="float32")
     add("--verbose", type=int, default=0)
 
 

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from muxlearn import MuxTextClassifier
 from muxlearn.architectures import TMUX, RevMUX
-from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._arguments import DTYPES, positive
 from muxlearn.benchmark._models import FitTime, load_or_fit
 from muxlearn.benchmark._news import bbc_news
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report
@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--dropout", type=float, default=0.0)
     add("--max-length", type=positive, default=64)
     add("--batch-size", type=positive, default=16)
-    add("--dtype", default="float32")
+    add("--dtype", choices=DTYPES, default="float32")
     add("--repeats", type=positive, default=5)
     add("--models", type=Path, help="folder that keeps the fitted models")
 

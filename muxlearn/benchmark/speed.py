@@ -16,7 +16,7 @@ import torch
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
 from muxlearn.backbones import Scratch
-from muxlearn.benchmark._arguments import positive, rows_or_point
+from muxlearn.benchmark._arguments import TORCH_DTYPES, positive, rows_or_point
 from muxlearn.benchmark._report import median_ratio, paired_seconds, report, synthetic_texts
 from muxlearn.points import Point, as_points
 
@@ -55,7 +55,7 @@ def add_model_arguments(parser: ArgumentParser) -> None:
     add("--heads", type=positive, default=12)
     add("--length", type=positive, default=64, help="tokens of a text")
     add("--vocab-size", type=positive, default=30000)
-    add("--dtype", default="float32")
+    add("--dtype", choices=TORCH_DTYPES, default="float32")
     parser.set_defaults(tokens=None)
 
 

@@ -84,7 +84,6 @@ def test_every_command_explains_itself(command, capsys):
 @pytest.mark.parametrize(
     ("command", "told"),
     [
-        (["speed", *TINY, "--dtype", "int8"], "speed: `dtype` must be one of"),
         (["image", "--depth", "11"], "image: depth=11 is not 6 k"),
         (["pixels", "--data", "nowhere"], "pixels: .*No such file or directory: 'nowhere"),
         (["frontier", "--data", "nowhere"], "frontier: `path`: there is no file 'nowhere'"),
@@ -124,6 +123,8 @@ def test_what_is_counted_is_at_least_one(command, capsys):
     ("command", "told"),
     [
         (["gpu", "--dtype", "int8"], "invalid choice: 'int8'"),
+        (["frontier", "--data", "films", "--dtype", "int8"], "invalid choice: 'int8'"),
+        (["speed", "--dtype", "auto"], "invalid choice: 'auto'"),
         (["gpu", "--points", "words"], "'words' runs no encoder"),
         (["companions", "--points", "words"], "'words' runs no encoder"),
     ],

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from muxlearn.benchmark._arguments import limit_threads, parse_point, positive
+from muxlearn.benchmark._arguments import DTYPES, limit_threads, parse_point, positive
 from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.frontier._data import KINDS, METRICS, Task, read_task
@@ -119,7 +119,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--batch-size", type=positive, default=32)
     add("--lr", type=float, help="default: the estimator's")
     help = "of the training, such as bfloat16; predictions are in the estimator's default"
-    add("--dtype", default="auto", help=help)
+    add("--dtype", choices=DTYPES, default="auto", help=help)
     add("--penalties", type=float, nargs="+", default=[0.3, 3.0, 30.0, 300.0], help="C to try")
     add("--max-drop", type=float, default=0.005, help="of the cascade, below its last stage")
     add("--verbose", type=int, default=0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from muxlearn.benchmark._arguments import positive
+from muxlearn.benchmark._arguments import DTYPES, positive
 from muxlearn.benchmark._models import check_options
 from muxlearn.benchmark._report import report
 from muxlearn.benchmark.reproduce._images import datamux_vision, mimoconv_cifar
@@ -49,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--seeds", type=int, nargs="+", default=[0])
     add("--state", type=Path, help="keeps models and states; default NAME-SCALE")
     add("--plot", type=Path, help="draw scores over n_mux there")
-    add("--dtype", default="auto", help="of the training")
+    add("--dtype", choices=DTYPES, default="auto", help="of the training")
     add("--device", default="auto")
     add("--repeats", type=positive, default=5)
 
