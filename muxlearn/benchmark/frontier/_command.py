@@ -26,6 +26,7 @@ from muxlearn.benchmark.frontier._linear import linear_units
 from muxlearn.benchmark.frontier._multiplexed import alone_units, cascade_units, shared_units
 from muxlearn.benchmark.frontier._plain import plain_units, size_of
 from muxlearn.benchmark.frontier._plot import save_plot
+from muxlearn.benchmark.frontier._stack import stack_units
 from muxlearn.benchmark.frontier._table import make_table
 from muxlearn.benchmark.frontier._tags import tag_units
 from muxlearn.points import WORDS, as_point
@@ -46,7 +47,7 @@ _POINTS = "words 1,1 1,2 1,5"
 #: Options that a second run on the same folder may change.
 _FREE = (
     *("alone", "command", "data", "json", "layers", "main", "models", "plain", "plot", "points"),
-    *("quick", "seeds", "test", "valid", "work"),
+    *("quick", "seeds", "stack", "test", "valid", "work"),
 )
 
 #: Defaults with ``--quick``.
@@ -108,6 +109,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     help = "encoder that teaches narrower ones before the task: a folder, or 'minilm'"
     add("--teacher", type=parse_teacher, help=help)
     add("--distillation-epochs", type=int, default=1)
+    help = "also stack each network with TF-IDF, which learns from the rows to choose by"
+    add("--stack", action="store_true", help=help)
     add("--no-int8", dest="int8", action="store_false", help="leave out ONNX with int8")
     add = parser.add_argument_group("the training").add_argument
     add("--seeds", type=int, nargs="+", default=[0, 1, 2])
@@ -199,7 +202,7 @@ def _run(jobs: list[Job]) -> tuple[list[dict[str, Any]], list[str]]:
     """Return the results of all units, and the names of those that failed."""
     results, failed = [], []
     for job in jobs:
-        for make in [*(NEIGHBOURS[name] for name in job.args.models), alone_units]:
+        for make in [*(NEIGHBOURS[name] for name in job.args.models), alone_units, stack_units]:
             for unit in make(job.args, job.task):
                 try:
                     results += job.run(unit)

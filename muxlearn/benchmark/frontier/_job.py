@@ -36,12 +36,15 @@ class Candidate(NamedTuple):
         Takes rows, returns answers.
     taken : FitTime
         Time of the fit, which the points of one model share.
+    predict_proba : callable or None
+        The same as `predict` for probabilities, of networks that classify.
     """
 
     name: str
     kind: str
     predict: Predict
     taken: FitTime
+    predict_proba: Predict | None = None
 
 
 class Unit(NamedTuple):
@@ -100,7 +103,7 @@ class Job:
         return _predicts_in_auto(*fit(model, self.lesson.X, self.lesson.y))
 
     def keep(self, name: str, model: Any) -> tuple[Any, FitTime]:
-        """Train a network that more than one unit needs, or take it from the folder."""
+        """Train a network, or take it from the folder, as more than one unit may need it."""
         return self._kept(name, model, self.lesson)
 
     def _kept(self, name: str, model: Any, part: Part) -> tuple[Any, FitTime]:
@@ -121,13 +124,8 @@ class Job:
 
     @cached_property
     def reference(self) -> tuple[Any, FitTime]:
-        """The plain model, which learns from rows with labels alone.
-
-        It is kept where a run that is taken up again needs its answers for the others.
-        """
-        if self.task.unlabeled:
-            return self._kept(REFERENCE, self.build([PLAIN]), self.task.train)
-        return self.train(self.build([PLAIN]))
+        """The plain model, which learns from rows with labels alone."""
+        return self._kept(REFERENCE, self.build([PLAIN]), self.task.train)
 
     @cached_property
     def lesson(self) -> Part:

@@ -82,8 +82,12 @@ def _shared_model(job: Job, n_layers: int | None) -> tuple[Any, FitTime]:
 def _shared(n_layers: int | None, job: Job) -> Iterator[Candidate]:
     model, taken = _shared_model(job, n_layers)
     for point in job.args.points:
-        predict = partial(model.predict, n_mux=as_given(point))
-        yield Candidate(_at_depth(describe([point]), n_layers), kind_of(point), predict, taken)
+        predict, predict_proba = (
+            partial(method, n_mux=as_given(point))
+            for method in (model.predict, model.predict_proba)
+        )
+        name = _at_depth(describe([point]), n_layers)
+        yield Candidate(name, kind_of(point), predict, taken, predict_proba)
 
 
 def _cascade(n_layers: int | None, first: str | None, job: Job) -> Iterator[Candidate]:

@@ -50,7 +50,7 @@ def _smaller(given: Size | Path, job: Job) -> Iterator[Candidate]:
         model = job.build([PLAIN], backbone=_distilled(job, given))
     else:
         model = _narrower(job, given)
-    yield from _with_int8(job, name, *job.train(model))
+    yield from _with_int8(job, name, *job.keep(name, model))
 
 
 def size_of(encoder: Any) -> Size:
@@ -101,14 +101,15 @@ def _distilled(job: Job, size: Size) -> Path:
 
 def _with_int8(job: Job, name: str, model: Any, taken: FitTime) -> Iterator[Candidate]:
     """Yield a plain model, and the same in int8."""
-    yield Candidate(name, "plain", model.predict, taken)
+    yield Candidate(name, "plain", model.predict, taken, model.predict_proba)
     if not job.args.int8:
         return
     if missing := [package for package in _ONNX if find_spec(package) is None]:
         print(f"{name}: no int8 without {', '.join(missing)}", flush=True)
         return
     folder = job.place("onnx") / as_file_name(name)
-    export_onnx(model, folder, n_mux=as_given(PLAIN), dtype="int8")
+    if not folder.exists():
+        export_onnx(model, folder, n_mux=as_given(PLAIN), dtype="int8")
     engine = OnnxMuxTagger if job.task.kind == "sentences" else OnnxMuxClassifier
     exported = engine.load(folder, n_threads=job.args.threads)
-    yield Candidate(f"{name}, int8", "plain", exported.predict, taken)
+    yield Candidate(f"{name}, int8", "plain", exported.predict, taken, exported.predict_proba)

@@ -12,6 +12,7 @@ from muxlearn.benchmark.frontier._command import smaller_sizes
 from muxlearn.benchmark.frontier._data import read_task
 from muxlearn.benchmark.frontier._estimators import Size
 from muxlearn.benchmark.frontier._job import Job
+from muxlearn.benchmark.frontier._stack import _Stack
 
 TEXTS = [
     *("TF-IDF", "TF-IDF, two words", "static vectors", "static vectors, SIF", "TF-IDF + static"),
@@ -103,6 +104,28 @@ def test_each_operating_point_may_have_a_model_of_its_own(write_task, tmp_path):
         run(data, out, "--points", "words")
 
 
+@pytest.mark.parametrize("kind", ["texts", "pairs"])
+def test_each_network_may_be_stacked_with_words(write_task, tmp_path, kind):
+    options = ["--models", "plain", "shared", "--points", "words", "1,2", "--stack"]
+    rows = run(write_task(kind), tmp_path / "table.json", *options)
+    networks = ["(1, 2)", "plain", "plain 1x16", "words"]
+    assert sorted(rows) == sorted([*networks, *(f"{name} + TF-IDF" for name in networks)])
+    for name in networks:
+        assert rows[f"{name} + TF-IDF"]["kind"] == rows[name]["kind"]
+        assert rows[f"{name} + TF-IDF"]["fit_cpu_s"] > rows[name]["fit_cpu_s"]
+
+
+def test_a_stack_trusts_whoever_is_right():
+    rng = np.random.default_rng(0)
+    y = rng.integers(3, size=300)
+    right, noise = np.eye(3)[y], rng.dirichlet(np.ones(3), 300)
+    tables = {"right": right, "noise": noise}
+    for order in (("right", "noise"), ("noise", "right")):
+        stack = _Stack(*(lambda X, name=name: tables[name][X] for name in order))
+        stack.fit(np.arange(150), y[:150])
+        np.testing.assert_array_equal(stack.predict(np.arange(150, 300)), y[150:])
+
+
 def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path):
     data = write_task("texts")
     valid = write_task("texts", n_train=220)
@@ -149,7 +172,6 @@ def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
     data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
     options = ["--work", str(work), "--models", "linear", "plain"]
     first = run(data, out, *options)
-    assert not (work / "seed-0" / "models").exists()  # nothing needs the plain one again
     record = work / "seed-0" / "results" / "plain-1x16.json"
     record.unlink()
     monkeypatch.delitem(_command.NEIGHBOURS, "shared")

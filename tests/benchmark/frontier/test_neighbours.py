@@ -103,14 +103,14 @@ def test_a_shallower_network_starts_from_layers_of_the_encoder(make_job, write_b
     folder = write_backbone(tmp_path / "bert", config)
     job = make_job("texts", "--backbone", folder, "--plain", "2x16", "5x16", "--max-length", 16)
     job.args.epochs = 0
-    ((_, _, predict, _),) = candidates(job, "plain 2x16")
-    own = predict.__self__.module_.encoder.model.encoder.layer
+    (network,) = candidates(job, "plain 2x16")
+    own = network.predict.__self__.module_.encoder.model.encoder.layer
     whole = job.start.module_.encoder.model.encoder.layer
     assert len(own) == 2
     for layer, first in zip(own, whole, strict=False):
         for mine, theirs in zip(layer.parameters(), first.parameters(), strict=True):
             assert mine.equal(theirs)
-    model = predict.__self__
+    model = network.predict.__self__
     model.save(tmp_path / "saved")
     loaded = MuxTextClassifier.load(tmp_path / "saved")
     texts = job.task.test.X
@@ -123,8 +123,8 @@ def test_a_shallower_network_starts_from_layers_of_the_encoder(make_job, write_b
 def test_a_narrower_network_starts_from_components_of_the_token_table(make_job, bert, kind):
     job = make_job(kind, "--backbone", bert, "--plain", "1x8", "--max-length", 16)
     job.args.epochs = 0
-    ((_, _, predict, _),) = candidates(job, "plain 1x8")
-    table = predict.__self__.module_.encoder.embedding.weight.detach().numpy()
+    (network,) = candidates(job, "plain 1x8")
+    table = network.predict.__self__.module_.encoder.embedding.weight.detach().numpy()
     whole = job.start.module_.encoder.embedding.weight.detach().numpy()
     assert table.shape == (job.start.tokenizer_.get_vocab_size(), 8)
     whole = whole[: len(table)]
@@ -137,9 +137,9 @@ def test_a_narrower_network_starts_from_components_of_the_token_table(make_job, 
 def test_a_narrower_network_is_taught_where_there_is_a_teacher(make_job, bert, kind):
     job = make_job(kind, "--backbone", bert, "--teacher", bert, "--plain", "1x8")
     job.args.max_length = 16
-    ((_, _, predict, _),) = candidates(job, "plain 1x8")
-    assert predict.__self__.module_.warmed_up
-    assert len(predict(job.task.test.X)) == len(job.task.test.X)
+    (network,) = candidates(job, "plain 1x8")
+    assert network.predict.__self__.module_.warmed_up
+    assert len(network.predict(job.task.test.X)) == len(job.task.test.X)
 
 
 def test_a_narrower_network_is_taught_on_texts_without_labels_too(make_job, bert, monkeypatch):
@@ -174,10 +174,10 @@ def nested(bert, tmp_path_factory):
 
 def test_a_folder_of_a_narrow_network_mixes_as_it_was_warmed_up(make_job, bert, nested):
     job = make_job("texts", "--backbone", bert, "--plain", nested, "--max-length", 16)
-    ((name, _, predict, _),) = candidates(job, "plain nested")
-    assert name == "plain nested"
-    assert isinstance(predict.__self__.module_.multiplexer, NestedMultiplexer)
-    assert predict.__self__.module_.warmed_up
+    (network,) = candidates(job, "plain nested")
+    assert network.name == "plain nested"
+    assert isinstance(network.predict.__self__.module_.multiplexer, NestedMultiplexer)
+    assert network.predict.__self__.module_.warmed_up
 
 
 @pytest.mark.slow
