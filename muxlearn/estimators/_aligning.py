@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
-from muxlearn.nn.alignment import Alignment
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.points import WORDS, Point
 from muxlearn.prediction import Planner, Predictor, TorchRunner
@@ -68,11 +67,12 @@ def align_points(
         read = given = vectors[point]
         if module.answers_by_words and point != WORDS:
             read = np.hstack([given, vectors[WORDS]])
-        maps[point] = RidgeCV(_PENALTIES).fit(read, vectors[slowest] - given)
+        # No intercept, which nothing shrinks: the mean of few texts would spoil other vectors.
+        ridge = RidgeCV(_PENALTIES, fit_intercept=False).fit(read, vectors[slowest] - given)
+        maps[point] = {"correction.weight": torch.tensor(ridge.coef_)}
     module.add_alignments(map(str, fast))
-    for point, ridge in maps.items():
-        alignment = cast(Alignment, module.alignments[str(point)])
-        alignment.set_correction(torch.tensor(ridge.coef_), torch.tensor(ridge.intercept_))
+    for point, weights in maps.items():
+        module.alignments[str(point)].load_state_dict(weights)
 
 
 def _spread(texts: Sequence[str]) -> list[str]:

@@ -12,8 +12,8 @@ __all__ = ["Alignment"]
 class Alignment(nn.Module):
     """Correct vectors by a linear map of their directions.
 
-    A vector :math:`v` becomes :math:`v + |v| (A [v / |v|; w / |w|] + b)`, where :math:`w` is the
-    vector of the row's words alone, if there is one. A new map corrects nothing. This is our own.
+    A vector :math:`v` becomes :math:`v + |v| A [v / |v|; w / |w|]`, where :math:`w` is the vector
+    of the row's words alone, if there is one. A new map corrects nothing. This is our own.
 
     Parameters
     ----------
@@ -26,22 +26,8 @@ class Alignment(nn.Module):
     def __init__(self, size: int, with_words: bool = False) -> None:
         super().__init__()
         self.with_words = with_words
-        self.correction = nn.Linear(size * (1 + with_words), size)
+        self.correction = nn.Linear(size * (1 + with_words), size, bias=False)
         nn.init.zeros_(self.correction.weight)
-        nn.init.zeros_(self.correction.bias)
-
-    @torch.no_grad()
-    def set_correction(self, weight: Tensor, bias: Tensor) -> None:
-        """Set the map.
-
-        Parameters
-        ----------
-        weight : Tensor of shape (size, size) or (size, 2 * size)
-            Twice as wide if the map reads the vector of the words.
-        bias : Tensor of shape (size,)
-        """
-        self.correction.weight.copy_(weight)
-        self.correction.bias.copy_(bias)
 
     def forward(self, vectors: Tensor, words: Tensor | None = None) -> Tensor:
         """Correct.

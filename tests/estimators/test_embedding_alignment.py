@@ -36,10 +36,10 @@ def aligned(plain):
     return clone(plain).set_params(align=True).fit(SEEN)
 
 
-def nearness(embedder, plain, point):
+def nearness(embedder, plain, point, texts=NEW):
     """Return the mean cosine to what the slowest point says of new texts."""
-    wanted = plain.transform(NEW, n_mux=(1, 1))
-    return float((embedder.transform(NEW, n_mux=point) * wanted).sum(1).mean())
+    wanted = plain.transform(texts, n_mux=(1, 1))
+    return float((embedder.transform(texts, n_mux=point) * wanted).sum(1).mean())
 
 
 @pytest.mark.parametrize("point", FAST)
@@ -57,6 +57,16 @@ def test_the_packaged_encoder_gains():
     aligned = clone(plain).set_params(align=True).fit(SEEN)
     for point in [(1, 2), (1, 5), (1, 10), "words"]:
         assert 1 - nearness(aligned, plain, point) < 0.7 * (1 - nearness(plain, plain, point))
+
+
+@pytest.mark.slow
+def test_two_texts_do_others_no_harm():
+    others = ["shares fell on Tuesday", "a man plays the guitar", "it rains", "whisk two eggs"]
+    plain = MuxTextEmbedder(max_length=16).fit()
+    aligned = clone(plain).set_params(align=True).fit(["the film is a delight", "a dull plot"])
+    for point in [(1, 2), (1, 5), "words"]:
+        far = 1 - nearness(plain, plain, point, others)
+        assert 1 - nearness(aligned, plain, point, others) < 1.02 * far
 
 
 def test_the_slowest_point_stays_as_it_is(plain, aligned):

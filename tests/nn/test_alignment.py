@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional as F
 
 from muxlearn.nn.alignment import Alignment
@@ -9,8 +10,7 @@ SIZE = 6
 
 def random_alignment(with_words):
     alignment = Alignment(SIZE, with_words)
-    weight = torch.randn(SIZE, SIZE * (1 + with_words))
-    alignment.set_correction(weight, torch.randn(SIZE))
+    nn.init.normal_(alignment.correction.weight)
     return alignment
 
 
@@ -24,9 +24,8 @@ def test_a_new_one_corrects_nothing(with_words):
 def test_the_correction_is_a_map_of_directions():
     vectors, words = torch.randn(2, 5, SIZE)
     alignment = random_alignment(True)
-    weight, bias = alignment.correction.weight, alignment.correction.bias
     directions = torch.cat([F.normalize(vectors), F.normalize(words)], 1)
-    wanted = F.normalize(vectors) + directions @ weight.T + bias
+    wanted = F.normalize(vectors) + directions @ alignment.correction.weight.T
     aligned = alignment(vectors, words)
     torch.testing.assert_close(aligned, vectors.norm(dim=1, keepdim=True) * wanted)
 
