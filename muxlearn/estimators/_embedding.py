@@ -95,8 +95,8 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
     align : bool, default=False
         Whether `fit` learns to bring the vectors of each faster operating point closer to those of
         the slowest: a linear map for each, by ridge regression on the vectors of at most 5,000 of
-        its texts. It helps texts like these, and needs no labels. `transform` is as fast as
-        without.
+        its texts. It needs no labels. It helps texts like these, and harms those of other kinds:
+        give it texts of all kinds that are to be embedded. `transform` is as fast as without.
 
     batch_size : int, default=32
         Mixtures in a batch.
