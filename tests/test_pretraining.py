@@ -377,7 +377,7 @@ def test_longer_texts_than_it_has_positions_for_are_refused(folder):
 def test_a_folder_of_something_else_is_refused(distilled, tmp_path):
     clf = MuxTextClassifier(n_mux=2, backbone=distilled, max_length=16, max_epochs=0)
     clf.fit(TEXTS, LABELS).save(tmp_path)
-    with pytest.raises(FormatError, match=r"is no backbone .* MuxTextClassifier\.load and warm_st"):
+    with pytest.raises(FormatError, match=r"is no backbone .* MuxTextClassifier\.load and train"):
         MuxTextClassifier(backbone=tmp_path).fit(TEXTS, LABELS)
 
 

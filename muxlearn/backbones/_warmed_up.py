@@ -274,10 +274,12 @@ def read_pretrained(folder: str | os.PathLike) -> Pretrained:
     """
     found = parse_config(Path(folder)).get("estimator")
     if isinstance(found, str) and found != _ESTIMATOR:
+        # An embedder trains nothing.
+        then = "" if found == "MuxTextEmbedder" else " and train it on with warm_start=True"
         raise FormatError(
             f"`backbone` {str(folder)!r} holds a {found}, not a {_ESTIMATOR}, and a model of one "
-            f"task is no backbone of another; give the backbone that it was trained from, or "
-            f"train it on with {found}.load and warm_start=True"
+            "task is no backbone of another; give the backbone that it started from, or load it "
+            f"with {found}.load{then}"
         )
     config, tensors, files = read_folder(folder, _ESTIMATOR)
     with told_as_format_error(f"the files in {str(folder)!r}"):

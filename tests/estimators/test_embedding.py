@@ -267,6 +267,12 @@ def test_another_estimator_does_not_load_its_folder(embedder, tmp_path):
         MuxTextClassifier.load(tmp_path)
 
 
+def test_a_saved_embedder_is_no_backbone(embedder, tmp_path):
+    embedder.save(tmp_path)
+    with pytest.raises(FormatError, match=r"is no backbone .* or load it with .*Embedder\.load$"):
+        MuxTextEmbedder(backbone=tmp_path).fit()
+
+
 def test_it_goes_through_pickle(embedder):
     copied = pickle.loads(pickle.dumps(embedder))
     np.testing.assert_array_equal(copied.transform(TEXTS), embedder.transform(TEXTS))
