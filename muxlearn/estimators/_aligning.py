@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from sklearn.linear_model import RidgeCV
 
+from muxlearn.nn.alignment import Alignment
 from muxlearn.nn.embedding import MuxSequenceEmbedder
 from muxlearn.points import WORDS, Point
 from muxlearn.prediction import Planner, Predictor, TorchRunner
@@ -34,7 +35,6 @@ def align_points(
     estimator : MuxTextEmbedder
         Says where and how to compute.
     module : MuxSequenceEmbedder
-        The module, which stays as it is if anything fails.
     reader : Reader
     texts : sequence of str
         Checked texts to learn from.
@@ -62,17 +62,15 @@ def align_points(
     vectors = {
         point: predictor.predict(chosen, point, method="transform") for point in (slowest, *fast)
     }
-    maps = {}
+    module.add_alignments(map(str, fast))
     for point in fast:
         read = given = vectors[point]
-        if module.answers_by_words and point != WORDS:
+        alignment = cast(Alignment, module.alignments[str(point)])
+        if alignment.with_words:
             read = np.hstack([given, vectors[WORDS]])
         # No intercept, which nothing shrinks: the mean of few texts would spoil other vectors.
         ridge = RidgeCV(_PENALTIES, fit_intercept=False).fit(read, vectors[slowest] - given)
-        maps[point] = {"correction.weight": torch.tensor(ridge.coef_)}
-    module.add_alignments(map(str, fast))
-    for point, weights in maps.items():
-        module.alignments[str(point)].load_state_dict(weights)
+        alignment.correction.load_state_dict({"weight": torch.tensor(ridge.coef_)})
 
 
 def _spread(texts: Sequence[str]) -> list[str]:
