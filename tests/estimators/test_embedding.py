@@ -199,6 +199,9 @@ def test_fit_leaves_an_iterator_to_transform(encoder_folder):
     embedder = MuxTextEmbedder(backbone=encoder_folder)
     vectors = embedder.fit_transform(text for text in TEXTS)
     np.testing.assert_array_equal(vectors, embedder.transform(TEXTS))
+    unread = iter(TEXTS)
+    embedder.fit(unread)
+    assert list(unread) == TEXTS
     with pytest.raises(TypeError, match="row 1 of `X` is of type int"):
         embedder.fit_transform(iter(["a", 1]))
 
