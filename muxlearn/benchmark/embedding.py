@@ -90,7 +90,7 @@ class _Aligned(TransformerMixin, BaseEstimator):
         """Learn the map."""
         self.vectors_ = clone(self.vectors).fit(X)
         given, wanted = (normalize(part.transform(X)) for part in (self.vectors_, self.wanted))
-        self.ridge_ = RidgeCV(_RIDGES).fit(given, wanted)
+        self.ridge_ = RidgeCV(_RIDGES, fit_intercept=False).fit(given, wanted)
         return self
 
     def transform(self, X: Sequence[str]) -> NDArray[np.float64]:
