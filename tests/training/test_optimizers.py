@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from skorch.callbacks import Callback
 
 from muxlearn.backbones import Scratch
@@ -46,9 +47,10 @@ def test_a_trapezoid_stays_before_it_falls():
     np.testing.assert_allclose(factors, [1 / 201, 100 / 201, 1, 1, 0.5, 0])
 
 
-def test_adamw_averages_over_fewer_steps_than_torch_s():
+@pytest.mark.parametrize("kind", ["AdamW", torch.optim.AdamW])
+def test_adamw_averages_over_fewer_steps_than_torch_s(kind):
     groups = {"betas": (0.9, 0.98), "weight_decay": 0.01}
-    made = Optimizer().net_options("cpu")
+    made = Optimizer(kind).net_options("cpu")
     assert {name: made[f"optimizer__{name}"] for name in groups} == groups
     given = {"betas": (0.5, 0.9), "weight_decay": 0.1}
     made = Optimizer(**given).net_options("cpu")
@@ -116,6 +118,16 @@ def test_the_only_step_of_a_cycle_has_a_rate_to_learn_with():
     assert made.param_groups[0]["lr"] > 0.05
 
 
+def test_a_cycle_turns_the_betas_of_adam_as_it_turns_a_momentum():
+    made = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    cycle = Optimizer("Adam", schedule="one-cycle").scheduler(10)(made)
+    assert made.param_groups[0]["betas"][0] == 0.95
+    for _ in range(2):
+        made.step()
+        cycle.step()
+    assert made.param_groups[0]["betas"][0] == pytest.approx(0.85)  # where the rate is highest
+
+
 def test_a_cycle_needs_no_momentum_and_keeps_the_rate_of_each_group():
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.5, 0.1)]
     made = torch.optim.Adagrad(groups)
@@ -126,6 +138,15 @@ def test_a_cycle_needs_no_momentum_and_keeps_the_rate_of_each_group():
 def test_parameters_that_are_not_set_stay():
     optimizer = Optimizer("SGD", momentum=0.9).set_params(nesterov=True)
     assert optimizer == Optimizer("SGD", momentum=0.9, nesterov=True)
+
+
+def test_all_that_an_optimizer_is_of_can_be_set_and_tells_it_from_others():
+    optimizer = Optimizer()
+    for name, value in {"kind": "SGD", "schedule": "constant", "momentum": 0.9}.items():
+        before = clone(optimizer)
+        assert optimizer.set_params(**{name: value}).get_params()[name] == value
+        assert optimizer != before
+    assert clone(optimizer) == optimizer == Optimizer("SGD", schedule="constant", momentum=0.9)
 
 
 def test_a_model_with_a_schedule_pickles_and_saves(tiny_classifier, tmp_path):
@@ -157,8 +178,16 @@ def test_without_an_optimizer_of_ones_own_its_parameters_are_not_saved(tiny_clas
     assert make_optimizer(type(clf).load(tmp_path).optimizer) == Optimizer()
 
 
-def test_a_partial_makes_optimizers_too(tiny_classifier):
-    clf = tiny_classifier(optimizer=partial(torch.optim.SGD, momentum=0.9)).fit(TEXTS, LABELS)
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        partial(torch.optim.SGD, momentum=0.9),
+        Optimizer(lambda params, **options: torch.optim.SGD(params, **options), momentum=0.9),
+    ],
+    ids=["partial", "function"],
+)
+def test_a_callable_makes_optimizers_too(tiny_classifier, optimizer):
+    clf = tiny_classifier(optimizer=optimizer).fit(TEXTS, LABELS)
     assert {group["momentum"] for group in clf.net_.optimizer_.param_groups} == {0.9}
 
 
@@ -170,6 +199,7 @@ def test_a_partial_makes_optimizers_too(tiny_classifier):
         ("Linear", "`optimizer` names 'Linear', which torch.optim does not have"),
         (torch.nn.Linear, "`optimizer` is the class Linear, which is not an optimizer"),
         (Optimizer(dict), "`optimizer` is the class dict, which is not an optimizer"),
+        ("SparseAdam", "`optimizer` is SparseAdam, which cannot train weights of several kinds"),
         ("LBFGS", "`optimizer` is LBFGS, which cannot train weights of several kinds"),
     ],
 )
