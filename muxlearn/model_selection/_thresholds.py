@@ -357,9 +357,10 @@ class _Search:
         tables = _Tables(*(table[tuple(skipped)] for table in tables))
         drop = tables.drop + margin * np.sqrt(np.maximum(tables.squares, 0))
         if self.aim.min_rows_per_second is None:
+            assert self.aim.max_drop is not None
             # The last stage alone has no drop.
-            most = np.inf if self.aim.max_drop is None else self.aim.max_drop
-            allowed, first, second = drop <= most + _ROUNDING, tables.seconds, drop
+            allowed = drop <= self.aim.max_drop + _ROUNDING
+            first, second = tables.seconds, drop
         else:
             most = 1 / self.aim.min_rows_per_second
             # On some of the rows, it may be out of reach.

@@ -1,6 +1,7 @@
 """Temperatures and thresholds, learned from what stages say."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,12 +35,13 @@ def stops_at(answers, thresholds):
 
 def drop_of(answers, thresholds):
     stage = stops_at(answers, thresholds)
-    return (answers.correct[-1] - answers.correct[stage, np.arange(len(stage))] * 1.0).mean()
+    worse = answers.correct[-1] - answers.correct[stage, np.arange(len(stage))] * 1.0
+    return np.average(worse, weights=answers.weights)
 
 
 def seconds_of(answers, thresholds, rates):
     seconds = np.where(np.isfinite([*thresholds, 0]), 1 / np.array(rates), 0).cumsum()
-    return seconds[stops_at(answers, thresholds)].mean()
+    return np.average(seconds[stops_at(answers, thresholds)], weights=answers.weights)
 
 
 # Temperatures
@@ -81,7 +83,9 @@ def test_a_probability_of_0_is_no_infinite_loss():
 
 
 def test_tables_hold_what_each_combination_does():
-    answers = draw(80)
+    drawn = draw(80)
+    # Many rows are as sure as a threshold says, and so stop.
+    answers = Answers(drawn.confidence.round(1), drawn.correct, np.linspace(1, 3, 80))
     search = _thresholds._Search(answers, 1 / np.array(RATES), Aim(0.0, None), 0)
     tables = search._tables
     for choice in itertools.product(*(range(n + 1) for n in search._left_out)):
@@ -99,6 +103,19 @@ def test_no_combination_within_the_drop_is_faster():
     assert seconds_of(answers, chosen, RATES) == pytest.approx(search._tables.seconds[within].min())
 
 
+def test_the_reported_speed_is_that_of_weighted_rows():
+    answers = replace(draw(300), weights=np.linspace(1, 3, 300))
+    learned = learn_thresholds(answers, RATES, Aim(None, 300), 0)
+    expected = 1 / seconds_of(answers, learned.thresholds, RATES)
+    assert learned.rows_per_second == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("n_rows", "n_levels"), [(50, 5), (5000, 100)])
+def test_thresholds_are_ten_rows_apart_and_a_hundred_at_most(n_rows, n_levels):
+    search = _thresholds._Search(draw(n_rows, 2), np.ones(2), Aim(0.01, None), 0)
+    assert [len(levels) for levels in search._levels] == [n_levels]
+
+
 def test_weights_are_copies_to_the_tables():
     plain = draw(60)
     twice = np.repeat(np.arange(60), 2)
@@ -106,10 +123,9 @@ def test_weights_are_copies_to_the_tables():
     weighted = Answers(plain.confidence, plain.correct, np.full(60, 2.0))
     np.testing.assert_allclose(weighted.scores(), copies.scores())
     levels = _thresholds._Search(weighted, 1 / np.array(RATES), Aim(0.0, None), 0)
-    np.testing.assert_allclose(
-        levels._tables.drop,
-        _thresholds._Search(plain, 1 / np.array(RATES), Aim(0.0, None), 0)._tables.drop,
-    )
+    once = _thresholds._Search(plain, 1 / np.array(RATES), Aim(0.0, None), 0)
+    for ours, theirs in zip(levels._tables, once._tables, strict=True):
+        np.testing.assert_allclose(ours, theirs)
 
 
 @pytest.mark.parametrize("n_rows", [250, 1000])
@@ -221,6 +237,7 @@ def test_the_drop_is_that_of_thresholds_which_other_rows_have_chosen():
     assert drop_of(answers, learned.thresholds) == 0
     # The rows beside its own fifth know nothing of the wrong one.
     assert learned.drop == pytest.approx(0.01)
+    assert learned.standard_error == pytest.approx((0.01 * 0.99 / 100) ** 0.5)
 
 
 def test_half_a_standard_error_must_fit_under_the_drop_as_well():
@@ -255,6 +272,11 @@ def test_a_wanted_speed_is_reached_with_the_best_score():
     assert slow.rows_per_second >= 150 * (1 - 1e-6)
     assert fast.rows_per_second >= 600 * (1 - 1e-6)
     assert slow.drop < fast.drop
+
+
+def test_the_speed_of_the_fastest_stage_can_be_asked_for():
+    learned = learn_thresholds(draw(100), RATES, Aim(None, RATES[0]), 0)
+    assert learned.rows_per_second == pytest.approx(RATES[0])
 
 
 def test_a_speed_above_the_fastest_stage_is_out_of_reach():
