@@ -209,6 +209,12 @@ def test_a_finished_training_is_not_repeated(tiny, tmp_path):
     assert again.history_[:, "train_loss"] == first.history_[:, "train_loss"]
 
 
+def test_a_training_goes_on_elsewhere_and_shown_in_another_way(tiny, tmp_path):
+    first = tiny().fit(TEXTS, LABELS, checkpoint=tmp_path)
+    again = tiny(device="cpu", verbose=1).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert torch.equal(weights(first), weights(again))
+
+
 def test_training_that_was_stopped_early_is_not_repeated(tiny, tmp_path):
     params = {"early_stopping": 1, "max_epochs": 30, "lr": 0.3, "validation_fraction": 0.3}
     first = tiny(**params).fit(TEXTS, LABELS, checkpoint=tmp_path)
@@ -226,19 +232,21 @@ def test_a_training_without_a_seed_keeps_the_one_it_drew(tiny, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("params", "texts", "labels"),
+    ("params", "given"),
     [
-        ({"lr": 0.5}, TEXTS, LABELS),
-        ({"random_state": 1}, TEXTS, LABELS),
-        ({}, [*TEXTS[:-1], "one other text"], LABELS),
-        ({}, TEXTS, LABELS[::-1]),
+        ({"lr": 0.5}, {}),
+        ({"random_state": 1}, {}),
+        ({}, {"X": [*TEXTS[:-1], "one other text"]}),
+        ({}, {"y": LABELS[::-1]}),
+        ({}, {"sample_weight": [0.5, *[1.0] * (len(TEXTS) - 1)]}),
+        ({}, {"unlabeled": TEXTS[:8]}),
     ],
-    ids=["parameter", "seed", "row", "label"],
+    ids=["parameter", "seed", "row", "label", "weight", "unlabeled"],
 )
-def test_the_state_of_another_training_is_refused(tiny, tmp_path, params, texts, labels):
+def test_the_state_of_another_training_is_refused(tiny, tmp_path, params, given):
     tiny(max_epochs=0, warm_up=1).fit(TEXTS, LABELS, checkpoint=tmp_path)
     with pytest.raises(ValueError, match=r"`checkpoint` .* with other rows or parameters"):
-        tiny(max_epochs=0, **params).fit(texts, labels, checkpoint=tmp_path)
+        tiny(max_epochs=0, **params).fit(**{"X": TEXTS, "y": LABELS, **given}, checkpoint=tmp_path)
 
 
 def test_a_warm_start_goes_on_from_its_own_weights(tiny, tmp_path):
