@@ -23,6 +23,7 @@ from sklearn.svm import SVC
 
 from muxlearn import MuxTextClassifier
 from muxlearn.model_selection import CascadeClassifier, _streams
+from muxlearn.model_selection._fitting import set_aside
 from muxlearn.model_selection._running import Cascade
 from tests.model_selection.columns import Column, draw
 
@@ -75,6 +76,7 @@ def test_reports(fitted):
     whole = fitted.cascade_report_
     assert whole["n_rows"] == 300
     assert whole["last_score"] == report["estimator"]["score"]
+    assert whole["last_rows_per_second"] == RATES[-1]
     assert whole["score"] == pytest.approx(whole["last_score"] - whole["drop"])
     assert whole["drop"] + 0.5 * whole["drop_standard_error"] <= 0.01
 
@@ -133,6 +135,13 @@ def test_each_class_is_set_aside_in_its_share_and_left_to_the_classifiers():
     assert np.count_nonzero(labels[aside] == "b") == 20
     assert sorted([*train, *aside]) == list(range(600))
     assert 599 in train
+
+
+@pytest.mark.parametrize(("fraction", "n_aside"), [(0.9, 8), (0.26, 3), (0.01, 1)])
+def test_the_only_row_of_a_class_is_never_set_aside(fraction, n_aside):
+    aside = set_aside(np.array([0] * 9 + [1]), np.ones(10), fraction, seed=0)
+    assert len(aside) == n_aside
+    assert 9 not in aside
 
 
 def test_rows_of_weight_0_are_not_set_aside_and_weights_reach_fit():
