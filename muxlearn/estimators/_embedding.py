@@ -95,7 +95,7 @@ class MuxTextEmbedder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, MuxEsti
     align : bool, default=False
         Whether `fit` learns to bring the vectors of each faster operating point closer to those of
         the slowest: a linear map for each, by ridge regression on the vectors of at most 5,000 of
-        its texts. It needs no labels. It helps texts like these, and harms those of other kinds:
+        its texts. It needs no labels. It helps texts like these, and can harm those of other kinds:
         give it texts of all kinds that are to be embedded. `transform` is as fast as without.
 
     batch_size : int, default=32

@@ -64,7 +64,7 @@ def _stacks(unit: Unit, job: Job) -> Iterator[Candidate]:
     linear, of_linear = fit_linear(job, _LINEAR)
     for network in unit.make(job):
         assert network.predict_proba is not None
-        # Learned from rows that neither of the two has seen.
+        # Neither has learned from these rows, on which the penalty of TF-IDF was chosen as well.
         stack = _Stack(network.predict_proba, linear.predict_proba)
         stack, taken = fit(stack, job.task.valid.X, job.task.valid.y)
         whole = FitTime(*map(sum, zip(network.taken, of_linear, taken, strict=True)))
