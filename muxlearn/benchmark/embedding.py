@@ -74,7 +74,7 @@ class _Model:
 
 
 class _Aligned(TransformerMixin, BaseEstimator):
-    """Vectors brought closer to those of another transformer, as ``align=True`` does it.
+    """Vectors mapped to those of another transformer, by the regression of ``align=True``.
 
     Parameters
     ----------
@@ -130,7 +130,8 @@ def main(args: Namespace) -> int:
     models = list(_models(args, teacher))
     sides = [list(side) for side in zip(*pairs, strict=True)]
     texts = list(dict.fromkeys(sides[0] + sides[1]))
-    others = list(dict.fromkeys(text for pair in seen for text in pair if text not in set(texts)))
+    judged = set(texts)
+    others = list(dict.fromkeys(text for pair in seen for text in pair if text not in judged))
     fitted = {model: model.make().fit(others) for model in models}
     rows = {model: _speed_row(model) for model in models}
     wanted = None

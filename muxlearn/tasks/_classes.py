@@ -54,8 +54,8 @@ def _check_labels_unread(rows: Any, labels: NDArray) -> None:
     """Refuse pairs of a text and its label: a frame of both reads as a frame of pairs."""
     if len(rows) < 2 or not isinstance(rows[0], tuple):
         return
-    for at, texts in zip(("first", "second"), zip(*rows, strict=True), strict=True):
-        if list(texts) == labels.tolist():
+    for side, at in enumerate(("first", "second")):
+        if all(row[side] == label for row, label in zip(rows, labels, strict=True)):
             raise ValueError(
                 f"the {at} text of each pair in `X` holds the labels of `y`; give the texts alone, "
                 "one column of a frame"
