@@ -114,7 +114,7 @@ def attack(
     ----------
     model : MuxTextClassifier
     point : Point
-        Rows alone or tokens alone share a position there.
+        The operating point of the model.
     victims : list of str
     pool : list of str
         The texts that companions may be.
@@ -129,7 +129,8 @@ def attack(
         adversary's companions with `groups`; and what is lost of the label's probability.
     """
     # Where no rows share a mixture, as many are in the call as tokens share a position.
-    n_others = max(point.factor, 2) - 1
+    n_together = point.n_mux if point.n_mux > 1 else point.patch_size
+    n_others = max(n_together, 2) - 1
     alone = model.predict_proba(victims, groups=range(len(victims)))
     labels = alone.argmax(1)
     numbers = np.arange(len(victims))

@@ -87,7 +87,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def main(args: Namespace) -> int:
     """Run the benchmark."""
-    return _speed(args) if args.data is None else _accuracy(args)
+    if args.data is not None:
+        return _accuracy(args)
+    if args.plot is not None:
+        raise SystemExit("--plot draws accuracies, which are measured on images; give --data too")
+    return _speed(args)
 
 
 # Speed

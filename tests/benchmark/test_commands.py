@@ -85,6 +85,7 @@ def test_every_command_explains_itself(command, capsys):
     ("command", "told"),
     [
         (["image", "--depth", "11"], "image: depth=11 is not 6 k"),
+        (["image", "--plot", "accuracy.png"], "--plot draws accuracies, .*; give --data too"),
         (["pixels", "--data", "nowhere"], "pixels: .*No such file or directory: 'nowhere"),
         (["frontier", "--data", "nowhere"], "frontier: `path`: there is no file 'nowhere'"),
         (["frontier", "--data", "films", "--kind", "pairs"], "rows of 'films' are texts"),

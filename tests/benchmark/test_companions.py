@@ -1,6 +1,7 @@
 """What companions and other tenants do is measured, with the ways out beside it."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -51,16 +52,18 @@ def test_an_adversary_reaches_more_than_chance_and_nothing_where_no_rows_are_mix
 
 
 class Copying:
-    """Says of a row what the last of its group is."""
+    """Says of a row what the last of its group is, which is a pair."""
 
     def predict_proba(self, texts, groups):
+        assert max(Counter(groups).values()) <= 2
         last = dict(zip(groups, texts, strict=True))
         return np.array([[last[group] == "a", last[group] != "a"] for group in groups], float)
 
 
-def test_the_adversary_finds_the_one_companion_that_flips_a_label():
+@pytest.mark.parametrize("point", [Point(2, 1), Point(2, 5)])
+def test_the_adversary_finds_the_one_companion_that_flips_a_label(point):
     pool = ["a"] * 30 + ["b"]
-    found = attack(Copying(), Point(2, 1), ["a"] * 40, pool, 200, np.random.default_rng(0))
+    found = attack(Copying(), point, ["a"] * 40, pool, 200, np.random.default_rng(0))
     assert found["by_chance"] < 0.2
     assert found["by_adversary"] > 0.9
     assert found["with_groups"] == 0
