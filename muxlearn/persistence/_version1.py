@@ -116,8 +116,6 @@ def _renew(given: Mapping[str, Any], estimator: str) -> dict[str, Any]:
         params["decode"] = steps if params.get("decode") == "viterbi" else None
     if params.get("dtype") == "float64":
         params["dtype"] = "float32"
-    if estimator == "MuxImageClassifier":
-        gone -= {"multiplexer"}
     return {**{n: value for n, value in params.items() if n not in gone}, **nested}
 
 
