@@ -8,13 +8,11 @@ import shutil
 import warnings
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from muxlearn.persistence import FormatError
-from muxlearn.persistence._bounds import bounded_by
 from tests.persistence.folders import edit_config
 from tests.persistence.test_saved_1f0b5df import EXPORTED, SAVED, check_answers, load
 
@@ -161,11 +159,3 @@ def test_a_size_without_bounds_takes_neither_time_nor_memory(folder_of, kind):
         for value in (10**6, 10**9, 10**29):
             check(kind, folder, path, value)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
-
-
-def test_a_bound_holds_again_behind_what_is_built_without_one():
-    with bounded_by([(2, 2)]):
-        with bounded_by(None):
-            torch.empty(2**23)
-        with pytest.raises(ValueError, match=r"more weights than there are in the file \(4 in 1"):
-            torch.empty(2**23)
