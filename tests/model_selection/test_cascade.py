@@ -24,7 +24,6 @@ from sklearn.svm import SVC
 from muxlearn import MuxTextClassifier
 from muxlearn.model_selection import CascadeClassifier, _streams
 from muxlearn.model_selection._fitting import set_aside
-from muxlearn.model_selection._running import Cascade
 from tests.model_selection.columns import Column, draw
 
 X, Y = draw(1500)
@@ -166,6 +165,17 @@ def test_scores_of_stages_are_weighted():
         expected = np.average(right, weights=weights)
         assert clf.stage_report_[stage.name]["score"] == pytest.approx(expected, abs=1e-12)
         assert right.mean() != pytest.approx(expected, abs=1e-4)
+    assert sum(report["stopped"] for report in clf.stage_report_.values()) == pytest.approx(1)
+    expected = np.average(clf.predict(X) == Y, weights=weights[: len(X)])
+    assert clf.score(X, Y, sample_weight=weights[: len(X)]) == pytest.approx(expected)
+
+
+def test_weights_are_copies_to_the_temperatures():
+    weights = np.where(TRUE[:500] == "yes", 3, 1)
+    copies = np.repeat(np.arange(500), weights)
+    weighted = frozen_cascade().fit(NEW[:500], TRUE[:500], sample_weight=weights)
+    copied = frozen_cascade().fit(NEW[copies], TRUE[copies])
+    np.testing.assert_allclose(weighted.temperatures_, copied.temperatures_, rtol=1e-3)
 
 
 def test_few_rows_make_a_warning_that_says_what_one_is_worth():
@@ -356,6 +366,11 @@ def test_parameters_of_stages_are_those_of_the_cascade():
     assert copy.stages is not clf.stages
 
 
+def test_stages_are_set_before_their_parameters():
+    clf = cascade().set_params(third__column=7, stages=[("third", Column()), "estimator"])
+    assert clf.get_params()["third__column"] == 7
+
+
 def test_replacing_a_stage_leaves_the_list_that_was_given():
     given = stages()
     clf = CascadeClassifier(Column(2), stages=given)
@@ -475,11 +490,3 @@ def test_a_speed_out_of_reach_leaves_nothing_half_fitted():
 def test_groups_without_a_stage_that_mixes_rows(fitted):
     with pytest.raises(ValueError, match="`groups` was given, but no stage of this cascade"):
         fitted.predict(NEW, groups=np.zeros(len(NEW)))
-
-
-def test_a_digest_tells_temperatures_apart():
-    digests = {
-        Cascade([], np.array([0.9]), np.array([first, 1.0]), np.array([0, 1])).fingerprint()
-        for first in (1.0, 2.0)
-    }
-    assert len(digests) == 2

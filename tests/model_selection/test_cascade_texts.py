@@ -23,7 +23,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.backbones import Scratch
 from muxlearn.model_selection import CascadeClassifier, _streams
-from muxlearn.model_selection._stages import find_stages
+from muxlearn.model_selection._stages import find_mixing, find_stages, read_stages
 from muxlearn.testing import parametrize_with_text_checks
 
 pytestmark = pytest.mark.filterwarnings("ignore:thresholds are learned from")
@@ -189,11 +189,35 @@ def test_points_that_cannot_be(tiny, tiny_tagger, fitted):
         one.estimator.fit = None
         with pytest.raises(ValueError, match="has a single operating point"):
             one.fit(TEXTS, TOPICS)
+    frozen = FrozenEstimator(fitted.estimator_)
+    with pytest.raises(ValueError, match="`stages` has 4 twice"):
+        CascadeClassifier(frozen, stages=[4, (4, 1), 1]).fit(TEXTS, TOPICS)
+    with pytest.raises(ValueError, match=r"got 2 numbers for the 3 stages \[4, 2, 1\]"):
+        CascadeClassifier(frozen, rows_per_second=[2, 1]).fit(TEXTS, TOPICS)
     single = tiny(n_mux=1, operating_points=None, max_epochs=0).estimator.fit(TEXTS, TOPICS)
     with pytest.raises(ValueError, match="has a single operating point"):
         CascadeClassifier(FrozenEstimator(single)).fit(TEXTS, TOPICS)
     with pytest.raises(TypeError, match="`estimator` is a MuxTokenTagger, which is not a class"):
         CascadeClassifier(tiny_tagger()).fit(TEXTS, TOPICS)
+
+
+@pytest.mark.parametrize(
+    ("params", "patch_size", "known"),
+    [
+        ({}, 2, True),  # `fit` chooses the points
+        ({"n_mux": 2, "patch_size": 3}, 3, True),
+        ({"n_mux": 2, "patch_size": 3}, 2, False),
+        ({"operating_points": ((1, 1), (1, 2))}, 2, True),
+        ({"operating_points": ((1, 1), (1, 2))}, 3, False),
+    ],
+)
+def test_patch_sizes_that_a_fit_will_not_give_are_refused_before_it(params, patch_size, known):
+    given = [(1, patch_size), (1, 1)], MuxTextClassifier(**params), ()
+    if known:
+        assert [stage.n_mux for stage in read_stages(*given)] == given[0]
+        return
+    with pytest.raises(ValueError, match="which `estimator` is not trained at"):
+        read_stages(*given)
 
 
 # Prediction
@@ -271,6 +295,16 @@ def test_a_stage_that_would_mix_groups_unseen_is_refused(hiding, hide, tmp_path)
     assert len(clf.predict(TEXTS, groups=groups)) == len(TEXTS)
 
 
+@pytest.mark.parametrize(
+    "hold", [lambda model: [model], lambda model: {"a": model}, lambda model: np.array([model])]
+)
+def test_a_model_is_found_wherever_a_classifier_keeps_it(fitted, hold):
+    holder = LogisticRegression()
+    holder.held = hold(fitted.estimator_)
+    holder.itself = holder
+    assert find_mixing(holder) is fitted.estimator_
+
+
 @pytest.mark.parametrize("hide", HIDING)
 def test_a_stage_that_mixes_no_rows_may_hide_its_model(hiding, hide):
     assert len(hiding(hide, 1).predict(TEXTS, groups=[0, 1] * 20)) == len(TEXTS)
@@ -334,6 +368,8 @@ def test_data_sets(fitted, tmp_path, monkeypatch):
     assert table["prediction"] == list(fitted.predict_iter(TEXTS, groups=tenants))
     proba = fitted.predict_dataset(file, tmp_path / "proba", method="predict_proba")
     assert len(pq.read_table(proba)["probabilities"][0]) == 2
+    table = fitted.predict_dataset(file, tmp_path / "csv", groups="tenant", form="csv")
+    assert [part.suffix for part in table.iterdir()].count(".csv") == 1
     # Another threshold is another job.
     other = pickle.loads(pickle.dumps(fitted))
     other.thresholds_ = np.array([0.5, 0.75])
