@@ -67,8 +67,8 @@ class Stage(NamedTuple):
         What predicts.
     n_mux : int, pair of int, "words" or None
         The operating point that it is asked for, None for its default.
-    digest: str or None
-        Of a fitted classifier that has no fingerprint; see `with_digests`.
+    digest : str or None
+        The digest of a fitted classifier that has no fingerprint; see `with_digests`.
     """
 
     name: Any
@@ -153,8 +153,6 @@ def _check_has_points(estimator: Any, entry: Any, where: str) -> None:
             f"`{where}` is {entry!r}, an operating point, but `estimator`, a "
             f"{type(unwrap(estimator)).__name__}, has none; {_ALLOWED}"
         )
-    if _is_search(unwrap(estimator)):
-        return  # what it will find has points that nobody knows yet
     capacity = getattr(unwrap(estimator), "n_mux", None)
     point = as_point(entry)
     if isinstance(capacity, int) and point is not None and point.n_mux > capacity:
