@@ -59,7 +59,7 @@ def predict_iter(
     ------
     One result for each row, in order.
     """
-    _check_method(method)
+    _METHODS.check("method", method)
     cascade = self._cascade
     rows, check, take = _items(self, X)
     windows: Iterable[tuple[Any, ...]]
@@ -128,7 +128,7 @@ def predict_dataset(
     OSError
         The disk is full, for example.
     """
-    _check_method(method)
+    _METHODS.check("method", method)
     cascade = self._cascade
     recipe = Recipe(
         predict=partial(_predict_windows, cascade, method, self._grouped("predict_proba", groups)),
@@ -204,11 +204,6 @@ def _column_kind(estimator: Any) -> str | None:
     if predictor is not None:
         return predictor.reader.column_kind
     return "texts" if estimator._reads_texts() else None
-
-
-def _check_method(method: str) -> None:
-    """Raise TypeError or ValueError for a method that there is not."""
-    _METHODS.check("method", method)
 
 
 def _results(

@@ -18,6 +18,7 @@ from muxlearn.persistence._config import FormatError
 __all__ = [
     "TOKENIZER_FILES",
     "find_folder",
+    "first_line",
     "quiet_transformers",
     "read_shapes",
     "read_tokenizer",
