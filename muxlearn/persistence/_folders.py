@@ -128,7 +128,7 @@ def write_contents(
     FileExistsError, NotADirectoryError, TypeError, ValueError
         As of `check_new_folder`; or a name in `files` is a path, or that of another file.
     """
-    taken = (CONFIG, *contents)
+    taken = (CONFIG, *contents, *(beside or ()))
     for name in files or ():
         if name in taken or not _PLAIN.fullmatch(name):
             raise ValueError(

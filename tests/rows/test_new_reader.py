@@ -129,8 +129,11 @@ def test_its_files_are_exported(registered, monkeypatch, tmp_path):
     np.testing.assert_allclose(exported.predict_proba(TEXTS), clf.predict_proba(TEXTS), atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["../letters", "a/letters", ".letters", "config.json", ""])
+@pytest.mark.parametrize(
+    "name",
+    ["../letters", "a/letters", ".letters", "", "config.json", "model.safetensors", "README.md"],
+)
 def test_a_file_stands_in_the_folder_by_a_name_of_its_own(name, tmp_path):
     with pytest.raises(ValueError, match=r"`files` has the name '.*'; give one of"):
-        write_folder(tmp_path / "model", {}, {}, {name: "abc"})
+        write_folder(tmp_path / "model", {}, {}, {name: "abc"}, {"README.md": b"mine"})
     assert not list(tmp_path.iterdir())
