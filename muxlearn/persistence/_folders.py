@@ -93,7 +93,7 @@ def write_folder(
 
     Raises
     ------
-    FileExistsError, NotADirectoryError, TypeError, ValueError
+    FileExistsError, OSError, TypeError, ValueError
         As of `write_contents`.
     """
     from safetensors.torch import save
@@ -125,7 +125,7 @@ def write_contents(
 
     Raises
     ------
-    FileExistsError, NotADirectoryError, TypeError, ValueError
+    FileExistsError, OSError, TypeError, ValueError
         As of `check_new_folder`; or a name in `files` is a path, or that of another file.
     """
     taken = (CONFIG, *contents, *(beside or ()))
@@ -164,6 +164,8 @@ def check_new_folder(folder: str | os.PathLike, form: str) -> Path:
         configuration of another library, such as that of a `transformers` encoder.
     NotADirectoryError
         `folder` is a file.
+    OSError
+        The configuration in it cannot be read, so that it may be of another library.
     TypeError, ValueError
         It is no name of a folder.
     """
@@ -172,7 +174,7 @@ def check_new_folder(folder: str | os.PathLike, form: str) -> Path:
         raise NotADirectoryError(f"{str(folder)!r} is a file; give the name of a folder")
     try:
         config = parse_json(folder)
-    except (FormatError, OSError):
+    except FormatError:
         return folder  # there is none, or what is left of a damaged one
     if not is_ours(config):
         raise FileExistsError(

@@ -147,6 +147,14 @@ def test_a_model_that_is_damaged_stays_so_with_no_writer_beside(tmp_path):
         read(tmp_path)
 
 
+def test_a_configuration_that_cannot_be_read_is_not_replaced(tmp_path):
+    file = tmp_path / "config.json"
+    file.symlink_to(file)
+    with pytest.raises(OSError, match=r"symbolic links: .*config\.json"):
+        save(tmp_path, "one")
+    assert list(tmp_path.iterdir()) == [file]
+
+
 # Processes
 
 
