@@ -201,5 +201,9 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems, of networks for example, cannot sync a folder.
+        if error.errno not in (errno.EBADF, errno.EINVAL) or not path.is_dir():
+            raise
     finally:
         os.close(descriptor)

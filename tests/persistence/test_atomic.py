@@ -1,6 +1,7 @@
 """A save is one step: killed, out of disk, or beside readers and other writers."""
 
 import errno
+import fcntl
 import itertools
 import os
 import resource
@@ -17,7 +18,8 @@ import pytest
 import torch
 
 from muxlearn.persistence import FormatError, read_folder, write_folder
-from muxlearn.persistence._atomic import _COMMITTED, _STAGED, replace_files, write_files
+from muxlearn.persistence._atomic import _COMMITTED, _STAGED, replace_files, sync, write_files
+from muxlearn.persistence._folders import read_whole
 from tests.persistence.folders import edit_config
 
 #: Two models of different sizes; the larger one also has a tokenizer.
@@ -204,12 +206,46 @@ def test_threads_write_one_after_the_other(tmp_path):
     assert left_in(tmp_path) == []
 
 
-def test_writers_without_locks_do_not_mix_their_files(tmp_path, monkeypatch):
-    monkeypatch.setattr("muxlearn.persistence._atomic.fcntl", None)
+def refuse_lock(descriptor, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.mark.parametrize(("name", "value"), [("fcntl", None), ("fcntl.flock", refuse_lock)])
+def test_writers_without_locks_do_not_mix_their_files(tmp_path, monkeypatch, name, value):
+    monkeypatch.setattr(f"muxlearn.persistence._atomic.{name}", value)
     test_threads_write_one_after_the_other(tmp_path)
 
 
+def is_locked(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+@pytest.mark.parametrize("n_saves", [1, 7, 8])
+def test_a_reader_starts_again_where_a_save_came_between_and_at_last_locks(tmp_path, n_saves):
+    save(tmp_path, "one")
+    names = itertools.islice(itertools.cycle(["two", "one"]), n_saves)
+
+    def read_late():
+        for name in names:
+            save(tmp_path, name)
+            raise FormatError
+        return is_locked(tmp_path)
+
+    assert read_whole(tmp_path, read_late) == (n_saves == 8)
+
+
 # Disks
+
+
+def test_a_folder_that_its_file_system_cannot_sync_is_no_error():
+    sync(Path("/proc/self"))
 
 
 def test_a_full_disk_leaves_the_former_model(small_disk):
