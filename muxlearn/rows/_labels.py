@@ -170,7 +170,10 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
         )
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"`sample_weight` must be one number for each row: {error}") from error
+        raise kind(
+            "`sample_weight` must be one number for each row, at least 0 and not always 0: "
+            f"{error}"
+        ) from error
     with np.errstate(over="ignore"):
         total = weights.sum()
     if not np.isfinite(total):
