@@ -162,7 +162,7 @@ def _new(build: Callable[[Any, int], Built], rows: Any, task: Task) -> Built:
 def _former(estimator: Any, task: Task) -> Built:
     """Return a copy of what was fitted before, so that a fit which fails leaves it as it is."""
     check_continues(estimator, task)
-    module = copy.deepcopy(estimator.module_).train()
+    module = copy.deepcopy(estimator.module_)
     return Built(estimator._reader, module, estimator._architecture_of(module))
 
 
