@@ -190,10 +190,12 @@ def test_a_point_is_one_point(fitted):
 
 def test_measuring_again_replaces_what_was_there(fitted):
     clf = pickle.loads(pickle.dumps(fitted))
-    assert clf.measure_operating_points(TEXTS, LABELS, n_mux=(4, 2, 1), repeats=1) is clf
+    # An iterator is read once for all points.
+    assert clf.measure_operating_points(iter(TEXTS), LABELS, n_mux=(4, 2, 1), repeats=1) is clf
     assert list(clf.measured_points_) == [1, 2, 4]
     for point, figures in clf.measured_points_.items():
         assert figures["score"] == clf.score(TEXTS, LABELS, n_mux=point)
+        assert figures["low"] < figures["score"] < figures["high"]
 
 
 def test_own_rows_can_weigh(unmeasured):
@@ -263,13 +265,14 @@ def test_an_interruption_of_the_measurement_leaves_a_fitted_estimator(stopping, 
     assert len(clf.predict(TEXTS)) == len(TEXTS)
 
 
-def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError])
+def test_a_training_is_not_lost_to_a_measurement_that_fails(stopping, monkeypatch, error):
     def fail(*args):
-        raise torch.OutOfMemoryError("the GPU has not enough memory")
+        raise error("there is not enough memory")
 
     with monkeypatch.context() as patch:
         patch.setattr(Predictor, "predict_checked", fail)
-        with pytest.warns(UserWarning, match=r"not be measured .* \(OutOfMemoryError") as caught:
+        with pytest.warns(UserWarning, match=rf"not be measured .* \({error.__name__}") as caught:
             clf = stopping().fit(TEXTS, LABELS)
     assert {warning.filename for warning in caught} == {__file__}  # at the call of `fit`
     assert not hasattr(clf, "measured_points_")

@@ -11,13 +11,16 @@ from sklearn.model_selection import GridSearchCV
 from muxlearn import MuxImageClassifier, MuxTextClassifier
 from muxlearn.architectures import TMUX, MIMOFormer
 from muxlearn.backbones import Packaged, Scratch
+from muxlearn.estimators import _points
 from muxlearn.estimators._model_card import model_card
 from muxlearn.export import OnnxMuxClassifier, OnnxMuxTagger, export_onnx
 from muxlearn.inspection import InterferenceDisplay, TradeoffDisplay
 from muxlearn.metrics import retrieval_score
 from muxlearn.points import WORDS, Point
-from muxlearn.prediction import Planner, load_predictor
+from muxlearn.prediction import Planner, Predictor, load_predictor
+from muxlearn.prediction import _points as measuring
 from muxlearn.pretraining import MuxTextPretrainer
+from muxlearn.tasks import ClassesTask
 
 TEXTS = [f"{noun} and {other} {noun}" for noun in ("snow", "sun", "goal") for other in "abcdefghij"]
 LABELS = ["weather"] * 20 + ["sport"] * 10
@@ -112,8 +115,28 @@ def test_score_and_speed_are_measured_with_the_groups(fitted, monkeypatch):
     monkeypatch.setattr(Planner, "plan", lambda *args: planned.append(own(*args)) or planned[-1])
     clf = pickle.loads(pickle.dumps(fitted))
     groups = range(len(TEXTS))
-    clf.measure_operating_points(TEXTS, LABELS, n_mux=2, groups=groups, repeats=1)
-    assert {len(plan) for plan in planned} == {len(TEXTS)}  # each row in a mixture of its own
+    clf.measure_operating_points(TEXTS, LABELS, n_mux=2, groups=groups, repeats=3)
+    assert [len(plan) for plan in planned] == [len(TEXTS)] * 4  # each row in a mixture of its own
+
+
+def test_of_many_rows_only_some_are_timed(fitted, monkeypatch):
+    own, time, n_asked = Predictor.predict_checked, measuring.paired_seconds, []
+
+    def watch(self, rows, point):
+        n_asked.append(len(rows))
+        return own(self, rows, point)
+
+    def take_a_second(runs, repeats, **params):
+        return {point: [1.0] for point in time(runs, repeats, **params)}
+
+    monkeypatch.setattr(Predictor, "predict_checked", watch)
+    monkeypatch.setattr(measuring, "paired_seconds", take_a_second)
+    monkeypatch.setattr(_points, "_TIMED_ROWS", 2)
+    clf = pickle.loads(pickle.dumps(fitted))
+    _, training_set = ClassesTask.learn(TEXTS, LABELS)
+    _points.measure_set_aside(clf, training_set, np.arange(len(TEXTS)))
+    assert n_asked == [len(TEXTS)] * 5 + [2] * 15
+    assert {figures["rows_per_second"] for figures in clf.measured_points_.values()} == {2}
 
 
 def test_streams_groups_passes_and_net_agree(fitted):
