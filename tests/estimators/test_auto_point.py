@@ -166,6 +166,12 @@ def test_any_part_of_the_packaged_encoder_has_two_tokens():
     assert model.fit(TEXTS, LABELS).operating_point_ == (1, 2)
 
 
+def test_another_fit_asks_its_own_backbone():
+    clf = tiny(max_epochs=0).fit(TEXTS, LABELS)
+    clf.set_params(backbone=Packaged(num_hidden_layers=1)).fit(TEXTS, LABELS)
+    assert clf.operating_point_ == (1, 2)
+
+
 def test_a_tagger_gets_the_same_layers_and_tokens():
     words = [text.split() for text in TEXTS]
     tagger = MuxTokenTagger(max_epochs=0).fit(words, [["X"] * len(row) for row in words])

@@ -123,6 +123,8 @@ def test_a_continued_training_keeps_the_scale():
     np.testing.assert_array_equal(reg.predictor_.task.mean, mean)
     with pytest.raises(ValueError, match="3 numbers for each row, but the model was fitted to 1"):
         reg.fit(TEXTS, np.ones((len(TEXTS), 3)))
+    reg.set_params(warm_start=False).fit(TEXTS, AMOUNTS + 100)
+    np.testing.assert_allclose(reg.predictor_.task.mean, mean + 100)
 
 
 @pytest.mark.parametrize(
