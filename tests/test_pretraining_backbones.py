@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import AutoModel, BertConfig
 
 from muxlearn import MuxTextClassifier, MuxTokenTagger
-from muxlearn.backbones import Packaged
+from muxlearn.backbones import Packaged, Scratch
 from muxlearn.nn.encoder import PretrainedEncoder
 from muxlearn.pretraining import MuxTextPretrainer
 
@@ -28,6 +28,14 @@ def pretrainer_of(folder, **params):
 @pytest.fixture(scope="module")
 def warmed(bert):
     return pretrainer_of(bert, teacher=bert, operating_points=(2, 4)).fit(TEXTS)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory, write_backbone):
+    """A teacher that is wider than the encoder."""
+    sizes = {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=300, **sizes, max_position_embeddings=40)
+    return write_backbone(tmp_path_factory.mktemp("wide"), config)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +59,14 @@ def test_it_comes_nearer_to_what_it_says_of_texts_alone(bert):
     history = pretrainer_of(bert, teacher=bert, n_mux=2, max_epochs=30, lr=3e-3).fit(TEXTS).history_
     for name in ("cosine", "mixed_cosine", "token_cosine"):
         assert history[-1, name] > history[0, name] + 0.1
+
+
+@pytest.mark.parametrize("scratch", [False, True])
+def test_a_teacher_of_another_width_gives_the_width_of_the_vectors(bert, wide, scratch):
+    backbone = Scratch(hidden_size=8, num_attention_heads=2) if scratch else bert
+    pretrainer = pretrainer_of(backbone, teacher=wide, max_epochs=1).fit(TEXTS)
+    assert pretrainer.transform(TEXTS[:3]).shape == (3, 24)
+    assert 0 < abs(pretrainer.score(TEXTS)) <= 1
 
 
 def test_without_a_teacher_it_recovers_tokens(bert):
