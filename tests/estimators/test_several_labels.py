@@ -71,6 +71,12 @@ def test_points_are_measured_by_the_accuracy_of_sets(of_matrix):
     assert of_matrix.history_[-1]["valid_acc"] > 0.5
 
 
+def test_a_network_starts_from_how_frequent_labels_are():
+    bias = tiny(max_epochs=0).fit(TEXTS, MATRIX).module_._last_layer.bias
+    frequencies = (MATRIX.sum(0) + 1) / (len(TEXTS) + 2)
+    np.testing.assert_allclose(bias.detach().sigmoid(), frequencies, rtol=1e-5)
+
+
 def test_several_passes_average_probabilities(of_matrix):
     several = of_matrix.predict_proba(TEXTS, n_passes=4)
     assert ((several > 0) & (several < 1)).all()
