@@ -346,14 +346,15 @@ def test_a_nested_row_alone_passes_as_the_encoder_reads_it(tiny_classifier):
 
 @pytest.mark.slow
 def test_exported_graphs_have_the_same_points(fitted, tmp_path):
-    export_onnx(fitted, tmp_path / "onnx")
+    points = ((2, 3), (1, 3), "words")
+    export_onnx(fitted, tmp_path / "onnx", n_mux=points)
     exported = OnnxMuxClassifier.load(tmp_path / "onnx")
-    assert set(exported.operating_points) == {*POINTS}
+    assert set(exported.operating_points) == {*points}
     assert exported.operating_points[0] == (2, 3)
     np.testing.assert_allclose(
         exported.predict_proba(TEXTS), fitted.predict_proba(TEXTS), atol=1e-4
     )
-    for point in POINTS:
+    for point in points:
         np.testing.assert_allclose(
             exported.predict_proba(TEXTS, point), fitted.predict_proba(TEXTS, point), atol=1e-4
         )
