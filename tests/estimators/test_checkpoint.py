@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import Callback, LRScheduler
 from torch.optim.lr_scheduler import LambdaLR, OneCycleLR
 
@@ -200,6 +201,23 @@ def test_a_training_that_was_interrupted_in_its_validation_goes_on(tiny, tmp_pat
     resumed = tiny(**params).fit(TEXTS, labels, checkpoint=tmp_path)
     assert resumed.history_[:, "valid_loss"] == whole.history_[:, "valid_loss"]
     torch.testing.assert_close(weights(resumed), weights(whole))
+
+
+def test_a_warm_up_that_is_repeated_and_interrupted_ends_the_fit(tiny, tmp_path):
+    stops = []
+
+    def rate(step):
+        if step in stops:
+            raise KeyboardInterrupt
+        return 1.0
+
+    optimizer = Optimizer("SGD", schedule=lambda made, n: LambdaLR(made, rate))
+    clf = tiny(optimizer=optimizer, lr=0.1).fit(TEXTS, LABELS, checkpoint=tmp_path)
+    (tmp_path / "warm-up.pt").unlink()
+    stops.append(2)
+    with pytest.warns(ConvergenceWarning, match="before the first epoch"):
+        clf.fit(TEXTS, LABELS, checkpoint=tmp_path)
+    assert clf.n_iter_ == 0
 
 
 def test_a_finished_training_is_not_repeated(tiny, tmp_path):

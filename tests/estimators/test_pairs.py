@@ -108,8 +108,9 @@ def test_warm_start_keeps_the_columns_of_pairs_and_learns_new_ones(tiny_classifi
     clf = tiny_classifier(max_epochs=1, warm_start=True)
     for X in (frame, rows) if framed_first else (rows, frame):
         clf.fit(X, labels)
-    with pytest.raises(ValueError, match="the columns of `X`"):
-        clf.predict(frame[["second", "first"]])
+    for method in (clf.predict, lambda X: clf.fit(X, labels)):
+        with pytest.raises(ValueError, match="the columns of `X`"):
+            method(frame[["second", "first"]])
 
 
 def test_callbacks_are_held_to_the_columns_of_pairs(tiny_classifier):
