@@ -408,6 +408,12 @@ def test_the_state_of_another_teacher_is_refused(bert, tmp_path):
         distiller(teacher, max_epochs=2).fit(TEXTS, checkpoint=tmp_path / "state")
 
 
+def test_a_cache_keeps_no_tokens_that_nothing_learns_from(bert, tmp_path):
+    rows_alone = Distillation(token_weight=0.0)
+    distiller(bert, objective=rows_alone, cache=tmp_path, max_epochs=0).fit(TEXTS)
+    assert [file.name for file in tmp_path.glob("*/*.npy")] == ["rows.npy"]
+
+
 def test_a_damaged_cache_is_told(bert, tmp_path):
     distiller(bert, cache=tmp_path, max_epochs=1).fit(TEXTS)
     for file in tmp_path.glob("*/*.npy"):

@@ -69,6 +69,13 @@ def test_a_teacher_of_another_width_gives_the_width_of_the_vectors(bert, wide, s
     assert 0 < abs(pretrainer.score(TEXTS)) <= 1
 
 
+def test_a_new_encoder_with_a_teacher_has_positions_for_its_prefix(bert):
+    backbone = Scratch(hidden_size=8, num_attention_heads=2)
+    params = {"n_mux": 2, "demultiplexer": "index", "max_epochs": 0}
+    encoder = pretrainer_of(backbone, teacher=bert, **params).fit(TEXTS).module_.encoder
+    assert encoder.position_embedding.num_embeddings == 16 + 2
+
+
 def test_without_a_teacher_it_recovers_tokens(bert):
     params = {"n_mux": 2, "objective": "retrieval", "max_epochs": 30, "lr": 3e-3}
     pretrainer = pretrainer_of(bert, **params).fit(TEXTS)
