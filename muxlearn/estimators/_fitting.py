@@ -126,7 +126,7 @@ def fit(
         history=history,
         warm_up_history=warm_up_history,
         plan_seed=seed,
-        structure=estimator._structure if continued else estimator._structure_params(),
+        structure=estimator._structure_params(),
     )
     interrupted = interrupted or net.interrupted_
     warn_of_interruption(estimator, interrupted)
