@@ -8,7 +8,10 @@ from typing import Any, TypeVar
 
 import torch
 
-__all__ = ["paired_seconds"]
+__all__ = ["REPEATS", "TIMED_ROWS", "paired_seconds"]
+
+#: What a `fit` times: so many rows at most, so many times.
+TIMED_ROWS, REPEATS = 1024, 3
 
 Name = TypeVar("Name", bound=Hashable)
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted
 from muxlearn import prediction
 from muxlearn._docs import fill_docs
 from muxlearn._params import Integer, Number
+from muxlearn._timing import REPEATS, TIMED_ROWS
 from muxlearn._warnings import warn
 from muxlearn.points import PointLike
 from muxlearn.prediction import Measured, choose_points, label_of, measure_points
@@ -25,9 +26,6 @@ __all__ = [
     "measure_set_aside",
     "measured_points",
 ]
-
-#: What `fit` times: so many rows at most, so many times.
-_TIMED_ROWS, _REPEATS = 1024, 3
 
 _HOW_TO_MEASURE = (
     "fit with early_stopping=True, which sets validation rows aside and measures on them, or call "
@@ -119,7 +117,7 @@ def measure_set_aside(estimator: Any, training_set: TrainingSet, part: NDArray[n
     if training_set.row_weights is not None:
         weights = training_set.row_weights[part]
     rows, true = take_rows(training_set.rows, part), take_rows(training_set.true, part)
-    timed = take_rows(rows, np.arange(min(len(rows), _TIMED_ROWS)))
+    timed = take_rows(rows, np.arange(min(len(rows), TIMED_ROWS)))
     measured = None
     if len(rows) == 1 and not estimator.predictor_.task.score_is_share:
         warn(
@@ -136,7 +134,7 @@ def measure_set_aside(estimator: Any, training_set: TrainingSet, part: NDArray[n
             ),
             lambda point: predictor.predict_checked(timed, point),
             len(rows),
-            _REPEATS,
+            REPEATS,
             n_timed=len(timed),
             is_share=predictor.task.score_is_share,
         )

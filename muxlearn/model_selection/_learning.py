@@ -13,7 +13,7 @@ from sklearn.utils import _safe_indexing
 from sklearn.utils.validation import _num_samples
 
 from muxlearn._params import Number
-from muxlearn._timing import paired_seconds
+from muxlearn._timing import REPEATS, TIMED_ROWS, paired_seconds
 from muxlearn._warnings import warn
 from muxlearn.model_selection._running import Cascade, answer
 from muxlearn.model_selection._stages import Stage, check_classes
@@ -28,8 +28,6 @@ from muxlearn.model_selection._thresholds import (
 
 __all__ = ["LearnedCascade", "check_rates", "learn"]
 
-#: What is timed: so many rows at most, so many times.
-_TIMED_ROWS, _REPEATS = 1024, 3
 #: With fewer rows than this, there is a warning.
 _FEW_ROWS = 100
 
@@ -113,7 +111,7 @@ def learn(
     temperatures = np.array([learn_temperature(p, targets, weights) for p in proba])
     tempered = np.stack(list(map(temper, proba, temperatures.tolist())))
     answers = Answers(tempered.max(axis=2), tempered.argmax(axis=2) == targets, weights)
-    timed = _safe_indexing(X, np.arange(min(len(y), _TIMED_ROWS)))
+    timed = _safe_indexing(X, np.arange(min(len(y), TIMED_ROWS)))
     # To answer all rows has warmed the stages up.
     speeds = rates
     if speeds is None:
@@ -133,7 +131,7 @@ def learn(
 
 def _measure(runs: Sequence[Callable[[], Any]], rows: Any) -> list[float]:
     """Return rows per second of some runs, which are timed in turn."""
-    seconds = paired_seconds(dict(enumerate(runs)), _REPEATS, warm_ups=0)
+    seconds = paired_seconds(dict(enumerate(runs)), REPEATS, warm_ups=0)
     return [_num_samples(rows) / statistics.median(seconds[run]) for run in seconds]
 
 

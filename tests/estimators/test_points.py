@@ -131,7 +131,7 @@ def test_of_many_rows_only_some_are_timed(fitted, monkeypatch):
 
     monkeypatch.setattr(Predictor, "predict_checked", watch)
     monkeypatch.setattr(measuring, "paired_seconds", take_a_second)
-    monkeypatch.setattr(_points, "_TIMED_ROWS", 2)
+    monkeypatch.setattr(_points, "TIMED_ROWS", 2)
     clf = pickle.loads(pickle.dumps(fitted))
     _, training_set = ClassesTask.learn(TEXTS, LABELS)
     _points.measure_set_aside(clf, training_set, np.arange(len(TEXTS)))
