@@ -313,10 +313,6 @@ ENTRIES = {
             group until two windows have been read behind it. It then shares mixtures with those
             that have come.
         """,
-    "stream.method": """
-        method : {"predict", "predict_proba"}, default="predict"
-            What to yield.
-        """,
     "dataset.column": """
         column : str or (str, str), default=None
             The column of the rows, or two for pairs of texts. None takes the only column, or

@@ -21,7 +21,9 @@ def predict_iter(
     n_mux: PointLike | None = None,
     groups: Iterable[Any] | None = None,
     n_passes: int = 1,
-    method: Literal["predict", "predict_proba"] = "predict",
+    method: Literal[
+        "predict", "predict_proba", "predict_log_proba", "decision_function"
+    ] = "predict",
     patch_size: int | None = None,
 ) -> Iterator[Any]:
     """Predict a stream of rows of any length in constant memory.
@@ -38,7 +40,9 @@ def predict_iter(
 
     {predict.n_passes}
 
-    {stream.method}
+    method : str, default="predict"
+        The method whose results to yield; of a classifier or a tagger also "predict_proba",
+        "predict_log_proba" or "decision_function".
 
     {predict.patch_size}
 

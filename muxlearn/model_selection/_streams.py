@@ -53,7 +53,8 @@ def predict_iter(
 
     {stream.groups}
 
-    {stream.method}
+    method : {"predict", "predict_proba"}, default="predict"
+        What to yield.
 
     Yields
     ------
