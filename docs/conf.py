@@ -9,6 +9,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 import inventories
 import matplotlib
 import plot_ink
+from sphinx.application import Sphinx
 
 import muxlearn
 
@@ -107,3 +108,9 @@ html_theme_options = {
 }
 html_sidebars = {"changelog": [], "benchmarks/index": [], "citing": [], "contributing": []}
 copybutton_exclude = ".linenos, .gp, .go"
+
+
+def setup(app: Sphinx) -> None:
+    """Declare what this extension does not: it copies files at the end alone."""
+    mathjax = app.extensions["sphinx-mathjax-offline"]
+    mathjax.parallel_read_safe = mathjax.parallel_write_safe = True
