@@ -96,8 +96,8 @@ def predict_dataset(
     {predict.n_passes}
 
     method : {"predict", "predict_proba"}, default="predict"
-        What to write. Probabilities are lists in the order of `classes_`; a tagger writes a list
-        of such lists for each sentence.
+        What to write. Probabilities, which a regressor does not have, are lists in the order of
+        `classes_`; a tagger writes a list of such lists for each sentence.
 
     form : {"parquet", "csv"}, default="parquet"
         The format of the files. CSV has no lists and only takes the labels of classifiers.

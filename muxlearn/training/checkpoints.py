@@ -257,7 +257,7 @@ def open_stage(folder: str | os.PathLike, fingerprint: str, stage: str, seed: in
     if state is not None and state["fingerprint"] != fingerprint:
         raise ValueError(
             f"`checkpoint` {str(folder)!r} is of a training with other rows or parameters; give "
-            "another folder, or delete it to begin anew"
+            "another folder, or delete this one to begin anew"
         )
     return KeepState(folder, _MINUTES, fingerprint, state, stage, seed)
 
@@ -297,7 +297,7 @@ def _read(folder: str | os.PathLike, stage: str) -> dict[str, Any] | None:
 def _unreadable(folder: str | os.PathLike, stage: str) -> ValueError:
     return ValueError(
         f"`checkpoint` {str(folder)!r} holds a file {stage}.pt that is no whole state of a "
-        "training; give another folder, or delete it to begin anew"
+        "training; give another folder, or delete this one to begin anew"
     )
 
 
