@@ -293,7 +293,7 @@ def test_a_file_that_is_no_state_is_refused(tiny, tmp_path, content, seed):
         torch.save({**torch.load(file, weights_only=True), "extra": Path()}, file)
     else:
         torch.save({"weights": torch.zeros(1)}, file)
-    with pytest.raises(ValueError, match=r"training.pt that is no whole state .* delete it"):
+    with pytest.raises(ValueError, match=r"training.pt that is no whole state .* delete this one"):
         tiny(warm_up=0, random_state=seed).fit(TEXTS, LABELS, checkpoint=tmp_path)
 
 

@@ -195,8 +195,8 @@ def read_task(
     if n_made and kind != "texts":
         raise ValueError(f"`n_made` is {n_made}, but '{data}' holds {kind}; only texts are made")
     learned = train.head(max_train)
-    more = [*rest, *_make_texts(learned.X, n_made)]
-    task = Task(name, kind, "", learned, chosen, tested.head(max_test), more)
+    made = _make_texts(learned.X, n_made) if n_made else []
+    task = Task(name, kind, "", learned, chosen, tested.head(max_test), [*rest, *made])
     return replace(task, metric=_check_metric(metric, task))
 
 
