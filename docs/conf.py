@@ -111,6 +111,6 @@ copybutton_exclude = ".linenos, .gp, .go"
 
 
 def setup(app: Sphinx) -> None:
-    """Declare what this extension does not: it copies files at the end alone."""
+    """Declare that an extension may run in several processes: it only copies files at the end."""
     mathjax = app.extensions["sphinx-mathjax-offline"]
     mathjax.parallel_read_safe = mathjax.parallel_write_safe = True

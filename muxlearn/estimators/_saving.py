@@ -62,7 +62,7 @@ def save(self: Any, folder: str | os.PathLike) -> None:
         The folder holds another library's ``config.json``, such as that of a `transformers`
         encoder, or a model exported to ONNX. Nothing in it is overwritten.
     OSError
-        The folder cannot be written, or the disk is full.
+        The folder cannot be written, a ``config.json`` in it cannot be read, or the disk is full.
     """
     write_estimator(self, folder)
 

@@ -171,7 +171,7 @@ def check_weights(sample_weight: ArrayLike | None, n_rows: int) -> NDArray[np.fl
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         kind = TypeError if isinstance(error, TypeError) else ValueError
         raise kind(
-            f"`sample_weight` must be one number for each row, at least 0 and not always 0: {error}"
+            f"`sample_weight` must be one number for each row, at least 0 and not all 0: {error}"
         ) from error
     with np.errstate(over="ignore"):
         total = weights.sum()
