@@ -88,6 +88,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--max-train", type=positive, help="the most rows to learn from")
     help = "of the rows behind --max-train; the plain model labels them for all others"
     add("--unlabeled", type=int, default=0, help=help)
+    help = "texts to make of a part of each training text and one of another; labelled likewise"
+    add("--made", type=int, default=0, metavar="N", help=help)
     add("--max-test", type=positive)
     add("--max-valid", type=positive, default=2000)
     add = parser.add_argument_group("the models").add_argument
@@ -171,6 +173,7 @@ def main(args: Namespace) -> int:
         max_test=args.max_test,
         max_valid=args.max_valid,
         n_unlabeled=args.unlabeled,
+        n_made=args.made,
     )
     with _folder(args, task) as folder:
         jobs = [Job(args, task, seed, folder / f"seed-{seed}") for seed in args.seeds]

@@ -129,6 +129,7 @@ def read_task(
     max_test: int | None = None,
     max_valid: int = 2000,
     n_unlabeled: int = 0,
+    n_made: int = 0,
 ) -> Task:
     """Read a task from its files.
 
@@ -152,6 +153,8 @@ def read_task(
         The most rows to choose by.
     n_unlabeled : int, default=0
         The most rows behind the first `max_train` to take without their labels.
+    n_made : int, default=0
+        How many texts are made of each training text and others, as more rows without labels.
 
     Returns
     -------
@@ -161,7 +164,7 @@ def read_task(
     ------
     FileNotFoundError, ValueError
         A file is missing or of another form, the metric is for other rows, or there are no rows to
-        take without labels.
+        take without labels, or nothing but texts can be made.
     """
     kind = kind or _kind(data)
     if str(data) in _PACKAGED and kind != "texts":
@@ -189,7 +192,11 @@ def read_task(
             f"`n_unlabeled` is {n_unlabeled}, but '{data}' has {len(train.X)} rows to learn from, "
             f"and `max_train` is {max_train}: none is left; lower `max_train`"
         )
-    task = Task(name, kind, "", train.head(max_train), chosen, tested.head(max_test), rest)
+    if n_made and kind != "texts":
+        raise ValueError(f"`n_made` is {n_made}, but '{data}' holds {kind}; only texts are made")
+    learned = train.head(max_train)
+    made = _make_texts(learned.X, n_made) if n_made else []
+    task = Task(name, kind, "", learned, chosen, tested.head(max_test), [*rest, *made])
     return replace(task, metric=_check_metric(metric, task))
 
 
@@ -197,6 +204,25 @@ def _load(path: Path, kind: str) -> Part:
     if str(path) in _PACKAGED:
         return Part(*_PACKAGED[str(path)]())
     return Part(*_LOADERS[kind](path, return_X_y=True))
+
+
+def _make_texts(texts: Sequence[str], n_each: int) -> list[str]:
+    """Put a part of each text and a part of another one together, again and again."""
+    rng = np.random.default_rng(0)
+    words = [text.split() for text in texts]
+    made = []
+    for first in words * n_each:
+        own = _draw_part(first, rng)
+        other = _draw_part(words[rng.integers(len(words))], rng)
+        made.append(" ".join(own + other if rng.random() < 0.5 else other + own))
+    return made
+
+
+def _draw_part(words: list[str], rng: np.random.Generator) -> list[str]:
+    """Return three to eight tenths of a text's words as they follow each other, at least one."""
+    size = min(len(words), max(1, round(len(words) * rng.uniform(0.3, 0.8))))
+    start = rng.integers(len(words) - size + 1)
+    return words[start : start + size]
 
 
 def _shuffled(part: Part) -> Part:

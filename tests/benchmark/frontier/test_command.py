@@ -168,6 +168,31 @@ def test_there_must_be_rows_without_labels(write_task):
         read_task(write_task("sentences"), max_train=10, n_unlabeled=5)
 
 
+def test_texts_are_made_of_a_part_of_each_and_a_part_of_another(tmp_path):
+    lines = [f"a\t{' '.join(f'{i}.{place}' for place in range(1 + i))}\n" for i in range(40)]
+    (tmp_path / "train.tsv").write_text("".join(lines))
+    task = read_task(tmp_path / "train.tsv", max_train=20, n_made=3)
+    assert len(task.unlabeled) == 60
+    told = {"first": 0, "last": 0}
+    for own, made in zip(task.train.X * 3, task.unlabeled, strict=True):
+        runs = []
+        for word in made.split():
+            number, place = word.split(".")
+            follows = runs and runs[-1][-1] == f"{number}.{int(place) - 1}"
+            runs = [*runs[:-1], [*runs[-1], word]] if follows else [*runs, [word]]
+        assert len(runs) in (1, 2)  # of the same text, one may follow the other
+        assert all(any(" ".join(run) in text for text in task.train.X) for run in runs)
+        of_own = [run[0].split(".")[0] == own.split(".")[0] for run in runs]
+        assert any(of_own)
+        told["first" if of_own[0] else "last"] += 1
+    assert min(told.values()) > 10
+
+
+def test_texts_alone_are_made(write_task):
+    with pytest.raises(ValueError, match=r"`n_made` is 2, but '.*' holds pairs; only texts are"):
+        read_task(write_task("pairs"), n_made=2)
+
+
 def test_a_run_goes_on_where_it_was_killed(write_task, tmp_path, monkeypatch):
     data, out, work = write_task("texts"), tmp_path / "table.json", tmp_path / "work"
     options = ["--work", str(work), "--models", "linear", "plain"]
