@@ -88,7 +88,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--max-train", type=positive, help="the most rows to learn from")
     help = "of the rows behind --max-train; the plain model labels them for all others"
     add("--unlabeled", type=int, default=0, help=help)
-    help = "texts to make of a part of each training text and one of another; labelled likewise"
+    help = "texts that augment_texts makes of each training text; labelled likewise"
     add("--made", type=int, default=0, metavar="N", help=help)
     add("--max-test", type=positive)
     add("--max-valid", type=positive, default=2000)

@@ -12,9 +12,11 @@ import numpy as np
 from sklearn.metrics import accuracy_score, matthews_corrcoef
 from sklearn.model_selection import train_test_split
 
+from muxlearn import MuxTextEmbedder
 from muxlearn.benchmark._news import bbc_headlines, bbc_news
 from muxlearn.datasets import fetch_film_snippets, load_conll, load_labelled, load_pairs
 from muxlearn.metrics import entity_f1_score, token_accuracy_score
+from muxlearn.training import augment_texts
 
 __all__ = ["KINDS", "METRICS", "Part", "Task", "beside", "read_task"]
 
@@ -154,7 +156,7 @@ def read_task(
     n_unlabeled : int, default=0
         The most rows behind the first `max_train` to take without their labels.
     n_made : int, default=0
-        How many texts are made of each training text and others, as more rows without labels.
+        How many texts `augment_texts` makes of each training text, as more rows without labels.
 
     Returns
     -------
@@ -195,7 +197,7 @@ def read_task(
     if n_made and kind != "texts":
         raise ValueError(f"`n_made` is {n_made}, but '{data}' holds {kind}; only texts are made")
     learned = train.head(max_train)
-    made = _make_texts(learned.X, n_made) if n_made else []
+    made = _augmented(learned.X, n_made) if n_made else []
     task = Task(name, kind, "", learned, chosen, tested.head(max_test), [*rest, *made])
     return replace(task, metric=_check_metric(metric, task))
 
@@ -206,23 +208,9 @@ def _load(path: Path, kind: str) -> Part:
     return Part(*_LOADERS[kind](path, return_X_y=True))
 
 
-def _make_texts(texts: Sequence[str], n_each: int) -> list[str]:
-    """Put a part of each text and a part of another one together, again and again."""
-    rng = np.random.default_rng(0)
-    words = [text.split() for text in texts]
-    made = []
-    for first in words * n_each:
-        own = _draw_part(first, rng)
-        other = _draw_part(words[rng.integers(len(words))], rng)
-        made.append(" ".join(own + other if rng.random() < 0.5 else other + own))
-    return made
-
-
-def _draw_part(words: list[str], rng: np.random.Generator) -> list[str]:
-    """Return three to eight tenths of a text's words as they follow each other, at least one."""
-    size = min(len(words), max(1, round(len(words) * rng.uniform(0.3, 0.8))))
-    start = rng.integers(len(words) - size + 1)
-    return words[start : start + size]
+def _augmented(texts: Sequence[str], n_each: int) -> list[str]:
+    embedder = MuxTextEmbedder(n_mux="words")
+    return augment_texts(texts, embedder, n_each=n_each, random_state=0)
 
 
 def _shuffled(part: Part) -> Part:
