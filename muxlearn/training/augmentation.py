@@ -38,7 +38,7 @@ _Words = list[str]
 
 
 def augment_texts(
-    texts: Sequence[str],
+    X: Sequence[str],
     embedder: Any = None,
     *,
     n_each: int = 4,
@@ -51,15 +51,15 @@ def augment_texts(
     - A part of a text (from .3 to .8 of its words, as they follow each other) and a part of
       one drawn at random, in either order.
     - A text with some words (.3) replaced by near ones, and some (.1) left out. A word becomes one
-      of the 8 words of `texts` whose vectors are nearest to its own, or stays.
+      of the 8 words of `X` whose vectors are nearest to its own, or stays.
 
     Neither keeps the label for certain. Let a slower model that has learned from the labels predict
     probabilities for the new texts, and let the fast one learn these (soft labels).
 
     Parameters
     ----------
-    texts : sequence of str, length n_texts
-        Of any form that the estimators take, but no pairs.
+    X : sequence of str, length n_samples
+        Single texts, in any form that the estimators take.
     embedder : transformer, default=None
         What gives a word a vector, such as ``MuxTextEmbedder(n_mux="words")``. A clone of it is
         fitted to the words. None makes all texts in the first way.
@@ -70,7 +70,7 @@ def augment_texts(
 
     Returns
     -------
-    list of str, length n_texts * n_each
+    list of str, length n_each * n_samples
         One of each text, then another one of each, and so on. Words have one space between them.
 
     Raises
@@ -80,23 +80,23 @@ def augment_texts(
 
     References
     ----------
-    H. Zhang et al., mixup: beyond empirical risk minimization (ICLR 2018), of which putting parts
-    together is a form for words. X. Jiao et al., TinyBERT: distilling BERT for natural language
-    understanding (EMNLP 2020, findings), section 4.3, which replaces words by near ones for a small
-    model that learns from a large one.
+    R. Tang et al., Distilling task-specific knowledge from BERT into simple neural networks
+    (arXiv:1903.12136), which makes texts of parts and of other words for a small model to learn
+    from a large one.
 
     Examples
     --------
     >>> from muxlearn.training import augment_texts
     >>> augment_texts(["a slow and sad film", "great fun for all"], n_each=1, random_state=0)
+    ['slow and sad slow and sad', 'for all a slow and sad']
     """
     check_parameters({"n_each": n_each, "random_state": random_state}, _CONSTRAINTS)
     if embedder is not None and not hasattr(embedder, "fit_transform"):
         raise TypeError(
-            f"`embedder` is {embedder!r}, which is no transformer; give one such as "
-            'MuxTextEmbedder(n_mux="words"), or None'
+            '`embedder` must be a transformer such as MuxTextEmbedder(n_mux="words") or None, got '
+            f"{embedder!r} ({type(embedder).__name__})"
         )
-    words = [text.split() for text in check_single_texts(texts)]
+    words = [text.split() for text in check_single_texts(X)]
     random = check_random_state(random_state)
     ways = [_recombining(words, random)]
     if embedder is not None:
