@@ -41,9 +41,7 @@ def encode_params(params: dict[str, Any]) -> dict[str, Any]:
             continue
         if isinstance(value, Mapping) and any(map(torch.is_tensor, value.values())):
             continue
-        if isinstance(value, dict):
-            value = {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
-        encoded[name] = value if isinstance(value, dict) else plain(value)
+        encoded[name] = plain(value)
     return encoded
 
 
@@ -73,7 +71,7 @@ def decode_params(encoded: dict[str, Any]) -> dict[str, Any]:
 
 
 def _restored(value: Any) -> Any:
-    """Undo `plain`, of a parameter that may be a dict."""
+    """Undo `plain`."""
     if isinstance(value, list):
         return [_restored(item) for item in value]
     if not isinstance(value, dict):
@@ -84,13 +82,15 @@ def _restored(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """Bring a value into a form that JSON keeps; that of a tuple tells it from a list."""
+    """Bring a value into a form that JSON keeps, tuples and the keys of dicts included."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, tuple):
         return {"tuple": [plain(item) for item in value]}
     if isinstance(value, list):
         return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {"pairs": [[plain(key), plain(item)] for key, item in value.items()]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)  # a path or a torch device

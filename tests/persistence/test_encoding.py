@@ -18,6 +18,7 @@ from muxlearn.persistence import decode_labels, decode_params, encode_params
         {"a": 1.5, "b": 2},
         {"tuple": 1},
         {(1, 2): 0.5, "words": 1.0},
+        [{"a": (1, 2)}, ({"b": {"c": None}},)],
         None,
         "scratch",
     ],
