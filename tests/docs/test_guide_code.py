@@ -75,6 +75,7 @@ def test_a_slow_model_labels_texts_for_a_fast_one(namespace):
     done = run("for_me", namespace)
     assert done["fast"].classes_.tolist() == sorted(set(done["y"]))
     assert len(done["known"]) + len(done["shares"]) == len(done["X"]) + len(done["X_more"])
+    assert len(done["X_made"]) == 4 * len(done["X"])
     assert done["known"].idxmax(axis=1).tolist() == done["y"].tolist()
     assert set(done["fast"].predict(done["X_new"])) <= set(done["y"])
     texts, labels = load_labelled("train.tsv", return_X_y=True)
