@@ -145,14 +145,15 @@ def test_a_cascade_runs_over_the_points_of_the_shared_model(write_task, tmp_path
 @pytest.mark.filterwarnings("ignore:thresholds are learned from:UserWarning")
 def test_rows_without_labels_are_labelled_by_the_plain_model_for_all_others(write_task, tmp_path):
     data, work = write_task("texts"), tmp_path / "work"
-    options = ["--max-train", "40", "--unlabeled", "30", "--points", "words", "1,1", "1,2"]
+    more = ["--unlabeled", "30", "--made", "1"]
+    options = ["--max-train", "40", *more, "--points", "words", "1,1", "1,2"]
     models = ["--models", "linear", "plain", "shared", "cascade", "--seeds", "0"]
     rows = run(data, tmp_path / "a.json", *options, *models, "--work", str(work))
     assert {"TF-IDF", "plain", "plain 1x16", "(1, 2)", "cascade"} <= set(rows)
     title = json.loads((tmp_path / "a.json").read_text())["title"]
-    assert "40 rows to learn from, 30 more without labels" in title
+    assert "40 rows to learn from, 70 more without labels" in title
     args = read_options("--data", str(data), "--quick", *options)
-    task = read_task(data, max_train=40, n_unlabeled=30)
+    task = read_task(data, max_train=40, n_unlabeled=30, n_made=1)
     job = Job(args, task, 0, work / "seed-0")
     assert (work / "seed-0" / "models" / "plain" / "fit_time.json").exists()
     plain, _ = job.reference
