@@ -165,8 +165,8 @@ def read_task(
     Raises
     ------
     FileNotFoundError, ValueError
-        A file is missing or of another form, the metric is for other rows, or there are no rows to
-        take without labels, or nothing but texts can be made.
+        A file is missing or of another form, the metric is for other rows, there are no rows to
+        take without labels, or the rows to make more of are no texts.
     """
     kind = kind or _kind(data)
     if str(data) in _PACKAGED and kind != "texts":
